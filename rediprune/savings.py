@@ -1,0 +1,263 @@
+"""Closed-form FLOPs and KV-cache bytes of one answer: an ESTIMATE from a model's shapes. Nothing is timed here.
+
+One FLOP is one multiplication or one addition, so one multiply-add counts as 2. Counted are the matrix products
+and attention over the full n x n square (a fused causal kernel may do half of it); norms, activations, softmax,
+rotary positions and sampling are not. Timed numbers are another type, `Timing`, and come from stopwatch.py.
+
+Three ratios, full / pruned, and they answer three different questions (never mix them in one table):
+
+- visual_only   as the papers count (FastV, DivPrune, ReDiPrune): the LLM over its visual tokens alone.
+- prefill       the LLM over its whole prompt, the text included.
+- end_to_end    everything that one answer computes; the vision encoder is in it, and pruning does not shrink it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .config import METHODS
+from .trace import Flops, Savings
+
+# One sentence for each number that is shown, beside the formula that makes it: the page shows it on hover.
+_DEFINITIONS = {
+    "visual_only": (
+        "LLM prefill over the visual tokens alone, as the papers count it: per layer 4nd\u00b2 + 2n\u00b2d + 2ndm "
+        "multiply-adds, with no text, no encoder, no decoding and two of the three FFN matrices."
+    ),
+    "prefill": (
+        "LLM prefill over the whole prompt, visual and text tokens: all projections, all FFN matrices, full "
+        "attention, and the output layer for the last position."
+    ),
+    "end_to_end": (
+        "Everything one answer computes: vision encoder (not reduced by pruning), selection, projector, prefill "
+        "and the decoding of each further token."
+    ),
+    "kv_bytes": (
+        "Memory for the keys and values of the whole prompt in every LLM layer, right after prefill, as many as "
+        "the model's key-value heads store."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ModelShapes:
+    """The numbers of a vision tower + projector + LLM that FLOPs depend on; all from the model's config.
+
+    Attributes:
+        vision_layers: encoder layers that are run (all of them, whichever layer is read).
+        vision_width, vision_mlp: C and the inner width of the encoder's two-matrix MLP.
+        vision_tokens: tokens inside the encoder per frame, the CLS token included where there is one.
+        vision_patches: patches per frame (vision_tokens without CLS).
+        patch_dim: numbers in one patch, channels * patch_size ** 2.
+        projector_in, projector_hidden, projector_out: the two-layer projector, per token; the last is D.
+        llm_layers, llm_width, llm_mlp: L, D and the inner width m of the gated (three-matrix) FFN.
+        n_heads, n_kv_heads, head_dim: attention heads; n_kv_heads < n_heads is grouped-query attention (GQA).
+        vocab: rows of the output layer.
+        kv_dtype_bytes: bytes of one number in the KV cache (2 for float16 and bfloat16, 4 for float32).
+    """
+
+    vision_layers: int
+    vision_width: int
+    vision_mlp: int
+    vision_tokens: int
+    vision_patches: int
+    patch_dim: int
+    projector_in: int
+    projector_hidden: int
+    projector_out: int
+    llm_layers: int
+    llm_width: int
+    llm_mlp: int
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    vocab: int
+    kv_dtype_bytes: int = 2
+
+
+@dataclass(frozen=True)
+class TextTowerShapes:
+    """The CLIP text encoder of a text-tower query: it reads a padded context of fixed length, whatever is asked.
+
+    Attributes:
+        layers, width, mlp: of the text transformer.
+        context: tokens it always reads (77 for CLIP).
+        joint_width: E, of the joint image-text space.
+    """
+
+    layers: int
+    width: int
+    mlp: int
+    context: int
+    joint_width: int
+
+
+def definition(name: str) -> str:
+    """One sentence that defines a number, for the page's hover text.
+
+    `name` is "visual_only", "prefill", "end_to_end" or "kv_bytes"; anything else is a ValueError.
+    """
+    if name not in _DEFINITIONS:
+        raise ValueError(f"no definition of {name!r}: choose one of {', '.join(_DEFINITIONS)}")
+    return _DEFINITIONS[name]
+
+
+def vision_flops(s: ModelShapes) -> float:
+    """Vision encoder, one frame; n tokens with CLS, width d, MLP m, p patches of patch_dim numbers:
+
+    2 * (p * patch_dim * d + layers * (4nd^2 + 2n^2d + 2ndm))
+    """
+    return 2 * (s.vision_patches * s.patch_dim * s.vision_width) + _encoder_flops(
+        s.vision_layers, s.vision_tokens, s.vision_width, s.vision_mlp
+    )
+
+
+def projector_flops(s: ModelShapes, n: int) -> float:
+    """Two-layer projector over n tokens: 2n * (in * hidden + hidden * out)."""
+    return 2 * n * s.projector_hidden * (s.projector_in + s.projector_out)
+
+
+def prefill_flops(s: ModelShapes, n: int) -> float:
+    """LLM over a prompt of n tokens; width d, attention width a = heads * head_dim, key-value width g = kv_heads * head_dim:
+
+    2 * layers * (n * (2da + 2dg) + 2n^2a + 3ndm) + 2 * d * vocab
+
+    With a = g = d (no GQA) this is 2 * layers * (4nd^2 + 2n^2d + 3ndm) + 2 * d * vocab. The three FFN matrices are
+    LLaMA's gate, up and down; the output layer is applied to the last position only, as generate() does.
+    """
+    attention = 2 * n * n * s.n_heads * s.head_dim
+    return 2 * (s.llm_layers * (n * _llm_token_macs(s) + attention) + s.llm_width * s.vocab)
+
+
+def decode_flops(s: ModelShapes, n: int, n_new: int) -> float:
+    """LLM after the prefill of n tokens, with a KV cache that grows by one per step.
+
+    The first of the n_new tokens comes out of the prefill, so there are n_new - 1 steps; step t reads n + t
+    positions: sum over t of 2 * layers * (2da + 2dg + 2a(n + t) + 3dm) + 2 * d * vocab.
+    """
+    steps = max(0, n_new - 1)
+    positions = steps * n + steps * (steps + 1) // 2
+    attention = 2 * positions * s.n_heads * s.head_dim
+    return 2 * (s.llm_layers * (steps * _llm_token_macs(s) + attention) + steps * s.llm_width * s.vocab)
+
+
+def selection_flops(method: str, n: int, c: int) -> float:
+    """Choosing among the n tokens (width c) of one frame; the full order of n picks is made, whatever K is.
+
+    rediprune   5nc for unit vectors and relevance, 2n^2c for the Gram matrix, 4n^2 for n picks (minimum, scale,
+                add and compare over n tokens each)
+    diversity   3nc + 2n^2c + 4n^2: the same without relevance
+    relevance   5nc
+    random, grid   0
+    """
+    return {
+        "rediprune": 5 * n * c + 2 * n * n * c + 4 * n * n,
+        "diversity": 3 * n * c + 2 * n * n * c + 4 * n * n,
+        "relevance": 5 * n * c,
+    }.get(method, 0)
+
+
+def text_tower_flops(t: TextTowerShapes, n: int, c: int, value_path: bool = False) -> float:
+    """A text-tower query: the text encoder and its projection, and n visual tokens (width c) into the joint space.
+
+    2 * layers * (4xw^2 + 2x^2w + 2xwm) + 2wE + 2ncE, context x, width w, joint width E; the value path of the
+    last vision block adds 4nc^2.
+    """
+    text = _encoder_flops(t.layers, t.context, t.width, t.mlp) + 2 * t.width * t.joint_width
+    return text + 2 * n * c * t.joint_width + (4 * n * c * c if value_path else 0)
+
+
+def visual_only_macs(s: ModelShapes, n: int, ffn_matrices: int = 2) -> float:
+    """The papers' count: multiply-adds (counted once) of the LLM over n visual tokens and nothing else.
+
+    layers * (4nd^2 + 2n^2d + f * ndm), f = 2 FFN matrices as FastV and DivPrune write it; f = 3 is what a LLaMA
+    really has. GQA is not in it: the papers' formula knows one width.
+    """
+    d = s.llm_width
+    return s.llm_layers * (4 * n * d * d + 2 * n * n * d + ffn_matrices * n * d * s.llm_mlp)
+
+
+def kv_bytes(s: ModelShapes, n: int) -> int:
+    """KV cache of n tokens: 2 (keys and values) * layers * kv_heads * head_dim * n * bytes per number."""
+    return 2 * s.llm_layers * s.n_kv_heads * s.head_dim * n * s.kv_dtype_bytes
+
+
+def estimate(
+    shapes: ModelShapes,
+    n_visual: int,
+    n_kept: int,
+    n_text: int,
+    n_new: int = 1,
+    n_frames: int = 1,
+    *,
+    method: str = "rediprune",
+    query_flops: float = 0.0,
+    ffn_matrices: int = 2,
+) -> Savings:
+    """What keeping n_kept of n_visual tokens saves for one answer of n_new tokens after n_text text tokens.
+
+    Args:
+        shapes: the model.
+        n_visual: visual tokens in the prompt without pruning, over all frames (T * N).
+        n_kept: visual tokens that remain, over all frames (T * K), 1 <= n_kept <= n_visual.
+        n_text: all other prompt tokens, >= 0.
+        n_new: tokens generated, end token included, >= 1. Both runs are given the same number.
+        n_frames: T; the encoder runs and the selection chooses frame by frame.
+        method: one of config.METHODS, for what the selection costs.
+        query_flops: what the query costs by itself: 0 for prompt-tail (not a matrix product of note: it mixes at most
+            128 embeddings), `text_tower_flops` for text-tower. Counted as selection.
+        ffn_matrices: 2 as the papers count, or 3; changes `visual_only` alone.
+
+    The same decode length is a convention: the two answers may really differ in length. Where n_kept == n_visual
+    nothing is chosen, the selection costs 0 and every ratio is exactly 1.
+
+    Raises:
+        ValueError: counts out of range, or an unknown method.
+    """
+    if not 1 <= n_kept <= n_visual:
+        raise ValueError(f"n_kept={n_kept} is out of range: it must be in 1..n_visual={n_visual}")
+    if n_text < 0 or n_new < 1 or n_frames < 1 or n_visual % n_frames:
+        raise ValueError(
+            f"n_text={n_text}, n_new={n_new}, n_frames={n_frames} do not fit: they must be >= 0, >= 1 and a divisor "
+            f"of n_visual={n_visual}"
+        )
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} is unknown: choose one of {', '.join(METHODS)}")
+
+    def flops(n: int, selection: float) -> Flops:
+        return Flops(
+            vision=float(n_frames * vision_flops(shapes)),
+            selection=float(selection),
+            projector=float(projector_flops(shapes, n)),
+            prefill=float(prefill_flops(shapes, n + n_text)),
+            decode=float(decode_flops(shapes, n + n_text, n_new)),
+        )
+
+    choosing = n_frames * selection_flops(method, n_visual // n_frames, shapes.projector_in) + query_flops
+    full = flops(n_visual, 0)
+    pruned = flops(n_kept, choosing if n_kept < n_visual else 0)
+    return Savings(
+        full=full,
+        pruned=pruned,
+        visual_only=visual_only_macs(shapes, n_visual, ffn_matrices)
+        / visual_only_macs(shapes, n_kept, ffn_matrices),
+        prefill=full.prefill / pruned.prefill,
+        end_to_end=full.total / pruned.total,
+        kv_bytes_full=kv_bytes(shapes, n_visual + n_text),
+        kv_bytes_pruned=kv_bytes(shapes, n_kept + n_text),
+        n_visual_full=n_visual,
+        n_visual_pruned=n_kept,
+        n_text=n_text,
+        n_new=n_new,
+    )
+
+
+def _encoder_flops(layers: int, n: int, d: int, m: int) -> float:
+    """A plain transformer encoder over n tokens: 2 * layers * (4nd^2 + 2n^2d + 2ndm)."""
+    return 2 * layers * (4 * n * d * d + 2 * n * n * d + 2 * n * d * m)
+
+
+def _llm_token_macs(s: ModelShapes) -> int:
+    """Multiply-adds of one token in one LLM layer, attention scores aside: 2da + 2dg + 3dm (see prefill_flops)."""
+    query_width, kv_width = s.n_heads * s.head_dim, s.n_kv_heads * s.head_dim
+    return s.llm_width * (2 * query_width + 2 * kv_width + 3 * s.llm_mlp)

@@ -1,0 +1,189 @@
+"""The closed form is what a counted forward pass counts, and the ratios are the ones published for these shapes."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+from rediprune import savings
+from rediprune.savings import ModelShapes, estimate
+
+N, TEXT = 576, 50
+LLAVA_7B = ModelShapes(
+    vision_layers=24,
+    vision_width=1024,
+    vision_mlp=4096,
+    vision_tokens=577,
+    vision_patches=576,
+    patch_dim=3 * 14 * 14,
+    projector_in=1024,
+    projector_hidden=4096,
+    projector_out=4096,
+    llm_layers=32,
+    llm_width=4096,
+    llm_mlp=11008,
+    n_heads=32,
+    n_kv_heads=32,
+    head_dim=128,
+    vocab=32064,
+)
+
+
+def llava(n_kv_heads: int = 32, llm_layers: int = 32) -> LlavaForConditionalGeneration:
+    """LLaVA-1.5-7B (CLIP ViT-L/14-336 + two-layer projector + Vicuna-7B) with no memory behind its weights."""
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=1024,
+            intermediate_size=4096,
+            num_hidden_layers=24,
+            num_attention_heads=16,
+            image_size=336,
+            patch_size=14,
+            projection_dim=768,
+        ),
+        text_config=LlamaConfig(
+            vocab_size=32064,
+            hidden_size=4096,
+            intermediate_size=11008,
+            num_hidden_layers=llm_layers,
+            num_attention_heads=32,
+            num_key_value_heads=n_kv_heads,
+        ),
+    )
+    with torch.device("meta"):
+        return LlavaForConditionalGeneration._from_config(config, dtype=torch.float16).eval()
+
+
+@pytest.fixture(scope="module")
+def meta_model():
+    return llava()
+
+
+@torch.no_grad()
+def counted(call) -> int:
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()
+
+
+def zeros(*shape: int) -> torch.Tensor:
+    return torch.zeros(shape, device="meta", dtype=torch.float16)
+
+
+def llm(model, n: int, cache=None):
+    """The language model and its output layer for the last position, as generate() runs a prefill or a step."""
+    # On the meta device only the mask-less, cached call avoids Tensor.item(); SDPA is counted there (not on CPU).
+    out = model.model.language_model(inputs_embeds=zeros(1, n, 4096), past_key_values=cache, use_cache=True)
+    model.lm_head(out.last_hidden_state[:, -1:])
+    return out.past_key_values
+
+
+def test_vision_encoder_equals_a_counted_forward(meta_model):
+    measured = counted(lambda: meta_model.model.vision_tower(zeros(1, 3, 336, 336)))
+    assert savings.vision_flops(LLAVA_7B) == measured
+    assert measured == pytest.approx(0.382e12, rel=2e-3)
+
+
+def test_projector_equals_a_counted_forward(meta_model):
+    assert savings.projector_flops(LLAVA_7B, 115) == counted(
+        lambda: meta_model.model.multi_modal_projector(zeros(1, 115, 1024))
+    )
+
+
+def test_prefill_equals_a_counted_forward(meta_model):
+    measured = counted(lambda: llm(meta_model, N + TEXT))
+    assert savings.prefill_flops(LLAVA_7B, N + TEXT) == measured
+    assert measured == pytest.approx(8.3137e12, rel=1e-5)
+
+
+def test_decode_steps_and_grouped_query_attention_equal_a_counted_forward():
+    model = llava(n_kv_heads=8, llm_layers=2)
+    shapes = replace(LLAVA_7B, n_kv_heads=8, llm_layers=2)
+    cache = llm(model, 60)
+    stored = sum(t.numel() * t.element_size() for layer in cache.layers for t in (layer.keys, layer.values))
+    assert savings.kv_bytes(shapes, 60) == stored
+    assert savings.prefill_flops(shapes, 60) == counted(lambda: llm(model, 60))
+
+    def three_steps():
+        for _ in range(3):
+            llm(model, 1, cache)
+
+    assert savings.decode_flops(shapes, 60, n_new=4) == counted(three_steps)
+
+
+@pytest.mark.parametrize(
+    ("kept", "visual", "visual3", "prefill", "encoder_too"),
+    [(115, 5.13, 5.10, 3.86, 3.44), (86, 6.87, 6.83, 4.69, 4.04), (58, 10.20, 10.14, 5.92, 4.87)],
+)
+def test_ratios_of_llava_7b_at_20_15_and_10_percent(kept, visual, visual3, prefill, encoder_too):
+    # Expected: measured with the flop counter, one (model, keep) point at a time, before this file was written.
+    # "grid" costs nothing to select, which leaves encoder + projector + prefill in the end-to-end ratio.
+    s = estimate(LLAVA_7B, N, kept, TEXT, n_new=1, method="grid")
+    assert (s.visual_only, s.prefill, s.end_to_end) == pytest.approx((visual, prefill, encoder_too), abs=6e-3)
+    three = estimate(LLAVA_7B, N, kept, TEXT, ffn_matrices=3).visual_only
+    assert three == pytest.approx(visual3, abs=6e-3)
+
+
+def test_kv_cache_is_half_a_mebibyte_per_token_at_7b():
+    s = estimate(LLAVA_7B, N, 115, TEXT)
+    assert (s.kv_bytes_full / 2**20, s.kv_bytes_pruned / 2**20) == (313, 82.5)
+
+
+def test_selection_is_small_but_counted():
+    free = estimate(LLAVA_7B, N, 86, TEXT, method="random")
+    paid = estimate(LLAVA_7B, N, 86, TEXT, method="rediprune")
+    assert free.pruned.selection == 0
+    assert 2 * N * N * 1024 < paid.pruned.selection < 1e-3 * paid.full.total
+    assert paid.end_to_end < free.end_to_end
+    assert paid.full.selection == 0
+
+
+def test_a_text_tower_query_is_paid_for():
+    clip = savings.TextTowerShapes(layers=12, width=768, mlp=3072, context=77, joint_width=768)
+    cost = savings.text_tower_flops(clip, 0, 1024)
+    assert cost == pytest.approx(0.0133e12, rel=2e-2)
+    with_keys = savings.text_tower_flops(clip, N, 1024, value_path=True)
+    assert with_keys - cost == 2 * N * 1024 * 768 + 2 * N * 1024 * 1024 * 2
+    assert estimate(LLAVA_7B, N, 86, TEXT, query_flops=cost).pruned.selection > cost
+
+
+def test_keeping_everything_saves_nothing():
+    s = estimate(LLAVA_7B, N, N, TEXT, n_new=20)
+    assert (s.visual_only, s.prefill, s.end_to_end) == (1, 1, 1)
+    assert s.full == s.pruned
+
+
+def test_longer_answers_save_less_end_to_end_and_frames_multiply_the_encoder():
+    short, long = (estimate(LLAVA_7B, N, 86, TEXT, n_new=n) for n in (1, 65))
+    assert long.end_to_end < short.end_to_end
+    assert short.full.decode == 0
+    assert long.end_to_end == pytest.approx(3.19, abs=2e-2)
+    eight = estimate(LLAVA_7B, 8 * 144, 8 * 22, TEXT, n_frames=8)
+    assert eight.full.vision == 8 * short.full.vision
+    assert eight.pruned.selection == 8 * savings.selection_flops("rediprune", 144, 1024)
+
+
+@pytest.mark.parametrize(
+    ("counts", "method", "says"),
+    [
+        ((576, 0, 50, 1, 1), "rediprune", "n_kept=0"),
+        ((576, 577, 50, 1, 1), "rediprune", "1..n_visual=576"),
+        ((576, 86, -1, 1, 1), "rediprune", "n_text=-1"),
+        ((576, 86, 50, 0, 1), "rediprune", "n_new=0"),
+        ((576, 86, 50, 1, 5), "rediprune", "n_frames=5"),
+        ((576, 86, 50, 1, 1), "magic", "'magic'"),
+    ],
+)
+def test_senseless_counts_are_refused(counts, method, says):
+    with pytest.raises(ValueError, match=says):
+        estimate(LLAVA_7B, *counts, method=method)
+
+
+@pytest.mark.parametrize("name", ["visual_only", "prefill", "end_to_end", "kv_bytes"])
+def test_every_shown_number_has_a_one_sentence_definition(name):
+    text = savings.definition(name)
+    assert text.endswith(".") and text.count(". ") == 0
+    with pytest.raises(ValueError, match="no definition of 'speed'"):
+        savings.definition("speed")
