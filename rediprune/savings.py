@@ -1,14 +1,14 @@
-"""Closed-form FLOPs and KV-cache bytes of one answer: an ESTIMATE from a model's shapes. Nothing is timed here.
+"""Closed-form FLOPs and KV-cache bytes of one answer: an ESTIMATE from a model's shapes; nothing is timed.
 
-One FLOP is one multiplication or one addition, so one multiply-add counts as 2. Counted are the matrix products
-and attention over the full n x n square (a fused causal kernel may do half of it); norms, activations, softmax,
-rotary positions and sampling are not. Timed numbers are another type, `Timing`, and come from stopwatch.py.
+One FLOP is one multiplication or one addition, so one multiply-add counts as 2. Counted are the matrix
+products, and attention over the full n x n square (a fused causal kernel may do half of it). Not counted:
+norms, activations, softmax, rotary positions, sampling. Times are another type, `Timing` (stopwatch.py).
 
 Three ratios, full / pruned, and they answer three different questions (never mix them in one table):
 
 - visual_only   as the papers count (FastV, DivPrune, ReDiPrune): the LLM over its visual tokens alone.
 - prefill       the LLM over its whole prompt, the text included.
-- end_to_end    everything that one answer computes; the vision encoder is in it, and pruning does not shrink it.
+- end_to_end    everything that one answer computes, the vision encoder too, which pruning does not shrink.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from .trace import Flops, Savings
 # One sentence for each number that is shown, beside the formula that makes it: the page shows it on hover.
 _DEFINITIONS = {
     "visual_only": (
-        "LLM prefill over the visual tokens alone, as the papers count it: per layer 4nd\u00b2 + 2n\u00b2d + 2ndm "
-        "multiply-adds, with no text, no encoder, no decoding and two of the three FFN matrices."
+        "LLM prefill over the visual tokens alone, as the papers count it: 4nd² + 2n²d + 2ndm multiply-adds "
+        "per layer, with no text, no encoder, no decoding and two of the three FFN matrices."
     ),
     "prefill": (
         "LLM prefill over the whole prompt, visual and text tokens: all projections, all FFN matrices, full "
         "attention, and the output layer for the last position."
     ),
     "end_to_end": (
-        "Everything one answer computes: vision encoder (not reduced by pruning), selection, projector, prefill "
-        "and the decoding of each further token."
+        "Everything one answer computes: vision encoder (not reduced by pruning), selection, projector, "
+        "prefill and the decoding of each further token."
     ),
     "kv_bytes": (
-        "Memory for the keys and values of the whole prompt in every LLM layer, right after prefill, as many as "
-        "the model's key-value heads store."
+        "Memory that holds the keys and values of the whole prompt in every LLM layer right after prefill; "
+        "models whose heads share keys and values (GQA) store fewer."
     ),
 }
 
@@ -77,7 +77,7 @@ class ModelShapes:
 
 @dataclass(frozen=True)
 class TextTowerShapes:
-    """The CLIP text encoder of a text-tower query: it reads a padded context of fixed length, whatever is asked.
+    """The CLIP text encoder of a text-tower query; whatever is asked, it reads a context of fixed length.
 
     Attributes:
         layers, width, mlp: of the text transformer.
@@ -118,12 +118,13 @@ def projector_flops(s: ModelShapes, n: int) -> float:
 
 
 def prefill_flops(s: ModelShapes, n: int) -> float:
-    """LLM over a prompt of n tokens; width d, attention width a = heads * head_dim, key-value width g = kv_heads * head_dim:
+    """LLM over a prompt of n tokens; width d, a = heads * head_dim, g = kv_heads * head_dim:
 
     2 * layers * (n * (2da + 2dg) + 2n^2a + 3ndm) + 2 * d * vocab
 
-    With a = g = d (no GQA) this is 2 * layers * (4nd^2 + 2n^2d + 3ndm) + 2 * d * vocab. The three FFN matrices are
-    LLaMA's gate, up and down; the output layer is applied to the last position only, as generate() does.
+    With a = g = d (no GQA) this is 2 * layers * (4nd^2 + 2n^2d + 3ndm) + 2 * d * vocab. The three FFN
+    matrices are LLaMA's gate, up and down; the output layer is applied to the last position only, as
+    generate() does.
     """
     attention = 2 * n * n * s.n_heads * s.head_dim
     return 2 * (s.llm_layers * (n * _llm_token_macs(s) + attention) + s.llm_width * s.vocab)
@@ -144,8 +145,8 @@ def decode_flops(s: ModelShapes, n: int, n_new: int) -> float:
 def selection_flops(method: str, n: int, c: int) -> float:
     """Choosing among the n tokens (width c) of one frame; the full order of n picks is made, whatever K is.
 
-    rediprune   5nc for unit vectors and relevance, 2n^2c for the Gram matrix, 4n^2 for n picks (minimum, scale,
-                add and compare over n tokens each)
+    rediprune   5nc for unit vectors and relevance, 2n^2c for the Gram matrix, 4n^2 for n picks (minimum,
+                scale, add and compare over n tokens each)
     diversity   3nc + 2n^2c + 4n^2: the same without relevance
     relevance   5nc
     random, grid   0
@@ -158,10 +159,10 @@ def selection_flops(method: str, n: int, c: int) -> float:
 
 
 def text_tower_flops(t: TextTowerShapes, n: int, c: int, value_path: bool = False) -> float:
-    """A text-tower query: the text encoder and its projection, and n visual tokens (width c) into the joint space.
+    """A text-tower query: the question encoded, and n visual tokens (width c) taken into the joint space.
 
-    2 * layers * (4xw^2 + 2x^2w + 2xwm) + 2wE + 2ncE, context x, width w, joint width E; the value path of the
-    last vision block adds 4nc^2.
+    2 * layers * (4xw^2 + 2x^2w + 2xwm) + 2wE + 2ncE with context x, width w, joint width E; the value path
+    of the last vision block (one value and one output matrix) adds 4nc^2.
     """
     text = _encoder_flops(t.layers, t.context, t.width, t.mlp) + 2 * t.width * t.joint_width
     return text + 2 * n * c * t.joint_width + (4 * n * c * c if value_path else 0)
@@ -170,8 +171,8 @@ def text_tower_flops(t: TextTowerShapes, n: int, c: int, value_path: bool = Fals
 def visual_only_macs(s: ModelShapes, n: int, ffn_matrices: int = 2) -> float:
     """The papers' count: multiply-adds (counted once) of the LLM over n visual tokens and nothing else.
 
-    layers * (4nd^2 + 2n^2d + f * ndm), f = 2 FFN matrices as FastV and DivPrune write it; f = 3 is what a LLaMA
-    really has. GQA is not in it: the papers' formula knows one width.
+    layers * (4nd^2 + 2n^2d + f * ndm), f = 2 FFN matrices as FastV and DivPrune write it; a LLaMA has f = 3.
+    GQA is not in it: the papers' formula knows one width.
     """
     d = s.llm_width
     return s.llm_layers * (4 * n * d * d + 2 * n * n * d + ffn_matrices * n * d * s.llm_mlp)
@@ -204,12 +205,12 @@ def estimate(
         n_new: tokens generated, end token included, >= 1. Both runs are given the same number.
         n_frames: T; the encoder runs and the selection chooses frame by frame.
         method: one of config.METHODS, for what the selection costs.
-        query_flops: what the query costs by itself: 0 for prompt-tail (not a matrix product of note: it mixes at most
-            128 embeddings), `text_tower_flops` for text-tower. Counted as selection.
+        query_flops: what the query costs by itself: 0 for prompt-tail (it only mixes at most 128 embeddings),
+            `text_tower_flops` for text-tower. Counted as selection.
         ffn_matrices: 2 as the papers count, or 3; changes `visual_only` alone.
 
-    The same decode length is a convention: the two answers may really differ in length. Where n_kept == n_visual
-    nothing is chosen, the selection costs 0 and every ratio is exactly 1.
+    One decode length for both runs is a convention: the two answers may really differ in length. Where
+    n_kept == n_visual nothing is chosen, the selection costs 0 and every ratio is exactly 1.
 
     Raises:
         ValueError: counts out of range, or an unknown method.
@@ -218,8 +219,8 @@ def estimate(
         raise ValueError(f"n_kept={n_kept} is out of range: it must be in 1..n_visual={n_visual}")
     if n_text < 0 or n_new < 1 or n_frames < 1 or n_visual % n_frames:
         raise ValueError(
-            f"n_text={n_text}, n_new={n_new}, n_frames={n_frames} do not fit: they must be >= 0, >= 1 and a divisor "
-            f"of n_visual={n_visual}"
+            f"n_text={n_text}, n_new={n_new}, n_frames={n_frames} do not fit: they must be >= 0, >= 1 and a "
+            f"divisor of n_visual={n_visual}"
         )
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown: choose one of {', '.join(METHODS)}")
@@ -258,6 +259,6 @@ def _encoder_flops(layers: int, n: int, d: int, m: int) -> float:
 
 
 def _llm_token_macs(s: ModelShapes) -> int:
-    """Multiply-adds of one token in one LLM layer, attention scores aside: 2da + 2dg + 3dm (see prefill_flops)."""
+    """Multiply-adds of one token in one LLM layer without attention scores: 2da + 2dg + 3dm."""
     query_width, kv_width = s.n_heads * s.head_dim, s.n_kv_heads * s.head_dim
     return s.llm_width * (2 * query_width + 2 * kv_width + 3 * s.llm_mlp)

@@ -1,4 +1,4 @@
-"""The closed form is what a counted forward pass counts, and the ratios are the ones published for these shapes."""
+"""The closed form is what a counted forward pass counts, and the ratios are those known for these shapes."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ LLAVA_7B = ModelShapes(
 
 
 def llava(n_kv_heads: int = 32, llm_layers: int = 32) -> LlavaForConditionalGeneration:
-    """LLaVA-1.5-7B (CLIP ViT-L/14-336 + two-layer projector + Vicuna-7B) with no memory behind its weights."""
+    """LLaVA-1.5-7B (CLIP ViT-L/14-336 + two-layer projector + Vicuna-7B) without memory for its weights."""
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
             hidden_size=1024,
@@ -73,8 +73,8 @@ def zeros(*shape: int) -> torch.Tensor:
 
 
 def llm(model, n: int, cache=None):
-    """The language model and its output layer for the last position, as generate() runs a prefill or a step."""
-    # On the meta device only the mask-less, cached call avoids Tensor.item(); SDPA is counted there (not on CPU).
+    """The LLM and its output layer for the last position, as generate() runs a prefill or a step."""
+    # On meta only the mask-less, cached call avoids Tensor.item(); SDPA is counted there, on CPU it is not.
     out = model.model.language_model(inputs_embeds=zeros(1, n, 4096), past_key_values=cache, use_cache=True)
     model.lm_head(out.last_hidden_state[:, -1:])
     return out.past_key_values
@@ -118,7 +118,7 @@ def test_decode_steps_and_grouped_query_attention_equal_a_counted_forward():
     [(115, 5.13, 5.10, 3.86, 3.44), (86, 6.87, 6.83, 4.69, 4.04), (58, 10.20, 10.14, 5.92, 4.87)],
 )
 def test_ratios_of_llava_7b_at_20_15_and_10_percent(kept, visual, visual3, prefill, encoder_too):
-    # Expected: measured with the flop counter, one (model, keep) point at a time, before this file was written.
+    # Expected: measured once with the flop counter, one (model, keep) point at a time.
     # "grid" costs nothing to select, which leaves encoder + projector + prefill in the end-to-end ratio.
     s = estimate(LLAVA_7B, N, kept, TEXT, n_new=1, method="grid")
     assert (s.visual_only, s.prefill, s.end_to_end) == pytest.approx((visual, prefill, encoder_too), abs=6e-3)

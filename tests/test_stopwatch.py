@@ -1,0 +1,78 @@
+"""The stopwatch on a clock of our own: what it throws away, when it reads the clock, which number it reports."""
+
+import math
+
+import pytest
+import torch
+
+from rediprune.stopwatch import synchroniser, time_run
+
+
+class Machine:
+    """A pretend device: work takes effect only on wait(), as on an accelerator; every run has its own cost."""
+
+    def __init__(self, prefill_costs):
+        self.now, self.queued, self.costs, self.log = 0.0, 0.0, list(prefill_costs), []
+
+    def clock(self):
+        return self.now
+
+    def wait(self):
+        self.now, self.queued = self.now + self.queued, 0.0
+
+    def prefill(self):
+        self.queued += self.costs.pop(0)
+        self.log.append("prefill")
+        return len(self.costs)
+
+    def step(self, state):
+        self.queued += 0.5
+        self.log.append(("step", state))
+
+    def time(self, **how):
+        return time_run(self.prefill, clock=self.clock, synchronise=self.wait, **how)
+
+
+def test_warm_up_is_thrown_away_and_the_median_survives_an_outlier():
+    timing = Machine([100, 90, 1, 2, 80, 3, 4]).time(repeats=5, warmup=2)
+    assert timing.prefill == 3
+    assert timing.prefill_spread == (1, 80)
+    assert (timing.repeats, timing.warmup) == (5, 2)
+    assert math.isnan(timing.per_token)
+
+
+def test_queued_work_is_charged_to_the_part_that_queued_it():
+    machine = Machine([7, 7])
+    timing = machine.time(step=machine.step, steps=4, repeats=1, warmup=1)
+    assert timing.prefill == 7
+    assert timing.per_token == 0.5
+
+
+def test_every_run_decodes_from_its_own_prefill():
+    machine = Machine([1, 1, 1])
+    machine.time(step=machine.step, steps=2, repeats=2, warmup=1)
+    assert machine.log == [entry for s in (2, 1, 0) for entry in ("prefill", ("step", s), ("step", s))]
+
+
+def test_the_device_is_named_and_its_own_synchronise_is_used(monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch.cuda, "synchronize", seen.append)
+    synchroniser("cuda:1")()
+    assert seen == [torch.device("cuda:1")]
+    monkeypatch.setattr(torch.mps, "synchronize", lambda: seen.append("mps"))
+    synchroniser("mps")()
+    assert seen[-1] == "mps"
+    assert synchroniser("cpu")() is None
+    assert time_run(lambda: None, repeats=1, warmup=0).device == "cpu"
+
+
+@pytest.mark.parametrize("field", ["steps", "repeats", "warmup"])
+def test_counts_out_of_range_are_refused(field):
+    with pytest.raises(ValueError, match=f"{field}=-1"):
+        time_run(lambda: None, **{field: -1})
+
+
+def test_a_real_clock_gives_positive_seconds():
+    timing = time_run(lambda: sum(range(10_000)), step=lambda s: s + 1, repeats=3, warmup=1)
+    assert 0 < timing.prefill_spread[0] <= timing.prefill <= timing.prefill_spread[1]
+    assert timing.per_token > 0
