@@ -1,0 +1,82 @@
+"""The one home of colour: by meaning, colour-blind safe (Okabe and Ito), with a shade for light and for dark pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Colour:
+    """One meaning, two shades as "#rrggbb": `light` for text and bars on a white page, `dark` on a dark one."""
+
+    light: str
+    dark: str
+
+
+KEPT = Colour("#0072b2", "#56b4e9")
+DROPPED = Colour("#6b7280", "#9ca3af")
+NEXT_PICK = Colour("#d55e00", "#f0853a")
+UNPRUNED = Colour("#4b5563", "#c3c9d2")
+PRUNED = KEPT  # the pruned answer is what the kept tokens say
+RANDOM = Colour("#a3527f", "#d992b8")
+
+MEANINGS = {
+    "kept": KEPT,
+    "dropped": DROPPED,
+    "next-pick": NEXT_PICK,
+    "unpruned": UNPRUNED,
+    "pruned": PRUNED,
+    "random": RANDOM,
+}
+
+# Outline of a kept patch on top of any picture: a bright line with a dark one around it reads on every colour.
+OUTLINE = "#ffffff"
+OUTLINE_EDGE = "#11161d"
+
+# How a dropped patch is shown: grey, and this far towards black. Still recognisable, clearly not kept.
+DIM = 0.62
+
+# cividis (Nunez, Anderton, Renslow 2018): perceptually ordered, the same for most colour-blind readers. Low to high.
+RAMP = (
+    "#00224e",
+    "#002e6a",
+    "#1a386f",
+    "#32436d",
+    "#434e6c",
+    "#535a6d",
+    "#61656f",
+    "#6f7073",
+    "#7d7c78",
+    "#8c8878",
+    "#9b9476",
+    "#aba072",
+    "#bcae6c",
+    "#cdbb63",
+    "#dec958",
+    "#f0d846",
+    "#fee838",
+)
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """ "#rrggbb" -> (red, green, blue), 0..255 each."""
+    value = int(colour.removeprefix("#"), 16)
+    return value >> 16, value >> 8 & 255, value & 255
+
+
+def ramp(values: np.ndarray) -> np.ndarray:
+    """Values in [0, 1], any shape [...] -> uint8 colours [..., 3] on RAMP, linear between its stops; clipped outside."""
+    stops = np.array([rgb(c) for c in RAMP], dtype=np.float64)
+    at = np.linspace(0, 1, len(stops))
+    values = np.asarray(values, dtype=np.float64)
+    return np.stack([np.interp(values, at, stops[:, c]) for c in range(3)], axis=-1).round().astype(np.uint8)
+
+
+def css() -> str:
+    """The palette as CSS variables (--rp-kept, ...), following Gradio's `dark` class; read by every style sheet."""
+    light = "".join(f"--rp-{name}:{c.light};" for name, c in MEANINGS.items())
+    dark = "".join(f"--rp-{name}:{c.dark};" for name, c in MEANINGS.items())
+    ramp_css = f"--rp-ramp:linear-gradient(to right,{','.join(RAMP)});"
+    return f":root{{{light}{ramp_css}}} .dark{{{dark}}}"

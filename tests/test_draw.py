@@ -1,0 +1,82 @@
+"""Pictures: kept patches are untouched, dropped ones dim but recognisable, the ramp is ordered, bad input is refused."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rediprune import draw, palette
+from rediprune.trace import Geometry
+
+SIZE = (96, 64)
+
+
+@pytest.fixture
+def image():
+    pixels = np.random.default_rng(0).integers(0, 256, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+@pytest.fixture
+def geometry():
+    """A 4 x 4 grid over the middle square of a 96 x 64 picture, as a centre crop leaves it."""
+    return Geometry(rows=4, cols=4, box=(16.0, 0.0, 80.0, 64.0), image_size=SIZE)
+
+
+def test_the_inside_of_a_kept_patch_is_the_original_and_a_dropped_one_is_darker_grey(image, geometry):
+    out = np.asarray(draw.kept(image, geometry, [5]))
+    original = np.asarray(image)
+    # Token 5 is row 1, column 1: pixels x 32..47, y 16..31.
+    assert (out[17:31, 33:47] == original[17:31, 33:47]).all()
+    dropped = out[40:60, 20:30]
+    assert (dropped[..., 0] == dropped[..., 1]).all()
+    assert dropped.mean() < 0.6 * original[40:60, 20:30].mean()
+
+
+def test_the_original_stays_recognisable_under_every_overlay(image, geometry):
+    grey = np.asarray(image.convert("L"), dtype=float)[:, 16:80].ravel()
+    nothing_kept = np.asarray(draw.kept(image, geometry, []).convert("L"), dtype=float)[:, 16:80].ravel()
+    flat_heat = np.asarray(draw.heatmap(image, geometry, np.zeros(16)).convert("L"), dtype=float)[
+        :, 16:80
+    ].ravel()
+    assert np.corrcoef(grey, nothing_kept)[0, 1] > 0.95
+    assert np.corrcoef(grey, flat_heat)[0, 1] > 0.95
+
+
+def test_pixels_the_model_never_saw_are_dimmed_even_when_all_tokens_are_kept(image, geometry):
+    out = np.asarray(draw.kept(image, geometry, torch.arange(16)))
+    assert (out[:, :14, 0] == out[:, :14, 1]).all()
+    assert (out[2:-2, 20:76] == np.asarray(image)[2:-2, 20:76]).all()
+
+
+def test_the_highest_value_is_the_brightest_patch(geometry):
+    flat = Image.new("RGB", SIZE, (128, 128, 128))
+    values = torch.linspace(-0.2, 0.1, 16)
+    out = np.asarray(draw.heatmap(flat, geometry, values).convert("L"), dtype=float)
+    patches = out[:, 16:80].reshape(4, 16, 4, 16).mean((1, 3)).ravel()
+    assert (np.diff(patches) > 0).all()
+
+
+def test_the_ramp_is_ordered_by_lightness_so_that_it_reads_without_colour():
+    colours = palette.ramp(np.linspace(0, 1, 50)).astype(float)
+    lightness = colours @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(lightness) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda i, g: draw.kept(i, g, [16]), "outside 0..15"),
+        (lambda i, g: draw.heatmap(i, g, [0.0] * 15), "15 values"),
+        (lambda i, g: draw.heatmap(i, g, [float("nan")] * 16), "not finite"),
+        (lambda i, g: draw.kept(i.resize((8, 8)), g, [0]), "its geometry was made for"),
+    ],
+)
+def test_bad_input_gets_a_sentence(image, geometry, call, words):
+    with pytest.raises(ValueError, match=words):
+        call(image, geometry)
+
+
+def test_a_one_pixel_picture_can_be_drawn():
+    tiny = Geometry(rows=4, cols=4, box=(0.0, 0.0, 1.0, 1.0), image_size=(1, 1))
+    assert draw.kept(Image.new("RGB", (1, 1)), tiny, [3]).size == (1, 1)
