@@ -1,7 +1,7 @@
 """Timed runs: a MEASUREMENT on the machine at hand. It knows no model: it is given what to run.
 
 The first runs pay for kernels and memory that later ones reuse, so they are thrown away (warm-up).
-An accelerator returns before its work is done, so the clock is read only after the device says that it is idle.
+An accelerator returns before its work is done, so the clock is read only once the device is idle.
 The median is reported because one interruption ruins a mean; (min, max) stands beside it.
 """
 
@@ -21,7 +21,7 @@ State = TypeVar("State")
 
 
 def synchroniser(device: str | torch.device) -> Callable[[], None]:
-    """What to call before reading the clock, so that all work queued on `device` is done; nothing on a CPU."""
+    """What to call before reading the clock, so that work queued on `device` is done; nothing on a CPU."""
     device = torch.device(device)
     if device.type == "cuda":
         return lambda: torch.cuda.synchronize(device)
@@ -44,8 +44,8 @@ def time_run(
     """Time `prefill()` and then `steps` times `step(state)`, `repeats` times over.
 
     Args:
-        prefill: projector + LLM over the whole prompt; returns the state (cache) that decoding begins from. It
-            is called afresh for every run, because a decode step makes the cache longer.
+        prefill: projector + LLM over the whole prompt; returns the state (cache) that decoding begins from.
+            Called afresh for every run, because a decode step makes the cache longer.
         step: decodes one token; None where only the prefill is of interest (`per_token` is then NaN).
         steps: decode steps per run, >= 1; their time is divided by this number.
         repeats: runs that count, >= 1. warmup: runs thrown away before, >= 0.

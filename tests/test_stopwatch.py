@@ -1,4 +1,4 @@
-"""The stopwatch on a clock of our own: what it throws away, when it reads the clock, which number it reports."""
+"""The stopwatch on a clock of our own: what it throws away, when it looks, which number it reports."""
 
 import math
 
@@ -9,7 +9,7 @@ from rediprune.stopwatch import synchroniser, time_run
 
 
 class Machine:
-    """A pretend device: work takes effect only on wait(), as on an accelerator; every run has its own cost."""
+    """A pretend device: time passes only on wait(), as on an accelerator; every run has its own cost."""
 
     def __init__(self, prefill_costs):
         self.now, self.queued, self.costs, self.log = 0.0, 0.0, list(prefill_costs), []
