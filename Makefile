@@ -1,0 +1,55 @@
+# `make demo`, `make test` and `make lint` each work from a fresh clone: what they need is installed into .venv first.
+# Nothing is installed elsewhere, except a browser for the tests where the system has none.
+
+VENV := .venv
+IN_VENV := $(VENV)/bin/python
+NEEDED := 3.11
+
+# The first Python that is new enough. Another one: make demo PYTHON=/path/to/python
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit("$(NEEDED)" > "%d.%02d" % sys.version_info[:2])' 2>/dev/null && echo "$$p" && break; done)
+
+.PHONY: help demo test lint format clean
+.NOTPARALLEL:
+
+help:
+	@echo 'make demo   serve the page at http://127.0.0.1:7860 (more flags: make demo ARGS="--help")'
+	@echo 'make test   run the tests, the browser test included (some of them: make test ARGS="tests/test_greedy.py")'
+	@echo 'make lint   check style and formatting (make format mends what can be mended)'
+	@echo 'make clean  remove .venv and caches'
+
+demo: $(VENV)/installed
+	$(IN_VENV) app.py $(ARGS)
+
+test: $(VENV)/installed-dev
+	$(IN_VENV) -m tests.chromium
+	$(IN_VENV) -m pytest $(ARGS)
+
+lint: $(VENV)/installed-ruff
+	$(IN_VENV) -m ruff check .
+	$(IN_VENV) -m ruff format --check .
+
+format: $(VENV)/installed-ruff
+	$(IN_VENV) -m ruff check --fix .
+	$(IN_VENV) -m ruff format .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache
+
+$(IN_VENV):
+	@test -n "$(PYTHON)" || { echo 'No Python $(NEEDED) or newer was found: install one, or name it: make PYTHON=/path/to/python' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp is written only after its install succeeded, so an interrupted one is taken up again by the next `make`.
+$(VENV)/installed: requirements.txt | $(IN_VENV)
+	$(IN_VENV) -m pip install --quiet --requirement requirements.txt
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+	$(IN_VENV) -m pip install --quiet --requirement requirements-dev.txt
+	@touch $@
+
+# Lint needs ruff and nothing else: no torch is downloaded to check the style.
+$(VENV)/installed-ruff: requirements-dev.txt | $(IN_VENV)
+	$(IN_VENV) -m pip install --quiet "$$(grep '^ruff' requirements-dev.txt)"
+	@touch $@
