@@ -33,19 +33,20 @@ GRID = IMAGE_SIZE // PATCH
 N = GRID * GRID
 
 SPECIAL = ("<unk>", "<s>", "</s>", "<pad>", "<image>")
-WORDS = (
-    "user assistant what where how many is are the a an of in on to left right above below color shape object "
-    "star circle square triangle cross ring red green blue yellow purple orange white black gray big small one "
-    "two three four five none yes no and there this picture scene letter digit written describe it near far dog "
-    "cat man woman table tree house car sky please answer with word"
-).split()
+WORDS = """
+    user assistant what where how many is are the a an of in on to left right above below color shape
+    object star circle square triangle cross ring red green blue yellow purple orange white black gray
+    big small one two three four five none yes no and there this picture scene letter digit written
+    describe it near far dog cat man woman table tree house car sky please answer with word
+""".split()  # noqa: SIM905 (a list of 90 literals reads worse)
 CHARACTERS = [*"abcdefghijklmnopqrstuvwxyz0123456789.,:;!?'\"-()"]
 
 # The prompt of LLaVA-1.5: the image placeholders first, the question, and a tail after it.
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'].upper() }}: "
     "{% for part in message['content'] if part['type'] == 'image' %}<image>\n{% endfor %}"
-    "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }} {% endfor %}{% endfor %}"
+    "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }} {% endfor %}"
+    "{% endfor %}"
     "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
 
@@ -115,13 +116,13 @@ def config(**changes) -> LlavaConfig:
 
 
 def model(seed: int = 0, dtype: torch.dtype = torch.float32, **changes) -> LlavaForConditionalGeneration:
-    """A freshly built model in eval mode. The same seed gives the same weights; the global RNG is left alone."""
+    """A freshly built model in eval mode. The same seed gives the same weights; the global RNG stays put."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = LlavaForConditionalGeneration(config(**changes))
         with torch.no_grad():
-            # The usual start (deviation 0.02) makes every answer the same word; at this scale answers vary and
-            # depend on the visual tokens, so a wrong token in the wrong place shows.
+            # The usual start (deviation 0.02) makes every answer the same word; at this scale answers vary
+            # and depend on the visual tokens, so a wrong token in the wrong place shows.
             for weight in built.parameters():
                 if weight.dim() > 1:
                     weight.normal_(0, weight[0].numel() ** -0.5)
@@ -170,7 +171,7 @@ def save_clip(folder: str | Path, seed: int = 0) -> Path:
 
 
 def image(seed: int = 0, size: tuple[int, int] = (IMAGE_SIZE, IMAGE_SIZE)) -> Image.Image:
-    """An RGB picture of coloured blocks; `size` is (width, height). Every patch differs from its neighbours."""
+    """An RGB picture of coloured blocks; `size` is (width, height). Patches differ from their neighbours."""
     blocks = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     return Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST)
 
