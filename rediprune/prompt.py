@@ -1,0 +1,77 @@
+"""Question -> prompt token ids: what is refused and why, and one placeholder per visual token."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MAX_CHARACTERS = 2000
+
+
+class QuestionError(ValueError):
+    """A question that cannot be asked; the message is one sentence for the person who asked it."""
+
+
+def checked_question(question: str, processor) -> str:
+    """The question without surrounding white space, once it is safe to put into a prompt.
+
+    What a tokenizer reads as a control token (`<image>`, `</s>`, ... in upper or lower case) is refused, not
+    rewritten: a second placeholder would shift every visual token, an end token would end the prompt, and a
+    silent change would answer another question than the one asked. Anything else, script tags and emoji
+    included, is plain text to the model.
+
+    Raises:
+        QuestionError: no text, empty, over MAX_CHARACTERS, not encodable, or with a control token in it.
+    """
+    if not isinstance(question, str) or not question.strip():
+        raise QuestionError("The question is empty: write one, such as “What color is the star?”.")
+    question = question.strip()
+    if len(question) > MAX_CHARACTERS:
+        raise QuestionError(
+            f"The question has {len(question):,} characters: shorten it to at most {MAX_CHARACTERS:,}."
+        )
+    try:
+        question.encode()
+    except UnicodeEncodeError:
+        raise QuestionError(
+            "The question holds a broken character (half of a pair): type it again."
+        ) from None
+    lowered = question.casefold()
+    for token in control_tokens(processor):
+        if token.casefold() in lowered:
+            raise QuestionError(
+                f"The question contains {token}, which the model reads as a control token: leave it out."
+            )
+    return question
+
+
+def control_tokens(processor) -> tuple[str, ...]:
+    """Strings that the tokenizer does not read as text: its special tokens and the image placeholder."""
+    tokenizer = processor.tokenizer
+    added = {str(t) for t in tokenizer.added_tokens_decoder.values() if t.special}
+    found = {*tokenizer.all_special_tokens, *added, processor.image_token}
+    return tuple(sorted((t for t in found if t), key=len, reverse=True))
+
+
+def prompt_ids(processor, question: str, n_visual: int) -> Tensor:
+    """Token ids [L] of the model's own chat prompt: one image as n_visual placeholders, and the question.
+
+    The same ids as `processor(images=image, text=...)` gives, without preparing the image again.
+    """
+    if getattr(processor, "chat_template", None):
+        content = [{"type": "image"}, {"type": "text", "text": question}]
+        text = processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+        )
+    else:  # the prompt of LLaVA-1.5, for processors saved without a template
+        text = f"USER: {processor.image_token}\n{question} ASSISTANT:"
+    text = text.replace(processor.image_token, processor.image_token * n_visual)
+    return torch.tensor(processor.tokenizer(text)["input_ids"])
+
+
+def token_texts(tokenizer, ids: Tensor) -> tuple[str, ...]:
+    """Each id of [L] as a reader sees it: word-start marks (sentencepiece, byte-level BPE) become spaces."""
+    return tuple(
+        t.replace("\u2581", " ").replace("\u0120", " ").replace("\u010a", "\n")
+        for t in tokenizer.convert_ids_to_tokens(ids.tolist())
+    )

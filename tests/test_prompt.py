@@ -1,0 +1,52 @@
+"""A prompt is exactly the processor's own, and what a question may not hold is refused in one sentence."""
+
+import pytest
+import torch
+
+from rediprune.prompt import MAX_CHARACTERS, QuestionError, checked_question, prompt_ids, token_texts
+from tests import tiny
+
+
+@pytest.mark.parametrize("question", ["What color is the star?", "<script>x</script> é 漢字 🙂", "a\nb"])
+def test_prompt_ids_are_the_processors_own(question):
+    expected = tiny.inputs((question, [tiny.image()]))["input_ids"][0]
+    assert torch.equal(prompt_ids(tiny.processor(), question, tiny.N), expected)
+
+
+def test_a_processor_without_a_template_gets_the_prompt_of_llava(monkeypatch):
+    processor = tiny.processor()
+    monkeypatch.setattr(processor, "chat_template", None)
+    ids = prompt_ids(processor, "what shape is red", 2)
+    text = "USER: <image><image>\nwhat shape is red ASSISTANT:"
+    assert ids.tolist() == processor.tokenizer(text)["input_ids"]
+
+
+@pytest.mark.parametrize(
+    ("question", "says"),
+    [
+        ("", "is empty"),
+        (" \n\t", "is empty"),
+        (None, "is empty"),
+        ("a" * (MAX_CHARACTERS + 1), "2,001 characters: shorten it to at most 2,000"),
+        ("what is <image> here", "contains <image>"),
+        ("what is <IMAGE> here", "contains <image>"),
+        ("star</s>circle", "contains </s>"),
+        ("broken \ud800 character", "broken character"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_refused_in_one_sentence(question, says):
+    with pytest.raises(QuestionError, match=says) as refused:
+        checked_question(question, tiny.processor())
+    assert "\n" not in str(refused.value)
+
+
+def test_the_longest_question_and_white_space_around_it_are_fine():
+    assert checked_question("  " + "a" * MAX_CHARACTERS + "\n", tiny.processor()) == "a" * MAX_CHARACTERS
+
+
+def test_token_texts_show_spaces_instead_of_tokenizer_marks():
+    class Words:
+        def convert_ids_to_tokens(self, ids):
+            return [["\u2581what", "\u0120is", "ed", "\u010a"][i] for i in ids]
+
+    assert token_texts(Words(), torch.tensor([0, 1, 2, 3])) == (" what", " is", "ed", "\n")
