@@ -1,0 +1,32 @@
+"""The only place that knows transformers: one file per model family, chosen by `adapter_for`.
+
+base.py says what a family must answer, llava.py answers it for LLaVA-1.5, geometry.py maps tokens to pixels,
+loading.py opens a checkpoint. A new family is one new file and one line in FAMILIES.
+"""
+
+from __future__ import annotations
+
+from .base import Adapter, ModelError
+from .llava import LlavaAdapter
+from .loading import load, refuse_class
+
+__all__ = ["FAMILIES", "Adapter", "ModelError", "adapter_for", "load"]
+
+# config.model_type -> adapter
+FAMILIES: dict[str, type[Adapter]] = {"llava": LlavaAdapter}
+
+
+def adapter_for(model: object) -> Adapter:
+    """The adapter of a loaded transformers model; the model itself is not changed.
+
+    Raises:
+        ModelError: no separate projector to prune in front of, or a family not known here; names the class.
+    """
+    config = getattr(model, "config", None)
+    refuse_class(type(model).__name__, config, FAMILIES)
+    if not hasattr(model, "lm_head"):
+        raise ModelError(
+            f"{type(model).__name__} has no output layer and cannot generate: load it with "
+            "AutoModelForImageTextToText"
+        )
+    return FAMILIES[config.model_type](model)

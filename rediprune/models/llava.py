@@ -1,0 +1,142 @@
+"""LLaVA-1.5 and every model of its class (LlavaForConditionalGeneration): CLIP ViT, two-layer projector, LLM.
+
+Token geometry before the projector: the hidden state of `vision_feature_layer` (the next to last), the class
+token dropped, is one token per patch in raster order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ..savings import ModelShapes
+from ..trace import VisionTokens
+from .base import Adapter, ModelError
+from .geometry import grid_geometry
+
+# OpenAI's CLIP vision towers by (image size, patch size, width, layers), under open_clip's names. The plain
+# names (without -quickgelu) load the same weights but compute with an activation they were not trained with.
+_OPENAI_TOWERS = {
+    (224, 32, 768, 12): "ViT-B-32-quickgelu/openai",
+    (224, 16, 768, 12): "ViT-B-16-quickgelu/openai",
+    (224, 14, 1024, 24): "ViT-L-14-quickgelu/openai",
+    (336, 14, 1024, 24): "ViT-L-14-336-quickgelu/openai",
+}
+
+
+class LlavaAdapter(Adapter):
+    """LLaVA-1.5 family, still images. Every image has the same number of tokens, N = rows * cols."""
+
+    @property
+    def image_token_id(self) -> int:
+        return self.model.config.image_token_id
+
+    @torch.no_grad()
+    def look(
+        self,
+        pixel_values: Tensor,
+        image_sizes: Sequence[tuple[int, int]] | None = None,
+        processor: object | None = None,
+    ) -> VisionTokens:
+        config, side = self.model.config, self.model.config.vision_config.image_size
+        if pixel_values.dim() != 4 or pixel_values.shape[-2:] != (side, side):
+            raise ModelError(
+                f"pixel_values have shape {tuple(pixel_values.shape)}: this vision encoder takes [T, 3, "
+                f"{side}, {side}], so use the processor that belongs to the model"
+            )
+        if image_sizes is not None and len(image_sizes) != len(pixel_values):
+            raise ModelError(f"{len(image_sizes)} image sizes were given for {len(pixel_values)} images")
+        geometry = tuple(
+            grid_geometry(size, processor, (side, side), config.vision_config.patch_size)
+            for size in (image_sizes or [None] * len(pixel_values))
+        )
+        tower = self._base.vision_tower
+        if tower.device.type != "meta":  # an offloaded tower reports "meta" and moves its inputs by itself
+            pixel_values = pixel_values.to(tower.device)
+        states = tower(pixel_values, output_hidden_states=True, return_dict=True).hidden_states
+        start = 1 if config.vision_feature_select_strategy == "default" else 0
+        features = torch.cat([states[layer][:, start:] for layer in self._layers], dim=-1)
+        n = geometry[0].rows * geometry[0].cols
+        if features.shape[1] != n:
+            raise ModelError(
+                f"vision_feature_select_strategy={config.vision_feature_select_strategy!r} leaves "
+                f"{features.shape[1]} tokens on a grid of {n} patches, so tokens and patches do not match: "
+                "set the strategy that belongs to this vision tower"
+            )
+        return VisionTokens(features, geometry)
+
+    def project(self, features: Tensor) -> Tensor:
+        return self._base.multi_modal_projector(features)
+
+    def placeholders(self, input_ids: Tensor, n_images: int) -> list[tuple[int, Tensor]]:
+        where = input_ids == self.image_token_id
+        counts = where.sum(1).tolist()
+        n, rest = divmod(sum(counts), max(1, n_images))
+        if n_images < 1 or n < 1 or rest or any(count % n for count in counts):
+            raise ModelError(
+                f"the prompts hold {counts} image placeholders for {n_images} images in all: each image "
+                "needs the same whole number, so pass input_ids and pixel_values from one processor call"
+            )
+        slots = []
+        for row in range(len(input_ids)):
+            positions = where[row].nonzero()[:, 0]
+            slots += [(row, part) for part in positions.split(n) if len(part)]
+        return slots
+
+    @property
+    def value_path(self) -> Callable[[Tensor], Tensor] | None:
+        blocks = self._vision.encoder.layers
+        # states[0] goes into the first block, so states[n - 1] goes into the last of n: index -2.
+        if [layer % (len(blocks) + 1) for layer in self._layers] != [len(blocks) - 1]:
+            return None
+        block = blocks[-1]
+        return lambda tokens: block.self_attn.out_proj(block.self_attn.v_proj(block.layer_norm1(tokens)))
+
+    @property
+    def text_tower_name(self) -> str | None:
+        v = self.model.config.vision_config
+        if v.model_type != "clip_vision_model" or v.hidden_act != "quick_gelu" or len(self._layers) > 1:
+            return None
+        return _OPENAI_TOWERS.get((v.image_size, v.patch_size, v.hidden_size, v.num_hidden_layers))
+
+    def shapes(self) -> ModelShapes:
+        config = self.model.config
+        v, t = config.vision_config, config.text_config
+        patches = (v.image_size // v.patch_size) ** 2
+        return ModelShapes(
+            vision_layers=v.num_hidden_layers,
+            vision_width=v.hidden_size,
+            vision_mlp=v.intermediate_size,
+            vision_tokens=patches
+            + (v.model_type == "clip_vision_model"),  # CLIP has a class token, SigLIP none
+            vision_patches=patches,
+            patch_dim=v.num_channels * v.patch_size**2,
+            projector_in=v.hidden_size * len(self._layers),
+            projector_hidden=t.hidden_size,
+            projector_out=t.hidden_size,
+            llm_layers=t.num_hidden_layers,
+            llm_width=t.hidden_size,
+            llm_mlp=t.intermediate_size,
+            n_heads=t.num_attention_heads,
+            n_kv_heads=getattr(t, "num_key_value_heads", None) or t.num_attention_heads,
+            head_dim=getattr(t, "head_dim", None) or t.hidden_size // t.num_attention_heads,
+            vocab=t.vocab_size,
+            kv_dtype_bytes=self.model.dtype.itemsize,
+        )
+
+    @property
+    def _base(self) -> torch.nn.Module:
+        return self.model.model
+
+    @property
+    def _vision(self) -> torch.nn.Module:
+        # transformers before 5.18 keeps the CLIP transformer one level deeper.
+        tower = self._base.vision_tower
+        return getattr(tower, "vision_model", tower)
+
+    @property
+    def _layers(self) -> list[int]:
+        layer = self.model.config.vision_feature_layer
+        return [layer] if isinstance(layer, int) else list(layer)
