@@ -35,7 +35,7 @@ BROWSER_FLAGS = (
 
 @pytest.fixture(scope="session", autouse=True)
 def offline() -> Iterator[None]:
-    """Any connection to another machine is an error: the tests are offline, and this is what holds them to it."""
+    """A connection to another machine is an error: this is what holds the tests to being offline."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("connect", "connect_ex"):
             patch.setattr(socket.socket, name, _only_here(getattr(socket.socket, name)))

@@ -1,0 +1,181 @@
+"""Media station: whatever a person hands in -> an upright 8-bit RGB picture, or one sentence saying why not.
+
+Files come from strangers. So: only raster formats that Pillow decodes by itself (no PostScript, which starts
+a program), the size is checked before a pixel is decoded, and whatever a decoder throws at a damaged file
+becomes a MediaError.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# Just below the size at which Pillow starts to warn of decompression bombs; a phone's 50 megapixels pass.
+MAX_PIXELS = 80_000_000
+# Far above what vision towers read (336 pixels for LLaVA-1.5): up to here every pixel is passed on as it is.
+MAX_SIDE = 4096
+# Processors scale the SHORT side to the tower's size: a 10000 x 1 strip would become 3360000 x 336 pixels.
+MAX_ASPECT = 50
+
+_TO_8_BITS = ((np.arange(65536, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)  # 16 -> 8, rounded
+
+ImageSource = str | os.PathLike | bytes | Image.Image | np.ndarray
+
+
+class MediaError(ValueError):
+    """The picture cannot be used; the message is one sentence for the person who gave it."""
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """A picture that is safe to hand on, and what had to be done to it.
+
+    Attributes:
+        image: PIL, mode RGB, 8 bits, upright, sides in [1, MAX_SIDE]; a copy that nobody else holds.
+        notes: short sentences for the reader on how it differs from what was given; none for a plain photo.
+    """
+
+    image: Image.Image
+    notes: tuple[str, ...] = ()
+
+
+def load_image(source: ImageSource) -> LoadedImage:
+    """Load a picture as upright 8-bit RGB.
+
+    EXIF orientation is applied; 16 bits are scaled, not clipped, to 8. Done and noted: of an animation one
+    frame is taken, alpha is laid on white, CMYK becomes RGB, 32-bit and float files are stretched to full
+    brightness, sides above MAX_SIDE are scaled down.
+
+    Args:
+        source: a path; the bytes of a file; a PIL image (not changed; its current frame is taken); an array
+            [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]: bool, integers 0..255, uint16 0..65535, floats 0..1.
+
+    Raises:
+        MediaError: missing, empty, damaged or in an unknown format; above MAX_PIXELS; more than MAX_ASPECT
+            times longer than wide; an array of another shape or range; not an image at all.
+    """
+    name = Path(source).name if isinstance(source, str | os.PathLike) else "The image"
+    try:
+        return _load(source, name)
+    except MediaError:
+        raise
+    except UnidentifiedImageError:
+        known = ", ".join(FORMATS)
+        raise MediaError(
+            f"{name} is in no known format ({known}) or damaged: save it as PNG or JPEG."
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large(name) from None
+    except Exception as error:  # decoders meet hostile bytes with exceptions of nearly every type
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise MediaError(f"{name} cannot be read ({reason}): it may be damaged, so save it again.") from error
+
+
+def _load(source: ImageSource, name: str) -> LoadedImage:
+    image = _open(source, name)
+    try:
+        _check_size(image.size, name)
+        notes: list[str] = []
+        long_side = max(image.size)
+        if image is not source:  # draft changes the object, and a caller's is not ours to change
+            image.draft(None, (MAX_SIDE, MAX_SIDE))  # JPEG decodes at 1/2, 1/4 or 1/8 where that is enough
+        # An MPO is one photo with its preview, not an animation.
+        if getattr(image, "is_animated", False) and image.format != "MPO":
+            notes.append(f"Only frame {image.tell() + 1} of several is used.")
+        rgb = _to_rgb(ImageOps.exif_transpose(image), image.format, name, notes)
+    finally:
+        if image is not source:
+            image.close()
+    if long_side > MAX_SIDE:
+        rgb.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        notes.append(f"Scaled down to {rgb.width} x {rgb.height} pixels.")
+    return LoadedImage(rgb, tuple(notes))
+
+
+def _open(source: ImageSource, name: str) -> Image.Image:
+    """The image behind any kind of source: its size is known, but of a file no pixel is decoded yet."""
+    if isinstance(source, Image.Image):
+        return source
+    if isinstance(source, np.ndarray):
+        return _from_array(source, name)
+    if isinstance(source, bytes | bytearray):
+        n_bytes, file = len(source), BytesIO(source)
+    elif isinstance(source, str | os.PathLike):
+        if str(source).startswith(("http:", "https:")):
+            raise MediaError(f"{source} is a web address: download the picture and give the file.")
+        file = Path(source)
+        if not file.is_file():
+            raise MediaError(f"{source} is not a file: check the path.")
+        n_bytes = file.stat().st_size
+    else:
+        kind = type(source).__name__
+        raise MediaError(f"A {kind} is not an image: give a path, bytes, a PIL image or a numpy array.")
+    if n_bytes == 0:
+        raise MediaError(f"{name} is empty (0 bytes): save or download it again.")
+    return Image.open(file, formats=FORMATS)
+
+
+def _check_size(size: tuple[int, int], name: str) -> None:
+    short, long = sorted(size)
+    shape = f"{size[0]} x {size[1]} pixels"
+    if short == 0:
+        raise MediaError(f"{name} has no content ({shape}): give one of at least 1 x 1.")
+    if short * long > MAX_PIXELS:
+        raise _too_large(name)
+    if long > MAX_ASPECT * short:
+        raise MediaError(f"{name} is a strip of {shape}: crop it to at most 1 : {MAX_ASPECT}.")
+
+
+def _too_large(name: str) -> MediaError:
+    limit = MAX_PIXELS // 10**6
+    return MediaError(f"{name} has more than {limit} megapixels: save a smaller copy and give that.")
+
+
+def _to_rgb(image: Image.Image, file_format: str | None, name: str, notes: list[str]) -> Image.Image:
+    if image.mode.startswith("I;16") or (image.mode == "I" and file_format == "PPM"):
+        image = Image.fromarray(_TO_8_BITS[np.asarray(image)])
+    elif image.mode in ("I", "F"):
+        image = Image.fromarray(_stretch(np.asarray(image, dtype=np.float32), name))
+        notes.append("Brightness was stretched to the full range.")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+        if alpha.getextrema()[0] < 255:
+            notes.append("Transparent parts are shown on white.")
+        opaque = Image.new("RGB", image.size, "white")
+        opaque.paste(image, mask=alpha)
+        return opaque
+    if image.mode in ("CMYK", "LAB"):
+        notes.append(f"{image.mode} colours were converted to RGB without their colour profile.")
+    return image.convert("RGB")
+
+
+def _stretch(values: np.ndarray, name: str) -> np.ndarray:
+    """[H, W] of any range -> uint8, the darkest to 0 and the brightest to 255; a constant image is black."""
+    low, span = values.min(), float(values.max()) - float(values.min())
+    if not span <= np.finfo(np.float32).max:  # NaN fails as well
+        raise MediaError(f"{name} has pixels that are not finite numbers: replace NaN and infinity.")
+    return np.rint((values - low) * np.float32(255 / (span or 1))).astype(np.uint8)
+
+
+def _from_array(array: np.ndarray, name: str) -> Image.Image:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise MediaError(f"{name} is an array of shape {array.shape}: give [H, W], [H, W, 3] or [H, W, 4].")
+    _check_size((array.shape[1], array.shape[0]), name)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if array.dtype == np.uint16:
+        return Image.fromarray(_TO_8_BITS[array])
+    if array.dtype == np.uint8:
+        return Image.fromarray(array)
+    scale = 1 if array.dtype.kind in "iu" else 255
+    if array.dtype.kind not in "buif" or not (array.min() >= 0 and array.max() * scale <= 255):  # NaN fails
+        kind = array.dtype
+        raise MediaError(f"{name} is an array of {kind} out of range: give integers 0..255 or floats 0..1.")
+    return Image.fromarray(np.rint(array * np.float32(scale)).astype(np.uint8))
