@@ -1,0 +1,181 @@
+"""Relevance and max-min diversity: the rule of ReDiPrune (arXiv 2603.24680) as pure tensor functions.
+
+Per frame, with unit vectors x_i and a unit query q: relevance s_i = <x_i, q>, distance D_ij = 1 - <x_i, x_j>.
+The first pick is argmax s_i; every next pick is the unpicked i with the largest
+
+    score_i = min over picked j of D_ij + alpha * s_i.
+
+Everything here is float32, whatever comes in, and knows no model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .config import kept_count
+from .query import fold
+from .trace import Query
+
+
+class Picks(NamedTuple):
+    """What a method returns: one full picking order per weight and frame, with the evidence of every pick.
+
+    order [W, T, N] int64 token indices; distance and score [W, T, N] float32 by pick, None where not measured
+    (see trace.Selection for their meaning).
+    """
+
+    order: Tensor
+    distance: Tensor | None
+    score: Tensor | None
+
+
+@torch.no_grad()
+def greedy(
+    features: Tensor, relevance: Tensor, alphas: Sequence[float], candidates: Tensor | None = None
+) -> Picks:
+    """The full greedy order of every frame for every weight, all at once.
+
+    A running minimum holds every token's distance to its nearest pick, so a step costs O(W T N), and nothing
+    in the loop waits for the device. Equal scores go to the lowest index. Exactly equal tokens score equally;
+    nearly equal ones are told apart by float32 rounding, about 1e-7.
+
+    Args:
+        features: [T, N, C], finite. A token of zeros has no direction: distance 1 to every other.
+        relevance: [T, N]; its maximum is the first pick.
+        alphas: W weights in [0, inf]; inf ignores distances (but still reports them).
+        candidates: [T, N] bool, at least one per frame: all of them are picked before any other token.
+
+    Returns:
+        Picks; distance[..., 0] is NaN and score[..., 0] is the relevance of the first pick.
+    """
+    (T, N), W = relevance.shape, len(alphas)
+    relevance, device = relevance.float(), relevance.device
+    between = distances(features).view(T * N, N)  # the row of frame t, token i is t * N + i
+    frame = torch.arange(T, device=device).mul_(N).repeat(W)
+
+    # Buffers hold one row per (weight, frame); score = share * nearest + bonus, where bonus = alpha *
+    # relevance and turns to -inf once picked. alpha = inf is share 0, bonus = relevance.
+    alpha = torch.tensor(alphas, dtype=torch.float32, device=device).view(W, 1, 1)
+    bonus = (torch.where(alpha.isinf(), 1.0, alpha) * relevance).view(W * T, N)
+    share = (~alpha.isinf()).float().expand(W, T, 1).reshape(W * T, 1)
+    waiting = None if candidates is None else (~candidates).repeat(W, 1)
+    n_candidates = None if candidates is None else candidates.sum(-1, keepdim=True).repeat(W, 1)
+
+    order = torch.empty(N, W * T, dtype=torch.int64, device=device)
+    score, distance = relevance.new_empty(N, W * T), relevance.new_full((N, W * T), math.nan)
+    nearest, row, total = (relevance.new_full((W * T, N), math.inf) for _ in range(3))
+    total.view(W, T, N).copy_(relevance)
+
+    for step in range(N):
+        pick, last = order[step].unsqueeze(-1), order[step - 1]
+        if step > 0:
+            torch.index_select(between, 0, last + frame, out=row)
+            torch.minimum(nearest, row, out=nearest)
+            torch.addcmul(bonus, nearest, share, out=total)
+        if waiting is not None:
+            total.masked_fill_(waiting & (step < n_candidates), -math.inf)
+        torch.max(total, dim=-1, out=(score[step], order[step]))  # the first of equal maxima
+        if step > 0:
+            torch.gather(nearest, -1, pick, out=distance[step].unsqueeze(-1))
+        bonus.scatter_(-1, pick, -math.inf)
+
+    return Picks(*(x.T.reshape(W, T, N) for x in (order, distance, score)))
+
+
+def distances(features: Tensor) -> Tensor:
+    """Cosine distance between the tokens of each frame, [T, N, C] -> [T, N, N] float32 in [0, 2]."""
+    x = unit(features)
+    n = x.shape[-2]
+    # Below 16 rows a CPU's matrix product may round equal rows differently; then equal tokens would not tie.
+    x = F.pad(x, (0, 0, 0, max(0, 16 - n)))
+    with torch.autocast(x.device.type, enabled=False):
+        product = x @ x.mT
+    return product.neg_().add_(1).clamp_(0, 2)[..., :n, :n].contiguous()
+
+
+@torch.no_grad()
+def relevance(features: Tensor, query: Query) -> Tensor:
+    """Cosine between every visual token and the query, in the query's own space and with its sign.
+
+    Args:
+        features: [T, N, C], what the projector would receive; used where the query brings no keys of its own.
+        query: its vector is folded to the width of the tokens it is compared with (query.fold).
+
+    Returns:
+        [T, N] float32 in [-1, 1]; 0 for a token of zeros.
+
+    Raises:
+        ValueError: NaN, infinite or all-zero features or query; keys of another shape than the features.
+    """
+    keys, name = (features, "features") if query.keys is None else (query.keys, "query keys")
+    check_tokens(keys, name)
+    if keys.shape[:2] != features.shape[:2]:
+        raise ValueError(
+            f"query keys have shape {tuple(keys.shape)} but the features {tuple(features.shape)}: "
+            "both need the same frames and tokens, so build the query from these features"
+        )
+    vector = query.vector.to(keys.device, torch.float32)
+    if vector.dim() != 1 or vector.numel() == 0:
+        raise ValueError(f"query has shape {tuple(vector.shape)}: it must be a single vector [C]")
+    if query.keys is not None and len(vector) != keys.shape[-1]:
+        raise ValueError(
+            f"query has width {len(vector)} but its keys have {keys.shape[-1]}: they must share a space"
+        )
+    vector = fold(vector, keys.shape[-1])
+    peak = vector.abs().max().item()
+    if not math.isfinite(peak):
+        raise ValueError("query holds NaN or infinite values, so no relevance can be measured against it")
+    if peak == 0:
+        raise ValueError("query is all zeros after folding: it points nowhere, so relevance is undefined")
+    # A sum of products, not a matrix product: it rounds equal tokens equally, so they tie.
+    cosine = (unit(keys) * unit(vector)).sum(-1).clamp_(-1, 1)
+    return (query.sign * cosine).to(features.device)
+
+
+def tau_candidates(relevance: Tensor, keep_ratio: float, tau: float) -> Tensor:
+    """The published filter for tau > 0: which tokens may be picked at all, [T, N] float -> [T, N] bool.
+
+    With K = kept_count(N, keep_ratio): for K < N // 2 the top min(N, max(3K, K + 1)) by relevance (the value
+    of tau plays no part, as published); otherwise those with relevance >= tau, or the top K where fewer pass.
+    """
+    n = relevance.shape[-1]
+    k = kept_count(n, keep_ratio)
+    rank = relevance.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+    if k < n // 2:
+        return rank < min(n, max(3 * k, k + 1))
+    passing = relevance >= tau
+    return torch.where(passing.sum(-1, keepdim=True) < k, rank < k, passing)
+
+
+def unit(x: Tensor) -> Tensor:
+    """Unit vectors along the last axis in float32; a vector of zeros stays zero."""
+    x = x.float()
+    tiny = torch.finfo(torch.float32).tiny
+    x = x / x.abs().amax(-1, keepdim=True).clamp_min(tiny)  # so that squares neither overflow nor vanish
+    return x / x.norm(dim=-1, keepdim=True).clamp_min(tiny)
+
+
+def check_tokens(tokens: Tensor, name: str) -> None:
+    """Refuse what no cosine can be taken of: not [T, N, C], empty, NaN, infinite, or a frame of zeros."""
+    if tokens.dim() != 3 or tokens.numel() == 0:
+        raise ValueError(
+            f"{name} have shape {tuple(tokens.shape)}: expected a non-empty [T, N, C] "
+            "(frames, visual tokens per frame, width)"
+        )
+    peaks = tokens.float().abs().amax(dim=(1, 2)).tolist()  # amax hands NaN on
+    for t, peak in enumerate(peaks):
+        if not math.isfinite(peak):
+            raise ValueError(
+                f"{name} of frame {t} hold NaN or infinite values: the vision encoder overflowed, "
+                "so run it in float32 or bfloat16"
+            )
+        if peak == 0:
+            raise ValueError(
+                f"{name} of frame {t} are all zeros: there is nothing to tell its tokens apart by"
+            )

@@ -1,0 +1,19 @@
+"""Diversity only: the max-min rule of DivPrune (arXiv 2503.02175), which never looks at the question."""
+
+from __future__ import annotations
+
+from ..greedy import Picks, distances, greedy
+
+
+def pick(features, relevance, alphas, config, grid) -> Picks:
+    """First the token farthest from its nearest neighbour, then always the one farthest from all picks.
+
+    The distance is the cosine distance of the tokens BEFORE the projector, as for every method here; DivPrune
+    measures it on projected tokens. score[..., 0] is the first pick's distance to its nearest neighbour.
+    """
+    between = distances(features)
+    between.diagonal(dim1=-2, dim2=-1).fill_(
+        2.0
+    )  # the largest distance there is: no token is its own neighbour
+    loneliness = between.amin(dim=-1)
+    return greedy(features, loneliness, (0.0,))

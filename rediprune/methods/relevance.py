@@ -1,0 +1,11 @@
+"""Relevance only: the tokens most like the query, however alike they are among themselves."""
+
+from __future__ import annotations
+
+from ..greedy import Picks
+
+
+def pick(features, relevance, alphas, config, grid) -> Picks:
+    """Descending relevance, equal ones by lowest index: ReDiPrune's order at alpha = inf."""
+    score, order = relevance.sort(dim=-1, descending=True, stable=True)
+    return Picks(order[None], None, score[None])
