@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .savings import TextTowerShapes
+
 LIFT = ("visual.ln_post.weight", "visual.ln_post.bias", "visual.proj")
 
 
@@ -86,6 +88,18 @@ class TextTower:
     @property
     def device(self) -> torch.device:
         return self._projection.device
+
+    @property
+    def shapes(self) -> TextTowerShapes:
+        """The numbers that the cost of a query depends on."""
+        blocks = self._clip.transformer.resblocks
+        return TextTowerShapes(
+            layers=len(blocks),
+            width=self._clip.token_embedding.embedding_dim,
+            mlp=blocks[0].mlp.c_fc.out_features,
+            context=self._clip.context_length,
+            joint_width=self._projection.shape[1],
+        )
 
     @torch.no_grad()
     def encode(self, text: str) -> Tensor:

@@ -9,6 +9,8 @@ from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForCon
 
 from rediprune import savings
 from rediprune.savings import ModelShapes, estimate
+from rediprune.text_tower import TextTower
+from tests import tiny
 
 N, TEXT = 576, 50
 LLAVA_7B = ModelShapes(
@@ -187,3 +189,10 @@ def test_every_shown_number_has_a_one_sentence_definition(name):
     assert text.endswith(".") and text.count(". ") == 0
     with pytest.raises(ValueError, match="no definition of 'speed'"):
         savings.definition("speed")
+
+
+def test_a_loaded_text_tower_states_its_own_shapes(tmp_path):
+    tower = TextTower.load(f"local-dir:{tiny.save_clip(tmp_path)}")
+    assert tower.shapes == savings.TextTowerShapes(
+        layers=2, width=16, mlp=64, context=77, joint_width=tiny.JOINT
+    )

@@ -1,0 +1,159 @@
+"""Prompt embeddings -> answer tokens, and how likely a model finds given answer tokens. Greedy, one prompt
+at a time.
+
+Everything here is a plain call of the model's own `generate` and `forward`: nothing is patched, so what is
+measured is what the unmodified model does.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .stopwatch import time_run
+from .trace import Agreement, Timing
+
+
+@dataclass(frozen=True)
+class Generated:
+    """New tokens (with the end token if it came), their text, and seconds to the first; NaN if none came."""
+
+    token_ids: tuple[int, ...]
+    text: str
+    first_token_seconds: float
+
+
+class _Listener:
+    """A `generate` streamer: text as it grows, and when the first token was there."""
+
+    def __init__(self, tokenizer, on_text: Callable[[str], None] | None):
+        self.tokenizer, self.on_text = tokenizer, on_text
+        self.ids: list[int] = []
+        self.first = math.nan
+
+    def put(self, ids: Tensor) -> None:
+        if not ids.numel():  # generate first hands over the prompt ids, and a prompt of embeddings has none
+            return
+        if not self.ids:
+            self.first = time.perf_counter()
+        self.ids += ids.flatten().tolist()
+        if self.on_text:
+            # The whole text each time: one token may change how its neighbours are spelled. A character whose
+            # bytes have not all come yet decodes to U+FFFD and is held back.
+            self.on_text(decoded(self.tokenizer, self.ids).rstrip("\ufffd"))
+
+    def end(self) -> None:
+        pass
+
+
+def decoded(tokenizer, ids: Sequence[int]) -> str:
+    return tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+
+@torch.no_grad()
+def generate_answer(
+    model,
+    tokenizer,
+    prompt: Callable[[], Tensor],
+    max_new_tokens: int,
+    on_text: Callable[[str], None] | None = None,
+    stop: threading.Event | None = None,
+) -> Generated:
+    """Greedy decoding from prompt embeddings.
+
+    Args:
+        prompt: makes the embeddings [1, L, D]; called here, so that projecting is inside the time to the
+            first token.
+        max_new_tokens: >= 1.
+        on_text: called with the whole text so far, after every token.
+        stop: once set, decoding ends after the token in progress and what there is is returned.
+    """
+    listener = _Listener(tokenizer, on_text)
+
+    def halted(ids: Tensor, scores, **_) -> Tensor:
+        return ids.new_full(ids.shape[:1], stop is not None and stop.is_set(), dtype=torch.bool)
+
+    started = time.perf_counter()
+    embeddings = prompt()
+    ids = model.generate(
+        inputs_embeds=embeddings,
+        attention_mask=torch.ones(embeddings.shape[:2], dtype=torch.long, device=embeddings.device),
+        max_new_tokens=max_new_tokens,
+        do_sample=False,
+        num_beams=1,
+        streamer=listener,
+        stopping_criteria=[halted],
+    )[0].tolist()
+    return Generated(tuple(ids), decoded(tokenizer, ids), listener.first - started)
+
+
+@torch.no_grad()
+def next_token_log_probs(model, prompt: Tensor, answer: Sequence[int]) -> Tensor:
+    """Teacher forcing: log-probabilities [max(1, A), vocab] in float32 of the token at each answer position.
+
+    Row i is what the model expects after the prompt [1, L, D] and the first i of the A answer tokens.
+    """
+    given = torch.tensor([list(answer[:-1])], dtype=torch.long, device=prompt.device)
+    embeddings = torch.cat([prompt, model.get_input_embeddings()(given).to(prompt.dtype)], dim=1)
+    # The all-ones mask is not idle: without it and without a cache, transformers guesses packed sequences.
+    mask = torch.ones(embeddings.shape[:2], dtype=torch.long, device=prompt.device)
+    out = model(
+        inputs_embeds=embeddings, attention_mask=mask, use_cache=False, logits_to_keep=max(1, len(answer))
+    )
+    return out.logits[0].float().log_softmax(-1)
+
+
+def agreement(model, full: Tensor, pruned: Tensor, full_answer, pruned_answer) -> Agreement:
+    """Each prompt's log-probability (nats, summed) of both answers, and KL(full || pruned) of the first
+    token.
+
+    full, pruned: prompt embeddings [1, L, D] with all and with the kept visual tokens. The answers are
+        `Answer`s.
+    """
+
+    def judge(prompt: Tensor) -> tuple[Tensor, float, float]:
+        on_full = next_token_log_probs(model, prompt, full_answer.token_ids)
+        same = full_answer.token_ids == pruned_answer.token_ids
+        on_pruned = on_full if same else next_token_log_probs(model, prompt, pruned_answer.token_ids)
+        return on_full[0], _sum(on_full, full_answer.token_ids), _sum(on_pruned, pruned_answer.token_ids)
+
+    p, full_on_full, full_on_pruned = judge(full)
+    q, pruned_on_full, pruned_on_pruned = judge(pruned)
+    # A token with probability 0 under p adds nothing; rounding may leave -1e-9, which KL never is.
+    kl = torch.where(p.isneginf(), 0.0, p.exp() * (p - q)).sum().clamp(min=0)
+    return Agreement(
+        full_on_full=full_on_full,
+        pruned_on_full=pruned_on_full,
+        full_on_pruned=full_on_pruned,
+        pruned_on_pruned=pruned_on_pruned,
+        kl_first=float(kl),
+        same_text=full_answer.text == pruned_answer.text,
+    )
+
+
+def _sum(log_probs: Tensor, answer: Sequence[int]) -> float:
+    ids = torch.tensor(list(answer), dtype=torch.long, device=log_probs.device)
+    return float(log_probs[: len(ids)].gather(-1, ids[:, None]).sum())
+
+
+@torch.no_grad()
+def time_prompt(model, prompt: Callable[[], Tensor], **how) -> Timing:
+    """Measured prefill (projection included) and decode step of one prompt; `how` goes to `time_run`."""
+
+    def prefill() -> dict:
+        return forward(inputs_embeds=prompt(), logits_to_keep=1)
+
+    def forward(**inputs) -> dict:
+        out = model(**inputs, use_cache=True)
+        return {"past_key_values": out.past_key_values, "input_ids": out.logits[:, -1:].argmax(-1)}
+
+    def step(state: dict) -> None:
+        state.update(forward(**state))
+
+    return time_run(prefill, step, **how)

@@ -1,0 +1,324 @@
+"""The explainer answers as the unmodified model does, encodes once, streams, stops, serves many threads."""
+
+import json
+import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+import torch
+
+from rediprune.card import Card
+from rediprune.config import PruneConfig
+from rediprune.explainer import Explainer
+from rediprune.prompt import QuestionError
+from tests import tiny
+
+QUESTION = "What color is the star?"
+LENGTH = 8
+CONFIG = PruneConfig(keep_ratio=0.25)
+
+
+@pytest.fixture
+def explainer() -> Explainer:
+    return Explainer(tiny.model(), tiny.processor(), name="tiny")
+
+
+@pytest.fixture
+def asked(explainer):
+    look = explainer.look(tiny.image())
+    return look, explainer.ask(look, QUESTION, CONFIG)
+
+
+def few(explainer, look, asked, keep_ratio=0.25):
+    return explainer.select(look, asked, CONFIG).kept(keep_ratio)
+
+
+@torch.no_grad()
+def unmodified(question, image):
+    out = tiny.model().generate(**tiny.inputs((question, [image])), do_sample=False, max_new_tokens=LENGTH)
+    return tuple(out[0, tiny.inputs((question, [image]))["input_ids"].shape[1] :].tolist())
+
+
+@torch.no_grad()
+def by_hand(kept):
+    """Prompt embeddings [1, L, D] with the kept tokens, from the unmodified model's own image features."""
+    model, inputs = tiny.model(), tiny.inputs((QUESTION, [tiny.image()]))
+    visual = model.model.get_image_features(inputs["pixel_values"]).pooler_output[0][kept]
+    ids = inputs["input_ids"][0]
+    spot = int((ids == model.config.image_token_id).nonzero()[0])
+    text = model.get_input_embeddings()(ids)
+    return torch.cat([text[:spot], visual, text[spot + tiny.N :]])[None]
+
+
+@torch.no_grad()
+def log_probs(answer, **prompt):
+    """log p of an answer's tokens and of every first token: one plain forward pass of an unmodified model."""
+    model = tiny.model()
+    n = next(iter(prompt.values())).shape[1]
+    if "input_ids" in prompt:
+        prompt["input_ids"] = torch.cat([prompt["input_ids"], torch.tensor([answer])], 1)
+        prompt["attention_mask"] = torch.ones_like(prompt["input_ids"])
+    else:
+        tail = model.get_input_embeddings()(torch.tensor([answer]))
+        prompt["inputs_embeds"] = torch.cat([prompt["inputs_embeds"], tail], 1)
+        prompt["attention_mask"] = torch.ones(prompt["inputs_embeds"].shape[:2], dtype=torch.long)
+    every = model(**prompt).logits[0, n - 1 : -1].log_softmax(-1)
+    return sum(every[i, token].item() for i, token in enumerate(answer)), every[0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_unpruned_answer_is_the_unmodified_models_token_for_token(explainer, seed):
+    image, question = tiny.image(seed, size=(120, 90)), f"{QUESTION} {seed}"
+    look = explainer.look(image)
+    answer = explainer.answer(look, explainer.ask(look, question), max_new_tokens=LENGTH)
+    assert answer.token_ids == unmodified(question, image)
+    assert len(answer.token_ids) > 1
+    assert (answer.n_visual, answer.kept) == (tiny.N, None)
+    assert answer.n_visual + answer.n_text == tiny.inputs((question, [image]))["input_ids"].shape[1]
+
+
+def test_a_pruned_answer_is_the_models_answer_to_the_kept_tokens_alone(explainer, asked):
+    kept = few(explainer, *asked)
+    answer = explainer.answer(*asked, kept, max_new_tokens=LENGTH)
+    expected = tiny.model().generate(inputs_embeds=by_hand(kept[0]), do_sample=False, max_new_tokens=LENGTH)
+    assert answer.token_ids == tuple(expected[0].tolist())
+    assert answer.n_visual == kept.numel() == 9
+    assert answer.token_ids != explainer.answer(*asked, max_new_tokens=LENGTH).token_ids
+
+
+def test_an_image_is_encoded_once_and_no_knob_encodes_again(explainer):
+    calls = []
+    explainer.model.model.vision_tower.register_forward_hook(lambda *_: calls.append(1))
+    for keep, alpha, method in ((0.1, 0.5, "rediprune"), (0.5, 2.0, "rediprune"), (0.5, 0.5, "random")):
+        config = PruneConfig(keep_ratio=keep, alpha=alpha, method=method)
+        explainer.run(tiny.image().copy(), QUESTION, config, max_new_tokens=2)
+    explainer.run(tiny.image(), "another question", max_new_tokens=2)
+    assert (explainer.encodes, len(calls)) == (1, 1)
+    explainer.look(tiny.image(seed=1))
+    assert (explainer.encodes, len(calls)) == (2, 2)
+
+
+def test_the_oldest_image_is_forgotten_and_the_store_stays_bounded():
+    explainer = Explainer(tiny.model(), tiny.processor(), remember=2)
+    for seed in (0, 1, 0, 2):  # 1 is now the least recently used
+        explainer.look(tiny.image(seed))
+    assert explainer.encodes == 3
+    explainer.look(tiny.image(0))
+    assert explainer.encodes == 3
+    explainer.look(tiny.image(1))
+    assert explainer.encodes == 4
+    with pytest.raises(ValueError, match="remember=0"):
+        Explainer(tiny.model(), tiny.processor(), remember=0)
+
+
+def test_one_look_serves_many_weights_and_a_wrong_pairing_is_refused(explainer, asked):
+    look, question = asked
+    many = explainer.select(look, question, CONFIG, alphas=(0, 0.5, math.inf))
+    assert many.order.shape == (3, 1, tiny.N)
+    assert torch.equal(many.at(1).order, explainer.select(look, question, CONFIG).order)
+    other = explainer.look(tiny.image(seed=5))
+    with pytest.raises(ValueError, match="another image"):
+        explainer.select(other, question, CONFIG)
+    with pytest.raises(ValueError, match="another image"):
+        explainer.answer(other, question)
+    with pytest.raises(ValueError, match="ask again"):
+        explainer.select(look, question, replace(CONFIG, query="text-tower"))
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        torch.tensor([1, 2]),
+        torch.tensor([[tiny.N]]),
+        torch.tensor([[-1]]),
+        torch.zeros(1, 0),
+        torch.ones(1, 2),
+    ],
+)
+def test_kept_tokens_that_do_not_exist_are_refused(explainer, asked, kept):
+    with pytest.raises(ValueError, match="kept"):
+        explainer.answer(*asked, kept)
+
+
+def test_text_streams_and_its_last_state_is_the_answer(explainer, asked):
+    seen = []
+    answer = explainer.answer(*asked, on_text=seen.append, max_new_tokens=LENGTH)
+    assert len(seen) == len(answer.token_ids)
+    assert seen[-1] == answer.text
+    assert len(set(seen)) > 1
+    assert 0 < answer.first_token_seconds <= answer.seconds
+
+
+def test_stop_ends_an_answer_where_it_stands(explainer, asked):
+    stop = threading.Event()
+    whole = explainer.answer(*asked, max_new_tokens=LENGTH)
+    part = explainer.answer(*asked, on_text=lambda _: stop.set(), stop=stop, max_new_tokens=LENGTH)
+    assert 1 <= len(part.token_ids) < LENGTH
+    assert whole.token_ids[: len(part.token_ids)] == part.token_ids
+    never = explainer.answer(*asked, stop=stop)
+    assert (never.text, never.token_ids) == ("", ())
+    assert math.isnan(never.seconds)
+    assert math.isnan(never.first_token_seconds)
+
+
+def test_while_one_answer_runs_another_waits_and_can_be_stopped_and_a_slider_does_not_wait(explainer, asked):
+    stop, results = threading.Event(), {}
+
+    def meanwhile(_):
+        if results:
+            return
+        with ThreadPoolExecutor(2) as visitors:
+            waiting = visitors.submit(explainer.answer, *asked, stop=stop)
+            results["order"] = visitors.submit(explainer.select, *asked, CONFIG).result(timeout=20)
+            stop.set()
+            results["waited"] = waiting.result(timeout=20)
+
+    explainer.answer(*asked, on_text=meanwhile, max_new_tokens=2)
+    assert results["order"].n_tokens == tiny.N
+    assert results["waited"].token_ids == ()
+
+
+def test_an_error_gives_the_turn_back(explainer, asked):
+    def broken(_):
+        raise RuntimeError("the page went away")
+
+    with pytest.raises(RuntimeError, match="went away"):
+        explainer.answer(*asked, on_text=broken)
+    assert explainer.answer(*asked, max_new_tokens=1).token_ids
+
+
+def test_many_visitors_get_what_one_would(explainer):
+    alone = [explainer.run(tiny.image(i % 2), QUESTION, CONFIG, max_new_tokens=4) for i in range(4)]
+    crowd = Explainer(tiny.model(), tiny.processor())
+    with ThreadPoolExecutor(4) as visitors:
+        runs = visitors.map(
+            lambda i: crowd.run(tiny.image(i % 2), QUESTION, CONFIG, max_new_tokens=4), range(4)
+        )
+    for one, other in zip(alone, runs, strict=True):
+        assert other.full.token_ids == one.full.token_ids
+        assert other.pruned.token_ids == one.pruned.token_ids
+        assert torch.equal(other.kept, one.kept)
+    assert crowd.encodes == 2
+
+
+def test_keeping_everything_agrees_completely(explainer):
+    trace = explainer.run(tiny.image(), QUESTION, PruneConfig(keep_ratio=1.0), max_new_tokens=LENGTH)
+    a = trace.agreement
+    assert trace.full.token_ids == trace.pruned.token_ids == unmodified(QUESTION, tiny.image())
+    assert a.full_on_full == a.pruned_on_full == a.full_on_pruned == a.pruned_on_pruned < 0
+    assert (a.kl_first, a.same_text) == (0, True)
+    assert (trace.savings.visual_only, trace.savings.prefill, trace.savings.end_to_end) == (1, 1, 1)
+
+
+def test_agreement_equals_plain_forward_passes_of_the_unmodified_model(explainer):
+    trace = explainer.run(tiny.image(), QUESTION, CONFIG, max_new_tokens=LENGTH)
+    full, pruned, a = trace.full.token_ids, trace.pruned.token_ids, trace.agreement
+    assert full != pruned  # or this test would say little
+    inputs = tiny.inputs((QUESTION, [tiny.image()]))
+    embeds = by_hand(trace.kept[0])
+    full_on_full, p = log_probs(full, **inputs)
+    full_on_pruned, _ = log_probs(pruned, **inputs)
+    pruned_on_full, q = log_probs(full, inputs_embeds=embeds)
+    pruned_on_pruned, _ = log_probs(pruned, inputs_embeds=embeds)
+    expected = (full_on_full, pruned_on_full, full_on_pruned, pruned_on_pruned)
+    got = (a.full_on_full, a.pruned_on_full, a.full_on_pruned, a.pruned_on_pruned)
+    assert got == pytest.approx(expected, abs=1e-4)
+    assert a.kl_first == pytest.approx(float((p.exp() * (p - q)).sum()), abs=1e-5)
+    assert a.kl_first > 0
+    assert a.same_text == (trace.full.text == trace.pruned.text)
+
+
+def test_an_answer_that_was_stopped_at_once_can_still_be_judged(explainer, asked):
+    stop = threading.Event()
+    stop.set()
+    none = explainer.answer(*asked, stop=stop)
+    kept = few(explainer, *asked)
+    a = explainer.agreement(*asked, kept, none, none)
+    assert (a.full_on_full, a.pruned_on_pruned) == (0, 0)
+    assert a.kl_first > 0
+
+
+def test_a_run_is_one_consistent_record(explainer):
+    trace = explainer.run(tiny.image(), f"  {QUESTION} ", CONFIG, max_new_tokens=LENGTH)
+    s = trace.savings
+    assert trace.question == QUESTION
+    assert torch.equal(trace.kept, trace.selection.kept())
+    assert torch.equal(trace.pruned.kept, trace.kept)
+    assert (s.n_visual_full, s.n_visual_pruned) == (trace.full.n_visual, trace.pruned.n_visual) == (36, 9)
+    assert s.n_text == trace.full.n_text == trace.pruned.n_text
+    assert s.n_new == len(trace.full.token_ids)
+    assert trace.vision.geometry[0].image_size == tiny.image().size
+    assert (trace.model_name, trace.query.name) == ("tiny", "prompt-tail")
+    assert len(trace.query.tokens) == len(trace.query.weights)
+    assert trace.query.tokens[-2:] == ("assistant", ":")
+
+
+def test_only_methods_that_ask_pay_for_the_question(explainer, asked):
+    look, question = asked
+    kept = few(explainer, *asked)
+    costly = replace(question, query_flops=1e6)
+    paid = explainer.savings(look, costly, kept, n_new=3).pruned.selection
+    assert paid == explainer.savings(look, question, kept, n_new=3).pruned.selection + 1e6
+    assert explainer.savings(look, costly, kept, n_new=3, method="random").pruned.selection == 0
+
+
+def test_timing_is_measured_and_leaves_the_answer_alone(explainer, asked):
+    before = explainer.answer(*asked, max_new_tokens=LENGTH).token_ids
+    timing = explainer.time(*asked, few(explainer, *asked), repeats=2, warmup=1, steps=3)
+    assert timing.prefill > 0
+    assert timing.per_token > 0
+    assert (timing.repeats, timing.warmup, timing.device) == (2, 1, "cpu")
+    assert explainer.answer(*asked, max_new_tokens=LENGTH).token_ids == before
+
+
+def test_questions_are_checked_and_unknown_words_are_said_aloud(explainer):
+    look = explainer.look(tiny.image())
+    with pytest.raises(QuestionError, match="is empty"):
+        explainer.ask(look, " ")
+    assert explainer.ask(look, "what color is the star").notes == ()
+    (note,) = explainer.ask(look, "what zebra is the qwertz").notes
+    assert note.startswith("2 of the")
+
+
+def test_a_long_prompt_is_said_to_be_cut_where_it_is_cut(explainer):
+    look = explainer.look(tiny.image())
+    notes = explainer.ask(look, "what " * 140).notes
+    assert any("128" in note for note in notes)
+
+
+def test_a_saved_model_with_a_card_brings_its_text_tower_and_its_defaults(tmp_path):
+    tiny.save(tmp_path / "llava")
+    tiny.save_clip(tmp_path / "clip")
+    said = {
+        "text_tower": "../clip",
+        "default_query": "text-tower",
+        "default_pointing": "value",
+        "knows": "Nothing.",
+    }
+    (tmp_path / "llava" / "rediprune.json").write_text(json.dumps(said))
+    explainer = Explainer.from_pretrained(tmp_path / "llava")
+    assert (explainer.name, explainer.knows) == ("llava", "Nothing.")
+    assert explainer.queries == ("prompt-tail", "text-tower")
+    trace = explainer.run(tiny.image(), QUESTION, max_new_tokens=2)
+    assert (trace.config.query, trace.config.pointing) == ("text-tower", "value")
+    assert trace.query.keys.shape == (1, tiny.N, tiny.JOINT)
+    assert trace.selection.config.query == "text-tower"
+    tail = explainer.run(tiny.image(), QUESTION, PruneConfig(query="prompt-tail"), max_new_tokens=2)
+    assert trace.savings.pruned.selection > tail.savings.pruned.selection
+    assert trace.full.token_ids == tail.full.token_ids == unmodified(QUESTION, tiny.image())[:2]
+    assert explainer.encodes == 1
+    look = explainer.look(tiny.image())
+    (note,) = explainer.ask(look, "star " * 100, PruneConfig(query="text-tower")).notes
+    assert "77" in note
+
+
+def test_a_text_tower_query_without_a_text_tower_says_what_to_do(explainer):
+    assert explainer.queries == ("prompt-tail",)
+    with pytest.raises(ValueError, match="use the prompt-tail query"):
+        explainer.ask(explainer.look(tiny.image()), QUESTION, PruneConfig(query="text-tower"))
+    assert (
+        Explainer(tiny.model(), tiny.processor(), card=Card(text_tower="local-dir:/x")).queries[1]
+        == "text-tower"
+    )
