@@ -1,0 +1,82 @@
+"""What a call of transformers' `generate` says, and the same call with a shorter prompt of embeddings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .base import ModelError
+
+_ONLY_PLAIN = "cannot be combined with pruning: pass only what the processor returned"
+_ONLY_CONFIG = "cannot be changed for one call while pruning: set it in model.config"
+_UNSUPPORTED = {
+    "inputs_embeds": _ONLY_PLAIN,
+    "position_ids": _ONLY_PLAIN,
+    "mm_encoder_outputs": _ONLY_PLAIN,
+    "image_sizes": _ONLY_PLAIN,
+    "vision_feature_layer": _ONLY_CONFIG,
+    "vision_feature_select_strategy": _ONLY_CONFIG,
+}
+# These count cached positions by the length of input_ids, which is not that of the pruned prompt.
+_UNSUPPORTED_SETTINGS = ("assistant_model", "prompt_lookup_num_tokens", "prefill_chunk_size")
+
+
+def arguments(generate: Callable, args: tuple, kwargs: dict) -> dict:
+    """All arguments of a generate call by name; the prompt ids, also called `inputs`, as input_ids."""
+    bound = inspect.signature(generate).bind(*args, **kwargs).arguments
+    call = {**bound, **bound.get("kwargs", {})}
+    call.pop("kwargs", None)
+    inputs = call.pop("inputs", None)
+    return call if inputs is None else {"input_ids": inputs} | call
+
+
+def refuse_unsupported(call: dict, model: torch.nn.Module) -> None:
+    """Raise ModelError for what would be ignored, or go wrong, with a pruned prompt."""
+    if call.get("input_ids") is None:
+        raise ModelError("generate was called without input_ids: pass what the model's processor returned")
+    for name, why in _UNSUPPORTED.items():
+        if call.get(name) is not None:
+            raise ModelError(f"{name} {why}")
+    for name in _UNSUPPORTED_SETTINGS:
+        if setting(call, model, name) is not None:
+            raise ModelError(f"{name} cannot be combined with pruning: generate without it")
+    cache = call.get("past_key_values")
+    if cache is not None and cache.get_seq_length() > 0:
+        raise ModelError("past_key_values already hold tokens: pruning needs the whole prompt in one call")
+
+
+def with_embeddings(call: dict, model: torch.nn.Module, embeds: Tensor, attention_mask: Tensor) -> dict:
+    """The same call for a prompt given as embeddings [B, L', D] and its mask [B, L'].
+
+    input_ids [B, L] go along whole: generate takes them for its output, its streamer and its logits
+    processors, and reads the prompt itself from the embeddings. Where L' != L it takes L' off max_length and
+    min_length, so L' is added here: both then mean "prompt ids + new tokens", as before. max_new_tokens needs
+    nothing.
+    """
+    call = call | {"inputs_embeds": embeds, "attention_mask": attention_mask}
+    if embeds.shape[1] == call["input_ids"].shape[1]:
+        return call
+    for total, new in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
+        value = setting(call, model, total)
+        if value and setting(call, model, new) is None:
+            call[total] = value + embeds.shape[1]
+    return call
+
+
+def mask_of_padding(call: dict, model: torch.nn.Module) -> Tensor:
+    """The mask [B, L] that generate infers where none is given: pad tokens off, unless they also end text."""
+    ids, pad = call["input_ids"], setting(call, model, "pad_token_id")
+    end = setting(call, model, "eos_token_id")
+    ends = end if isinstance(end, list | tuple) else [end]
+    return torch.ones_like(ids) if pad is None or pad in ends else ids.ne(pad).long()
+
+
+def setting(call: dict, model: torch.nn.Module, name: str) -> object:
+    """A setting as generate resolves it: the argument, the config passed, the model's own config, or None."""
+    if call.get(name) is not None:
+        return call[name]
+    values = (getattr(c, name, None) for c in (call.get("generation_config"), model.generation_config))
+    return next((value for value in values if value is not None), None)
