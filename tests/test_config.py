@@ -1,0 +1,99 @@
+"""config: a dial that makes no sense is refused by name, value and range; the others mean what they say."""
+
+import dataclasses
+import math
+import re
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from rediprune.config import METHODS, POINTINGS, QUERIES, PruneConfig, alpha_from_weight, kept_count
+
+INF, NAN = math.inf, math.nan
+
+
+def test_the_defaults_are_the_published_ones():
+    config = PruneConfig()
+    assert (config.keep_ratio, config.alpha, config.tau) == (0.15, 0.5, 0)
+    assert (config.method, config.query) == ("rediprune", "prompt-tail")
+    assert config.weight == pytest.approx(1 / 3)
+
+
+def test_it_is_frozen_and_comparable():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        PruneConfig().alpha = 1.0
+    assert len({PruneConfig(), PruneConfig(alpha=0.5), PruneConfig(alpha=0.6)}) == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "span"),
+    [
+        *[("keep_ratio", value, "(0, 1]") for value in (0, -0.1, 1.01, 15, INF, NAN, "0.5", None, True)],
+        *[("alpha", value, "[0, inf]") for value in (-0.1, -INF, NAN, "1", None, True)],
+        *[("tau", value, "[0, inf)") for value in (-1, INF, NAN, "0", None, False)],
+        *[("seed", value, ">= 0") for value in (-1, 1.5, "1", None, True)],
+        *[("method", value, "rediprune") for value in ("", "Random", "magic", None, 3)],
+        *[("query", value, "prompt-tail") for value in ("", "prompt_tail", None)],
+        *[("pointing", value, "cosine") for value in ("", "sine", None)],
+    ],
+)
+def test_out_of_range_is_refused_by_field_value_and_range(field, value, span):
+    with pytest.raises(ValueError) as caught:
+        PruneConfig(**{field: value})
+    assert all(part in str(caught.value) for part in (field, repr(value), span)), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"keep_ratio": 1},
+        {"keep_ratio": 1e-9},
+        {"keep_ratio": np.float32(0.5)},
+        {"keep_ratio": Fraction(1, 3)},
+        {"alpha": 0},
+        {"alpha": INF},
+        {"tau": 0.3},
+        {"seed": np.int64(7)},
+        *[{"method": name} for name in METHODS],
+        *[{"query": name} for name in QUERIES],
+        *[{"pointing": name} for name in POINTINGS],
+    ],
+)
+def test_the_ends_of_every_range_are_accepted(settings):
+    config = PruneConfig(**settings)
+    assert {name: getattr(config, name) for name in settings} == settings
+
+
+@pytest.mark.parametrize(("alpha", "weight"), [(0, 0), (0.5, 1 / 3), (1, 0.5), (3, 0.75), (INF, 1)])
+def test_weight_and_alpha_say_the_same(alpha, weight):
+    assert PruneConfig(alpha=alpha).weight == pytest.approx(weight)
+    assert alpha_from_weight(weight) == pytest.approx(alpha)
+
+
+@pytest.mark.parametrize("weight", [-0.01, 1.01, NAN, INF, "0.5", None, True])
+def test_a_weight_outside_0_to_1_is_refused(weight):
+    with pytest.raises(ValueError, match=re.escape("weight=") + ".*" + re.escape("[0, 1]")):
+        alpha_from_weight(weight)
+
+
+@pytest.mark.parametrize(
+    ("n_tokens", "keep_ratio", "kept"),
+    [
+        (196, 0.15, 29),
+        (576, 0.15, 86),
+        (576, 1.0, 576),
+        (10, 0.25, 2),  # 2.5 rounds to the even 2, as in the published code
+        (10, 0.35, 4),  # 3.5 rounds to the even 4
+        (576, 1e-9, 1),  # one token always stays
+        (1, 0.01, 1),
+    ],
+)
+def test_kept_count(n_tokens, keep_ratio, kept):
+    assert kept_count(n_tokens, keep_ratio) == kept
+
+
+@pytest.mark.parametrize("keep_ratio", [0, -1, 1.5, NAN])
+def test_kept_count_refuses_what_the_config_refuses(keep_ratio):
+    with pytest.raises(ValueError, match="keep_ratio"):
+        kept_count(10, keep_ratio)
