@@ -36,7 +36,7 @@ OUTLINE = "#ffffff"
 OUTLINE_EDGE = "#11161d"
 
 # How a dropped patch is shown: grey, and this far towards black. Still recognisable, clearly not kept.
-DIM = 0.62
+DIM = 0.55
 
 # cividis (Nunez, Anderton, Renslow 2018): perceptually ordered, the same for most colour-blind readers. Low to high.
 RAMP = (

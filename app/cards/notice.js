@@ -1,0 +1,10 @@
+// One line of news. Nothing is inserted as HTML.
+const box = element.querySelector(".notice");
+function load() {
+  const value = props.value || {};
+  box.dataset.kind = value.text ? value.kind : "none";
+  box.querySelector(".text").textContent = (value.kind === "error" && value.text ? "Not done: " : "") + (value.text || "");
+  box.querySelector("code").textContent = value.code || "";
+}
+watch("value", load);
+load();

@@ -1,0 +1,80 @@
+// What pruning saves. The estimates come as one row per percent of keep ratio, so they follow the slider without
+// the server; the measured times belong to the last answer and say at which setting they were taken.
+const shared = (window.rediprune ||= {});
+const find = (selector) => element.querySelector(selector);
+const make = (tag, text, className) => {
+  const node = document.createElement(tag);
+  node.textContent = text || "";
+  if (className) node.className = className;
+  return node;
+};
+const HINT = "Point at or tap an underlined name for its definition.";
+const times = (x) => x.toFixed(x < 9.95 ? 1 : 0) + "×";
+const scaled = (x, units, step) => {
+  let i = 0;
+  while (x >= step && i < units.length - 1) { x /= step; i++; }
+  return (x < 9.95 ? x.toFixed(1) : x.toFixed(0)) + " " + units[i];
+};
+const flops = (x) => scaled(x, ["FLOPs", "kFLOPs", "MFLOPs", "GFLOPs", "TFLOPs", "PFLOPs"], 1000);
+const bytes = (x) => scaled(x, ["B", "KiB", "MiB", "GiB"], 1024);
+const total = (list) => list.reduce((a, b) => a + b, 0);
+let table = null, ratios = [];
+
+function define(name) {
+  find(".definition").textContent = (table && table.definitions[name]) || HINT;
+}
+
+function bar(label, parts, top) {
+  const row = make("span", "", "bar");
+  parts.forEach((part, i) => {
+    const piece = document.createElement("i");
+    piece.style.width = (100 * part) / top + "%";
+    piece.style.background = "var(--rp-station-" + i + ")";
+    row.append(piece);
+  });
+  return [make("span", label), row, make("span", flops(total(parts)))];
+}
+
+function draw() {
+  if (!table) return;
+  const keep = shared.knobs ? shared.knobs.keep : table.keep;
+  const row = table.rows[Math.min(100, Math.max(1, Math.round(keep * 100))) - 1];
+  ratios.forEach(([name, node]) => { node.textContent = times(row[name]); });
+  find(".kv").textContent = bytes(table.kv_full) + " → " + bytes(row.kv);
+  const top = Math.max(total(table.full), total(row.flops)), key = make("span", "", "key");
+  table.stations.forEach((name, i) => {
+    const swatch = document.createElement("i"), item = make("span", "");
+    swatch.style.background = "var(--rp-station-" + i + ")";
+    item.append(swatch, name);
+    key.append(item);
+  });
+  find(".bars").replaceChildren(...bar("All", table.full, top), ...bar("Pruned", row.flops, top), key);
+  find(".bars").setAttribute("aria-label", "Estimated compute of the whole answer: " + flops(total(table.full)) +
+    " with all tokens, " + flops(total(row.flops)) + " pruned. " +
+    table.stations.map((name, i) => name + " " + flops(table.full[i]) + " and " + flops(row.flops[i])).join("; ") + ".");
+}
+
+function load() {
+  const value = props.value;
+  if (!value || !value.table) return;
+  table = JSON.parse(value.table);
+  ratios = [];
+  find(".ratios").replaceChildren(...table.ratios.map(([name, label]) => {
+    const button = make("button", "", "ratio"), number = make("b", "");
+    button.type = "button";
+    button.dataset.def = name;
+    button.append(number, make("span", label));
+    ratios.push([name, number]);
+    return button;
+  }));
+  find(".measured").textContent = value.measured || "–";
+  if (!find(".definition").textContent) define("");
+  draw();
+}
+
+for (const kind of ["pointerover", "focusin", "click"]) {
+  element.addEventListener(kind, (e) => { const at = e.target.closest("[data-def]"); if (at) define(at.dataset.def); });
+}
+window.addEventListener("rp:knobs", draw);
+watch("value", load);
+load();

@@ -1,0 +1,38 @@
+// The two sliders. Every move is told to the page at once ("rp:knobs", no server); when the hand rests, "settle"
+// asks the server to answer again, but only where the model is quick (else the answers offer a button).
+const shared = (window.rediprune ||= {});
+const find = (selector) => element.querySelector(selector);
+const keep = find("#rp-keep"), weight = find("#rp-weight"), weights = [...props.weights];
+const REST_MS = 200;
+let timer = 0;
+
+// props.value is what Python receives as an input; shared.knobs is what the page draws from.
+function publish() {
+  shared.knobs = { keep: Number(keep.value) / 100, weight: weights[Number(weight.value)] };
+  const weighted = !shared.run || shared.run.weighted;
+  find(".keep-now").textContent = keep.value + "%";
+  find(".weight-now").textContent = weighted ? shared.knobs.weight.toFixed(2) : "not used by this method";
+  keep.setAttribute("aria-valuetext", keep.value + " percent");
+  weight.setAttribute("aria-valuetext", shared.knobs.weight.toFixed(2) + " on relevance, the rest on diversity");
+  weight.disabled = !weighted;
+  window.dispatchEvent(new CustomEvent("rp:knobs", { detail: shared.knobs }));
+}
+
+function load() {
+  keep.value = Math.round(props.value.keep * 100);
+  weight.max = weights.length - 1;
+  weight.value = nearest(weights, props.value.weight);
+  publish();
+}
+
+for (const slider of [keep, weight]) {
+  slider.addEventListener("input", publish);
+  slider.addEventListener("change", () => {
+    props.value = { ...shared.knobs };
+    clearTimeout(timer);
+    timer = setTimeout(() => { if (shared.quick !== false) trigger("settle"); }, REST_MS);
+  });
+}
+window.addEventListener("rp:run", publish);
+watch("value", load);
+load();

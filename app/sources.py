@@ -1,0 +1,81 @@
+"""Where the picture on the page comes from: a rendered scene by its seed, or a file that a visitor gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image
+
+from rediprune import load_image
+from world import make_scene
+
+EXAMPLES = (3, 11, 14, 23, 42, 58)  # seeds of the scenes offered first
+MAX_SEED = 2**31 - 1
+PHOTO_QUESTIONS = (
+    "What is in this picture?",
+    "What color is the largest object?",
+    "How many objects are there?",
+    "Is there a red circle?",
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A scene (seed, a whole number >= 0) or a file (path); exactly one of them. Small: this is all a visitor keeps."""
+
+    seed: int | None = None
+    path: str | None = None
+
+    @property
+    def is_scene(self) -> bool:
+        return self.seed is not None
+
+
+def scene_source(seed: object) -> Source:
+    """The source of what a visitor typed as a seed.
+
+    Raises:
+        ValueError: not a whole number in 0..MAX_SEED.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | float) or seed != int(seed) or not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"A scene's number is a whole number from 0 to {MAX_SEED:,}.")
+    return Source(seed=int(seed))
+
+
+def file_source(file: object) -> Source:
+    """The source of an upload as Gradio hands it over unread: a dict with the path, already checked to be an upload."""
+    path = file.get("path") if isinstance(file, dict) else file
+    if not isinstance(path, str):
+        raise ValueError("No picture arrived: choose a file, paste one or take one with the camera.")
+    return Source(path=path)
+
+
+def picture(source: Source) -> tuple[Image.Image, tuple[str, ...]]:
+    """The RGB picture of a source and what had to be done to it, as sentences.
+
+    Raises:
+        rediprune.media.MediaError (a ValueError): an unreadable file.
+    """
+    if source.is_scene:
+        return _scene(source.seed).image, ()
+    if not Path(source.path).is_file():
+        raise ValueError("Your picture is no longer on the server, which forgets files after a while: give it again.")
+    return _file(source.path)
+
+
+def suggestions(source: Source) -> tuple[str, ...]:
+    """Questions that fit: the scene's own, with known answers, or general ones for a photo."""
+    return tuple(q.text for q in _scene(source.seed).questions) if source.is_scene else PHOTO_QUESTIONS
+
+
+@lru_cache(maxsize=64)
+def _scene(seed: int):
+    return make_scene(seed)
+
+
+@lru_cache(maxsize=4)  # a file is read again at each answer; these few are at most 50 MB each
+def _file(path: str) -> tuple[Image.Image, tuple[str, ...]]:
+    loaded = load_image(path)
+    return loaded.image, tuple(loaded.notes)

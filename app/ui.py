@@ -1,0 +1,184 @@
+"""Layout and wiring of the page; no arithmetic. `build_demo(explainer)` gives it; `launch_options()` is its look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+from PIL import Image
+
+from rediprune import Explainer, draw, palette
+
+from . import api, handlers, views
+from .handlers import Desk, Run
+from .sources import EXAMPLES, Source, picture, suggestions
+from .views import METHODS, WEIGHTS, View
+from .widget import widget
+
+SYSTEM_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+PARTS = ("explorer", "answers", "savings", "notice", "question", "suggestions", "run")  # of a View, in output order
+HEAD = """<h1>ReDiPrune: answer from a few of the picture's tokens</h1>
+<p>Before the language model sees a picture, only patches that are relevant to the question and unlike each other
+are kept. Model: {}</p>"""
+
+
+def launch_options() -> dict:
+    """What `demo.launch` needs for this page: its look, and nothing from or to other hosts."""
+    return {
+        "theme": gr.themes.Default(
+            primary_hue="blue",
+            neutral_hue="slate",
+            spacing_size="sm",
+            font=SYSTEM_FONTS,
+            font_mono=["ui-monospace", "monospace"],
+        ),
+        "css": palette.css() + Path(__file__).with_name("page.css").read_text(encoding="utf-8"),
+        "run_history": False,  # kept, it slows the page down after every event
+        "footer_links": [],
+        "max_file_size": "100mb",
+        "state_session_capacity": 256,
+    }
+
+
+def build_demo(explainer: Explainer, first_run: bool = True) -> gr.Blocks:
+    """The page for one model; not launched.
+
+    Args:
+        explainer: the model.
+        first_run: compute the first answers now, so that they are there at first paint; else the page computes
+            them when it opens (for models that take long).
+    """
+    desk = Desk(explainer)
+    knobs = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
+    source = Source(seed=EXAMPLES[0])
+    run = Run(source, suggestions(source)[0], explainer.defaults.method, handlers.default_query(explainer))
+    first = handlers.first_paint(desk, run, knobs) if first_run else View()
+    # Files that visitors give are forgotten: looked at every ten minutes, removed after an hour.
+    with gr.Blocks(title="ReDiPrune", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
+        parts, controls = _layout(explainer, run, knobs, first)
+        _wire(desk, parts, controls, at_load=None if first_run else demo.load)
+        api.offer(desk)
+    return demo
+
+
+def _layout(explainer: Explainer, run: Run, knobs: dict, first: View) -> tuple[dict, dict]:
+    """The components: those that a View changes, by its field's name, and those that a visitor works."""
+    parts, controls = {"run": gr.State(run)}, {}
+    with gr.Row(elem_id="rp-head"):
+        with gr.Column(scale=6, min_width=320):
+            gr.HTML(HEAD.format(escape(explainer.name)), elem_id="rp-title")
+        with gr.Column(scale=5, min_width=320):
+            parts["notice"] = widget("cards/notice", first.notice, elem_id="rp-notice")
+    with gr.Row(elem_id="rp-page"):
+        with gr.Column(scale=6, min_width=320, elem_id="rp-left"):
+            parts["explorer"] = widget(
+                "explorer/explorer", first.explorer, elem_id="rp-explorer", look=_look(), **knobs
+            )
+            controls["knobs"] = widget("explorer/knobs", knobs, elem_id="rp-knobs", weights=WEIGHTS)
+            with gr.Row(elem_id="rp-menus"):
+                methods = [(words, name) for name, words in METHODS.items()]
+                controls["method"] = gr.Dropdown(methods, value=run.method, label="Method")
+                queries = handlers.query_choices(explainer)
+                controls["query"] = gr.Dropdown(queries, value=run.query, label="Relevance is measured against")
+            controls["scenes"] = widget(
+                "cards/scenes", elem_id="rp-scenes", examples=_thumbnails(), first=run.source.seed
+            )
+            with gr.Accordion("Your own picture: upload, paste or camera", open=False, elem_id="rp-photo"):
+                controls["photo"] = gr.Image(
+                    type="filepath",
+                    image_mode=None,
+                    sources=["upload", "clipboard", "webcam"],
+                    show_label=False,
+                    height=260,
+                )
+        with gr.Column(scale=5, min_width=320, elem_id="rp-right"):
+            with gr.Row(elem_id="rp-ask"):
+                parts["question"] = gr.Textbox(run.question, label="Question", max_lines=3)
+                controls["ask"] = gr.Button("Ask", variant="primary", elem_id="rp-go")
+            parts["suggestions"] = widget("cards/suggestions", list(suggestions(run.source)), elem_id="rp-chips")
+            parts["answers"] = widget("cards/answers", first.answers, elem_id="rp-answers")
+            parts["savings"] = widget("cards/savings", first.savings, elem_id="rp-savings")
+    return parts, controls
+
+
+def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None) -> None:
+    """Who calls whom. Every answer goes through one turn at the model; none is a public endpoint (see api.py)."""
+
+    def ask(text: str, before: Run, knobs: dict, method: str, query: str, request: gr.Request):
+        run = Run(before.source, text, method, query)
+        yield from _changes(handlers.answer(desk, run, knobs, desk.begin(_visitor(request))))
+
+    def choose(before: Run, knobs: dict, method: str, query: str, event: gr.EventData, request: gr.Request):
+        run = Run(before.source, str(event.text), method, query)
+        yield from _changes(handlers.choose(desk, run, knobs, desk.begin(_visitor(request))))
+
+    def again(before: Run, knobs: dict, request: gr.Request):
+        stop = desk.begin(_visitor(request))
+        yield from _changes(handlers.answer(desk, before, knobs, stop, redraw=False))
+
+    def pick(
+        text: str, before: Run, knobs: dict, method: str, query: str, event: gr.EventData, request: gr.Request
+    ):
+        before, stop = replace(before, method=method, query=query), desk.begin(_visitor(request))
+        yield from _changes(handlers.pick(desk, event.seed, text, before, knobs, stop))
+
+    def give(
+        file: dict | None, text: str, before: Run, knobs: dict, method: str, query: str, request: gr.Request
+    ):
+        before, stop = replace(before, method=method, query=query), desk.begin(_visitor(request))
+        yield from _changes(handlers.give(desk, file, text, before, knobs, stop))
+
+    def stop(request: gr.Request) -> None:
+        desk.stop(_visitor(request))
+
+    turn = {
+        "outputs": [parts[name] for name in PARTS],
+        "concurrency_id": "model",
+        "concurrency_limit": 1,
+        "trigger_mode": "always_last",
+        "show_progress": "hidden",
+        "api_visibility": "private",
+    }
+    question, knobs, scenes, photo = parts["question"], controls["knobs"], controls["scenes"], controls["photo"]
+    dials = [parts["run"], knobs, controls["method"], controls["query"]]
+    asking = [controls["ask"].click, question.submit, controls["method"].input, controls["query"].input]
+    gr.on([*asking, *([at_load] if at_load else [])], ask, [question, *dials], **turn)
+    parts["suggestions"].choose(choose, dials, **turn)
+    knobs.settle(again, [parts["run"], knobs], **turn)
+    parts["answers"].again(again, [parts["run"], knobs], **turn)
+    scenes.pick(pick, [question, *dials], **turn)
+    # preprocess=False: the file arrives checked to be an upload but unread, so that load_image alone judges it.
+    photo.input(give, [photo, question, *dials], preprocess=False, **turn)
+    parts["answers"].stop(stop, None, None, queue=False, api_visibility="private")
+
+
+def _changes(found: Iterator[View]) -> Iterator[list]:
+    """Views as outputs in the order of PARTS; what did not change is skipped."""
+    for view in found:
+        yield [gr.skip() if (value := getattr(view, name)) is None else value for name in PARTS]
+
+
+def _look() -> dict:
+    """The colours that the canvas needs; style sheets read the same palette as CSS variables."""
+    return {
+        "ramp": palette.RAMP,
+        "outline": palette.OUTLINE,
+        "edge": palette.OUTLINE_EDGE,
+        "cursor": palette.NEXT_PICK.dark,
+        "dim": palette.DIM,
+        "heat": draw.HEAT,
+    }
+
+
+def _thumbnails() -> list[dict]:
+    def small(seed: int) -> str:
+        return views.data_url(picture(Source(seed=seed))[0].resize((96, 96), Image.Resampling.LANCZOS))
+
+    return [{"seed": seed, "picture": small(seed)} for seed in EXAMPLES]
+
+
+def _visitor(request: gr.Request) -> str:
+    return str(request.session_hash)

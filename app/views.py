@@ -1,0 +1,191 @@
+"""Records -> what the web parts read: small dicts of text and numbers, arrays as base64. No model, no Gradio."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from rediprune.savings import definition
+from rediprune.trace import Agreement, Answer, Geometry, Savings, Selection, Timing
+
+# The slider's stops: every twentieth, and the published default alpha = 1/2, which is none of them.
+WEIGHTS = tuple(sorted({i / 20 for i in range(21)} | {1 / 3}))
+PREVIEW = 768  # longest side of the picture that is sent to the browser, in pixels
+
+METHODS = {
+    "rediprune": "ReDiPrune: relevant and diverse",
+    "relevance": "Relevance only: the top K",
+    "diversity": "Diversity only: far apart",
+    "grid": "Uniform grid",
+    "random": "Random",
+}
+QUERIES = {
+    "prompt-tail": "End of the prompt (published)",
+    "text-tower/cosine": "CLIP text encoder",
+    "text-tower/negated": "CLIP text encoder, sign reversed",
+    "text-tower/value": "CLIP text encoder, value path",
+}
+QUERY_WORDS = {
+    "prompt-tail": "The language model's own word vectors of the last part of the prompt, folded to the width of the "
+    "patches. Words and patches live in different spaces here.",
+    "text-tower/cosine": "Cosine of the question and each patch in the joint space of image and text.",
+    "text-tower/negated": "Minus the cosine: in some CLIP models the background scores higher than the object.",
+    "text-tower/value": "Patches enter the joint space through the last block's value path, unmixed by attention.",
+}
+RATIOS = (("visual_only", "visual tokens only"), ("prefill", "prefill with text"), ("end_to_end", "end to end"))
+STATIONS = ("vision", "selection", "projector", "prefill", "decode")
+STATION_WORDS = ("vision encoder", "selection", "projector", "prefill", "decode")
+MEASURED = (
+    "Wall clock on this machine. Prefill: projector and language model over the whole prompt, up to the first new "
+    "token. The vision encoder is not in it: it ran once for the picture."
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """What changes on the page; None leaves a part as it is. `run` is what the answers on the page belong to."""
+
+    explorer: dict | None = None
+    answers: dict | None = None
+    savings: dict | None = None
+    notice: dict | None = None
+    question: str | None = None
+    suggestions: list[str] | None = None
+    run: Any = None
+
+
+def notice(text: str = "", kind: str = "info", code: str = "") -> dict:
+    """The page's one line of news: kind "info" or "error"; `code` is shown as a command."""
+    return {"text": text, "kind": kind, "code": code}
+
+
+def explorer(
+    image: Image.Image,
+    geometry: Geometry,
+    selection: Selection,
+    relevance: np.ndarray | None,
+    about: str,
+    why: str,
+    weighted: bool,
+) -> dict:
+    """All that the browser needs to draw every setting of both sliders by itself.
+
+    Args:
+        image: the original; sent as a small copy.
+        geometry: of the frame shown.
+        selection: of WEIGHTS, order [W, T, N]; the first frame is shown.
+        relevance: [N], or None where there is none to show.
+        about, why: what relevance is measured against, and why this is the choice.
+        weighted: whether the method looks at the weight at all.
+    """
+    orders = selection.order[:, 0].numpy().astype("<u2")
+    preview = image.copy()
+    preview.thumbnail((PREVIEW, PREVIEW), Image.Resampling.LANCZOS)
+    scale = preview.width / image.width
+    return {
+        "picture": data_url(preview),
+        "box": [edge * scale for edge in geometry.box],
+        "rows": geometry.rows,
+        "cols": geometry.cols,
+        "weights": list(WEIGHTS),
+        "orders": _base64(orders.tobytes()),
+        "relevance": "" if relevance is None else _base64(relevance.astype("<f4").tobytes()),
+        "about": about,
+        "why": why,
+        "weighted": weighted,
+    }
+
+
+def answer(made: Answer | None, n: int, text: str = "", state: str = "done") -> dict:
+    """One card; `made` is None while it is still being made. n visual tokens go in."""
+    if made is None:
+        return {"state": state, "text": text, "n": n, "time": ""}
+    if math.isnan(made.seconds):
+        time = "Stopped before it began."
+    else:
+        time = f"{seconds(made.seconds)} measured, first word after {seconds(made.first_token_seconds)}"
+    return {"state": state, "text": made.text or "(no words)", "n": n, "time": time}
+
+
+def agreement(found: Agreement) -> str:
+    """How far the pruned model agrees, in one sentence."""
+    apart = abs(found.full_on_full - found.pruned_on_full)
+    return (
+        f"{'Same' if found.same_text else 'Different'} answer. The pruned run gives the unpruned answer a probability "
+        f"of {_share(found.pruned_on_full)}, the unpruned run {_share(found.full_on_full)} ({apart:.2f} nats apart). "
+        f"First word: KL {found.kl_first:.3f} nats."
+    )
+
+
+def savings(full: Savings, by_percent: list[Savings], keep: float, measured: str) -> dict:
+    """The estimates of every percent of keep ratio (100 of them), and the measured times of the last answer.
+
+    The table goes as one string: Gradio compares nested values number by number, a string at once.
+    """
+    rows = [
+        {
+            **{name: getattr(s, name) for name, _ in RATIOS},
+            "kv": s.kv_bytes_pruned,
+            "flops": [getattr(s.pruned, station) for station in STATIONS],
+        }
+        for s in by_percent
+    ]
+    table = {
+        "keep": keep,
+        "ratios": RATIOS,
+        "stations": STATION_WORDS,
+        "full": [getattr(full.full, station) for station in STATIONS],
+        "kv_full": full.kv_bytes_full,
+        "rows": rows,
+        "definitions": {
+            **{name: f"Estimate. {definition(name)}" for name in ("visual_only", "prefill", "end_to_end", "kv_bytes")},
+            "measured": MEASURED,
+        },
+    }
+    return {"table": json.dumps(table), "measured": measured}
+
+
+def timing(full: Timing, pruned: Timing) -> str:
+    """Prefill times side by side, medians."""
+    return (
+        f"prefill {seconds(full.prefill)} → {seconds(pruned.prefill)}, "
+        f"median of {pruned.repeats} on {pruned.device}"
+    )
+
+
+def one_timing(full: Answer, pruned: Answer) -> str:
+    """For models too slow to repeat: the first token of the two answers themselves."""
+    return f"first word {seconds(full.first_token_seconds)} → {seconds(pruned.first_token_seconds)}, one run each"
+
+
+def seconds(value: float) -> str:
+    """0.0123 -> "12 ms", 1.234 -> "1.2 s", NaN -> "–"."""
+    if math.isnan(value):
+        return "–"
+    if value < 0.00995:
+        return f"{value * 1000:.1f} ms"
+    return f"{value * 1000:.0f} ms" if value < 0.9995 else f"{value:.1f} s"
+
+
+def data_url(image: Image.Image) -> str:
+    """The picture as a data URL: PNG where it is small (sharp edges stay sharp), JPEG else."""
+    small = max(image.size) <= 256
+    out = io.BytesIO()
+    image.save(out, **({"format": "PNG"} if small else {"format": "JPEG", "quality": 88}))
+    return f"data:image/{'png' if small else 'jpeg'};base64,{_base64(out.getvalue())}"
+
+
+def _share(log_probability: float) -> str:
+    share = math.exp(min(0.0, log_probability))
+    return f"{share:.0%}" if share >= 0.005 else "below 0.5%"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

@@ -1,0 +1,37 @@
+"""One place where a web part (html, css, js: real files of one name) becomes a Gradio component."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+HERE = Path(__file__).parent
+PURE = "explorer/order.js"  # functions without DOM that several parts use; put in front of each script
+
+
+def widget(part: str, value: Any = None, **props: Any) -> gr.HTML:
+    """The part app/<part>.{html,css,js} with a first value and fixed props (read as `props.name` in its script).
+
+    A factory and no subclass of gr.HTML: Gradio writes a .pyi file beside every subclass when it is imported.
+    The templates hold no placeholders: text goes in by textContent alone, and what scripts set is never diffed away.
+    """
+    made = gr.HTML(
+        value,
+        html_template=_read(f"{part}.html"),
+        css_template=_read(f"{part}.css"),
+        js_on_load=_read(PURE) + _read(f"{part}.js"),
+        **props,
+    )
+    made.api_info = lambda: {"type": "object", "additionalProperties": True}
+    return made
+
+
+@cache
+def _read(name: str) -> str:
+    text = (HERE / name).read_text(encoding="utf-8")
+    if not name.endswith(".js") and ("${" in text or "{{" in text or "`" in text):
+        raise ValueError(f"app/{name} would be read as a template: it holds a placeholder or a backtick")
+    return text
