@@ -35,7 +35,9 @@ def install() -> None:
         _run([*APT, "update"])
         _run([*APT, "install", "--no-install-recommends", "chromium"])
     if not find():
-        _run([*PLAYWRIGHT, "--with-deps", "chromium"] if root else [*PLAYWRIGHT, "chromium"])
+        _run([*PLAYWRIGHT, "chromium"])
+    if root and not find():  # downloaded, but the system lacks the libraries that it needs
+        _run([*PLAYWRIGHT, "--with-deps", "chromium"])
 
 
 def _candidates() -> Iterator[str]:
