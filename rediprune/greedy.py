@@ -68,22 +68,20 @@ def greedy(
     n_candidates = None if candidates is None else candidates.sum(-1, keepdim=True).repeat(W, 1)
 
     order = torch.empty(N, W * T, dtype=torch.int64, device=device)
-    score, distance = relevance.new_empty(N, W * T), relevance.new_full((N, W * T), math.nan)
-    nearest, row, total = (relevance.new_full((W * T, N), math.inf) for _ in range(3))
-    total.view(W, T, N).copy_(relevance)
-
-    for step in range(N):
-        pick, last = order[step].unsqueeze(-1), order[step - 1]
-        if step > 0:
-            torch.index_select(between, 0, last + frame, out=row)
-            torch.minimum(nearest, row, out=nearest)
-            torch.addcmul(bonus, nearest, share, out=total)
+    score, distance = relevance.new_empty(N, W * T), relevance.new_empty(N, W * T)
+    nearest, row = (relevance.new_full((W * T, N), math.inf) for _ in range(2))
+    total = relevance.repeat(W, 1)  # the first pick is by relevance alone
+    for step, (pick, best, away) in enumerate(zip(order, score, distance, strict=True)):
         if waiting is not None:
             total.masked_fill_(waiting & (step < n_candidates), -math.inf)
-        torch.max(total, dim=-1, out=(score[step], order[step]))  # the first of equal maxima
-        if step > 0:
-            torch.gather(nearest, -1, pick, out=distance[step].unsqueeze(-1))
-        bonus.scatter_(-1, pick, -math.inf)
+        torch.max(total, dim=-1, out=(best, pick))  # the first of equal maxima
+        column = pick.unsqueeze(-1)
+        torch.gather(nearest, -1, column, out=away.unsqueeze(-1))
+        bonus.scatter_(-1, column, -math.inf)
+        torch.index_select(between, 0, pick + frame, out=row)
+        torch.minimum(nearest, row, out=nearest)
+        torch.addcmul(bonus, nearest, share, out=total)
+    distance[0] = math.nan  # there was no earlier pick
 
     return Picks(*(x.T.reshape(W, T, N) for x in (order, distance, score)))
 
@@ -92,8 +90,9 @@ def distances(features: Tensor) -> Tensor:
     """Cosine distance between the tokens of each frame, [T, N, C] -> [T, N, N] float32 in [0, 2]."""
     x = unit(features)
     n = x.shape[-2]
-    # Below 16 rows a CPU's matrix product may round equal rows differently; then equal tokens would not tie.
-    x = F.pad(x, (0, 0, 0, max(0, 16 - n)))
+    if n < 16:
+        # A CPU's product of so few rows may round equal ones differently: then equal tokens would not tie.
+        x = F.pad(x, (0, 0, 0, 16 - n))
     with torch.autocast(x.device.type, enabled=False):
         product = x @ x.mT
     return product.neg_().add_(1).clamp_(0, 2)[..., :n, :n].contiguous()

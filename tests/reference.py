@@ -1,0 +1,92 @@
+"""The published rules, slowly, in NumPy float64, straight from the paper: what the fast code must equal.
+
+Nothing here shares code with the library. Loops stay loops, and every distance to the earlier picks is taken
+again at every step.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """Cosine of two vectors; 0 where one of them is all zeros."""
+    length = np.linalg.norm(a) * np.linalg.norm(b)
+    return float(a @ b / length) if length else 0.0
+
+
+def relevance(features: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """[T, N, C] and [C] -> [T, N]."""
+    return np.array([[cosine(token, query) for token in frame] for frame in features])
+
+
+def greedy(features: np.ndarray, scores: np.ndarray, alpha: float, k: int, tau: float = 0.0):
+    """One frame: features [N, C], relevance [N] -> the first k picks, each (index, distance, score).
+
+    The first pick's distance is NaN. Equal scores go to the lowest index.
+    """
+    n = len(features)
+    pool = candidates(scores, k, tau) if tau > 0 else set(range(n))
+    first = max(sorted(pool), key=lambda i: scores[i])
+    picks = [(first, math.nan, float(scores[first]))]
+    while len(picks) < k:
+        best = None
+        for i in sorted(pool - {pick[0] for pick in picks}):
+            distance = min(1 - cosine(features[i], features[u]) for u, _, _ in picks)
+            score = scores[i] if math.isinf(alpha) else distance + alpha * scores[i]
+            if best is None or score > best[2]:
+                best = (i, distance, float(score))
+        picks.append(best)
+    return picks
+
+
+def candidates(scores: np.ndarray, k: int, tau: float) -> set[int]:
+    """The published filter for tau > 0, as the set of indices that may be picked."""
+    n = len(scores)
+    ranked = sorted(range(n), key=lambda i: (-scores[i], i))
+    if k < n // 2:
+        return set(ranked[: min(n, max(3 * k, k + 1))])
+    passing = {i for i in range(n) if scores[i] >= tau}
+    return passing if len(passing) >= k else set(ranked[:k])
+
+
+def diversity(features: np.ndarray) -> list[int]:
+    """Max-min on one frame [N, C]: first the token farthest from its nearest neighbour."""
+    n = len(features)
+
+    def lonely(i: int) -> float:
+        return min(1 - cosine(features[i], features[j]) for j in range(n) if j != i)
+
+    order = [max(range(n), key=lonely)]
+    while len(order) < n:
+        rest = [i for i in range(n) if i not in order]
+        order.append(max(rest, key=lambda i: min(1 - cosine(features[i], features[u]) for u in order)))
+    return order
+
+
+def fold(vector: np.ndarray, width: int) -> np.ndarray:
+    """[D] -> [C]: groups of adjacent entries, adaptive pooling, or repeat and cut."""
+    d = len(vector)
+    if d % width == 0:
+        group = d // width
+        return np.array([vector[c * group : (c + 1) * group].mean() for c in range(width)])
+    if d > width:
+        return np.array(
+            [vector[c * d // width : math.ceil((c + 1) * d / width)].mean() for c in range(width)]
+        )
+    return np.array([vector[c % d] for c in range(width)])
+
+
+def prompt_tail(embeddings: np.ndarray) -> np.ndarray:
+    """[L, D] -> [D]: softmax attention over cosine similarities, later tokens weighing more."""
+    tail = embeddings[-128:]
+    n = len(tail)
+    similarity = np.array([[cosine(a, b) for b in tail] for a in tail])
+    context = []
+    for row in similarity:
+        attention = np.exp(row - row.max())
+        context.append(attention / attention.sum() @ tail)
+    weights = [math.exp(3 * (t / (n - 1) if n > 1 else 0.0)) for t in range(n)]
+    return sum(w / sum(weights) * c for w, c in zip(weights, context, strict=True))
