@@ -15,57 +15,30 @@ import hashlib
 import math
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from . import savings
+from .ask import Asked, Look, put_question
 from .card import Card, read_card
 from .config import POINTINGS, QUERIES, PruneConfig
 from .generate import agreement, generate_answer, time_prompt
-from .prompt import checked_question, prompt_ids, token_texts
-from .trace import Agreement, Answer, Query, Savings, Selection, Timing, Trace, VisionTokens
+from .methods import ASKS_QUERY
+from .models import adapter_for, load
+from .prompt import checked_question
+from .recent import Recent
+from .selection import select
+from .text_tower import TextTower
+from .trace import Agreement, Answer, Savings, Selection, Timing, Trace
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[1] / "assets" / "tiny-llava"
 MAX_NEW_TOKENS = 48
-V = TypeVar("V")
-
-
-@dataclass(frozen=True)
-class Look:
-    """One image as the model sees it: `key` names its pixels, `vision` is what the projector would get."""
-
-    key: str
-    vision: VisionTokens
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A question put to a look.
-
-    Attributes:
-        key: of the look it belongs to.
-        question: as it went into the prompt.
-        input_ids: [L] the whole prompt, one placeholder per visual token.
-        query: what relevance is measured against; `pointing` says how visual tokens met it (text-tower only).
-        query_flops: ESTIMATE of what the query itself costs.
-        notes: sentences for the reader about what was cut or unknown.
-    """
-
-    key: str
-    question: str
-    input_ids: Tensor
-    query: Query
-    pointing: str
-    query_flops: float = 0.0
-    notes: tuple[str, ...] = ()
 
 
 class Explainer:
@@ -79,19 +52,17 @@ class Explainer:
     """
 
     def __init__(self, model, processor, name: str = "", card: Card | None = None, remember: int = 16):
-        from .models import adapter_for
-
         self.model, self.processor, self.name = model, processor, name
         self.card = card or Card()
         self.defaults, self.knows, self.why_query = self.card.defaults, self.card.knows, self.card.why_query
         self.adapter = adapter_for(model)
         self.shapes = self.adapter.shapes()
         self.encodes = 0  # how often the vision encoder ran; tests hold the promise of the first line to it
-        self._looks: _Recent[Look] = _Recent(remember)
-        self._asked: _Recent[Asked] = _Recent(remember)
+        self._looks: Recent[Look] = Recent(remember)
+        self._asked: Recent[Asked] = Recent(remember)
         self._turns = threading.Lock()
-        self._tower_lock = threading.Lock()
-        self._tower = None
+        self._asking = threading.Lock()
+        self._tower: TextTower | None = None
 
     @classmethod
     def from_pretrained(
@@ -100,10 +71,8 @@ class Explainer:
         """A local folder (its rediprune.json is read) or a Hub name such as "llava-hf/llava-1.5-7b-hf".
 
         Raises:
-            ValueError, OSError: nothing usable there; the message says what to do.
+            ModelError, ValueError: nothing usable there, or a senseless card; one sentence.
         """
-        from .models import load
-
         card = read_card(name_or_dir)
         model, processor = load(name_or_dir, device=device, dtype=dtype)
         name = Path(name_or_dir).name if Path(name_or_dir).is_dir() else str(name_or_dir)
@@ -143,32 +112,12 @@ class Explainer:
         config = config or self.defaults
         question = checked_question(question, self.processor)
         key = (look.key, question, config.query, config.pointing)
-        return self._asked.get(key) or self._asked.put(key, self._ask(look, question, config))
-
-    @torch.no_grad()
-    def _ask(self, look: Look, question: str, config: PruneConfig) -> Asked:
-        from .query import prompt_tail, text_tower_query
-
-        features = look.vision.features
-        n_visual = features.shape[0] * features.shape[1]
-        ids = prompt_ids(self.processor, question, n_visual)
-        embeddings, tail = self.adapter.prompt_tail_embeddings(ids.to(self.model.device))
-        notes, flops = self._prompt_notes(ids, tail), 0.0
-        if config.query == "prompt-tail":
-            query = prompt_tail(embeddings, token_texts(self.processor.tokenizer, tail))
-            if len(query.tokens) < len(tail):
-                notes += (f"The query is made of the last {len(query.tokens)} of {len(tail)} prompt tokens.",)
-        else:
-            tower, by_value = self._text_tower(), config.pointing == "value"
-            value_path = self.adapter.value_path if by_value else None
-            query = text_tower_query(tower, question, features, config.pointing, value_path)
-            flops = savings.text_tower_flops(tower.shapes, n_visual, features.shape[-1], by_value)
-            if len(query.tokens) >= tower.shapes.context - 2:  # start and end take two places
-                last = " ".join(query.tokens[-3:])
-                notes += (
-                    f"The text tower reads {tower.shapes.context} tokens at most: here up to “{last}”.",
+        if (known := self._asked.get(key)) is None:
+            with self._asking:  # a tokenizer is no thing for two threads, and the text tower is loaded once
+                known = self._asked.get(key) or self._asked.put(
+                    key, put_question(self.adapter, self.processor, look, question, config, self._text_tower)
                 )
-        return Asked(look.key, question, ids, query, config.pointing, flops, notes)
+        return known
 
     def select(
         self,
@@ -182,8 +131,6 @@ class Explainer:
         Raises:
             ValueError: `asked` belongs to another look, or was asked with another query than `config` names.
         """
-        from .selection import select
-
         config = config or self.defaults
         self._together(look, asked)
         if (config.query, config.pointing) != (asked.query.name, asked.pointing):
@@ -210,16 +157,13 @@ class Explainer:
         With kept = None the tokens are those of the unmodified `model.generate`. `on_text` is called with
         the whole text so far after each token. When `stop` is set, the answer ends where it stands; if that
         is before it began, it is empty and its times are NaN. Seconds count from the projector on: the
-        encoder ran in `look`, and the wait for a turn is not counted. On MPS, transformers hands tokens over
-        one step late.
+        encoder ran in `look`, and the wait for a turn is not counted. They are those of a single run, and
+        the first run of a process is slow: to compare two prompts, use `time`. On MPS, transformers hands
+        tokens over one step late.
         """
         prompt = self._prompt(look, asked, kept)
-        n_visual = self._n_visual(look, kept)
-        counts = {
-            "n_visual": n_visual,
-            "n_text": len(asked.input_ids) - self._n_visual(look, None),
-            "kept": kept,
-        }
+        n_visual = look.n_visual if kept is None else kept.numel()
+        counts = {"n_visual": n_visual, "n_text": asked.n_text, "kept": kept}
         with self._turn(stop) as mine:
             if not mine:
                 return Answer(text="", token_ids=(), seconds=math.nan, first_token_seconds=math.nan, **counts)
@@ -246,15 +190,12 @@ class Explainer:
         self, look: Look, asked: Asked, kept: Tensor, n_new: int, method: str = "rediprune"
     ) -> Savings:
         """ESTIMATE for this prompt and an answer of n_new tokens (see savings.estimate)."""
-        from .methods import ASKS_QUERY
-
         self._together(look, asked)
-        n_visual = self._n_visual(look, None)
         return savings.estimate(
             self.shapes,
-            n_visual=n_visual,
-            n_kept=self._n_visual(look, kept),
-            n_text=len(asked.input_ids) - n_visual,
+            n_visual=look.n_visual,
+            n_kept=kept.numel(),
+            n_text=asked.n_text,
             n_new=max(1, n_new),
             n_frames=look.vision.features.shape[0],
             method=method,
@@ -315,36 +256,19 @@ class Explainer:
 
         return make
 
-    def _prompt_notes(self, ids: Tensor, tail: Tensor) -> tuple[str, ...]:
-        notes = []
-        unknown = int((tail == self.processor.tokenizer.unk_token_id).sum())
-        if unknown:
-            notes.append(
-                f"{unknown} of the {len(tail)} prompt tokens are words or signs this model has never seen."
-            )
-        room = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        if room and len(ids) + MAX_NEW_TOKENS > room:
-            notes.append(
-                f"The prompt has {len(ids)} tokens, close to or beyond the {room} this model was made for."
-            )
-        return tuple(notes)
-
     @property
     def _tower_name(self) -> str | None:
         return self.card.text_tower or self.adapter.text_tower_name
 
-    def _text_tower(self):
-        from .query import TextTower
-
-        with self._tower_lock:
-            if self._tower is None:
-                if self._tower_name is None:
-                    raise ValueError(
-                        f"no text tower is known for the vision tower of {self.name or 'this model'}: "
-                        "use the prompt-tail query"
-                    )
-                self._tower = TextTower.load(self._tower_name, device=str(self.model.device))
-            return self._tower
+    def _text_tower(self) -> TextTower:
+        if self._tower is None:  # only `ask` comes here, behind its lock
+            if self._tower_name is None:
+                raise ValueError(
+                    f"no text tower is known for the vision tower of {self.name or 'this model'}: "
+                    "use the prompt-tail query"
+                )
+            self._tower = TextTower.load(self._tower_name, device=self.model.device)
+        return self._tower
 
     @contextmanager
     def _turn(self, stop: threading.Event | None = None) -> Iterator[bool]:
@@ -359,36 +283,9 @@ class Explainer:
                 self._turns.release()
 
     @staticmethod
-    def _n_visual(look: Look, kept: Tensor | None) -> int:
-        return look.vision.features.shape[:2].numel() if kept is None else torch.as_tensor(kept).numel()
-
-    @staticmethod
     def _together(look: Look, asked: Asked) -> None:
         if look.key != asked.key:
             raise ValueError("the question was asked about another image: ask it again with this one")
-
-
-class _Recent(Generic[V]):
-    """The `size` most recently used values by key; safe between threads."""
-
-    def __init__(self, size: int):
-        if size < 1:
-            raise ValueError(f"remember={size} is out of range: it must be >= 1")
-        self._size, self._lock, self._kept = size, threading.Lock(), OrderedDict()
-
-    def get(self, key) -> V | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key, value: V) -> V:
-        with self._lock:
-            self._kept[key] = value
-            self._kept.move_to_end(key)
-            while len(self._kept) > self._size:
-                self._kept.popitem(last=False)
-            return value
 
 
 def _checked_kept(kept: Tensor, n_frames: int, n_tokens: int) -> Tensor:

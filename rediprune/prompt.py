@@ -69,6 +69,15 @@ def prompt_ids(processor, question: str, n_visual: int) -> Tensor:
     return torch.tensor(processor.tokenizer(text)["input_ids"])
 
 
+def unknown_words(tokenizer, question: str) -> tuple[str, ...]:
+    """What of the question the tokenizer has no token for, each once; empty for byte-level vocabularies."""
+    if tokenizer.unk_token_id is None or not tokenizer.is_fast:
+        return ()
+    read = tokenizer(question, add_special_tokens=False, return_offsets_mapping=True)
+    spans = zip(read["input_ids"], read["offset_mapping"], strict=True)
+    return tuple(dict.fromkeys(question[a:b] for i, (a, b) in spans if i == tokenizer.unk_token_id))
+
+
 def token_texts(tokenizer, ids: Tensor) -> tuple[str, ...]:
     """Each id of [L] as a reader sees it: word-start marks (sentencepiece, byte-level BPE) become spaces."""
     return tuple(

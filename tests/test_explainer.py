@@ -278,8 +278,9 @@ def test_questions_are_checked_and_unknown_words_are_said_aloud(explainer):
     with pytest.raises(QuestionError, match="is empty"):
         explainer.ask(look, " ")
     assert explainer.ask(look, "what color is the star").notes == ()
-    (note,) = explainer.ask(look, "what zebra is the qwertz").notes
-    assert note.startswith("2 of the")
+    (note,) = explainer.ask(look, "what zebra is the qwertz, zebra?").notes
+    assert "\u201czebra\u201d, \u201cqwertz\u201d" in note
+    assert note.count("zebra") == 1
 
 
 def test_a_long_prompt_is_said_to_be_cut_where_it_is_cut(explainer):
@@ -322,3 +323,28 @@ def test_a_text_tower_query_without_a_text_tower_says_what_to_do(explainer):
         Explainer(tiny.model(), tiny.processor(), card=Card(text_tower="local-dir:/x")).queries[1]
         == "text-tower"
     )
+
+
+def test_one_token_may_be_all_that_is_left(explainer):
+    trace = explainer.run(tiny.image(), QUESTION, PruneConfig(keep_ratio=0.001), max_new_tokens=2)
+    assert (trace.kept.numel(), trace.pruned.n_visual) == (1, 1)
+    assert trace.kept.item() == trace.selection.relevance.argmax()
+    assert trace.pruned.token_ids
+
+
+def test_features_that_are_not_numbers_are_refused_in_one_sentence(explainer):
+    with torch.no_grad():
+        explainer.model.model.vision_tower.get_parameter("embeddings.class_embedding").fill_(math.nan)
+    with pytest.raises(ValueError, match="hold NaN"):
+        explainer.run(tiny.image(), QUESTION)
+
+
+def test_half_precision_is_token_identical_too():
+    explainer = Explainer(tiny.model(dtype=torch.bfloat16), tiny.processor())
+    trace = explainer.run(tiny.image(), QUESTION, PruneConfig(keep_ratio=1.0), max_new_tokens=LENGTH)
+    inputs = tiny.inputs((QUESTION, [tiny.image()]))
+    inputs["pixel_values"] = inputs["pixel_values"].bfloat16()
+    out = tiny.model(dtype=torch.bfloat16).generate(**inputs, do_sample=False, max_new_tokens=LENGTH)
+    expected = tuple(out[0, inputs["input_ids"].shape[1] :].tolist())
+    assert trace.full.token_ids == trace.pruned.token_ids == expected
+    assert trace.savings.kv_bytes_full == 2 * 2 * 2 * 16 * (tiny.N + trace.full.n_text) * 2

@@ -30,9 +30,12 @@ ARROWS = {
     "prune": PICKING | {"selection", "savings", "models"},
     "card": WORDS,
     "prompt": WORDS,
+    "recent": set(),
+    "ask": WORDS | {"query", "text_tower", "savings", "models", "prompt"},
     "generate": WORDS | {"stopwatch", "models"},
     "explainer": PICKING
-    | {"selection", "savings", "stopwatch", "models", "media", "card", "prompt", "generate"},
+    | {"selection", "savings", "stopwatch", "models", "media", "card", "generate"}
+    | {"prompt", "ask", "recent"},
     "palette": set(),
     "draw": {"trace", "palette"},
     "export": WORDS | {"savings"},

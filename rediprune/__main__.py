@@ -1,0 +1,210 @@
+"""python -m rediprune answer IMAGE "QUESTION": one question, with all visual tokens and with the kept ones.
+
+Exit codes: 0 done, 2 bad input (one sentence on stderr), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from .config import METHODS, POINTINGS, QUERIES, PruneConfig, alpha_from_weight
+
+if TYPE_CHECKING:
+    from .trace import Timing, Trace
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+class BadInput(ValueError):
+    """The command line cannot be carried out; the message is one sentence."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message} (see `{self.prog} --help`)")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one sub-command; returns the exit code."""
+    try:
+        args = _parser().parse_args(argv)
+        return args.run(args)
+    except (ValueError, OSError) as error:
+        return _refuse(error)
+    except RuntimeError as error:
+        from .models import ModelError  # here: a mistyped path need not wait for transformers to load
+
+        if not isinstance(error, ModelError):
+            raise
+        return _refuse(error)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _refuse(error: Exception) -> int:
+    print(f"rediprune: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m rediprune", description="Keep the visual tokens that matter to the question."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_answer(commands)
+    return parser
+
+
+def _add_answer(commands: argparse._SubParsersAction) -> None:
+    answer = commands.add_parser(
+        "answer",
+        help="answer one question with and without pruning",
+        description="Answer one question about one image with all visual tokens and with the kept ones.",
+    )
+    answer.set_defaults(run=run_answer)
+    answer.add_argument("image", help="a picture file")
+    answer.add_argument("question")
+    answer.add_argument(
+        "--model", help="a folder or a Hub name, e.g. llava-hf/llava-1.5-7b-hf (default: built in)"
+    )
+    answer.add_argument(
+        "--keep-ratio", type=float, metavar="R", help="share of the tokens to keep, in (0, 1]"
+    )
+    trade = answer.add_mutually_exclusive_group()
+    trade.add_argument("--weight", type=float, metavar="W", help="of relevance against distance, in [0, 1]")
+    trade.add_argument(
+        "--alpha", type=float, metavar="A", help="the same as the paper writes it: W / (1 - W)"
+    )
+    answer.add_argument("--tau", type=float, help="the published candidate filter; 0 is off")
+    answer.add_argument("--method", choices=METHODS)
+    answer.add_argument("--query", choices=QUERIES)
+    answer.add_argument("--pointing", choices=POINTINGS, help="how tokens meet the text-tower query")
+    answer.add_argument("--seed", type=int, help="of the random method")
+    answer.add_argument("--max-new-tokens", type=int, default=48, metavar="M")
+    answer.add_argument(
+        "--repeats", type=int, default=3, metavar="N", help="timed runs; 0 times nothing (default 3)"
+    )
+    answer.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps, auto (default cpu)")
+    answer.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16 (default auto)")
+    answer.add_argument(
+        "--out", type=Path, default=Path("overlay.png"), metavar="FILE", help="default overlay.png"
+    )
+    answer.add_argument("--json", type=Path, metavar="FILE", help="write the whole run as JSON")
+
+
+def run_answer(args: argparse.Namespace) -> int:
+    """The `answer` command. What can be refused without the model is refused before it is loaded."""
+    changes = _config_changes(args)
+    PruneConfig(**changes)
+    _check_outputs(args)
+    from .media import load_image
+
+    loaded = load_image(args.image)
+
+    from . import draw
+    from .explainer import DEFAULT_MODEL, Explainer
+
+    explainer = Explainer.from_pretrained(args.model or DEFAULT_MODEL, device=args.device, dtype=args.dtype)
+    config = replace(explainer.defaults, **changes)
+    trace = explainer.run(loaded.image, args.question, config, max_new_tokens=args.max_new_tokens)
+    trace = replace(trace, notes=(*loaded.notes, *trace.notes))
+    timings = {}
+    if args.repeats:
+        look = explainer.look(loaded.image)
+        asked = explainer.ask(look, args.question, config)
+        for name, kept in (("full", None), ("pruned", trace.kept)):
+            timings[name] = explainer.time(look, asked, kept, repeats=args.repeats, warmup=1)
+
+    print(report(trace, timings, explainer.knows))
+    draw.overlay(trace, loaded.image).save(args.out)
+    print(f"Wrote {args.out}")
+    if args.json:
+        from .export import as_dict
+
+        args.json.write_text(json.dumps(as_dict(trace, timings), indent=1, allow_nan=False), encoding="utf-8")
+        print(f"Wrote {args.json}")
+    return 0
+
+
+def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:
+    """The run as text: answers, what was kept, estimates and measurements apart, agreement, notes."""
+    s, a, config = trace.savings, trace.agreement, trace.config
+    on_full, on_pruned = (a.full_on_full, a.pruned_on_full), (a.full_on_pruned, a.pruned_on_pruned)
+    n, k = s.n_visual_full, s.n_visual_pruned
+    mib = 2**20
+    lines = [
+        f"Question        {trace.question}",
+        f"All {n:<11} {trace.full.text or '(no words)'}",
+        f"Kept {k:<10} {trace.pruned.text or '(no words)'}",
+        "",
+        f"Kept {k} of {n} tokens (method {config.method}, weight {config.weight:.2f}, query {config.query})",
+        "",
+        "Estimated from the model's shapes (1 multiply-add = 2 FLOPs), full / pruned:",
+        f"  visual tokens only, as the papers count   {s.visual_only:6.2f}x",
+        f"  LLM prefill with its text                 {s.prefill:6.2f}x",
+        f"  end to end, encoder and decoding too      {s.end_to_end:6.2f}x   "
+        f"{_si(s.full.total)}FLOP -> {_si(s.pruned.total)}FLOP",
+        f"  KV cache after prefill                    {s.kv_bytes_full / s.kv_bytes_pruned:6.2f}x   "
+        f"{s.kv_bytes_full / mib:.2f} MiB -> {s.kv_bytes_pruned / mib:.2f} MiB",
+    ]
+    if timings:
+        full, pruned = timings["full"], timings["pruned"]
+        runs = f"median of {full.repeats} after {full.warmup} warm-up, (fastest..slowest)"
+        lines += [
+            "",
+            f"Measured on {full.device}, {runs}:",
+            f"  prefill     {_spread(full)} -> {_spread(pruned)}",
+            f"  per token   {full.per_token * 1e3:.1f} ms -> {pruned.per_token * 1e3:.1f} ms",
+        ]
+    lines += [
+        "",
+        "Agreement, log-probability in nats (0 is certain) full model   pruned model",
+        f"  of the full model's answer                      {on_full[0]:11.3f} {on_full[1]:14.3f}",
+        f"  of the pruned model's answer                    {on_pruned[0]:11.3f} {on_pruned[1]:14.3f}",
+        f"  KL divergence of the first answer token         {a.kl_first:11.3f}",
+        f"  {'Both answers read the same.' if a.same_text else 'The answers differ.'}",
+    ]
+    notes = [*trace.notes, *([f"What this model knows: {knows}"] if knows else [])]
+    return "\n".join([*lines, *([""] if notes else []), *(f"Note: {note}" for note in notes)])
+
+
+def _config_changes(args: argparse.Namespace) -> dict:
+    names = ("keep_ratio", "alpha", "tau", "method", "query", "pointing", "seed")
+    changes = {name: value for name in names if (value := getattr(args, name)) is not None}
+    if args.weight is not None:
+        changes["alpha"] = alpha_from_weight(args.weight)
+    for name, least in (("max_new_tokens", 1), ("repeats", 0)):
+        if getattr(args, name) < least:
+            raise BadInput(
+                f"--{name.replace('_', '-')}={getattr(args, name)} is out of range: it must be >= {least}"
+            )
+    return changes
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    if args.out.suffix.lower() not in PICTURES:
+        raise BadInput(f"--out={args.out} has no known picture ending: use one of {', '.join(PICTURES)}")
+    for path in filter(None, (args.out, args.json)):
+        if not path.parent.is_dir():
+            raise BadInput(f"there is no folder {path.parent} to write {path.name} into")
+
+
+def _spread(timing: Timing) -> str:
+    low, high = timing.prefill_spread
+    return f"{timing.prefill * 1e3:.1f} ms ({low * 1e3:.1f}..{high * 1e3:.1f})"
+
+
+def _si(flops: float) -> str:
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if flops >= size:
+            return f"{flops / size:.3g} {unit}"
+    return f"{flops:.0f} "
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Trace -> plain JSON values: the exact run, to be stored, compared or drawn elsewhere."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any
+
+from torch import Tensor
+
+from . import savings
+from .trace import Answer, Timing, Trace
+
+FORMAT = 1
+
+
+def as_dict(trace: Trace, timings: dict[str, Timing] | None = None) -> dict[str, Any]:
+    """Everything in the trace except the visual features themselves and the query's vectors.
+
+    Estimates stand under "estimated" with the definition of every ratio, measurements under "measured";
+    `timings` ("full", "pruned") adds medians to the latter. NaN (the first pick has no distance) becomes
+    null, an infinite alpha "inf": the result is valid JSON.
+    """
+    timed = ("seconds", "first_token_seconds")
+    answers, measured = {}, {}
+    for name in ("full", "pruned"):
+        parts = {f.name: getattr(getattr(trace, name), f.name) for f in fields(Answer)}
+        answers[name] = {part: value for part, value in parts.items() if part not in timed}
+        measured[name] = {part: parts[part] for part in timed} | {"runs": 1}
+    for name, timing in (timings or {}).items():
+        measured[name]["medians"] = timing
+    return _plain(
+        {
+            "format": FORMAT,
+            "model": trace.model_name,
+            "question": trace.question,
+            "config": asdict(trace.config) | {"weight": trace.config.weight},
+            "frames": trace.vision.geometry,
+            "query": {
+                "name": trace.query.name,
+                "sign": trace.query.sign,
+                "tokens": trace.query.tokens,
+                "weights": trace.query.weights,
+            },
+            "selection": {
+                name: getattr(trace.selection, name)
+                for name in ("order", "relevance", "distance", "score", "alphas")
+            },
+            "kept": trace.kept,
+            "answers": answers,
+            "agreement": trace.agreement,
+            "estimated": {
+                **asdict(trace.savings),
+                "definitions": {
+                    name: savings.definition(name)
+                    for name in ("visual_only", "prefill", "end_to_end", "kv_bytes")
+                },
+            },
+            "measured": measured,
+            "notes": trace.notes,
+        }
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        value = value.tolist()
+    elif is_dataclass(value):
+        value = asdict(value)
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "inf" if value > 0 else "-inf"
+    return value

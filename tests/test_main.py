@@ -1,0 +1,148 @@
+"""The command line: a whole run on a tiny model; one sentence and exit code 2 for everything senseless."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from rediprune.__main__ import main
+from tests import tiny
+
+ROOT = Path(__file__).resolve().parents[1]
+QUESTION = "what color is the star"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(tiny.save(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture
+def image(tmp_path):
+    tiny.image(size=(120, 90)).save(tmp_path / "scene.png")
+    return str(tmp_path / "scene.png")
+
+
+def answer(tmp_path, image, model, *more):
+    quick = ["--max-new-tokens", "4", "--repeats", "1"]
+    return main(
+        ["answer", image, QUESTION, "--model", model, "--out", str(tmp_path / "o.png"), *quick, *more]
+    )
+
+
+def test_answer_prints_both_answers_and_writes_picture_and_record(tmp_path, image, model, capsys):
+    code = answer(tmp_path, image, model, "--keep-ratio", "0.25", "--json", str(tmp_path / "run.json"))
+    out = capsys.readouterr().out
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert code == 0
+    assert "Kept 9 of 36 tokens (method rediprune, weight 0.33, query prompt-tail)" in out
+    for name in ("full", "pruned"):
+        assert run["answers"][name]["text"]
+        assert run["answers"][name]["text"] in out
+    estimated, measured = out.index("Estimated from"), out.index("Measured on cpu, median of 1")
+    ratio = run["estimated"]["end_to_end"]
+    assert estimated < out.index(f"{ratio:.2f}x") < measured < out.index("Agreement")
+    with Image.open(tmp_path / "o.png") as picture:
+        assert min(picture.size) > 100
+    assert len(run["kept"][0]) == 9
+    assert sorted(run["selection"]["order"][0][:9]) == run["kept"][0]
+    assert run["selection"]["distance"][0][0] is None  # the first pick has no distance: NaN is not JSON
+    assert run["measured"]["pruned"]["medians"]["prefill"] > 0
+    assert run["frames"][0]["image_size"] == [120, 90]
+
+
+def test_the_settings_reach_the_run(tmp_path, image, model, capsys):
+    record = tmp_path / "run.json"
+    more = ("--weight", "1", "--method", "relevance", "--seed", "3", "--tau", "0.5", "--json", str(record))
+    assert answer(tmp_path, image, model, *more) == 0
+    config = json.loads(record.read_text())["config"]
+    assert (config["alpha"], config["weight"], config["seed"], config["tau"]) == ("inf", 1, 3, 0.5)
+    assert "Kept 5 of 36 tokens (method relevance, weight 1.00" in capsys.readouterr().out
+
+
+def test_nothing_is_timed_when_no_run_is_asked_for(tmp_path, image, model, capsys):
+    assert answer(tmp_path, image, model, "--repeats", "0") == 0
+    assert "Measured on" not in capsys.readouterr().out
+
+
+def test_what_a_picture_lost_is_noted(tmp_path, model, capsys):
+    path = tmp_path / "clear.png"
+    Image.new("RGBA", (90, 90), (255, 0, 0, 0)).save(path)
+    assert answer(tmp_path, str(path), model) == 0
+    assert "Note: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--keep-ratio", "0"], "keep_ratio=0.0 is out of range"),
+        (["--keep-ratio", "nan"], "keep_ratio=nan"),
+        (["--keep-ratio", "lots"], "invalid float value"),
+        (["--weight", "2"], "weight=2.0"),
+        (["--alpha", "-1"], "alpha=-1.0"),
+        (["--alpha", "1", "--weight", "1"], "not allowed with"),
+        (["--method", "magic"], "invalid choice"),
+        (["--max-new-tokens", "0"], "--max-new-tokens=0 is out of range"),
+        (["--repeats", "-1"], "--repeats=-1 is out of range"),
+        (["--out", "picture.docx"], "no known picture ending"),
+        (["--json", "/no/such/folder/run.json"], "there is no folder /no/such/folder"),
+        (["--model", "/no/such/model"], "there is no folder /no/such/model"),
+        (["--device", "abacus"], "device='abacus'"),
+        (["--query", "text-tower"], "use the prompt-tail query"),
+        (["--unheard-of"], "unrecognized arguments"),
+    ],
+)
+def test_bad_settings_are_one_sentence_and_exit_code_2(tmp_path, image, model, capsys, more, says):
+    assert answer(tmp_path, image, model, *more) == 2
+    assert_one_sentence(capsys.readouterr(), says)
+    assert not (tmp_path / "o.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("question", "says"),
+    [("", "question is empty"), ("a" * 10_000, "10,000"), ("<image>", "contains <image>")],
+)
+def test_bad_questions_are_one_sentence_and_exit_code_2(image, model, capsys, question, says):
+    assert main(["answer", image, question, "--model", model]) == 2
+    assert_one_sentence(capsys.readouterr(), says)
+
+
+def test_a_file_that_is_no_picture_is_one_sentence_and_exit_code_2(tmp_path, model, capsys):
+    (tmp_path / "not.png").write_text("hello")
+    for name in ("not.png", "missing.png"):
+        assert main(["answer", str(tmp_path / name), QUESTION, "--model", model]) == 2
+        assert_one_sentence(capsys.readouterr(), name)
+
+
+def test_a_defect_of_ours_is_not_passed_off_as_bad_input(tmp_path, image, model, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("shape mismatch deep inside")
+
+    monkeypatch.setattr("rediprune.explainer.Explainer.run", broken)
+    with pytest.raises(RuntimeError, match="deep inside"):
+        answer(tmp_path, image, model)
+
+
+def test_no_command_is_one_sentence(capsys):
+    assert main([]) == 2
+    assert_one_sentence(capsys.readouterr(), "COMMAND")
+
+
+def test_the_program_itself_ends_with_code_2_and_no_traceback():
+    argv = [sys.executable, "-m", "rediprune", "answer", "nothing.png", "what"]
+    ran = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert ran.stderr.startswith("rediprune: ")
+    assert ran.stderr.count("\n") == 1
+
+
+def assert_one_sentence(captured, says):
+    refusal = captured.err.strip().splitlines()[-1]
+    assert refusal.startswith("rediprune: ")
+    assert says in refusal
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
