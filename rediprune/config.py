@@ -1,0 +1,79 @@
+"""PruneConfig: every dial of a pruned run, refused early when it makes no sense."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+METHODS = ("rediprune", "random", "grid", "relevance", "diversity")
+QUERIES = ("prompt-tail", "text-tower")
+POINTINGS = ("cosine", "negated", "value")
+
+
+@dataclass(frozen=True, slots=True)
+class PruneConfig:
+    """How many visual tokens to keep, and which.
+
+    Attributes:
+        keep_ratio: share of the visual tokens of one frame to keep, in (0, 1]. K = max(1, round(N * keep_ratio)).
+        alpha: weight of relevance against distance, in [0, inf] (paper, eq. 4; published default 0.5).
+            0 is diversity only, ``math.inf`` is relevance only.
+        tau: the published candidate filter, >= 0; 0 turns it off. With tau > 0 the picks are not nested in K.
+        method: which rule chooses, one of METHODS ("rediprune" is the paper's; the others are baselines).
+        query: what relevance is measured against, one of QUERIES. "prompt-tail" is the published query;
+            "text-tower" is the question through the CLIP text encoder that belongs to the vision tower.
+        pointing: for the text-tower query, how visual tokens enter the joint space, one of POINTINGS:
+            "cosine", "negated" (for towers whose patch-text similarity has the wrong sign) or
+            "value" (value path of the last block, as in MaskCLIP).
+        seed: for the random method, >= 0.
+
+    Raises:
+        ValueError: any field out of range; the message names the field, the value and the range.
+    """
+
+    keep_ratio: float = 0.15
+    alpha: float = 0.5
+    tau: float = 0.0
+    method: str = "rediprune"
+    query: str = "prompt-tail"
+    pointing: str = "cosine"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _number("keep_ratio", self.keep_ratio, "(0, 1]", lambda x: 0 < x <= 1)
+        _number("alpha", self.alpha, "[0, inf]", lambda x: x >= 0)
+        _number("tau", self.tau, "[0, inf)", lambda x: 0 <= x < math.inf)
+        _choice("method", self.method, METHODS)
+        _choice("query", self.query, QUERIES)
+        _choice("pointing", self.pointing, POINTINGS)
+        if isinstance(self.seed, bool) or not isinstance(self.seed, Integral) or self.seed < 0:
+            raise ValueError(f"seed={self.seed!r} is not a whole number >= 0")
+
+    @property
+    def weight(self) -> float:
+        """The natural weight w = alpha / (1 + alpha) in [0, 1]; score = (1 - w) * distance + w * relevance."""
+        return 1.0 if math.isinf(self.alpha) else self.alpha / (1 + self.alpha)
+
+
+def alpha_from_weight(weight: float) -> float:
+    """alpha = w / (1 - w) for a natural weight w in [0, 1]; w = 1 gives ``math.inf``."""
+    _number("weight", weight, "[0, 1]", lambda x: 0 <= x <= 1)
+    return math.inf if weight == 1 else weight / (1 - weight)
+
+
+def kept_count(n_tokens: int, keep_ratio: float) -> int:
+    """K = max(1, round(N * keep_ratio)), rounding half to even as the published code does; at most N."""
+    _number("keep_ratio", keep_ratio, "(0, 1]", lambda x: 0 < x <= 1)
+    return min(n_tokens, max(1, round(n_tokens * keep_ratio)))
+
+
+def _number(field: str, value: object, span: str, inside) -> None:
+    # NaN fails every comparison, so it is refused by `inside`; bool is an int in Python and never meant here.
+    if isinstance(value, bool) or not isinstance(value, Real) or not inside(value):
+        raise ValueError(f"{field}={value!r} is out of range: it must be a number in {span}")
+
+
+def _choice(field: str, value: object, names: tuple[str, ...]) -> None:
+    if value not in names:
+        raise ValueError(f"{field}={value!r} is unknown: choose one of {', '.join(names)}")

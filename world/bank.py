@@ -1,0 +1,93 @@
+"""A bank of rendered scenes on disk, filled by a background process while training already reads from it."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+from pathlib import Path
+
+import numpy as np
+
+from .scenes import COLORS, DIGITS, MAX_SHAPES, N_PATCHES, SHAPES, SIZE, Scene, Shape, render_scene
+
+# Seeds below this are held out: example scenes, tests and evaluation draw from them, training never does.
+FIRST_TRAINING_SEED = 1_000_000
+_COLOR_NAMES = tuple(COLORS)
+
+
+class SceneBank:
+    """`size` scenes with their ground truth as memory-mapped arrays.
+
+    Attributes:
+        pixels: uint8 [size, 224, 224, 3].
+        attributes: int16 [size, 6, 6]: colour, shape, digit (0 none, 1 + value), x, y, radius; -1 where no shape.
+        owner: int8 [size, 196]: index of the shape that holds the patch, -1 background, -2 neither clearly.
+        ready: how many scenes are filled so far; only those may be read.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder, self.size = folder, size
+        folder.mkdir(parents=True, exist_ok=True)
+        self.pixels = self._map("pixels", np.uint8, (size, SIZE, SIZE, 3))
+        self.attributes = self._map("attributes", np.int16, (size, MAX_SHAPES, 6))
+        self.owner = self._map("owner", np.int8, (size, N_PATCHES))
+        self._ready = self._map("ready", np.int64, (1,))
+
+    def _map(self, name: str, dtype, shape: tuple[int, ...]) -> np.ndarray:
+        path = self.folder / f"{name}.npy"
+        if not path.exists():
+            return np.lib.format.open_memmap(path, "w+", dtype, shape)
+        found = np.lib.format.open_memmap(path, "r+")
+        if found.shape != shape:
+            raise ValueError(
+                f"{path} holds {found.shape}, not {shape}: remove {self.folder} or ask for its size"
+            )
+        return found
+
+    @property
+    def ready(self) -> int:
+        return int(self._ready[0])
+
+    def fill(self) -> None:
+        """Render what is missing, in seed order; resumes where an earlier run stopped."""
+        for i in range(self.ready, self.size):
+            self.write(i, render_scene(FIRST_TRAINING_SEED + i))
+            self._ready[0] = i + 1
+
+    def fill_in_background(self) -> mp.Process | None:
+        """Start `fill` in its own process and wait for the first scenes; None where nothing is missing."""
+        if self.ready == self.size:
+            return None
+        worker = mp.get_context("spawn").Process(target=_fill, args=(self.folder, self.size), daemon=True)
+        worker.start()
+        return worker
+
+    def write(self, i: int, scene: Scene) -> None:
+        self.pixels[i] = scene.pixels
+        self.owner[i] = np.where(scene.touched, -2, -1)
+        self.attributes[i] = -1
+        for j, s in enumerate(scene.shapes):
+            digit = DIGITS.index(s.digit) + 1 if s.digit else 0
+            self.attributes[i, j] = (
+                _COLOR_NAMES.index(s.color),
+                SHAPES.index(s.shape),
+                digit,
+                s.x,
+                s.y,
+                s.radius,
+            )
+            self.owner[i, list(s.patches)] = j
+
+    def scene(self, i: int) -> Scene:
+        """Scene i, rebuilt from the arrays (a patch that two shapes hold belongs to the later one only)."""
+        shapes = []
+        for j, (color, shape, digit, x, y, radius) in enumerate(self.attributes[i].tolist()):
+            if color < 0:
+                break
+            patches = tuple(np.flatnonzero(self.owner[i] == j).tolist())
+            glyph = DIGITS[digit - 1] if digit else ""
+            shapes.append(Shape(_COLOR_NAMES[color], SHAPES[shape], glyph, x, y, radius, patches))
+        return Scene(self.pixels[i], tuple(shapes), self.owner[i] != -1, FIRST_TRAINING_SEED + i)
+
+
+def _fill(folder: Path, size: int) -> None:
+    SceneBank(folder, size).fill()

@@ -1,0 +1,187 @@
+"""Stage 1: a small CLIP. Its vision tower learns from dense region-phrase pairs on the layer that LLaVA reads (-2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import CLIPVisionConfig, CLIPVisionModel
+
+from . import attention
+from .bank import SceneBank
+from .language import random_phrase
+from .questions import describe
+from .scenes import COLORS, DIGITS, GRID, MAX_SHAPES, PATCH, SHAPES, SIZE
+
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+LAYER = -2  # LLaVA's vision_feature_layer
+WIDTH, LAYERS, HEADS = 128, 5, 4
+JOINT_WIDTH = 96
+TEXT_CONTEXT = 32
+
+
+def vision_config() -> CLIPVisionConfig:
+    return CLIPVisionConfig(
+        hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
+        image_size=SIZE, patch_size=PATCH, projection_dim=JOINT_WIDTH, hidden_act="gelu",
+    )  # fmt: skip
+
+
+def clip_config(vocab_size: int, eos_id: int, pad_id: int) -> dict:
+    """open_clip's model_cfg of the whole small CLIP, vision side as in `vision_config`."""
+    return {
+        "embed_dim": JOINT_WIDTH,
+        "quick_gelu": False,
+        "vision_cfg": {"image_size": SIZE, "patch_size": PATCH, "layers": LAYERS, "width": WIDTH,
+                       "head_width": WIDTH // HEADS, "mlp_ratio": 4.0},
+        "text_cfg": {"context_length": TEXT_CONTEXT, "vocab_size": vocab_size, "width": 96, "heads": 4, "layers": 2,
+                     "hf_tokenizer_name": "local", "tokenizer_kwargs": {"clean": "whitespace"},
+                     "pool_type": "eos", "eos_id": eos_id, "pad_id": pad_id},
+    }  # fmt: skip
+
+
+class DenseHeads(nn.Module):
+    """Linear read-outs of a visual token, thrown away after training: they make it carry what answers need."""
+
+    SIZES = {
+        "color": len(COLORS), "shape": len(SHAPES), "digit": len(DIGITS) + 1, "here": 1, "offset": 2, "row": GRID,
+        "col": GRID, "same_color": MAX_SHAPES + 1, "same_shape": MAX_SHAPES + 1, "total": MAX_SHAPES + 1,
+    }  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(WIDTH)
+        self.out = nn.Linear(WIDTH, sum(self.SIZES.values()))
+
+    def forward(self, tokens: Tensor) -> dict[str, Tensor]:
+        parts = self.out(self.norm(tokens)).float().split(list(self.SIZES.values()), dim=-1)
+        return dict(zip(self.SIZES, parts, strict=True))
+
+
+class TowerTrainer(nn.Module):
+    """The small CLIP under training: HF vision tower, open_clip text tower, joint projection, dense heads."""
+
+    def __init__(self, tokenizer) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.vision = CLIPVisionModel(vision_config())
+        self.vision.set_attn_implementation(attention.NAME)
+        clip = open_clip.CLIP(**clip_config(len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id))
+        del clip.visual  # the vision side is trained in its transformers form and converted when saved
+        self.text = clip
+        self.visual_projection = nn.Linear(WIDTH, JOINT_WIDTH, bias=False)
+        self.dense_scale = nn.Parameter(torch.tensor(2.3))
+        self.dense_bias = nn.Parameter(torch.tensor(-5.0))
+        self.heads = DenseHeads()
+
+    def encode_text(self, texts: list[str]) -> Tensor:
+        ids = self.tokenizer(
+            texts, return_tensors="pt", padding="max_length", truncation=True, max_length=TEXT_CONTEXT
+        ).input_ids
+        return self.text.encode_text(ids, normalize=True)
+
+    def forward(
+        self, batch: Batch, phrases: list[str], wanted: Tensor, captions: list[str]
+    ) -> dict[str, Tensor]:
+        out = self.vision(pixel_values=batch.pixels, output_hidden_states=True)
+        tokens = out.hidden_states[LAYER][:, 1:]
+        losses = dense_losses(self.heads(tokens), batch)
+
+        joint = F.normalize(self.visual_projection(self.vision.post_layernorm(tokens)).float(), dim=-1)
+        text = self.encode_text(phrases).float()
+        logits = joint @ text.T * self.dense_scale.exp() + self.dense_bias
+        target = batch.named_by(wanted)
+        clear = batch.owner != -2
+        per_pair = F.binary_cross_entropy_with_logits(
+            logits, target, pos_weight=logits.new_tensor(4.0), reduction="none"
+        )
+        losses["phrase"] = 10 * per_pair[clear].mean()
+
+        image = F.normalize(self.visual_projection(out.pooler_output).float(), dim=-1)
+        caption = self.encode_text(captions).float()
+        scores = image @ caption.T * self.text.logit_scale.exp().clamp(max=100)
+        same = torch.arange(len(scores))
+        losses["global"] = 0.1 * (F.cross_entropy(scores, same) + F.cross_entropy(scores.T, same))
+        with torch.no_grad():
+            on = target.bool() & clear[..., None]
+            self.hit = (logits > 0)[on].float().mean()  # recall of the named patches, for the log
+        return losses
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pixels [B, 3, 224, 224], attributes [B, 6, 6] and owner [B, 196] as in SceneBank."""
+
+    pixels: Tensor
+    attributes: Tensor
+    owner: Tensor
+    scenes: tuple
+
+    @classmethod
+    def draw(cls, bank: SceneBank, index: np.ndarray) -> Batch:
+        pixels = torch.from_numpy(bank.pixels[index]).permute(0, 3, 1, 2).float() / 255
+        pixels = (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+        return cls(
+            pixels.contiguous(),
+            torch.from_numpy(bank.attributes[index].astype(np.int64)),
+            torch.from_numpy(bank.owner[index].astype(np.int64)),
+            tuple(bank.scene(int(i)) for i in index),
+        )
+
+    def per_patch(self) -> Tensor:
+        """Attributes of the shape that holds each patch, [B, 196, 6]; -1 on background."""
+        found = self.attributes.gather(1, self.owner.clamp(min=0)[..., None].expand(-1, -1, 6))
+        return torch.where(self.owner[..., None] >= 0, found, -1)
+
+    def named_by(self, wanted: Tensor) -> Tensor:
+        """Which patches each phrase names, float [B, 196, M]; `wanted` [M, 2, 3], -1 any, -9 no second shape."""
+        have = self.per_patch()[:, :, None, None, :3]
+        match = ((wanted == have) | (wanted == -1)).all(-1).any(-1)
+        return (match & (self.owner >= 0)[..., None]).float()
+
+
+def dense_losses(heads: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    attributes = batch.per_patch()
+    held = batch.owner >= 0
+    clear = batch.owner != -2
+    on = attributes[held]
+    losses = {
+        name: F.cross_entropy(heads[name][held], on[:, i])
+        for i, name in enumerate(("color", "shape", "digit"))
+    }
+    losses["here"] = F.binary_cross_entropy_with_logits(heads["here"][clear][:, 0], held[clear].float())
+    patch = torch.arange(GRID * GRID).expand_as(batch.owner)
+    row, col = patch // GRID, patch % GRID
+    own = torch.stack([col, row], -1) * PATCH + PATCH // 2
+    offset = (attributes[..., 3:5] - own).float() / PATCH
+    losses["offset"] = 0.3 * F.smooth_l1_loss(heads["offset"][held], offset[held])
+    losses["row"] = 0.1 * F.cross_entropy(heads["row"].flatten(0, 1), row.flatten())
+    losses["col"] = 0.1 * F.cross_entropy(heads["col"].flatten(0, 1), col.flatten())
+
+    there = batch.attributes[..., 0] >= 0
+    for name, i in (("same_color", 0), ("same_shape", 1)):
+        count = (
+            (batch.attributes[:, None, :, i] == attributes[..., None, i]).logical_and(there[:, None]).sum(-1)
+        )
+        losses[name] = 0.5 * F.cross_entropy(heads[name][held], count[held])
+    total = there.sum(-1, keepdim=True).expand_as(batch.owner)
+    losses["total"] = 0.3 * F.cross_entropy(heads["total"].flatten(0, 1), total.flatten())
+    return losses
+
+
+def draw_phrases(count: int, rng: np.random.Generator) -> tuple[list[str], Tensor]:
+    """Random phrases and what they name, [M, 2, 3] with -9 (matches nothing) where there is no second shape."""
+    texts, wanted = [], torch.full((count, 2, 3), -9)
+    for i in range(count):
+        text, targets = random_phrase(rng)
+        texts.append(text)
+        wanted[i, : len(targets)] = torch.tensor(targets)
+    return texts, wanted
+
+
+def captions(batch: Batch) -> list[str]:
+    return [describe(scene).answer for scene in batch.scenes]
