@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from rediprune import savings
+from rediprune.models import adapter_for
 from rediprune.savings import ModelShapes, estimate
 from rediprune.text_tower import TextTower
 from tests import tiny
@@ -80,6 +81,10 @@ def llm(model, n: int, cache=None):
     out = model.model.language_model(inputs_embeds=zeros(1, n, 4096), past_key_values=cache, use_cache=True)
     model.lm_head(out.last_hidden_state[:, -1:])
     return out.past_key_values
+
+
+def test_the_adapter_reads_these_shapes_off_the_config(meta_model):
+    assert adapter_for(meta_model).shapes() == LLAVA_7B
 
 
 def test_vision_encoder_equals_a_counted_forward(meta_model):
