@@ -113,6 +113,17 @@ def test_equal_tokens_tie_and_the_lowest_index_wins(alpha, n):
             assert of_kind[0] == min(of_kind)
 
 
+@pytest.mark.parametrize("n", [2, 5, 7, 11, 15, 16, 33, 196])
+@pytest.mark.parametrize("c", [16, 37, 128])
+def test_equal_tokens_have_equal_evidence_to_the_last_bit(c, n):
+    """Else their ties would fall by rounding; a matrix product alone does not give this."""
+    features, query = case(n, 2, n, c)
+    kind = torch.randint(0, (n + 1) // 2, (n,), generator=torch.Generator().manual_seed(n))
+    first = torch.tensor([kind.tolist().index(k) for k in kind.tolist()])
+    between, rel = distances(features[:, kind]), scored(features[:, kind], query)
+    assert torch.equal(between, between[:, first][:, :, first]) and torch.equal(rel, rel[:, first])
+
+
 def test_ties_everywhere_are_broken_by_the_lowest_index():
     """Distances between axes are exactly 0 or 1, so every step is a tie; the order is known by hand."""
     axes = torch.eye(4)[[2, 0, 0, 1, 2, 3]][None]

@@ -12,8 +12,7 @@ def pick(features, relevance, alphas, config, grid) -> Picks:
     measures it on projected tokens. score[..., 0] is the first pick's distance to its nearest neighbour.
     """
     between = distances(features)
-    between.diagonal(dim1=-2, dim2=-1).fill_(
-        2.0
-    )  # the largest distance there is: no token is its own neighbour
+    # No token is its own neighbour: 2 is the largest distance there is.
+    between.diagonal(dim1=-2, dim2=-1).fill_(2.0)
     loneliness = between.amin(dim=-1)
     return greedy(features, loneliness, (0.0,))
