@@ -1,4 +1,4 @@
-"""The page: `python app.py`, `gradio app.py`, and what a Space runs. `python app.py --help` lists the flags."""
+"""The page: `python app.py`, `gradio app.py`, and what a Space runs. Flags: `python app.py --help`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from types import ModuleType
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: else it asks other hosts
 
-# `gradio app.py` registers this file as the module "app", in front of the folder: let it find the folder's modules.
+# `gradio app.py` makes this file the module "app", in front of the folder: let it find the folder's modules.
 __path__ = [str(Path(__file__).resolve().with_name("app"))]
 
 
 def flags() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="See what ReDiPrune keeps of a picture, and what that saves.")
+    parser = argparse.ArgumentParser(
+        description="See what ReDiPrune keeps of a picture, and what that saves."
+    )
     say = parser.add_argument
-    say("--model", help="a folder, or a Hub name such as llava-hf/llava-1.5-7b-hf (default: the built-in model)")
+    say(
+        "--model",
+        help="a folder, or a Hub name such as llava-hf/llava-1.5-7b-hf (default: the built-in model)",
+    )
     say("--device", default="cpu", help="cpu (default), cuda or mps")
     say("--dtype", default="auto", help="auto (default), float32, bfloat16 or float16")
     say("--host", help="address to listen on, 0.0.0.0 for all (default: this machine only)")
@@ -37,13 +42,13 @@ def explainer_for(args: argparse.Namespace):
     source = {} if args.model is None else {"name_or_dir": args.model}
     try:
         kept["explainer"] = Explainer.from_pretrained(**source, device=args.device, dtype=args.dtype)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         sys.exit(str(error))
     return kept["explainer"]
 
 
 def make_demo(args: argparse.Namespace):
-    """The page. Another model than the built-in one may be slow, so its first answers come once the page is open."""
+    """The page. Another model than the built-in one may be slow: it answers first when the page is opened."""
     from app.ui import build_demo
 
     return build_demo(explainer_for(args), first_run=args.model is None)

@@ -1,1 +1,1 @@
-"""The page: a thin Gradio skin over `rediprune`. Reading order: ui (layout, wiring), handlers, views, the web files."""
+"""The page: a thin Gradio skin over `rediprune`. Read ui, then handlers, then views, then the web files."""

@@ -1,4 +1,4 @@
-"""The one named endpoint, /answer: the page's main action for gradio_client and curl. Stateless, typed by its inputs."""
+"""The one named endpoint, /answer: the page's main action for gradio_client and curl. It keeps no state."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from dataclasses import asdict
 
 import gradio as gr
 
-from . import handlers
-from .handlers import Desk
+from .controls import METHODS, default_query, query_choices, settings
+from .desk import Desk
+from .handlers import SAID
 from .sources import file_source, picture
-from .views import METHODS
 
 
 def offer(desk: Desk) -> None:
-    """Add /answer to the Blocks that are being built. Its components are hidden: they only say what goes in."""
+    """Add /answer to the Blocks that are being built. Its components are hidden: they say what goes in."""
     explainer = desk.explainer
 
-    def answer(
-        image: dict, question: str, keep_ratio: float, weight: float, method: str, query: str
-    ) -> dict:
+    def answer(image: dict, question: str, keep_ratio: float, weight: float, method: str, query: str) -> dict:
         """Answer a question about an image with all visual tokens and with a pruned few.
 
         Args:
@@ -31,7 +29,7 @@ def offer(desk: Desk) -> None:
         """
         try:
             return answer_once(desk, image, question, keep_ratio, weight, method, query)
-        except (ValueError, OSError) as error:
+        except SAID as error:
             raise gr.Error(str(error), print_exception=False) from None
 
     inputs = [
@@ -41,8 +39,8 @@ def offer(desk: Desk) -> None:
         gr.Number(explainer.defaults.weight, label="weight", visible=False),
         gr.Dropdown(list(METHODS), value=explainer.defaults.method, label="method", visible=False),
         gr.Dropdown(
-            [name for _, name in handlers.query_choices(explainer)],
-            value=handlers.default_query(explainer),
+            [name for _, name in query_choices(explainer)],
+            value=default_query(explainer),
             label="query",
             visible=False,
         ),
@@ -67,7 +65,7 @@ def answer_once(
         ValueError: any input that cannot be used, in one sentence.
     """
     explainer = desk.explainer
-    config = handlers.settings(explainer, {"keep": keep_ratio, "weight": weight}, method, query)
+    config = settings(explainer, {"keep": keep_ratio, "weight": weight}, method, query)
     pixels, notes = picture(file_source(image))
     trace = explainer.run(pixels, question, config)
     said = {
@@ -79,8 +77,12 @@ def answer_once(
         "kept": trace.kept.tolist(),
         "savings_estimated": asdict(trace.savings),
         "agreement": asdict(trace.agreement),
-        "settings": {"keep_ratio": config.keep_ratio, "weight": config.weight, "method": method, "query": query},
+        "settings": {
+            "keep_ratio": config.keep_ratio,
+            "weight": config.weight,
+            "method": method,
+            "query": query,
+        },
         "model": trace.model_name,
         "notes": [*notes, *trace.notes],
     }
-

@@ -1,4 +1,4 @@
-"""What happens when a visitor does something: plain generators of Views, no Gradio, testable without a browser.
+"""What happens when a visitor does something: plain generators of Views, testable without a browser.
 
 Bad input of every kind ends in one sentence in the notice; the picture, the question and the answers stay.
 """
@@ -8,119 +8,50 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weight
+from rediprune.models import ModelError
 
 from . import views
+from .controls import QUERIES, QUERY_WORDS, WEIGHTS, default_query, nearest_stop, query_name, settings
+from .desk import Desk, Run
 from .sources import Source, file_source, picture, scene_source, suggestions
-from .views import QUERIES, QUERY_WORDS, WEIGHTS, View, notice
+from .views import View, notice
 
+SAID = (ValueError, OSError, ModelError)  # what the library says of bad input: sentences for the visitor
 QUICK_SECONDS = 2.0  # where both answers come within this, a released slider answers again by itself
 PUBLIC_MODEL = "python app.py --model llava-hf/llava-1.5-7b-hf"
 IDLE = {"busy": False}  # back to the answers that were there before
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Run:
-    """What the answers on the page belong to, beside the two sliders: small, and all that a visitor's state holds."""
-
-    source: Source
-    question: str
-    method: str
-    query: str
-
-
-class Desk:
-    """One explainer at the service of many visitors; holds no picture, and of answers the unpruned ones, bounded."""
-
-    def __init__(self, explainer: Explainer, remember: int = 64):
-        self.explainer = explainer
-        self._full: OrderedDict[tuple, tuple] = OrderedDict()  # (look, question) -> (Answer, Timing | None)
-        self._remember = remember
-        self._running: dict[str, threading.Event] = {}
-
-    def begin(self, visitor: str) -> threading.Event:
-        """The stop signal of a visitor's new answer; an older one of the same visitor is stopped."""
-        self.stop(visitor)
-        self._running[visitor] = threading.Event()
-        return self._running[visitor]
-
-    def stop(self, visitor: str) -> None:
-        """End the visitor's running answer where it stands."""
-        if event := self._running.pop(visitor, None):
-            event.set()
-
-    def recall(self, key: tuple) -> tuple:
-        return self._full.get(key, (None, None))
-
-    def keep(self, key: tuple, found: tuple) -> None:
-        self._full[key] = found
-        self._full.move_to_end(key)
-        while len(self._full) > self._remember:
-            self._full.popitem(last=False)
-
-
-def default_query(explainer: Explainer) -> str:
-    """The menu entry of the model's default query."""
-    return _query_name(explainer.defaults)
-
-
-def query_choices(explainer: Explainer) -> list[tuple[str, str]]:
-    """(words, value) of the queries that this model can be asked with; the default says that it is."""
-    found = []
-    for name, words in QUERIES.items():
-        query, _, pointing = name.partition("/")
-        if query in explainer.queries and (not pointing or pointing in explainer.pointings):
-            found.append((words + (" (default)" if name == default_query(explainer) else ""), name))
-    return found
-
-
-def settings(explainer: Explainer, knobs: dict, method: str, query: str) -> PruneConfig:
-    """The PruneConfig of the page's controls; the weight is that of the nearest stop, as the picture shows it.
-
-    Raises:
-        ValueError: anything out of range.
-    """
-    try:
-        keep, weight = float(knobs["keep"]), float(knobs["weight"])
-    except (TypeError, KeyError, ValueError):
-        raise ValueError("The sliders sent no numbers: reload the page.") from None
-    if not 0 <= weight <= 1:  # also refuses NaN
-        raise ValueError(f"weight={weight} is out of range: it must be a number in [0, 1]")
-    name, _, pointing = query.partition("/")
-    return replace(
-        explainer.defaults,
-        keep_ratio=keep,
-        alpha=alpha_from_weight(WEIGHTS[_nearest(weight)]),
-        method=method,
-        query=name,
-        pointing=pointing or explainer.defaults.pointing,
-    )
-
-
-def pick(desk: Desk, seed: object, asked: str, before: Run, knobs: dict, stop: threading.Event) -> Iterator[View]:
+def pick(
+    desk: Desk, seed: object, asked: str, before: Run, knobs: dict, stop: threading.Event
+) -> Iterator[View]:
     """Show the scene of that number and ask about it. `asked` is what stands in the question box."""
     yield from _show(desk, lambda: scene_source(seed), asked, before, knobs, stop)
 
 
-def give(desk: Desk, file: object, asked: str, before: Run, knobs: dict, stop: threading.Event) -> Iterator[View]:
-    """Show a visitor's own picture and ask about it; `file` as in sources.file_source, None where it was taken away."""
+def give(
+    desk: Desk, file: object, asked: str, before: Run, knobs: dict, stop: threading.Event
+) -> Iterator[View]:
+    """Show a visitor's own picture and ask about it; `file` as in file_source, None where it was removed."""
     if file is not None:
         yield from _show(desk, lambda: file_source(file), asked, before, knobs, stop)
 
 
-def _show(desk: Desk, find: Callable[[], Source], asked: str, before: Run, knobs: dict, stop) -> Iterator[View]:
+def _show(
+    desk: Desk, find: Callable[[], Source], asked: str, before: Run, knobs: dict, stop
+) -> Iterator[View]:
     try:
         source = find()
         picture(source)
         fitting = suggestions(source)
-    except (ValueError, OSError) as error:
+    except SAID as error:
         yield View(notice=notice(str(error), "error"))
         return
     own = asked.strip() and asked not in suggestions(before.source)  # what a visitor wrote is not thrown away
@@ -154,11 +85,13 @@ def answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: boo
     """
     try:
         yield from _answer(desk, run, knobs, stop, redraw)
-    except (ValueError, OSError) as error:  # their messages are written for the person at the page
+    except SAID as error:  # their messages are written for the person at the page
         yield View(notice=notice(str(error), "error"), answers=IDLE)
     except Exception:
         log.exception("an answer failed")
-        text = "Something went wrong inside the program (its log says what). Nothing of yours is lost: try again."
+        text = (
+            "Something went wrong inside (the program's log says what). Nothing of yours is lost: try again."
+        )
         yield View(notice=notice(text, "error"), answers=IDLE)
     finally:
         stop.set()  # also when the visitor left: the thread that answers must end
@@ -172,7 +105,7 @@ def _answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bo
     look = explainer.look(image)
     asked = explainer.ask(look, run.question, config)
     orders = explainer.select(look, asked, config, [alpha_from_weight(w) for w in WEIGHTS])
-    selection = orders.at(_nearest(config.weight))
+    selection = orders.at(nearest_stop(config.weight))
     kept = selection.kept(config.keep_ratio)
     drawn = _explorer_view(explainer, run, image, look, asked, config, orders) if redraw else None
     said = _news(explainer, run, (*image_notes, *asked.notes))
@@ -243,28 +176,32 @@ def _explorer_view(explainer, run: Run, image, look, asked, config: PruneConfig,
     relevance = orders.relevance
     if relevance is None:  # the method looks at no query, but the reader may want to
         relevance = explainer.select(look, asked, replace(config, method="relevance")).relevance
-    why = QUERY_WORDS[_query_name(config)]
-    if explainer.why_query and _query_name(config) == default_query(explainer):
+    why = QUERY_WORDS[query_name(config)]
+    if explainer.why_query and query_name(config) == default_query(explainer):
         why += f" Default here: {explainer.why_query}"
     return views.explorer(
         image,
         look.vision.geometry[0],
         orders,
         np.asarray(relevance[0], dtype=np.float32),
-        about=f"Measured against: {QUERIES[_query_name(config)]}",
+        about=f"Measured against: {QUERIES[query_name(config)]}",
         why=why,
         weighted=run.method == "rediprune",
     )
 
 
-def _savings_view(explainer, look, asked, selection, full: Answer, pruned: Answer, measured: str = "") -> dict:
+def _savings_view(
+    explainer, look, asked, selection, full: Answer, pruned: Answer, measured: str = ""
+) -> dict:
     config, n_new = selection.config, len(full.token_ids)
     by_percent = [
         explainer.savings(look, asked, selection.kept(percent / 100), n_new, config.method)
         for percent in range(1, 101)
     ]
     measured = measured or views.one_timing(full, pruned)
-    return views.savings(by_percent[0], by_percent, config.keep_ratio, f"{measured} (at {config.keep_ratio:.0%} kept)")
+    return views.savings(
+        by_percent[0], by_percent, config.keep_ratio, f"{measured} (at {config.keep_ratio:.0%} kept)"
+    )
 
 
 def _news(explainer: Explainer, run: Run, notes: tuple[str, ...]) -> dict:
@@ -272,12 +209,3 @@ def _news(explainer: Explainer, run: Run, notes: tuple[str, ...]) -> dict:
         text = " ".join((explainer.knows, "For photos, start with a public checkpoint:", *notes))
         return notice(text, code=PUBLIC_MODEL)
     return notice(" ".join(notes))
-
-
-def _query_name(config: PruneConfig) -> str:
-    return config.query if config.query == "prompt-tail" else f"{config.query}/{config.pointing}"
-
-
-def _nearest(weight: float) -> int:
-    return min(range(len(WEIGHTS)), key=lambda i: abs(WEIGHTS[i] - weight))
-

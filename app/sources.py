@@ -23,7 +23,7 @@ PHOTO_QUESTIONS = (
 
 @dataclass(frozen=True)
 class Source:
-    """A scene (seed, a whole number >= 0) or a file (path); exactly one of them. Small: this is all a visitor keeps."""
+    """A scene (seed, a whole number >= 0) or a file (path): one of them."""
 
     seed: int | None = None
     path: str | None = None
@@ -39,13 +39,14 @@ def scene_source(seed: object) -> Source:
     Raises:
         ValueError: not a whole number in 0..MAX_SEED.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | float) or seed != int(seed) or not 0 <= seed <= MAX_SEED:
+    number = isinstance(seed, int | float) and not isinstance(seed, bool)
+    if not number or not 0 <= seed <= MAX_SEED or seed != int(seed):
         raise ValueError(f"A scene's number is a whole number from 0 to {MAX_SEED:,}.")
     return Source(seed=int(seed))
 
 
 def file_source(file: object) -> Source:
-    """The source of an upload as Gradio hands it over unread: a dict with the path, already checked to be an upload."""
+    """The source of an upload as Gradio hands it over: a dict with the path of a checked, unread upload."""
     path = file.get("path") if isinstance(file, dict) else file
     if not isinstance(path, str):
         raise ValueError("No picture arrived: choose a file, paste one or take one with the camera.")
@@ -61,7 +62,9 @@ def picture(source: Source) -> tuple[Image.Image, tuple[str, ...]]:
     if source.is_scene:
         return _scene(source.seed).image, ()
     if not Path(source.path).is_file():
-        raise ValueError("Your picture is no longer on the server, which forgets files after a while: give it again.")
+        raise ValueError(
+            "Your picture is no longer on the server, which forgets files after a while: give it again."
+        )
     return _file(source.path)
 
 

@@ -1,4 +1,4 @@
-"""Layout and wiring of the page; no arithmetic. `build_demo(explainer)` gives it; `launch_options()` is its look."""
+"""Layout and wiring of the page, no arithmetic: `build_demo(explainer)`; `launch_options()` is its look."""
 
 from __future__ import annotations
 
@@ -13,16 +13,25 @@ from PIL import Image
 from rediprune import Explainer, draw, palette
 
 from . import api, handlers, views
-from .handlers import Desk, Run
+from .controls import METHODS, WEIGHTS, default_query, query_choices
+from .desk import Desk, Run
 from .sources import EXAMPLES, Source, picture, suggestions
-from .views import METHODS, WEIGHTS, View
+from .views import View
 from .widget import widget
 
 SYSTEM_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
-PARTS = ("explorer", "answers", "savings", "notice", "question", "suggestions", "run")  # of a View, in output order
+PARTS = (
+    "explorer",
+    "answers",
+    "savings",
+    "notice",
+    "question",
+    "suggestions",
+    "run",
+)  # of a View, in output order
 HEAD = """<h1>ReDiPrune: answer from a few of the picture's tokens</h1>
-<p>Before the language model sees a picture, only patches that are relevant to the question and unlike each other
-are kept. Model: {}</p>"""
+<p>Before the language model sees a picture, only patches that are relevant to the question and unlike each
+other are kept. Model: {}</p>"""
 
 
 def launch_options() -> dict:
@@ -48,13 +57,17 @@ def build_demo(explainer: Explainer, first_run: bool = True) -> gr.Blocks:
 
     Args:
         explainer: the model.
-        first_run: compute the first answers now, so that they are there at first paint; else the page computes
-            them when it opens (for models that take long).
+        first_run: compute the first answers now, so that they are there at first paint; else (for models that
+            take long) the page computes them when it opens.
     """
     desk = Desk(explainer)
     knobs = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
     source = Source(seed=EXAMPLES[0])
-    run = Run(source, suggestions(source)[0], explainer.defaults.method, handlers.default_query(explainer))
+    run = Run(source, suggestions(source)[0], explainer.defaults.method, default_query(explainer))
+    if first_run:
+        handlers.first_paint(
+            Desk(explainer), run, knobs
+        )  # warms up, so that the times shown are not those of a start
     first = handlers.first_paint(desk, run, knobs) if first_run else View()
     # Files that visitors give are forgotten: looked at every ten minutes, removed after an hour.
     with gr.Blocks(title="ReDiPrune", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
@@ -70,7 +83,7 @@ def _layout(explainer: Explainer, run: Run, knobs: dict, first: View) -> tuple[d
     with gr.Row(elem_id="rp-head"):
         with gr.Column(scale=6, min_width=320):
             gr.HTML(HEAD.format(escape(explainer.name)), elem_id="rp-title")
-        with gr.Column(scale=5, min_width=320):
+        with gr.Column(scale=4, min_width=320):
             parts["notice"] = widget("cards/notice", first.notice, elem_id="rp-notice")
     with gr.Row(elem_id="rp-page"):
         with gr.Column(scale=6, min_width=320, elem_id="rp-left"):
@@ -81,8 +94,10 @@ def _layout(explainer: Explainer, run: Run, knobs: dict, first: View) -> tuple[d
             with gr.Row(elem_id="rp-menus"):
                 methods = [(words, name) for name, words in METHODS.items()]
                 controls["method"] = gr.Dropdown(methods, value=run.method, label="Method")
-                queries = handlers.query_choices(explainer)
-                controls["query"] = gr.Dropdown(queries, value=run.query, label="Relevance is measured against")
+                queries = query_choices(explainer)
+                controls["query"] = gr.Dropdown(
+                    queries, value=run.query, label="Relevance is measured against"
+                )
             controls["scenes"] = widget(
                 "cards/scenes", elem_id="rp-scenes", examples=_thumbnails(), first=run.source.seed
             )
@@ -94,18 +109,20 @@ def _layout(explainer: Explainer, run: Run, knobs: dict, first: View) -> tuple[d
                     show_label=False,
                     height=260,
                 )
-        with gr.Column(scale=5, min_width=320, elem_id="rp-right"):
+        with gr.Column(scale=4, min_width=320, elem_id="rp-right"):
             with gr.Row(elem_id="rp-ask"):
                 parts["question"] = gr.Textbox(run.question, label="Question", max_lines=3)
                 controls["ask"] = gr.Button("Ask", variant="primary", elem_id="rp-go")
-            parts["suggestions"] = widget("cards/suggestions", list(suggestions(run.source)), elem_id="rp-chips")
+            parts["suggestions"] = widget(
+                "cards/suggestions", list(suggestions(run.source)), elem_id="rp-chips"
+            )
             parts["answers"] = widget("cards/answers", first.answers, elem_id="rp-answers")
             parts["savings"] = widget("cards/savings", first.savings, elem_id="rp-savings")
     return parts, controls
 
 
 def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None) -> None:
-    """Who calls whom. Every answer goes through one turn at the model; none is a public endpoint (see api.py)."""
+    """Who calls whom. Answers take turns at the model; none is a public endpoint (see api.py)."""
 
     def ask(text: str, before: Run, knobs: dict, method: str, query: str, request: gr.Request):
         run = Run(before.source, text, method, query)
@@ -142,7 +159,12 @@ def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None) -> 
         "show_progress": "hidden",
         "api_visibility": "private",
     }
-    question, knobs, scenes, photo = parts["question"], controls["knobs"], controls["scenes"], controls["photo"]
+    question, knobs, scenes, photo = (
+        parts["question"],
+        controls["knobs"],
+        controls["scenes"],
+        controls["photo"],
+    )
     dials = [parts["run"], knobs, controls["method"], controls["query"]]
     asking = [controls["ask"].click, question.submit, controls["method"].input, controls["query"].input]
     gr.on([*asking, *([at_load] if at_load else [])], ask, [question, *dials], **turn)
@@ -150,7 +172,7 @@ def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None) -> 
     knobs.settle(again, [parts["run"], knobs], **turn)
     parts["answers"].again(again, [parts["run"], knobs], **turn)
     scenes.pick(pick, [question, *dials], **turn)
-    # preprocess=False: the file arrives checked to be an upload but unread, so that load_image alone judges it.
+    # preprocess=False: the file arrives checked to be an upload but unread, so that load_image judges it.
     photo.input(give, [photo, question, *dials], preprocess=False, **turn)
     parts["answers"].stop(stop, None, None, queue=False, api_visibility="private")
 

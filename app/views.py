@@ -1,4 +1,4 @@
-"""Records -> what the web parts read: small dicts of text and numbers, arrays as base64. No model, no Gradio."""
+"""Records -> what the web parts read: dicts of text and numbers, arrays as base64. No model, no Gradio."""
 
 from __future__ import annotations
 
@@ -15,42 +15,26 @@ from PIL import Image
 from rediprune.savings import definition
 from rediprune.trace import Agreement, Answer, Geometry, Savings, Selection, Timing
 
-# The slider's stops: every twentieth, and the published default alpha = 1/2, which is none of them.
-WEIGHTS = tuple(sorted({i / 20 for i in range(21)} | {1 / 3}))
+from .controls import WEIGHTS
+
 PREVIEW = 768  # longest side of the picture that is sent to the browser, in pixels
 
-METHODS = {
-    "rediprune": "ReDiPrune: relevant and diverse",
-    "relevance": "Relevance only: the top K",
-    "diversity": "Diversity only: far apart",
-    "grid": "Uniform grid",
-    "random": "Random",
-}
-QUERIES = {
-    "prompt-tail": "End of the prompt (published)",
-    "text-tower/cosine": "CLIP text encoder",
-    "text-tower/negated": "CLIP text encoder, sign reversed",
-    "text-tower/value": "CLIP text encoder, value path",
-}
-QUERY_WORDS = {
-    "prompt-tail": "The language model's own word vectors of the last part of the prompt, folded to the width of the "
-    "patches. Words and patches live in different spaces here.",
-    "text-tower/cosine": "Cosine of the question and each patch in the joint space of image and text.",
-    "text-tower/negated": "Minus the cosine: in some CLIP models the background scores higher than the object.",
-    "text-tower/value": "Patches enter the joint space through the last block's value path, unmixed by attention.",
-}
-RATIOS = (("visual_only", "visual tokens only"), ("prefill", "prefill with text"), ("end_to_end", "end to end"))
+RATIOS = (
+    ("visual_only", "visual tokens only"),
+    ("prefill", "prefill with text"),
+    ("end_to_end", "end to end"),
+)
 STATIONS = ("vision", "selection", "projector", "prefill", "decode")
 STATION_WORDS = ("vision encoder", "selection", "projector", "prefill", "decode")
 MEASURED = (
-    "Wall clock on this machine. Prefill: projector and language model over the whole prompt, up to the first new "
-    "token. The vision encoder is not in it: it ran once for the picture."
+    "Wall clock on this machine. Prefill: projector and language model over the whole prompt, up to the "
+    "first token. The vision encoder is not in it: it ran once for the picture."
 )
 
 
 @dataclass(frozen=True)
 class View:
-    """What changes on the page; None leaves a part as it is. `run` is what the answers on the page belong to."""
+    """What changes on the page; None leaves a part as it is. `run` is what the answers then belong to."""
 
     explorer: dict | None = None
     answers: dict | None = None
@@ -117,9 +101,10 @@ def answer(made: Answer | None, n: int, text: str = "", state: str = "done") -> 
 def agreement(found: Agreement) -> str:
     """How far the pruned model agrees, in one sentence."""
     apart = abs(found.full_on_full - found.pruned_on_full)
+    full, pruned = _share(found.full_on_full), _share(found.pruned_on_full)
     return (
-        f"{'Same' if found.same_text else 'Different'} answer. The pruned run gives the unpruned answer a probability "
-        f"of {_share(found.pruned_on_full)}, the unpruned run {_share(found.full_on_full)} ({apart:.2f} nats apart). "
+        f"{'Same' if found.same_text else 'Different'} answer. "
+        f"Probability of the unpruned answer: {full} unpruned, {pruned} pruned ({apart:.2f} nats apart). "
         f"First word: KL {found.kl_first:.3f} nats."
     )
 
@@ -145,7 +130,10 @@ def savings(full: Savings, by_percent: list[Savings], keep: float, measured: str
         "kv_full": full.kv_bytes_full,
         "rows": rows,
         "definitions": {
-            **{name: f"Estimate. {definition(name)}" for name in ("visual_only", "prefill", "end_to_end", "kv_bytes")},
+            **{
+                name: f"Estimate. {definition(name)}"
+                for name in ("visual_only", "prefill", "end_to_end", "kv_bytes")
+            },
             "measured": MEASURED,
         },
     }
@@ -162,7 +150,8 @@ def timing(full: Timing, pruned: Timing) -> str:
 
 def one_timing(full: Answer, pruned: Answer) -> str:
     """For models too slow to repeat: the first token of the two answers themselves."""
-    return f"first word {seconds(full.first_token_seconds)} → {seconds(pruned.first_token_seconds)}, one run each"
+    first, second = full.first_token_seconds, pruned.first_token_seconds
+    return f"first word {seconds(first)} → {seconds(second)}, one run each"
 
 
 def seconds(value: float) -> str:

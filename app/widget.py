@@ -13,10 +13,10 @@ PURE = "explorer/order.js"  # functions without DOM that several parts use; put 
 
 
 def widget(part: str, value: Any = None, **props: Any) -> gr.HTML:
-    """The part app/<part>.{html,css,js} with a first value and fixed props (read as `props.name` in its script).
+    """The part app/<part>.{html,css,js} with a first value and fixed props (`props.name` in its script).
 
     A factory and no subclass of gr.HTML: Gradio writes a .pyi file beside every subclass when it is imported.
-    The templates hold no placeholders: text goes in by textContent alone, and what scripts set is never diffed away.
+    The templates hold no placeholders: text goes in by textContent, what scripts set is never diffed away.
     """
     made = gr.HTML(
         value,

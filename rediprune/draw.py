@@ -1,4 +1,4 @@
-"""Trace -> pictures: kept tokens bright, relevance as a heatmap, and both side by side for files. No model, only PIL."""
+"""Trace -> pictures: kept tokens bright, relevance as a heatmap, both side by side for files. Only PIL."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from . import palette
 from .trace import Geometry, Trace
 
-HEAT = 0.62  # share of the ramp colour over the grey picture: enough to read the value, little enough to see the object
+HEAT = 0.62  # share of the ramp over the grey picture: enough to read the value and still see the object
 
 
 def kept(image: Image.Image, geometry: Geometry, kept_indices: Sequence[int] | Tensor) -> Image.Image:
@@ -23,7 +23,7 @@ def kept(image: Image.Image, geometry: Geometry, kept_indices: Sequence[int] | T
         kept_indices: [K] token indices in raster order of the grid, any order.
 
     Returns:
-        RGB picture of the original's size. What lies outside geometry.box (never seen by the model) is dimmed too.
+        RGB picture of the original's size. What lies outside geometry.box (unseen by the model) is dimmed.
 
     Raises:
         ValueError: an index outside the grid, or an image of another size than the geometry speaks of.
@@ -42,7 +42,7 @@ def heatmap(
     values: Sequence[float] | Tensor,
     kept_indices: Sequence[int] | Tensor | None = None,
 ) -> Image.Image:
-    """The picture in grey under the ramp's colours, dark blue the lowest value of the frame and yellow the highest.
+    """The picture in grey under the ramp's colours: dark blue is the frame's lowest value, yellow the top.
 
     Args:
         image, geometry: as for `kept`.
@@ -74,7 +74,7 @@ def heatmap(
 
 
 def overlay(trace: Trace, image: Image.Image, frame: int = 0) -> Image.Image:
-    """One figure for a file: kept tokens and relevance side by side, with what they mean and both answers below.
+    """One figure for a file: kept tokens and relevance side by side, captions and both answers below.
 
     Args:
         trace: the run.

@@ -1,4 +1,4 @@
-"""The one home of colour: by meaning, colour-blind safe (Okabe and Ito), with a shade for light and for dark pages."""
+"""The one home of colour: by meaning, safe for colour-blind readers, one shade for light and one for dark."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Colour:
-    """One meaning, two shades as "#rrggbb": `light` for text and bars on a white page, `dark` on a dark one."""
+    """One meaning, two shades as "#rrggbb": `light` for text and bars on white, `dark` on a dark page."""
 
     light: str
     dark: str
@@ -31,14 +31,14 @@ MEANINGS = {
     "random": RANDOM,
 }
 
-# Outline of a kept patch on top of any picture: a bright line with a dark one around it reads on every colour.
+# Outline of a kept patch on any picture: a bright line with a dark one around it reads on every colour.
 OUTLINE = "#ffffff"
 OUTLINE_EDGE = "#11161d"
 
 # How a dropped patch is shown: grey, and this far towards black. Still recognisable, clearly not kept.
 DIM = 0.55
 
-# cividis (Nunez, Anderton, Renslow 2018): perceptually ordered, the same for most colour-blind readers. Low to high.
+# cividis (Nunez, Anderton, Renslow 2018): perceptually ordered, also for colour-blind readers. Low to high.
 RAMP = (
     "#00224e",
     "#002e6a",
@@ -67,7 +67,7 @@ def rgb(colour: str) -> tuple[int, int, int]:
 
 
 def ramp(values: np.ndarray) -> np.ndarray:
-    """Values in [0, 1], any shape [...] -> uint8 colours [..., 3] on RAMP, linear between its stops; clipped outside."""
+    """Values in [0, 1], any shape [...] -> uint8 colours [..., 3] on RAMP, linear between stops, clipped."""
     stops = np.array([rgb(c) for c in RAMP], dtype=np.float64)
     at = np.linspace(0, 1, len(stops))
     values = np.asarray(values, dtype=np.float64)
@@ -75,7 +75,7 @@ def ramp(values: np.ndarray) -> np.ndarray:
 
 
 def css() -> str:
-    """The palette as CSS variables (--rp-kept, ...), following Gradio's `dark` class; read by every style sheet."""
+    """The palette as CSS variables (--rp-kept, ...) for style sheets; they follow Gradio's `dark` class."""
     light = "".join(f"--rp-{name}:{c.light};" for name, c in MEANINGS.items())
     dark = "".join(f"--rp-{name}:{c.dark};" for name, c in MEANINGS.items())
     ramp_css = f"--rp-ramp:linear-gradient(to right,{','.join(RAMP)});"

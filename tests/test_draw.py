@@ -1,4 +1,4 @@
-"""Pictures: kept patches are untouched, dropped ones dim but recognisable, the ramp is ordered, bad input is refused."""
+"""Kept patches are untouched, dropped ones dim but recognisable, the ramp is ordered, bad input refused."""
 
 import numpy as np
 import pytest

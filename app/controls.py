@@ -1,0 +1,79 @@
+"""The page's menus and sliders: their entries in words, and the PruneConfig that they stand for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rediprune import Explainer, PruneConfig, alpha_from_weight
+
+# The slider's stops: every twentieth, and the published default alpha = 1/2, which is none of them.
+WEIGHTS = tuple(sorted({i / 20 for i in range(21)} | {1 / 3}))
+
+METHODS = {
+    "rediprune": "ReDiPrune: relevant and diverse",
+    "relevance": "Relevance only: the top K",
+    "diversity": "Diversity only: far apart",
+    "grid": "Uniform grid",
+    "random": "Random",
+}
+QUERIES = {
+    "prompt-tail": "End of the prompt (published)",
+    "text-tower/cosine": "CLIP text encoder",
+    "text-tower/negated": "CLIP text encoder, sign reversed",
+    "text-tower/value": "CLIP text encoder, value path",
+}
+QUERY_WORDS = {
+    "prompt-tail": "The language model's own word vectors of the last part of the prompt, folded to the "
+    "width of the patches. Words and patches live in different spaces here.",
+    "text-tower/cosine": "Cosine of the question and each patch in the joint space of image and text.",
+    "text-tower/negated": "Minus the cosine: in some CLIP models the background scores above the object.",
+    "text-tower/value": "Patches enter the joint space by the last block's value path, unmixed by attention.",
+}
+
+
+def default_query(explainer: Explainer) -> str:
+    """The menu entry of the model's default query."""
+    return query_name(explainer.defaults)
+
+
+def query_choices(explainer: Explainer) -> list[tuple[str, str]]:
+    """(words, value) of the queries that this model can be asked with; the default says that it is."""
+    found = []
+    for name, words in QUERIES.items():
+        query, _, pointing = name.partition("/")
+        if query in explainer.queries and (not pointing or pointing in explainer.pointings):
+            found.append((words + (" (default)" if name == default_query(explainer) else ""), name))
+    return found
+
+
+def settings(explainer: Explainer, knobs: dict, method: str, query: str) -> PruneConfig:
+    """The PruneConfig of the page's controls; the weight is the nearest stop's, as the picture shows it.
+
+    Raises:
+        ValueError: anything out of range.
+    """
+    try:
+        keep, weight = float(knobs["keep"]), float(knobs["weight"])
+    except (TypeError, KeyError, ValueError):
+        raise ValueError("The sliders sent no numbers: reload the page.") from None
+    if not 0 <= weight <= 1:  # also refuses NaN
+        raise ValueError(f"weight={weight} is out of range: it must be a number in [0, 1]")
+    name, _, pointing = query.partition("/")
+    return replace(
+        explainer.defaults,
+        keep_ratio=keep,
+        alpha=alpha_from_weight(WEIGHTS[nearest_stop(weight)]),
+        method=method,
+        query=name,
+        pointing=pointing or explainer.defaults.pointing,
+    )
+
+
+def query_name(config: PruneConfig) -> str:
+    """The menu entry of a config's query."""
+    return config.query if config.query == "prompt-tail" else f"{config.query}/{config.pointing}"
+
+
+def nearest_stop(weight: float) -> int:
+    """Index in WEIGHTS of the stop nearest to a weight in [0, 1]."""
+    return min(range(len(WEIGHTS)), key=lambda i: abs(WEIGHTS[i] - weight))

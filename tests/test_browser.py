@@ -1,0 +1,241 @@
+"""The page in real Chromium: what a visitor sees and does. Waits are for states, never for time."""
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from rediprune import Explainer, kept_count
+from rediprune.card import Card
+from tests import tiny
+
+expect.set_options(timeout=30_000)  # two slow cores may be busy with other things
+KNOWS = "This model knows only its own test pictures."
+
+
+@pytest.fixture(scope="module")
+def explainer():
+    return Explainer(tiny.model(), tiny.processor(), "tiny", Card(knows=KNOWS))
+
+
+@pytest.fixture(scope="module")
+def address(explainer):
+    from app.ui import build_demo, launch_options
+
+    demo = build_demo(explainer)
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
+    yield url
+    demo.close()
+
+
+@pytest.fixture(scope="module")
+def desk(browser):
+    """A browser window at desk size, shared so that Gradio's own scripts are read once."""
+    with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
+        yield context
+
+
+@pytest.fixture
+def page(desk, address):
+    """A fresh visitor; every request and every error in the page's own scripts is noted."""
+    opened = desk.new_page()
+    opened.requests, opened.errors = [], []
+    opened.on("request", lambda request: opened.requests.append(request.url))
+    opened.on("pageerror", lambda error: opened.errors.append(str(error)))
+    opened.goto(address)
+    expect(canvas(opened)).to_have_attribute("data-kept", re.compile(r"\d+"))
+    yield opened
+    assert opened.errors == []
+    opened.close()
+
+
+def canvas(page: Page):
+    return page.locator("#rp-explorer canvas")
+
+
+def card(page: Page, side: str):
+    return page.locator(f"#rp-answers .card.{side}")
+
+
+def settled(page: Page):
+    """The answers belong to what the page shows, and nothing is running."""
+    return expect(page.locator("#rp-answers .card[data-state=done]")).to_have_count(2)
+
+
+def pixels(page: Page) -> str:
+    return canvas(page).evaluate("c => c.toDataURL()")
+
+
+def slide(page: Page, name: str, to: str) -> None:
+    """Move a slider as a hand does: input while it moves, change when it lets go."""
+    page.locator(name).evaluate(
+        "(s, to) => { s.value = to; s.dispatchEvent(new Event('input', {bubbles: true})); }", to
+    )
+
+
+def let_go(page: Page, name: str) -> None:
+    page.locator(name).dispatch_event("change")
+
+
+def test_the_first_paint_is_a_real_run(page, explainer):
+    expect(canvas(page)).to_have_attribute(
+        "data-kept", str(kept_count(tiny.N, explainer.defaults.keep_ratio))
+    )
+    for side in ("full", "pruned"):
+        expect(card(page, side).locator(".text")).not_to_be_empty()
+        expect(card(page, side).locator(".time")).to_contain_text("measured")
+    expect(page.locator("#rp-savings .ratio")).to_have_count(3)
+    expect(page.locator("#rp-savings .measured")).to_contain_text("median")
+
+
+def test_nothing_is_asked_of_another_host(page, address):
+    settled(page)
+    here = urlsplit(address).netloc
+    assert {urlsplit(url).netloc for url in page.requests if not url.startswith(("data:", "blob:"))} == {here}
+
+
+def test_a_question_is_answered(page):
+    page.get_by_label("Question", exact=True).fill("Where is the dog?")
+    before = card(page, "full").locator(".text").inner_text()
+    page.get_by_role("button", name="Ask").click()
+    expect(card(page, "full").locator(".text")).not_to_have_text(before)
+    settled(page)
+    expect(page.locator("#rp-answers .line")).to_contain_text("KL")
+
+
+def test_the_keep_slider_repaints_without_the_server_and_the_answer_says_it_is_stale_then_refreshes(page):
+    settled(page)
+    before, asked = pixels(page), len(page.requests)
+    slide(page, "#rp-keep", "50")
+    expect(canvas(page)).to_have_attribute("data-kept", str(kept_count(tiny.N, 0.5)))
+    expect(card(page, "pruned")).to_have_attribute("data-state", "stale")
+    expect(page.locator("#rp-answers .line")).to_contain_text("Answered at 15%")
+    assert pixels(page) != before
+    assert page.requests[asked:] == []
+    let_go(page, "#rp-keep")
+    expect(card(page, "pruned").locator("h3")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.5)} tokens")
+    settled(page)
+    assert len(page.requests) > asked
+
+
+def test_the_weight_slider_changes_which_patches_are_kept_without_the_server(page):
+    settled(page)
+    before, asked = pixels(page), len(page.requests)
+    paints = canvas(page).get_attribute("data-paints")
+    slide(page, "#rp-weight", "21")
+    expect(canvas(page)).not_to_have_attribute("data-paints", paints)
+    assert pixels(page) != before
+    assert page.requests[asked:] == []
+    expect(page.locator("#rp-knobs .weight-now")).to_have_text("1.00")
+
+
+def test_the_savings_follow_the_slider_and_are_one_at_100_percent(page):
+    settled(page)
+    slide(page, "#rp-keep", "100")
+    expect(page.locator("#rp-savings .ratio b").first).to_have_text("1.0×")
+    expect(page.locator("#rp-savings .ratio b").last).to_have_text("1.0×")
+
+
+def test_the_relevance_view_shows_its_scale_beside_the_picture(page):
+    before = pixels(page)
+    page.get_by_role("button", name="Relevance", exact=True).click()
+    expect(canvas(page)).to_have_attribute("data-view", "heat")
+    assert pixels(page) != before
+    expect(page.locator("#rp-explorer .legend-heat .low")).to_have_text(re.compile(r"-?\d\.\d\d"))
+
+
+def test_arrow_keys_walk_over_the_patches_and_say_what_they_are(page):
+    canvas(page).focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#rp-explorer .readout")).to_contain_text("Row 1, column 2")
+
+
+def test_a_script_in_a_question_is_text(page):
+    asked = '<img src=x onerror="window.bad=1"><script>window.bad=1</script>'
+    page.get_by_label("Question", exact=True).fill(asked)
+    page.get_by_role("button", name="Ask").click()
+    expect(page.locator("#rp-answers .line")).to_contain_text("KL")
+    settled(page)
+    assert page.evaluate("window.bad") is None
+    assert page.locator("#rp-page img[src=x]").count() == 0
+
+
+def test_an_empty_question_gets_a_sentence_and_loses_nothing(page):
+    settled(page)
+    before = card(page, "full").locator(".text").inner_text()
+    page.get_by_label("Question", exact=True).fill("   ")
+    page.get_by_role("button", name="Ask").click()
+    expect(page.locator("#rp-notice")).to_contain_text("question is empty")
+    settled(page)
+    expect(card(page, "full").locator(".text")).to_have_text(before)
+
+
+def test_a_suggestion_is_asked_by_a_click(page):
+    settled(page)
+    chip = page.locator("#rp-chips button").nth(1)
+    chip.click()
+    expect(page.get_by_label("Question", exact=True)).to_have_value(chip.inner_text())
+    settled(page)
+
+
+def test_another_scene_is_shown_and_asked_about(page):
+    before = pixels(page)
+    page.get_by_role("button", name="Example scene").nth(2).click()
+    expect(page.locator("#rp-scenes [aria-pressed=true]")).to_have_count(1)
+    page.wait_for_function(
+        "before => document.querySelector('#rp-explorer canvas').toDataURL() !== before", arg=before
+    )
+    settled(page)
+
+
+def test_a_photo_is_answered_with_a_word_on_what_the_model_knows(page, tmp_path):
+    tiny.image(3, (120, 80)).save(tmp_path / "photo.png")
+    page.get_by_role("button", name="Your own picture").click()
+    page.locator("#rp-photo input[type=file]").first.set_input_files(tmp_path / "photo.png")
+    expect(page.locator("#rp-notice")).to_contain_text(KNOWS)
+    expect(page.locator("#rp-notice code")).to_have_text("python app.py --model llava-hf/llava-1.5-7b-hf")
+    settled(page)
+
+
+def test_a_broken_file_gets_a_sentence_and_the_picture_stays(page, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n not a picture")
+    before = pixels(page)
+    page.get_by_role("button", name="Your own picture").click()
+    page.locator("#rp-photo input[type=file]").first.set_input_files(tmp_path / "broken.png")
+    expect(page.locator("#rp-notice")).to_contain_text("broken.png")
+    assert pixels(page) == before
+    settled(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_gets_picture_sliders_answers_savings_in_this_order_without_sideways_scroll(
+    browser, address, scheme
+):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True)
+    page = context.new_page()
+    page.goto(address)
+    expect(canvas(page)).to_have_attribute("data-kept", re.compile(r"\d+"))
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    tops = [
+        page.locator(name).bounding_box()["y"]
+        for name in ("#rp-explorer", "#rp-knobs", "#rp-answers", "#rp-savings")
+    ]
+    assert tops == sorted(tops)
+    context.close()
+
+
+def test_nothing_jumps_when_an_answer_arrives(page):
+    settled(page)
+
+    def places():
+        return [page.locator(name).bounding_box() for name in ("#rp-answers", "#rp-savings", "#rp-knobs")]
+
+    before = places()
+    page.locator("#rp-chips button").nth(2).click()
+    expect(page.get_by_label("Question", exact=True)).to_have_value(
+        page.locator("#rp-chips button").nth(2).inner_text()
+    )
+    settled(page)
+    assert places() == before

@@ -1,0 +1,280 @@
+"""What a visitor does, without a browser: real runs of a tiny model, and one sentence for every bad input."""
+
+import base64
+import itertools
+import json
+import math
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app import controls, handlers, sources, views
+from app.desk import Desk, Run
+from app.sources import Source
+from rediprune import Explainer, PruneConfig, alpha_from_weight, kept_count
+from rediprune.card import Card
+from tests import tiny
+
+KNOBS = {"keep": 0.25, "weight": 1 / 3}
+KNOWS = "It knows only its own pictures."
+
+
+@pytest.fixture(scope="module")
+def explainer():
+    return Explainer(tiny.model(), tiny.processor(), "tiny", Card(knows=KNOWS, why_query="it points best."))
+
+
+@pytest.fixture
+def desk(explainer):
+    return Desk(explainer)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    tiny.image(1, (120, 80)).save(path)
+    return Source(path=str(path))
+
+
+def run_of(source=None, question="What color is the star?", method="rediprune", query="prompt-tail"):
+    return Run(source or Source(seed=1), question, method, query)
+
+
+def answered(desk, run, knobs=KNOBS, **how):
+    return list(handlers.answer(desk, run, knobs, threading.Event(), **how))
+
+
+def news(found):
+    """The sentence that the visitor reads when something was not done; every view list must end with it."""
+    notices = [view.notice for view in found if view.notice]
+    assert notices[-1]["kind"] == "error"
+    assert found[-1].answers in (None, handlers.IDLE)
+    return notices[-1]["text"]
+
+
+def last(found, part):
+    return [value for view in found if (value := getattr(view, part)) is not None][-1]
+
+
+def test_a_run_ends_with_both_answers_of_the_library(desk, explainer):
+    run = run_of()
+    cards = last(answered(desk, run), "answers")
+    image, _ = sources.picture(run.source)
+    trace = explainer.run(image, run.question, PruneConfig(keep_ratio=0.25))
+    assert cards["full"]["text"] == trace.full.text
+    assert cards["pruned"]["text"] == trace.pruned.text
+    assert cards["pruned"]["n"] == kept_count(tiny.N, 0.25) == trace.kept.numel()
+    assert cards["at"] == {"keep": 0.25, "weight": pytest.approx(1 / 3)}
+    assert not cards["busy"]
+
+
+def test_both_answers_stream_growing_text(desk):
+    found = [view.answers for view in answered(desk, run_of()) if view.answers and "full" in view.answers]
+    for side in ("pruned", "full"):
+        texts = [cards[side]["text"] for cards in found if cards[side]["state"] == "stream"]
+        assert texts, side
+        assert all(b.startswith(a) for a, b in itertools.pairwise(texts))
+
+
+def test_the_browser_gets_the_orders_of_every_weight_as_the_library_picks_them(desk, explainer):
+    run = run_of()
+    sent = last(answered(desk, run), "explorer")
+    orders = np.frombuffer(base64.b64decode(sent["orders"]), "<u2").reshape(len(controls.WEIGHTS), tiny.N)
+    look = explainer.look(sources.picture(run.source)[0])
+    asked = explainer.ask(look, run.question)
+    for w in (0, 7, len(controls.WEIGHTS) - 1):
+        config = PruneConfig(alpha=alpha_from_weight(controls.WEIGHTS[w]))
+        assert (orders[w] == explainer.select(look, asked, config).order[0].numpy()).all()
+    relevance = np.frombuffer(base64.b64decode(sent["relevance"]), "<f4")
+    assert relevance == pytest.approx(explainer.select(look, asked).relevance[0].numpy())
+
+
+def test_the_default_weight_is_a_stop_of_the_slider():
+    assert PruneConfig().weight in [pytest.approx(w) for w in controls.WEIGHTS]
+    assert controls.WEIGHTS[0] == 0 and controls.WEIGHTS[-1] == 1
+
+
+def test_a_moved_slider_encodes_nothing_and_answers_only_the_pruned_side_again(desk, explainer, monkeypatch):
+    answered(desk, run_of())
+    encodes, calls = explainer.encodes, []
+    real = explainer.answer
+    monkeypatch.setattr(explainer, "answer", lambda *a, **k: calls.append(a[2]) or real(*a, **k))
+    found = answered(desk, run_of(), {"keep": 0.5, "weight": 1.0}, redraw=False)
+    assert explainer.encodes == encodes
+    assert [kept.numel() for kept in calls] == [kept_count(tiny.N, 0.5)]
+    assert all(view.explorer is None for view in found)
+
+
+def test_at_100_percent_both_answers_are_the_same(desk):
+    cards = last(answered(desk, run_of(), {"keep": 1.0, "weight": 0.0}), "answers")
+    assert cards["full"]["text"] == cards["pruned"]["text"]
+    assert "Same answer" in cards["line"]
+
+
+def test_a_ratio_that_leaves_one_token_works(desk):
+    assert last(answered(desk, run_of(), {"keep": 1e-6, "weight": 0.5}), "answers")["pruned"]["n"] == 1
+
+
+def test_the_estimates_of_every_percent_are_the_librarys(desk, explainer):
+    run = run_of()
+    table = json.loads(last(answered(desk, run), "savings")["table"])
+    assert len(table["rows"]) == 100
+    trace = explainer.run(sources.picture(run.source)[0], run.question, PruneConfig(keep_ratio=0.25))
+    row = table["rows"][24]
+    assert row["prefill"] == pytest.approx(trace.savings.prefill)
+    assert row["kv"] == trace.savings.kv_bytes_pruned
+    assert table["rows"][99]["visual_only"] == 1.0
+    assert set(table["definitions"]) == {"visual_only", "prefill", "end_to_end", "kv_bytes", "measured"}
+
+
+@pytest.mark.parametrize("method", ["random", "grid", "relevance", "diversity"])
+def test_every_method_can_be_shown_with_its_relevance(desk, method):
+    sent = last(answered(desk, run_of(method=method)), "explorer")
+    assert not sent["weighted"]
+    assert len(base64.b64decode(sent["relevance"])) == 4 * tiny.N
+
+
+def test_a_photo_is_shown_with_what_the_model_knows_and_how_to_load_another(desk, photo):
+    said = last(answered(desk, run_of(photo)), "notice")
+    assert KNOWS in said["text"] and "--model llava-hf/llava-1.5-7b-hf" in said["code"]
+
+
+def test_a_scene_is_shown_without_a_word(desk):
+    assert last(answered(desk, run_of()), "notice")["text"] == ""
+
+
+def test_why_the_default_query_is_the_default_is_said(desk):
+    assert "it points best." in last(answered(desk, run_of()), "explorer")["why"]
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [("", "empty"), ("   \n", "empty"), ("why " * 2500, "10,0|9,9"), ("what is <image>", "control token")],
+)
+def test_a_question_that_cannot_be_asked_gets_a_sentence(desk, question, words):
+    assert any(w in news(answered(desk, run_of(question=question))) for w in words.split("|"))
+
+
+def test_a_script_in_a_question_is_asked_as_text(desk):
+    run = run_of(question="<script>alert(1)</script>")
+    found = answered(desk, run)
+    assert last(found, "run").question == run.question
+    assert not last(found, "answers")["busy"]
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"keep": 0, "weight": 0.5},
+        {"keep": math.nan, "weight": 0.5},
+        {"keep": 0.5, "weight": 2},
+        {"keep": "x"},
+        {},
+        None,
+    ],
+)
+def test_sliders_out_of_range_get_a_sentence(desk, knobs):
+    assert news(answered(desk, run_of(), knobs))
+
+
+@pytest.mark.parametrize("changed", [{"method": "magic"}, {"query": "magic"}])
+def test_an_unknown_menu_entry_gets_a_sentence(desk, changed):
+    assert "magic" in news(answered(desk, run_of(**changed)))
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "7", None, True, 2**40, math.nan, math.inf])
+def test_a_scene_that_does_not_exist_gets_a_sentence(desk, seed):
+    found = list(handlers.pick(desk, seed, "", run_of(), KNOBS, threading.Event()))
+    assert "whole number" in news(found)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 64])
+def test_a_broken_file_gets_a_sentence_that_names_it(desk, tmp_path, content):
+    path = tmp_path / "holiday.png"
+    path.write_bytes(content)
+    found = list(handlers.give(desk, {"path": str(path)}, "", run_of(), KNOBS, threading.Event()))
+    assert "holiday.png" in news(found)
+    assert all(view.run is None for view in found)
+
+
+def test_a_file_that_the_server_has_forgotten_gets_a_sentence(desk):
+    assert "no longer" in news(answered(desk, run_of(Source(path="/nowhere/x.png"))))
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "LA", "1", "I;16", "P"])
+@pytest.mark.parametrize("size", [(1, 1), (90, 60)])
+def test_odd_pictures_are_answered(desk, tmp_path, mode, size):
+    path = tmp_path / "odd.tiff"
+    Image.new(mode, size).save(path)
+    found = list(handlers.give(desk, {"path": str(path)}, "", run_of(), KNOBS, threading.Event()))
+    assert last(found, "answers")["pruned"]["n"] == kept_count(tiny.N, KNOBS["keep"])
+
+
+def test_a_new_picture_replaces_a_suggested_question_but_not_ones_own(desk):
+    before = run_of()
+    suggested = sources.suggestions(before.source)[0]
+    for asked, expected in ((suggested, sources.suggestions(Source(seed=2))[0]), ("My own?", "My own?")):
+        found = list(handlers.pick(desk, 2, asked, before, KNOBS, threading.Event()))
+        assert last(found, "question") == expected
+        assert last(found, "run") == run_of(Source(seed=2), expected)
+
+
+def test_a_stopped_answer_says_so_and_is_not_remembered(desk):
+    stop = threading.Event()
+    found = []
+    for view in handlers.answer(desk, run_of(), KNOBS, stop):
+        found.append(view)
+        if view.answers and view.answers.get("pruned", {}).get("state") == "stream":
+            stop.set()
+    assert "Stopped" in last(found, "answers")["line"]
+    assert not last(found, "answers")["busy"]
+    assert desk.recall((desk.explainer.look(sources.picture(Source(seed=1))[0]).key, run_of().question)) == (
+        None,
+        None,
+    )
+
+
+def test_a_visitor_who_leaves_ends_the_answer(desk):
+    stop = threading.Event()
+    running = handlers.answer(desk, run_of(), KNOBS, stop)
+    next(running)
+    running.close()
+    assert stop.is_set()
+
+
+def test_a_new_question_of_the_same_visitor_stops_the_old_one(desk):
+    first, other = desk.begin("a"), desk.begin("b")
+    second = desk.begin("a")
+    assert first.is_set() and not second.is_set() and not other.is_set()
+
+
+def test_an_error_inside_is_logged_and_gets_a_sentence(desk, explainer, monkeypatch, caplog):
+    def fails(*_, **__):
+        raise RuntimeError("inner secret")
+
+    monkeypatch.setattr(explainer, "answer", fails)
+    said = news(answered(desk, run_of()))
+    assert "try again" in said and "inner secret" not in said
+    assert "inner secret" in caplog.text
+
+
+def test_remembered_answers_are_bounded(explainer):
+    desk = Desk(explainer, remember=2)
+    for n in range(5):
+        desk.keep((n, ""), (n, None))
+    assert desk.recall((4, "")) == (4, None)
+    assert desk.recall((2, "")) == (None, None)
+
+
+def test_the_menu_offers_only_what_the_model_can(explainer):
+    assert [name for _, name in controls.query_choices(explainer)] == ["prompt-tail"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.0042, "4.2 ms"), (0.0123, "12 ms"), (0.9996, "1.0 s"), (12.34, "12.3 s"), (math.nan, "–")],
+)
+def test_seconds_in_words(value, words):
+    assert views.seconds(value) == words
