@@ -18,13 +18,12 @@ from torch import Tensor
 
 from .config import PruneConfig
 from .methods import ASKS_QUERY
-from .models import Adapter, adapter_for
-from .models.call import arguments, mask_of_padding, refuse_unsupported, with_embeddings
 from .query import prompt_tail, text_tower_query
 from .selection import select
 from .trace import Query, Selection
 
 if TYPE_CHECKING:
+    from .models import Adapter
     from .text_tower import TextTower
 
 # (prompt ids [L], its images' features [t, N, C], prompt b, batch size B) -> the query of that prompt
@@ -121,6 +120,10 @@ def prune(
             belong together; generate was called in a way that a pruned prompt does not support.
         ValueError: query and arguments do not fit together; features or query that no cosine can be taken of.
     """
+    # Not at the top: models imports transformers, and `import rediprune` is to be quick.
+    from .models import adapter_for
+    from .models.call import arguments, refuse_unsupported
+
     config = PruneConfig() if config is None else config
     adapter = adapter_for(model)
     _check_query(config, adapter, question, text_tower)
@@ -170,6 +173,8 @@ def prune(
 
 def _pruned_call(call: dict, adapter: Adapter, report: PruneReport, ask: Ask) -> dict:
     """The arguments of the unpruned generate call, with kept visual tokens in place of pixels."""
+    from .models.call import mask_of_padding, with_embeddings
+
     config = report.config
     mask = call.get("attention_mask")
     mask = mask_of_padding(call, adapter.model) if mask is None else mask
