@@ -55,7 +55,7 @@ def settings(explainer: Explainer, knobs: dict, method: str, query: str) -> Prun
     try:
         keep, weight = float(knobs["keep"]), float(knobs["weight"])
     except (TypeError, KeyError, ValueError):
-        raise ValueError("The sliders sent no numbers: reload the page.") from None
+        raise ValueError("Keep ratio and weight must be numbers.") from None
     if not 0 <= weight <= 1:  # also refuses NaN
         raise ValueError(f"weight={weight} is out of range: it must be a number in [0, 1]")
     name, _, pointing = query.partition("/")

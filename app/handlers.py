@@ -40,7 +40,9 @@ def give(
     desk: Desk, file: object, asked: str, before: Run, knobs: dict, stop: threading.Event
 ) -> Iterator[View]:
     """Show a visitor's own picture and ask about it; `file` as in file_source, None where it was removed."""
-    if file is not None:
+    if file is None:
+        yield View()
+    else:
         yield from _show(desk, lambda: file_source(file), asked, before, knobs, stop)
 
 
@@ -83,16 +85,20 @@ def answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: boo
         stop: set from elsewhere to end the answers where they stand.
         redraw: False where only the sliders moved: the picture already shows it.
     """
+    cards = None  # this run's own, once the page shows them
     try:
-        yield from _answer(desk, run, knobs, stop, redraw)
+        for view in _answer(desk, run, knobs, stop, redraw):
+            if view.answers and "full" in view.answers:
+                cards = view.answers
+            yield view
     except SAID as error:  # their messages are written for the person at the page
-        yield View(notice=notice(str(error), "error"), answers=IDLE)
+        yield View(notice=notice(str(error), "error"), answers=_given_up(cards))
     except Exception:
         log.exception("an answer failed")
         text = (
             "Something went wrong inside (the program's log says what). Nothing of yours is lost: try again."
         )
-        yield View(notice=notice(text, "error"), answers=IDLE)
+        yield View(notice=notice(text, "error"), answers=_given_up(cards))
     finally:
         stop.set()  # also when the visitor left: the thread that answers must end
 
@@ -138,12 +144,13 @@ def _answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bo
         yield View(answers=dict(cards))
         return
     cards["line"] = views.agreement(explainer.agreement(look, asked, kept, full, pruned))
-    yield View(answers=dict(cards), savings=_savings_view(explainer, look, asked, selection, full, pruned))
+    yield View(answers=dict(cards))
+    measured = views.one_timing(full, pruned)
     if quick:
         full_timing = full_timing or explainer.time(look, asked, None, steps=1)
         measured = views.timing(full_timing, explainer.time(look, asked, kept, steps=1))
-        yield View(savings=_savings_view(explainer, look, asked, selection, full, pruned, measured))
     desk.keep(key, (full, full_timing))
+    yield View(savings=_savings_view(explainer, look, asked, selection, len(full.token_ids), measured))
 
 
 def _stream(explainer, look, asked, kept, stop: threading.Event) -> Iterator[str | Answer]:
@@ -190,22 +197,25 @@ def _explorer_view(explainer, run: Run, image, look, asked, config: PruneConfig,
     )
 
 
-def _savings_view(
-    explainer, look, asked, selection, full: Answer, pruned: Answer, measured: str = ""
-) -> dict:
-    config, n_new = selection.config, len(full.token_ids)
-    by_percent = [
+def _savings_view(explainer, look, asked, selection: Selection, n_new: int, measured: str) -> dict:
+    config = selection.config
+    every = [
         explainer.savings(look, asked, selection.kept(percent / 100), n_new, config.method)
         for percent in range(1, 101)
     ]
-    measured = measured or views.one_timing(full, pruned)
-    return views.savings(
-        by_percent[0], by_percent, config.keep_ratio, f"{measured} (at {config.keep_ratio:.0%} kept)"
-    )
+    return views.savings(every, config.keep_ratio, f"{measured} (at {config.keep_ratio:.0%} kept)")
+
+
+def _given_up(cards: dict | None) -> dict:
+    """The cards when an error ended a run: its own as far as they came, else those that were there."""
+    if cards is None:
+        return IDLE
+    ended = {side: {**cards[side], "state": "idle"} for side in ("full", "pruned")}
+    return {**cards, **ended, "busy": False, "line": "Not answered: the message above says why."}
 
 
 def _news(explainer: Explainer, run: Run, notes: tuple[str, ...]) -> dict:
     if not run.source.is_scene and explainer.knows:
-        text = " ".join((explainer.knows, "For photos, start with a public checkpoint:", *notes))
+        text = " ".join((*notes, explainer.knows, "For photos, start with a public checkpoint:"))
         return notice(text, code=PUBLIC_MODEL)
     return notice(" ".join(notes))

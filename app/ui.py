@@ -72,7 +72,7 @@ def build_demo(explainer: Explainer, first_run: bool = True) -> gr.Blocks:
     # Files that visitors give are forgotten: looked at every ten minutes, removed after an hour.
     with gr.Blocks(title="ReDiPrune", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
         parts, controls = _layout(explainer, run, knobs, first)
-        _wire(desk, parts, controls, at_load=None if first_run else demo.load)
+        _wire(desk, parts, controls, at_load=None if first_run else demo.load, unload=demo.unload)
         api.offer(desk)
     return demo
 
@@ -121,7 +121,7 @@ def _layout(explainer: Explainer, run: Run, knobs: dict, first: View) -> tuple[d
     return parts, controls
 
 
-def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None) -> None:
+def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unload: Callable) -> None:
     """Who calls whom. Answers take turns at the model; none is a public endpoint (see api.py)."""
 
     def ask(text: str, before: Run, knobs: dict, method: str, query: str, request: gr.Request):
@@ -175,6 +175,7 @@ def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None) -> 
     # preprocess=False: the file arrives checked to be an upload but unread, so that load_image judges it.
     photo.input(give, [photo, question, *dials], preprocess=False, **turn)
     parts["answers"].stop(stop, None, None, queue=False, api_visibility="private")
+    unload(stop)
 
 
 def _changes(found: Iterator[View]) -> Iterator[list]:

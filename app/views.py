@@ -109,8 +109,8 @@ def agreement(found: Agreement) -> str:
     )
 
 
-def savings(full: Savings, by_percent: list[Savings], keep: float, measured: str) -> dict:
-    """The estimates of every percent of keep ratio (100 of them), and the measured times of the last answer.
+def savings(by_percent: list[Savings], keep: float, measured: str) -> dict:
+    """The estimates of every percent of keep ratio, 1 to 100, and the measured times of the last answer.
 
     The table goes as one string: Gradio compares nested values number by number, a string at once.
     """
@@ -126,8 +126,8 @@ def savings(full: Savings, by_percent: list[Savings], keep: float, measured: str
         "keep": keep,
         "ratios": RATIOS,
         "stations": STATION_WORDS,
-        "full": [getattr(full.full, station) for station in STATIONS],
-        "kv_full": full.kv_bytes_full,
+        "full": [getattr(by_percent[0].full, station) for station in STATIONS],
+        "kv_full": by_percent[0].kv_bytes_full,
         "rows": rows,
         "definitions": {
             **{

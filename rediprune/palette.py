@@ -22,6 +22,15 @@ UNPRUNED = Colour("#4b5563", "#c3c9d2")
 PRUNED = KEPT  # the pruned answer is what the kept tokens say
 RANDOM = Colour("#a3527f", "#d992b8")
 
+# Stations of the compute bars, in the order of trace.Flops: what pruning leaves alone is grey.
+STATIONS = (
+    Colour("#8fa3b8", "#7d8fa3"),  # vision
+    Colour("#d55e00", "#f0853a"),  # selection
+    Colour("#cc9f3d", "#d9b25a"),  # projector
+    Colour("#0072b2", "#3b93cc"),  # prefill
+    Colour("#56b4e9", "#8ccdf2"),  # decode
+)
+
 MEANINGS = {
     "kept": KEPT,
     "dropped": DROPPED,
@@ -29,6 +38,8 @@ MEANINGS = {
     "unpruned": UNPRUNED,
     "pruned": PRUNED,
     "random": RANDOM,
+    "quiet": Colour("#4b5563", "#b4bdca"),  # secondary text
+    "on-accent": Colour("#ffffff", "#0b1220"),  # text on the colour of what is kept
 }
 
 # Outline of a kept patch on any picture: a bright line with a dark one around it reads on every colour.
@@ -76,7 +87,9 @@ def ramp(values: np.ndarray) -> np.ndarray:
 
 def css() -> str:
     """The palette as CSS variables (--rp-kept, ...) for style sheets; they follow Gradio's `dark` class."""
-    light = "".join(f"--rp-{name}:{c.light};" for name, c in MEANINGS.items())
-    dark = "".join(f"--rp-{name}:{c.dark};" for name, c in MEANINGS.items())
-    ramp_css = f"--rp-ramp:linear-gradient(to right,{','.join(RAMP)});"
-    return f":root{{{light}{ramp_css}}} .dark{{{dark}}}"
+    named = MEANINGS | {f"station-{i}": colour for i, colour in enumerate(STATIONS)}
+    light = "".join(f"--rp-{name}:{c.light};" for name, c in named.items())
+    dark = "".join(f"--rp-{name}:{c.dark};" for name, c in named.items())
+    fixed = f"--rp-ramp:linear-gradient(to right,{','.join(RAMP)});"
+    fixed += f"--rp-line:{OUTLINE};--rp-line-edge:{OUTLINE_EDGE};"
+    return f":root{{{light}{fixed}}} .dark{{{dark}}}"

@@ -1,6 +1,7 @@
 """The page in real Chromium: what a visitor sees and does. Waits are for states, never for time."""
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -114,7 +115,7 @@ def test_the_keep_slider_repaints_without_the_server_and_the_answer_says_it_is_s
     assert pixels(page) != before
     assert page.requests[asked:] == []
     let_go(page, "#rp-keep")
-    expect(card(page, "pruned").locator("h3")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.5)} tokens")
+    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.5)} tokens")
     settled(page)
     assert len(page.requests) > asked
 
@@ -239,3 +240,20 @@ def test_nothing_jumps_when_an_answer_arrives(page):
     )
     settled(page)
     assert places() == before
+
+
+def test_the_browser_counts_and_ranks_as_the_library_does(browser):
+    """order.js against Python: rounding of halves included (196 * 0.125 and the like)."""
+    source = (Path(__file__).parents[1] / "app/explorer/order.js").read_text(encoding="utf-8")
+    cases = [(n, percent / 100) for n in (1, 36, 50, 196, 576, 2880) for percent in range(1, 101)]
+    page = browser.new_page()
+    counted = page.evaluate(
+        f"cases => {{ {source}; return cases.map(([n, keep]) => keptCount(n, keep)); }}", cases
+    )
+    assert counted == [kept_count(n, keep) for n, keep in cases]
+    order = [[2, 0, 1], [0, 2, 1]]
+    ranks = page.evaluate(
+        f"order => {{ {source}; return [...ranksOf(Uint16Array.from(order.flat()), 3)]; }}", order
+    )
+    assert ranks == [1, 2, 0, 0, 2, 1]
+    page.close()

@@ -1,12 +1,14 @@
 """Kept patches are untouched, dropped ones dim but recognisable, the ramp is ordered, bad input refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from rediprune import draw, palette
-from rediprune.trace import Geometry
+from rediprune import PruneConfig, draw, palette
+from rediprune.trace import Answer, Geometry, Query, Selection, Trace, VisionTokens
 
 SIZE = (96, 64)
 
@@ -80,3 +82,26 @@ def test_bad_input_gets_a_sentence(image, geometry, call, words):
 def test_a_one_pixel_picture_can_be_drawn():
     tiny = Geometry(rows=4, cols=4, box=(0.0, 0.0, 1.0, 1.0), image_size=(1, 1))
     assert draw.kept(Image.new("RGB", (1, 1)), tiny, [3]).size == (1, 1)
+
+
+def test_the_figure_of_a_run_holds_both_pictures_and_survives_any_text(image, geometry):
+    config = PruneConfig(keep_ratio=0.25)
+    order = torch.arange(16)[None]
+    selection = Selection(order, torch.rand(1, 16), None, None, (0.5,), config)
+    said = Answer("\u2603 <b>\n" * 300, (1,), 16, 5, 0.1, 0.1)
+    trace = Trace(
+        question="why \n" * 2000,
+        config=config,
+        vision=VisionTokens(torch.zeros(1, 16, 4), (geometry,)),
+        query=Query("prompt-tail", torch.zeros(4)),
+        selection=selection,
+        kept=selection.kept(),
+        full=said,
+        pruned=said,
+        savings=None,
+        agreement=None,
+    )
+    both = draw.overlay(trace, image)
+    without = replace(trace, selection=replace(selection, relevance=None))
+    assert both.width > 1.9 * draw.overlay(without, image).width
+    assert both.height < 800

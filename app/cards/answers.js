@@ -40,6 +40,7 @@ function load() {
   else value = settled; // it came to nothing: back to what was there
   if (!value.busy) settled = value;
   shared.quick = value.quick;
+  shared.at = value.at;
   clearInterval(clock);
   if (value.busy) {
     if (!busy) since = performance.now();
@@ -48,6 +49,10 @@ function load() {
   draw();
 }
 
+// Whoever asks something else does not wait for the answer that is running.
+document.addEventListener("click", (e) => {
+  if (value.busy && e.target.closest("#rp-go, #rp-chips button, #rp-scenes button")) trigger("stop");
+}, true);
 find(".again").addEventListener("click", () => trigger("again"));
 find(".stop").addEventListener("click", () => trigger("stop"));
 window.addEventListener("rp:knobs", draw);

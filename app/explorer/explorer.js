@@ -150,8 +150,8 @@ element.querySelectorAll("[data-view]").forEach((b) => b.addEventListener("click
 const under = (event) => {
   if (!run || !layers) return -1;
   const box = canvas.getBoundingClientRect(), unit = layers.side / box.width;
-  const find1 = (edges, at) => edges.findIndex((e, i) => i + 1 < edges.length && at >= e && at < edges[i + 1]);
-  const c = find1(layers.x, (event.clientX - box.left) * unit), r = find1(layers.y, (event.clientY - box.top) * unit);
+  const cellAt = (edges, at) => edges.findIndex((e, i) => i + 1 < edges.length && at >= e && at < edges[i + 1]);
+  const c = cellAt(layers.x, (event.clientX - box.left) * unit), r = cellAt(layers.y, (event.clientY - box.top) * unit);
   return c < 0 || r < 0 ? -1 : r * run.cols + c;
 };
 canvas.addEventListener("pointermove", (e) => { const at = under(e); if (at !== cell && at >= 0) { cell = at; later(); } });

@@ -30,7 +30,11 @@ for (const slider of [keep, weight]) {
   slider.addEventListener("change", () => {
     props.value = { ...shared.knobs };
     clearTimeout(timer);
-    timer = setTimeout(() => { if (shared.quick !== false) trigger("settle"); }, REST_MS);
+    timer = setTimeout(() => {
+      const at = shared.at, now = shared.knobs;
+      const moved = !at || Math.abs(at.keep - now.keep) > 1e-6 || Math.abs(at.weight - now.weight) > 1e-6;
+      if (moved && shared.quick !== false) trigger("settle");
+    }, REST_MS);
   });
 }
 window.addEventListener("rp:run", publish);
