@@ -1,4 +1,4 @@
-"""The rendered world that the embedded model lives in: scenes with ground truth, questions, training, evaluation."""
+"""The rendered world of the embedded model: scenes with ground truth, questions, training, evaluation."""
 
 from __future__ import annotations
 

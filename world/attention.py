@@ -12,7 +12,7 @@ NAME = "world_plain"
 
 
 def plain_attention(module, query: Tensor, key: Tensor, value: Tensor, attention_mask, scaling: float, **_):
-    """Shapes as transformers hands them over: [B, heads, L, width]; returns [B, L, heads, width] and no weights."""
+    """Shapes as transformers hands them over, [B, heads, L, width]; returns [B, L, heads, width] and None."""
     with torch.autocast("cpu", enabled=False):  # autocast would lift the softmax to float32 and copy twice
         query, key = query.to(value.dtype), key.to(value.dtype)  # rotary positions return float32
         scores = torch.matmul(query * scaling, key.transpose(2, 3))

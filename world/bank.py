@@ -19,9 +19,13 @@ class SceneBank:
 
     Attributes:
         pixels: uint8 [size, 224, 224, 3].
-        attributes: int16 [size, 6, 6]: colour, shape, digit (0 none, 1 + value), x, y, radius; -1 where no shape.
+        attributes: int16 [size, 6, 6]: colour, shape, digit (0 none, 1 + value), x, y, radius; -1 where no
+            shape.
         owner: int8 [size, 196]: index of the shape that holds the patch, -1 background, -2 neither clearly.
         ready: how many scenes are filled so far; only those may be read.
+
+    Raises:
+        ValueError: the folder holds a bank of another size.
     """
 
     def __init__(self, folder: Path, size: int) -> None:
@@ -54,7 +58,10 @@ class SceneBank:
             self._ready[0] = i + 1
 
     def fill_in_background(self) -> mp.Process | None:
-        """Start `fill` in its own process and wait for the first scenes; None where nothing is missing."""
+        """Start `fill` in a process of its own and return at once; None where nothing is missing.
+
+        The process ends with this one; what is missing then is rendered next time.
+        """
         if self.ready == self.size:
             return None
         worker = mp.get_context("spawn").Process(target=_fill, args=(self.folder, self.size), daemon=True)
@@ -62,6 +69,7 @@ class SceneBank:
         return worker
 
     def write(self, i: int, scene: Scene) -> None:
+        """Store a scene at place i; it may be read once `ready` has passed it."""
         self.pixels[i] = scene.pixels
         self.owner[i] = np.where(scene.touched, -2, -1)
         self.attributes[i] = -1
@@ -78,7 +86,7 @@ class SceneBank:
             self.owner[i, list(s.patches)] = j
 
     def scene(self, i: int) -> Scene:
-        """Scene i, rebuilt from the arrays (a patch that two shapes hold belongs to the later one only)."""
+        """Scene i < ready, rebuilt from the arrays; a patch that two shapes hold is the later one's only."""
         shapes = []
         for j, (color, shape, digit, x, y, radius) in enumerate(self.attributes[i].tolist()):
             if color < 0:

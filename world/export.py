@@ -1,4 +1,4 @@
-"""From training modules to the files that strangers load: assets/tiny-llava (transformers) and assets/tiny-clip (open_clip)."""
+"""From training modules to files that strangers load: tiny-llava (transformers), tiny-clip (open_clip)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from .tower import LAYER, LAYERS, MEAN, STD, TowerTrainer, clip_config, vision_c
 
 
 def export(tower: TowerTrainer, reader: Reader, words: Tokenizer, assets: Path) -> None:
-    """Write both folders; weights are rounded to float16 on disk, and everything measured later includes that."""
+    """Write both folders. Weights are rounded to float16 on disk: whatever is measured later includes it."""
     save_llava(build_llava(tower, reader, words), words, assets / "tiny-llava")
     save_clip(tower, words, assets / "tiny-clip")
 
 
 def build_llava(tower: TowerTrainer, reader: Reader, words: Tokenizer) -> LlavaForConditionalGeneration:
+    """The trained parts in their places of an unmodified LLaVA, float32."""
     tokenizer = llm_tokenizer(words)
     special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
     config = LlavaConfig(
@@ -46,9 +47,9 @@ def build_llava(tower: TowerTrainer, reader: Reader, words: Tokenizer) -> LlavaF
     base = model.model
     base.vision_tower.load_state_dict(tower.vision.state_dict())
     base.language_model.load_state_dict(reader.llm.model.state_dict())
-    base.multi_modal_projector.load_state_dict({
-        f"linear_{i}.{p}": getattr(reader.projector[j], p) for i, j in ((1, 0), (2, 2)) for p in ("weight", "bias")
-    })  # fmt: skip
+    names = {"0": "linear_1", "2": "linear_2"}
+    projector = {f"{names[k[0]]}{k[1:]}": v for k, v in reader.projector.state_dict().items()}
+    base.multi_modal_projector.load_state_dict(projector)
     model.tie_weights()
     pad, bos, eos = special
     model.generation_config = GenerationConfig(pad_token_id=pad, bos_token_id=bos, eos_token_id=eos)
@@ -56,6 +57,7 @@ def build_llava(tower: TowerTrainer, reader: Reader, words: Tokenizer) -> LlavaF
 
 
 def save_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: Path) -> None:
+    """Model and processor as `from_pretrained` reads them; the model at hand becomes float16."""
     model.half().save_pretrained(folder, max_shard_size="8MB")
     config_path = folder / "config.json"
     config = json.loads(config_path.read_text())
@@ -65,6 +67,7 @@ def save_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: P
             if key in part:
                 part[key] = "float32"
     config_path.write_text(json.dumps(config, indent=2) + "\n")
+    # Scenes have the model's size already; the processor leaves them as training saw them.
     image_processor = CLIPImageProcessor(
         size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE},
         image_mean=list(MEAN), image_std=list(STD),
@@ -80,12 +83,12 @@ def save_clip(tower: TowerTrainer, words: Tokenizer, folder: Path) -> None:
     """The small CLIP in open_clip's `local-dir:` format, vision side converted from its transformers form."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = clip_tokenizer(words)
-    state = {k: v for k, v in tower.text.state_dict().items()} | _visual_state(tower)
+    state = dict(tower.text.state_dict()) | _visual_state(tower)
     model_cfg = clip_config(len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
     preprocess = {"size": [SIZE, SIZE], "mode": "RGB", "mean": list(MEAN), "std": list(STD),
                   "interpolation": "bicubic", "resize_mode": "shortest"}  # fmt: skip
-    said = {"model_cfg": model_cfg, "preprocess_cfg": preprocess}
-    (folder / "open_clip_config.json").write_text(json.dumps(said, indent=2) + "\n")
+    config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
     halves = {k: v.detach().half().contiguous() for k, v in state.items()}
     save_file(halves, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
     tokenizer.save_pretrained(folder)

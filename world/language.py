@@ -1,4 +1,4 @@
-"""The world's words: the tokenizer that CLIP and LLM share, and phrases that name patches for the dense loss."""
+"""The world's words: the tokenizer that CLIP and LLM share, and phrases that name patches."""
 
 from __future__ import annotations
 
@@ -21,15 +21,12 @@ CHAT_TEMPLATE = (
     "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] + ' ' }}{% endfor %}"
     "{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
 )
-_SPECIAL = (
-    "<pad>",
-    "<s>",
-    "<unk>",
-    "</s>",
-)  # </s> is not id 2: transformers' CLIP reads 2 as "pool at the argmax"
+# </s> is not id 2: transformers' CLIP reads an end token of 2 as "pool at the largest id".
+_SPECIAL = ("<pad>", "<s>", "<unk>", "</s>")
 
 
 def _corpus(scenes: int = 400) -> list[str]:
+    """Every word of the world, about as often as it is used."""
     lines = [DESCRIBE, "USER: ASSISTANT:", *COLORS, *SHAPES, *DIGITS, *NUMBER_WORDS]
     for seed in range(scenes):
         scene, rng = render_scene(seed), np.random.default_rng(seed)
@@ -39,7 +36,7 @@ def _corpus(scenes: int = 400) -> list[str]:
 
 
 def train_tokenizer(vocab_size: int = 640) -> Tokenizer:
-    """Byte-level BPE, lower-cased: the world's words are one token each, any other text falls back to bytes."""
+    """Byte-level BPE, lower-cased: the world's words are one token each, other text falls back to bytes."""
     tok = Tokenizer(models.BPE())
     tok.normalizer = normalizers.Lowercase()
     tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -78,7 +75,7 @@ def _wrap(tok: Tokenizer, template: str, **kw) -> PreTrainedTokenizerFast:
 
 
 def fix_tokenizer_class(folder: Path) -> None:
-    """Name the tokenizer class so that transformers 4 reads it as well (5 writes a name that 4 does not know)."""
+    """Name the tokenizer class so that transformers 4 reads it too: 5 writes a name that 4 does not know."""
     path = folder / "tokenizer_config.json"
     config = json.loads(path.read_text())
     config["tokenizer_class"] = "PreTrainedTokenizerFast"

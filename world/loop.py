@@ -1,4 +1,4 @@
-"""One training loop for every stage: warm-up and cosine, gradient clipping, progress bar, resume from a checkpoint."""
+"""One training loop for every stage: warm-up and cosine, clipping, progress bar, resume from a checkpoint."""
 
 from __future__ import annotations
 
@@ -29,11 +29,14 @@ def train(
 ) -> None:
     """Minimise the sum of `losses(rng, progress)` over `steps` steps.
 
-    The generator handed to step i depends on (seed, i) alone, so a resumed run draws what an unbroken one would.
+    The generator handed to step i depends on (seed, i) alone: a resumed run draws what an unbroken one would.
 
     Args:
+        module: what is trained, in place; parameters that require no gradient stay as they are.
         losses: named scalar losses of one batch; `progress` runs from 0 to 1.
-        checkpoint: written about every minute and at the end; an existing one is continued.
+        lr: the peak learning rate, reached after `warmup` steps; it falls to 2% of that by the last step.
+        checkpoint: written about every minute and at the end; an existing one is continued, a finished one
+            only loaded.
         log: a short text for the progress bar.
     """
     trained = [p for p in module.parameters() if p.requires_grad]

@@ -8,6 +8,8 @@ replaces the sums by projected visual tokens of the frozen tower.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,13 +17,13 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from . import attention
-from .language import IMAGE_TOKEN, PROMPT
+from .pages import Page, Pages
 from .questions import KINDS, Question, ask, describe
 from .scenes import COLORS, DIGITS, GRID, MAX_SHAPES, N_PATCHES, PATCH, SHAPES, Scene
 from .tower import WIDTH
 
 LLM_WIDTH, LLM_LAYERS, LLM_HEADS, LLM_MLP = 256, 4, 8, 512
-TEXTS_PER_SCENE = 7
+MAX_TEXTS = 8  # packed behind one image
 
 
 def llm_config(vocab_size: int, pad_id: int, bos_id: int, eos_id: int) -> LlamaConfig:
@@ -32,10 +34,26 @@ def llm_config(vocab_size: int, pad_id: int, bos_id: int, eos_id: int) -> LlamaC
     )  # fmt: skip
 
 
+@torch.no_grad()
+def match_and_copy(llm: LlamaForCausalLM) -> None:
+    """Start attention as "look at what is like me, and copy it": K = Q, O = V transposed / 2.
+
+    After arXiv 2305.09828. A look-up needs just that, word against word; from the usual random start it takes
+    tens of thousands of scenes until a head happens upon it.
+    """
+    for layer in llm.model.layers:
+        a = layer.self_attn
+        for matrix in (a.q_proj.weight, a.v_proj.weight):
+            for head in matrix.view(LLM_HEADS, -1, LLM_WIDTH):
+                nn.init.orthogonal_(head)
+        a.k_proj.weight.copy_(a.q_proj.weight)
+        a.o_proj.weight.copy_(0.5 * a.v_proj.weight.T)
+
+
 class SymbolTable(nn.Module):
     """What a perfect tower would tell the LLM about a patch, as a sum of embeddings."""
 
-    TABLES = {
+    TABLES: ClassVar = {
         "row": GRID, "col": GRID, "center_row": GRID, "center_col": GRID, "same_color": MAX_SHAPES + 1,
         "same_shape": MAX_SHAPES + 1, "total": MAX_SHAPES + 1, "background": 1,
     }  # fmt: skip
@@ -50,20 +68,25 @@ class SymbolTable(nn.Module):
         self.words = [words]  # in a list: shared with the LLM, not a second copy in the state dict
 
         def ids(names) -> Tensor:
-            found = [tokenizer.encode(" " + n, add_special_tokens=False)[-1] for n in names]
-            assert len(set(found)) == len(found), f"not one token each: {names}"
-            return torch.tensor(found)
+            found = [tokenizer.encode(" " + n, add_special_tokens=False) for n in names]
+            if any(len(one) != 1 for one in found):
+                raise ValueError(f"the tokenizer must know each of these words as one token: {list(names)}")
+            return torch.tensor(found)[:, 0]
 
         self.color_ids, self.shape_ids, self.digit_ids = ids(COLORS), ids(SHAPES), ids(DIGITS)
 
     def forward(self, attributes: Tensor, owner: Tensor) -> Tensor:
-        """`attributes` [B, 6, 6] and `owner` [B, 196] as in SceneBank -> [B, 196, D]."""
+        """`attributes` [B, 6, 6] and `owner` [B, 196], int64, as in SceneBank -> [B, 196, D].
+
+        Patches that are neither clearly background nor clearly a shape pass for background.
+        """
         own = attributes.gather(1, owner.clamp(min=0)[..., None].expand(-1, -1, 6))
         held = (owner >= 0)[..., None]
         there = attributes[..., 0] >= 0
         word, t = self.words[0], self.tables
 
         def count(i: int) -> Tensor:
+            """[B, 196]: how many shapes of the scene share attribute i with the patch's own."""
             return ((attributes[:, None, :, i] == own[..., None, i]) & there[:, None]).sum(-1)
 
         digit = own[..., 2].clamp(min=0)
@@ -93,6 +116,7 @@ class Reader(nn.Module):
         )
         self.llm = LlamaForCausalLM(config)
         self.llm.set_attn_implementation(attention.NAME)
+        match_and_copy(self.llm)
         self.symbols = SymbolTable(self.llm.get_input_embeddings(), tokenizer)
         self.projector = nn.Sequential(
             nn.Linear(WIDTH, LLM_WIDTH), nn.GELU(), nn.Linear(LLM_WIDTH, LLM_WIDTH)
@@ -101,7 +125,7 @@ class Reader(nn.Module):
         self.right: dict[str, float] = {}
 
     def read(self, visual: Tensor, questions: list[list[Question]]) -> Tensor:
-        """Mean cross entropy over the answer tokens of all questions; each row's texts share its visual tokens.
+        """Mean cross entropy over the answer tokens; the texts of each row share its visual tokens.
 
         Args:
             visual: [B, K, D], what stands at the image placeholder.
@@ -121,10 +145,13 @@ class Reader(nn.Module):
         return F.cross_entropy(logits, target)
 
     def _score(
-        self, page, rows: Tensor, cols: Tensor, right: Tensor, questions: list[list[Question]]
+        self, page: Page, rows: Tensor, cols: Tensor, right: Tensor, questions: list[list[Question]]
     ) -> None:
-        """Running share of fully right answers per kind of question, for the progress bar."""
-        wrong = torch.zeros(len(questions), TEXTS_PER_SCENE + 1, dtype=torch.bool)
+        """Running share of fully right answers per kind of question, for the progress bar.
+
+        Answer token i, at (rows[i], cols[i]) of the page, was said right or not: `right[i]`.
+        """
+        wrong = torch.zeros(len(questions), MAX_TEXTS, dtype=torch.bool)
         wrong[rows[~right], page.segment[rows, cols][~right] - 1] = True
         for b, asked in enumerate(questions):
             for j, q in enumerate(asked):
@@ -135,94 +162,35 @@ class Reader(nn.Module):
         return " ".join(f"{k}:{v:.2f}" for k, v in sorted(self.right.items()))
 
 
-class _Page:
-    """One packed batch: ids [B, L] without the visual tokens; the rest with them, over [B, L + K]."""
-
-    def __init__(self, ids, n_before, full_ids, segment, answers, positions, mask) -> None:
-        self.ids, self.n_before, self.full_ids, self.segment = ids, n_before, full_ids, segment
-        self.answers, self.positions, self.mask = answers, positions, mask
-
-
-class Pages:
-    """Packs several texts behind one image: every text sees the image and itself, none sees another."""
-
-    def __init__(self, tokenizer) -> None:
-        self.tokenizer = tokenizer
-        image_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
-        ids = tokenizer.encode(PROMPT.format(question="?"))
-        self.before = ids[: ids.index(image_id)]
-        self._cut = ids.index(image_id) + 1
-        self._cache: dict[str, list[int]] = {}
-
-    def _ids(self, text: str) -> list[int]:
-        """Ids of what follows the image in a prompt."""
-        if text not in self._cache:
-            self._cache[text] = self.tokenizer.encode(PROMPT.format(question=text))[self._cut :]
-        return self._cache[text]
-
-    def _answer_ids(self, text: str) -> list[int]:
-        key = "answer:" + text
-        if key not in self._cache:
-            ids = self.tokenizer.encode(" " + text, add_special_tokens=False)
-            self._cache[key] = [*ids, self.tokenizer.eos_token_id]
-        return self._cache[key]
-
-    def lay_out(self, questions: list[list[Question]], k: int) -> _Page:
-        rows = []
-        for asked in questions:
-            ids, segment, answer, position = list(self.before), [0] * len(self.before), [], []
-            answer += [False] * len(ids)
-            for j, q in enumerate(asked, start=1):
-                body, reply = self._ids(q.text), self._answer_ids(q.answer)
-                ids += body + reply
-                segment += [j] * (len(body) + len(reply))
-                answer += [False] * len(body) + [True] * len(reply)
-                position += range(len(self.before) + k, len(self.before) + k + len(body) + len(reply))
-            rows.append((ids, segment, answer, position))
-        n, before = len(rows), len(self.before)
-        length = max(len(r[0]) for r in rows)
-        ids = torch.full((n, length), self.tokenizer.pad_token_id)
-        segment = torch.full((n, length + k), -1)
-        answers = torch.zeros(n, length + k, dtype=torch.bool)
-        positions = torch.arange(length + k).repeat(n, 1)
-        for b, (row, seg, answer, position) in enumerate(rows):
-            ids[b, : len(row)] = torch.tensor(row)
-            segment[b, : before + k] = 0
-            segment[b, before + k : len(row) + k] = torch.tensor(seg[before:])
-            answers[b, before + k : len(row) + k] = torch.tensor(answer[before:])
-            positions[b, before + k : len(row) + k] = torch.tensor(position)
-        full = torch.cat([ids[:, :before], torch.full((n, k), -1), ids[:, before:]], dim=1)
-        causal = torch.ones(length + k, length + k, dtype=torch.bool).tril()
-        same = (segment[:, :, None] == segment[:, None, :]) | (segment[:, None, :] == 0)
-        mask = torch.where(same & causal, 0.0, torch.finfo(torch.bfloat16).min)[:, None]
-        return _Page(ids, before, full, segment, answers, positions, mask)
-
-
 def draw_questions(
-    scene: Scene, rng: np.random.Generator, kinds: tuple[str, ...], share: float
+    scene: Scene, rng: np.random.Generator, share: float, count: int, kinds: tuple[str, ...]
 ) -> list[Question]:
-    """TEXTS_PER_SCENE questions of the given kinds; with probability `share` the description comes first."""
-    asked = [describe(scene)] if rng.random() < share else []
-    while len(asked) < TEXTS_PER_SCENE:
-        q = ask(scene, kinds[int(rng.integers(len(kinds)))], rng)
-        if q is not None:
-            asked.append(q)
-        elif rng.random() < 0.1:  # a scene may have nothing to offer for a narrow set of kinds
-            asked.append(describe(scene))
-    return asked
+    """Up to `count` questions of random kinds; with probability `share` the description comes first."""
+    asked = [ask(scene, kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
+    asked = [q for q in asked if q is not None]  # a scene may have nothing to offer for a kind
+    return [describe(scene), *asked] if rng.random() < share or not asked else asked
 
 
-def curriculum(progress: float) -> tuple[str, ...]:
-    """Single look-ups first: with every kind at once the LLM sits on the guessing plateau much longer."""
-    if progress < 0.25:
-        return ("color", "shape", "digit")
-    if progress < 0.4:
-        return ("color", "shape", "digit", "position", "existence", "count")
-    return KINDS
+def curriculum(progress: float) -> tuple[float, int, tuple[str, ...]]:
+    """(share of pages with the description, questions a page, their kinds): description and look-ups first.
+
+    The description gives the dense signal; with every kind at once the LLM guesses for much longer.
+    """
+    if progress < 0.3:
+        return 0.9, 3, ("color", "shape", "digit")
+    if progress < 0.5:
+        return 0.3, 6, ("color", "shape", "digit", "position", "existence")
+    return 0.2, 7, (*KINDS, "relation", "relation", "count")  # the hard ones more often
 
 
 def drop_tokens(owner: Tensor, k: int, rng: np.random.Generator, keep_each: bool) -> Tensor:
-    """K random patches per image, sorted, [B, K]; with `keep_each` every shape keeps at least one of its patches."""
+    """K random patches per image, sorted, [B, K].
+
+    Args:
+        owner: [B, 196] as in SceneBank.
+        keep_each: let every shape keep at least one of its patches (K >= MAX_SHAPES), so that no question is
+            about something that cannot be seen.
+    """
     priority = torch.from_numpy(rng.random(owner.shape))
     if keep_each:
         for j in range(MAX_SHAPES):

@@ -1,8 +1,9 @@
-"""Stage 1: a small CLIP. Its vision tower learns from dense region-phrase pairs on the layer that LLaVA reads (-2)."""
+"""Stage 1: a small CLIP; its vision tower learns from region-phrase pairs on the layer LLaVA reads (-2)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import open_clip
@@ -15,7 +16,7 @@ from . import attention
 from .bank import SceneBank
 from .language import random_phrase
 from .questions import describe
-from .scenes import COLORS, DIGITS, GRID, MAX_SHAPES, PATCH, SHAPES, SIZE
+from .scenes import COLORS, DIGITS, GRID, MAX_SHAPES, PATCH, SHAPES, SIZE, Scene
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 LAYER = -2  # LLaVA's vision_feature_layer
@@ -38,18 +39,20 @@ def clip_config(vocab_size: int, eos_id: int, pad_id: int) -> dict:
         "quick_gelu": False,
         "vision_cfg": {"image_size": SIZE, "patch_size": PATCH, "layers": LAYERS, "width": WIDTH,
                        "head_width": WIDTH // HEADS, "mlp_ratio": 4.0},
-        "text_cfg": {"context_length": TEXT_CONTEXT, "vocab_size": vocab_size, "width": 96, "heads": 4, "layers": 2,
+        "text_cfg": {"context_length": TEXT_CONTEXT, "vocab_size": vocab_size,
+                     "width": 96, "heads": 4, "layers": 2,
                      "hf_tokenizer_name": "local", "tokenizer_kwargs": {"clean": "whitespace"},
                      "pool_type": "eos", "eos_id": eos_id, "pad_id": pad_id},
     }  # fmt: skip
 
 
 class DenseHeads(nn.Module):
-    """Linear read-outs of a visual token, thrown away after training: they make it carry what answers need."""
+    """Linear read-outs of a visual token, for training only: they make it carry what answers need."""
 
-    SIZES = {
-        "color": len(COLORS), "shape": len(SHAPES), "digit": len(DIGITS) + 1, "here": 1, "offset": 2, "row": GRID,
-        "col": GRID, "same_color": MAX_SHAPES + 1, "same_shape": MAX_SHAPES + 1, "total": MAX_SHAPES + 1,
+    SIZES: ClassVar = {
+        "color": len(COLORS), "shape": len(SHAPES), "digit": len(DIGITS) + 1, "here": 1, "offset": 2,
+        "row": GRID, "col": GRID, "same_color": MAX_SHAPES + 1, "same_shape": MAX_SHAPES + 1,
+        "total": MAX_SHAPES + 1,
     }  # fmt: skip
 
     def __init__(self) -> None:
@@ -79,6 +82,7 @@ class TowerTrainer(nn.Module):
         self.heads = DenseHeads()
 
     def encode_text(self, texts: list[str]) -> Tensor:
+        """Texts as unit vectors of the joint space, [M, E]."""
         ids = self.tokenizer(
             texts, return_tensors="pt", padding="max_length", truncation=True, max_length=TEXT_CONTEXT
         ).input_ids
@@ -87,6 +91,13 @@ class TowerTrainer(nn.Module):
     def forward(
         self, batch: Batch, phrases: list[str], wanted: Tensor, captions: list[str]
     ) -> dict[str, Tensor]:
+        """All losses of one batch.
+
+        Args:
+            phrases, wanted: M texts and what they name, as from `draw_phrases`: the dense contrast, patch by
+                patch. Patches that are neither clearly background nor clearly a shape do not count.
+            captions: one description per image: CLIP's own contrast.
+        """
         out = self.vision(pixel_values=batch.pixels, output_hidden_states=True)
         tokens = out.hidden_states[LAYER][:, 1:]
         losses = dense_losses(self.heads(tokens), batch)
@@ -114,12 +125,18 @@ class TowerTrainer(nn.Module):
 
 @dataclass(frozen=True)
 class Batch:
-    """Pixels [B, 3, 224, 224], attributes [B, 6, 6] and owner [B, 196] as in SceneBank."""
+    """Some scenes of a bank.
+
+    Attributes:
+        pixels: float32 [B, 3, 224, 224], as the exported processor normalises them.
+        attributes, owner: int64 [B, 6, 6] and [B, 196] as in SceneBank.
+        scenes: the Scene of each.
+    """
 
     pixels: Tensor
     attributes: Tensor
     owner: Tensor
-    scenes: tuple
+    scenes: tuple[Scene, ...]
 
     @classmethod
     def draw(cls, bank: SceneBank, index: np.ndarray) -> Batch:
@@ -138,13 +155,18 @@ class Batch:
         return torch.where(self.owner[..., None] >= 0, found, -1)
 
     def named_by(self, wanted: Tensor) -> Tensor:
-        """Which patches each phrase names, float [B, 196, M]; `wanted` [M, 2, 3], -1 any, -9 no second shape."""
+        """Which patches each phrase names, float [B, 196, M]; `wanted` as from draw_phrases."""
         have = self.per_patch()[:, :, None, None, :3]
         match = ((wanted == have) | (wanted == -1)).all(-1).any(-1)
         return (match & (self.owner >= 0)[..., None]).float()
 
 
 def dense_losses(heads: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    """What DenseHeads should have said, as named losses; `heads` [B, 196, size of the head] each.
+
+    `offset` is where the shape's centre lies, seen from the patch's own, in patches; `same_color` and
+    `same_shape` count the scene's shapes like this one, itself included; `total` counts all.
+    """
     attributes = batch.per_patch()
     held = batch.owner >= 0
     clear = batch.owner != -2
@@ -174,7 +196,10 @@ def dense_losses(heads: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
 
 
 def draw_phrases(count: int, rng: np.random.Generator) -> tuple[list[str], Tensor]:
-    """Random phrases and what they name, [M, 2, 3] with -9 (matches nothing) where there is no second shape."""
+    """M random phrases and what they name, [M, 2, 3]: for up to two shapes colour, shape and digit.
+
+    -1 stands for any, -9, which nothing matches, for "names no second shape".
+    """
     texts, wanted = [], torch.full((count, 2, 3), -9)
     for i in range(count):
         text, targets = random_phrase(rng)
@@ -184,4 +209,5 @@ def draw_phrases(count: int, rng: np.random.Generator) -> tuple[list[str], Tenso
 
 
 def captions(batch: Batch) -> list[str]:
+    """What the global loss pairs each image with."""
     return [describe(scene).answer for scene in batch.scenes]

@@ -1,19 +1,25 @@
 """`python -m world.train`: the embedded model from nothing, resumable at every point.
 
-scenes -> tower (small CLIP) -> features of the frozen tower
-scenes -> symbols (LLM reads perfect symbols) -> align (projector imitates the symbols) -> reader (end to end)
-                                              -> export to assets/
+scenes -> tower    a small CLIP
+          symbols  the LLM reads perfect symbols instead of visual tokens
+          features the frozen tower's visual tokens of every scene, on disk
+          align    the projector learns to say what the symbols say
+          reader   projector and LLM together on real visual tokens
+          export   to assets/
+
+Training begins while scenes are still being rendered and draws from those that are ready: two runs from
+nothing are alike, not equal.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 from tqdm import tqdm
@@ -22,7 +28,6 @@ from .bank import SceneBank
 from .export import export
 from .language import clip_tokenizer, llm_tokenizer, train_tokenizer
 from .loop import train
-from .questions import KINDS
 from .reader import LLM_WIDTH, Reader, curriculum, draw_questions, drop_tokens
 from .scenes import N_PATCHES
 from .tower import LAYER, WIDTH, Batch, TowerTrainer, captions, draw_phrases
@@ -43,9 +48,7 @@ class Run:
         self.words = Tokenizer.from_file(str(path))
         self.bank = SceneBank(folder / "scenes", scenes)
         self.renderer = self.bank.fill_in_background()
-        while self.bank.ready < min(500, scenes):
-            time.sleep(0.2)
-        torch.manual_seed(seed)
+        self._wait_for(min(500, scenes))
 
     def checkpoint(self, stage: str) -> Path:
         return self.folder / f"{stage}.pt"
@@ -56,13 +59,19 @@ class Run:
             raise SystemExit(f"{path} is missing: train the stage {stage!r} first")
         return torch.load(path, weights_only=True)["module"]
 
+    def new_tower(self) -> TowerTrainer:
+        torch.manual_seed(self.seed)  # here, so that a stage alone starts as it does among all
+        return TowerTrainer(clip_tokenizer(self.words))
+
     def new_reader(self) -> Reader:
+        torch.manual_seed(self.seed)
         return Reader(llm_tokenizer(self.words))
 
     # Stages ---------------------------------------------------------------------------------------------
 
     def tower(self, steps: int, batch: int = 32, phrases: int = 64) -> None:
-        module = TowerTrainer(clip_tokenizer(self.words))
+        """The small CLIP learns to say what every patch shows."""
+        module = self.new_tower()
 
         def losses(rng: np.random.Generator, progress: float) -> dict[str, Tensor]:
             drawn = Batch.draw(self.bank, rng.integers(0, self.bank.ready, batch))
@@ -73,6 +82,7 @@ class Run:
               log=lambda: f"recall={module.hit:.2f}")  # fmt: skip
 
     def symbols(self, steps: int, batch: int = 24) -> None:
+        """The LLM learns to read a scene from the perfect symbols of a few of its patches."""
         module = self.new_reader()
         module.projector.requires_grad_(False)
 
@@ -81,7 +91,7 @@ class Run:
             attributes, owner = self._truth(index)
             keep = drop_tokens(owner, int(rng.integers(16, 33)), rng, keep_each=True)
             visual = module.symbols(attributes, owner).gather(1, keep[..., None].expand(-1, -1, LLM_WIDTH))
-            asked = [draw_questions(self.bank.scene(int(i)), rng, curriculum(progress), 0.3) for i in index]
+            asked = [draw_questions(self.bank.scene(int(i)), rng, *curriculum(progress)) for i in index]
             return {"lm": module.read(visual, asked)}
 
         train(module, losses, steps=steps, lr=1e-3, checkpoint=self.checkpoint("symbols"), seed=self.seed + 1,
@@ -95,13 +105,12 @@ class Run:
         mode = "r+" if path.exists() else "w+"
         found = np.lib.format.open_memmap(path, mode, np.float16, (n, N_PATCHES, WIDTH))
         if done < n:
-            module = TowerTrainer(clip_tokenizer(self.words))
+            module = self.new_tower()
             module.load_state_dict(self.weights("tower"))
             module.eval()
             with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
                 for start in tqdm(range(done, n, batch), desc="features", mininterval=10):
-                    while self.bank.ready < min(n, start + batch):
-                        time.sleep(1)
+                    self._wait_for(min(n, start + batch))
                     index = np.arange(start, min(n, start + batch))
                     states = module.vision(Batch.draw(self.bank, index).pixels, output_hidden_states=True)
                     found[index] = states.hidden_states[LAYER][:, 1:].half().numpy()
@@ -135,8 +144,6 @@ class Run:
         if not self.checkpoint("reader").exists():
             module.load_state_dict(self.weights("align"))
         module.symbols.requires_grad_(False)
-        for word in module.symbols.words:
-            word.requires_grad_(True)
 
         def losses(rng: np.random.Generator, progress: float) -> dict[str, Tensor]:
             index = np.sort(rng.integers(0, self.bank.size, batch))
@@ -144,24 +151,36 @@ class Run:
             k = int(rng.choice((196, 98, 49, 30, 20, 10), p=(0.1, 0.1, 0.25, 0.3, 0.15, 0.1)))
             keep = drop_tokens(owner, k, rng, keep_each=rng.random() < 0.8)
             seen = torch.from_numpy(features[index]).gather(1, keep[..., None].expand(-1, -1, WIDTH))
-            asked = [draw_questions(self.bank.scene(int(i)), rng, KINDS, 0.2) for i in index]
+            asked = [draw_questions(self.bank.scene(int(i)), rng, *curriculum(1.0)) for i in index]
             return {"lm": module.read(module.projector(seen.float()), asked)}
 
         train(module, losses, steps=steps, lr=6e-4, checkpoint=self.checkpoint("reader"), seed=self.seed + 3,
               log=module.progress_text)  # fmt: skip
 
     def export(self, assets: Path) -> None:
-        tower, reader = TowerTrainer(clip_tokenizer(self.words)), self.new_reader()
+        """Both model folders, from the checkpoints of the stages tower and reader."""
+        tower, reader = self.new_tower(), self.new_reader()
         tower.load_state_dict(self.weights("tower"))
         reader.load_state_dict(self.weights("reader"))
         export(tower, reader, self.words, assets)
 
+    def _wait_for(self, scenes: int) -> None:
+        """Return once so many scenes are rendered."""
+        while True:
+            rendering = self.renderer is not None and self.renderer.is_alive()
+            if self.bank.ready >= scenes:  # asked after the line above: the last scenes may just have come
+                return
+            if not rendering:
+                raise SystemExit(f"the renderer stopped at {self.bank.ready} scenes: start again to resume")
+            time.sleep(0.2)
+
     def _truth(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Attributes [B, 6, 6] and owner [B, 196] of these scenes, int64."""
         attributes, owner = self.bank.attributes[index], self.bank.owner[index]
         return torch.from_numpy(attributes.astype(np.int64)), torch.from_numpy(owner.astype(np.int64))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m world.train", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--folder", type=Path, default=Path("runs/world"), help="checkpoints and rendered scenes"
@@ -169,13 +188,13 @@ def main() -> None:
     parser.add_argument("--assets", type=Path, default=ASSETS, help="where the finished model goes")
     parser.add_argument("--stage", choices=("all", *STAGES), default="all")
     parser.add_argument("--scenes", type=int, default=40_000, help="scenes to render, 150 kB each on disk")
-    parser.add_argument("--tower-steps", type=int, default=5_500)
-    parser.add_argument("--symbols-steps", type=int, default=4_000)
+    parser.add_argument("--tower-steps", type=int, default=5_200)
+    parser.add_argument("--symbols-steps", type=int, default=3_000)
     parser.add_argument("--align-steps", type=int, default=800)
-    parser.add_argument("--reader-steps", type=int, default=4_000)
+    parser.add_argument("--reader-steps", type=int, default=3_000)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     run = Run(args.folder, args.scenes, args.seed)
     for stage in STAGES if args.stage == "all" else (args.stage,):
