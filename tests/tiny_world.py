@@ -1,0 +1,66 @@
+"""The world's parts, made small or once for all tests: tokenizer, untrained modules, a few scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import PreTrainedTokenizerFast
+
+from world.bank import SceneBank
+from world.language import clip_tokenizer, llm_tokenizer, train_tokenizer
+from world.reader import Reader
+from world.scenes import Scene, Shape, render_scene
+from world.tower import TowerTrainer
+
+
+@cache
+def words() -> Tokenizer:
+    """The tokenizer that training makes, not a stand-in."""
+    return train_tokenizer()
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    return llm_tokenizer(words())
+
+
+def tower(seed: int = 0) -> TowerTrainer:
+    """As before training; the global RNG stays put."""
+    return _seeded(lambda: TowerTrainer(clip_tokenizer(words())), seed)
+
+
+def reader(seed: int = 0) -> Reader:
+    """As before training; the global RNG stays put."""
+    return _seeded(lambda: Reader(tokenizer()), seed)
+
+
+def _seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make().eval()
+
+
+def bank(folder: Path, size: int) -> SceneBank:
+    """A filled bank."""
+    made = SceneBank(folder, size)
+    made.fill()
+    return made
+
+
+@cache
+def scene(seed: int) -> Scene:
+    """A rendered scene, remembered: rendering is most of the time of many tests."""
+    return render_scene(seed)
+
+
+def sketch(*shapes: tuple[str, str, str, int, int]) -> Scene:
+    """A scene of (color, shape, digit, x, y) that is not drawn: each shape holds the patch of its centre."""
+    made = tuple(
+        Shape(color, form, digit, x, y, 14, (y // 16 * 14 + x // 16,)) for color, form, digit, x, y in shapes
+    )
+    return Scene(np.zeros((224, 224, 3), np.uint8), made, np.zeros(196, bool), seed=0)
