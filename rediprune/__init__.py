@@ -22,23 +22,26 @@ from importlib import import_module
 from .config import PruneConfig, alpha_from_weight, kept_count
 
 # Eager, because the submodule has the function's name: imported later, it would take the function's place.
-from .prune import prune
+from .prune import PruneError, prune
 
 _LAZY = {  # public name -> the module that holds it, imported when first asked for
     "Answer": "trace",
     "Explainer": "explainer",
     "Geometry": "trace",
+    "ModelError": "models",
     "Query": "trace",
     "Savings": "trace",
     "Selection": "trace",
+    "TextTower": "text_tower",
     "Trace": "trace",
     "VisionTokens": "trace",
     "estimate": "savings",
+    "load": "models",
     "load_image": "media",
     "select": "selection",
 }
 
-__all__ = ["PruneConfig", "alpha_from_weight", "kept_count", "prune", *sorted(_LAZY)]
+__all__ = ["PruneConfig", "PruneError", "alpha_from_weight", "kept_count", "prune", *sorted(_LAZY)]
 
 
 def __getattr__(name: str):
