@@ -194,6 +194,7 @@ def _explorer_view(explainer, run: Run, image, look, asked, config: PruneConfig,
         about=f"Measured against: {QUERIES[query_name(config)]}",
         why=why,
         weighted=run.method == "rediprune",
+        seed=run.source.seed,
     )
 
 

@@ -58,6 +58,7 @@ def explorer(
     about: str,
     why: str,
     weighted: bool,
+    seed: int | None,
 ) -> dict:
     """All that the browser needs to draw every setting of both sliders by itself.
 
@@ -68,6 +69,7 @@ def explorer(
         relevance: [N], or None where there is none to show.
         about, why: what relevance is measured against, and why this is the choice.
         weighted: whether the method looks at the weight at all.
+        seed: of the scene, None for a photo.
     """
     orders = selection.order[:, 0].numpy().astype("<u2")
     preview = image.copy()
@@ -84,6 +86,7 @@ def explorer(
         "about": about,
         "why": why,
         "weighted": weighted,
+        "seed": seed,
     }
 
 

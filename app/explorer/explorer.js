@@ -13,7 +13,7 @@ function load() {
   run = { ...value, n, weights: [...value.weights], box: [...value.box], ranks: ranksOf(orders, n),
     relevance: value.relevance ? decode(value.relevance, Float32Array) : null };
   run.span = run.relevance ? span(run.relevance) : [0, 0];
-  shared.run = { n, weighted: run.weighted };
+  shared.run = { n, weighted: run.weighted, seed: run.seed };
   window.dispatchEvent(new CustomEvent("rp:run", { detail: shared.run }));
   find(".query").textContent = run.about;
   find(".why").textContent = run.why;
@@ -42,18 +42,25 @@ function prepare() {
     return copy;
   };
   const bright = layer((p) => p.drawImage(picture, ...at, ...size));
-  const grey = layer((p) => {
-    p.drawImage(bright, 0, 0);
-    p.globalCompositeOperation = "saturation"; // in blend arithmetic, so that no filter support is needed
-    p.fillStyle = "#000";
-    p.fillRect(...at, ...size);
-  });
-  const dim = layer((p) => {
-    p.drawImage(grey, 0, 0);
-    p.fillStyle = "rgba(0, 0, 0, " + props.look.dim + ")";
-    p.fillRect(...at, ...size);
-  });
   const [left, top, right, bottom] = run.box.map((b, i) => at[i % 2] + b * scale);
+  const seen = [left, top, right - left, bottom - top];
+  const darkened = (amount) => layer((p) => {
+    p.globalAlpha = 0.3; // outside the box lies what the processor cropped away: faded, neither kept nor dropped
+    p.drawImage(bright, 0, 0);
+    p.globalAlpha = 1;
+    p.beginPath();
+    p.rect(...seen);
+    p.clip();
+    p.drawImage(bright, 0, 0);
+    p.globalCompositeOperation = "saturation"; // blending, because canvas filters are not in every browser
+    p.fillStyle = "#000";
+    p.fillRect(...seen);
+    p.globalCompositeOperation = "source-over";
+    p.fillStyle = "rgba(0, 0, 0, " + amount + ")";
+    p.fillRect(...seen);
+  });
+  const grey = darkened(0), dim = darkened(props.look.dim);
+  find(".legend-cropped").hidden = size[0] - seen[2] < 1 && size[1] - seen[3] < 1;
   const edge = (from, to, cells) => Array.from({ length: cells + 1 }, (_, i) => Math.round(from + ((to - from) * i) / cells));
   layers = { side, bright, grey, dim, x: edge(left, right, run.cols), y: edge(top, bottom, run.rows) };
 }

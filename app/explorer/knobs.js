@@ -26,9 +26,8 @@ function load() {
 }
 
 for (const slider of [keep, weight]) {
-  slider.addEventListener("input", publish);
+  slider.addEventListener("input", () => { publish(); props.value = { ...shared.knobs }; });
   slider.addEventListener("change", () => {
-    props.value = { ...shared.knobs };
     clearTimeout(timer);
     timer = setTimeout(() => {
       const at = shared.at, now = shared.knobs;
