@@ -1,0 +1,86 @@
+"""Every stage of `python -m world.train`, two steps each, from nothing to a model that opens and answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from rediprune import Explainer
+from tests import tiny_world
+from world import make_scene, train
+from world.scenes import N_PATCHES
+from world.tower import WIDTH
+
+SCENES = 12
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where one whole run has been: its folder, with the finished model in `assets`."""
+    folder = tmp_path_factory.mktemp("run")
+    tiny_world.words().save(str(folder / "tokenizer.json"))  # training would make the same one again
+    train.main(arguments(folder))
+    return folder
+
+
+def arguments(folder, *more: str) -> list[str]:
+    steps = [f"--{stage}-steps=2" for stage in ("tower", "symbols", "align", "reader")]
+    paths = [f"--folder={folder}", f"--assets={folder / 'assets'}"]
+    return [*paths, f"--scenes={SCENES}", "--threads=1", *steps, *more]
+
+
+def test_from_nothing_to_a_model_that_answers(folder):
+    explainer = Explainer.from_pretrained(folder / "assets" / "tiny-llava")
+    scene = make_scene(0)
+    look = explainer.look(scene.image)
+    asked = explainer.ask(look, scene.questions[0].text)
+    assert look.vision.features.shape == (1, N_PATCHES, WIDTH)
+    assert explainer.answer(look, asked, max_new_tokens=3).token_ids
+    assert (folder / "assets" / "tiny-clip" / "open_clip_model.safetensors").exists()
+
+
+def test_each_stage_trains_its_own_part(folder):
+    saved = {
+        s: torch.load(folder / f"{s}.pt", weights_only=True)["module"] for s in ("symbols", "align", "reader")
+    }
+
+    def changed(before: str, after: str) -> set[str]:
+        a, b = saved[before], saved[after]
+        return {name.split(".")[0] for name in a if not torch.equal(a[name], b[name])}
+
+    assert changed("symbols", "align") == {"projector"}
+    assert changed("align", "reader") == {"projector", "llm"}
+
+
+def test_features_are_the_frozen_tower_s(folder):
+    features = np.load(folder / "features.npy")
+    explainer = Explainer.from_pretrained(folder / "assets" / "tiny-llava")
+    bank = train.Run(folder, SCENES).bank
+    seen = explainer.look(bank.scene(SCENES - 1).image).vision.features[0]
+    assert features.shape == (SCENES, N_PATCHES, WIDTH)
+    # Written from bfloat16 products; the look is float32 from float16 weights.
+    assert np.abs(features[-1] - seen.numpy()).max() < 0.03 * seen.abs().max()
+
+
+def test_a_finished_run_started_again_trains_nothing(folder):
+    """It only writes the model out once more, the same."""
+    before = {p.name: p.stat().st_mtime_ns for p in folder.glob("*.pt")}
+    weights = {p: p.read_bytes() for p in folder.rglob("*.safetensors")}
+    train.main(arguments(folder))
+    assert {p.name: p.stat().st_mtime_ns for p in folder.glob("*.pt")} == before
+    assert len(before) == 4 and len(weights) >= 2
+    assert all(p.read_bytes() == bytes_before for p, bytes_before in weights.items())
+
+
+def test_a_stage_without_the_one_before_it_is_one_sentence(tmp_path):
+    tiny_world.words().save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(SystemExit, match=r"tower\.pt is missing: train the stage 'tower' first"):
+        train.main([f"--folder={tmp_path}", "--scenes=1", "--stage=features"])
+
+
+def test_a_renderer_that_died_is_an_error_and_no_endless_wait(tmp_path, monkeypatch):
+    tiny_world.words().save(str(tmp_path / "tokenizer.json"))
+    monkeypatch.setattr(train.SceneBank, "fill_in_background", lambda bank: None)
+    with pytest.raises(SystemExit, match="the renderer stopped at 0 scenes"):
+        train.Run(tmp_path, 3)
