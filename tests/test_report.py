@@ -1,0 +1,123 @@
+"""Tables, card and marks are made of the evaluation's numbers, and writing them twice changes nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rediprune.card import read_card
+from world import report
+
+
+def share(mean: float) -> dict:
+    return {"mean": mean, "interval": [mean - 0.02, mean + 0.02], "any": 0.5}
+
+
+def row(arm: str, keep_ratio: float, k: int, accuracy: float) -> dict:
+    kinds = {"color": {"n": 60, "accuracy": accuracy}, "digit": {"n": 40, "accuracy": 0.25}}
+    made = {"arm": arm, "keep_ratio": keep_ratio, "k": k, "n": 100, "accuracy": accuracy, "by_kind": kinds}
+    made["interval"] = [accuracy - 0.03, accuracy + 0.02]
+    if arm != "unpruned":
+        made["minus_unpruned"] = {"mean": accuracy - 0.9, "interval": [accuracy - 0.93, accuracy - 0.88]}
+        made["minus_random"] = {"mean": accuracy - 0.5, "interval": [accuracy - 0.54, accuracy - 0.46]}
+    return made
+
+
+@pytest.fixture
+def found() -> dict:
+    """What an evaluation of 100 questions might have found."""
+    pointing = [
+        ("prompt-tail", "cosine", 0.07),
+        ("text-tower", "cosine", 0.11),
+        ("text-tower", "value", 0.23),
+    ]
+    return {
+        "questions": 1234,
+        "scenes": 180,
+        "first_seed": 500_000,
+        "visual_tokens": 196,
+        "alpha": 0.5,
+        "accuracy": [
+            row("unpruned", 1.0, 196, 0.9),
+            row("rediprune (prompt-tail)", 0.5, 98, 0.87),
+            row("random", 0.5, 98, 0.8),
+            row("rediprune (prompt-tail)", 0.15, 29, 0.75),
+            row("random", 0.15, 29, 0.5),
+        ],
+        "pointing": {
+            "n": 1100,
+            "k": 29,
+            "chance": 0.031,
+            "random": share(0.03),
+            "ceiling": 0.24,
+            "rows": [
+                {"query": q, "pointing": p, "top_relevance": share(x), "kept": share(x / 2)}
+                for q, p, x in pointing
+            ],
+        },
+    }
+
+
+def test_the_accuracy_table_has_a_row_an_arm_and_a_column_a_ratio(found):
+    table = report.accuracy_table(found)
+    assert "1,234 held-out questions about 180 scenes" in table
+    assert "all 196 visual tokens: **90.0 [87.0, 92.0]**" in table
+    assert "| method (query) | 50% (K = 98) | 15% (K = 29) |\n|---|---|---|" in table
+    assert "| rediprune (prompt-tail) | 87.0 [84.0, 89.0] | 75.0 [72.0, 77.0] |" in table
+    assert "| random | 80.0 [77.0, 82.0] | 50.0 [47.0, 52.0] |" in table
+
+
+def test_differences_carry_their_sign(found):
+    table = report.difference_table(found)
+    assert "| rediprune (prompt-tail) | -15.0 [-18.0, -13.0] | +25.0 [+21.0, +29.0] |" in table
+
+
+def test_kinds_and_pointing_are_told(found):
+    assert "| *n* | *60* | *40* |" in report.kinds_table(found)
+    assert "| unpruned | 90.0 | 25.0 |" in report.kinds_table(found)
+    table = report.pointing_table(found)
+    assert "| text-tower (value) | 23.0 [21.0, 25.0] | 11.5 [9.5, 13.5] | 50.0 |" in table
+    assert "Chance is 3.1; no choice of 29 tokens can exceed 24.0" in table
+
+
+def test_the_query_that_points_best_becomes_the_default_and_says_why(found, tmp_path):
+    model = tmp_path / "tiny-llava"
+    model.mkdir()
+    (model / "rediprune.json").write_text(json.dumps(report.card(found)))
+    card = read_card(model)
+    assert (card.defaults.query, card.defaults.pointing) == ("text-tower", "value")
+    assert card.text_tower == f"local-dir:{tmp_path / 'tiny-clip'}"
+    for part in ("text-tower (value) points best", "23%", "7% for the published", "3% by chance"):
+        assert part in card.why_query
+    assert "rendered world" in card.knows
+
+
+def test_inserting_twice_is_inserting_once_and_the_rest_stays():
+    text = "before\n<!-- a-table -->\nafter <!-- other -->\n"
+    once = report.insert(text, "a-table", "| x | \\1 |")
+    assert once == "before\n<!-- a-table -->\n| x | \\1 |\n<!-- /a-table -->\nafter <!-- other -->\n"
+    assert report.insert(once, "a-table", "| x | \\1 |") == once
+    assert report.insert(once, "a-table", "new").count("<!-- a-table -->") == 1
+
+
+def test_a_text_without_the_mark_is_refused():
+    with pytest.raises(ValueError, match="no <!-- a-table -->"):
+        report.insert("nothing here", "a-table", "body")
+
+
+def test_the_command_writes_readme_model_card_and_settings(found, tmp_path, monkeypatch, capsys):
+    model, readme = tmp_path / "tiny-llava", tmp_path / "README.md"
+    model.mkdir()
+    (model / "evaluation.json").write_text(json.dumps(found))
+    marks = "\n".join(f"<!-- {name} -->" for name in report.tables(found))
+    readme.write_text(f"# Title\n{marks}\n")
+    (model / "README.md").write_text(f"# Card\n{marks}\n")
+    monkeypatch.setattr("sys.argv", ["report", "--model", str(model), "--readme", str(readme)])
+    report.main()
+    texts = [readme.read_text(), (model / "README.md").read_text()]
+    assert all(report.accuracy_table(found) in text for text in texts)
+    assert report.kinds_table(found) in texts[1]
+    assert read_card(model).defaults.pointing == "value"
+    report.main()
+    assert [readme.read_text(), (model / "README.md").read_text()] == texts
