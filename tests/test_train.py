@@ -73,6 +73,22 @@ def test_a_finished_run_started_again_trains_nothing(folder):
     assert all(p.read_bytes() == bytes_before for p, bytes_before in weights.items())
 
 
+def test_features_of_an_earlier_tower_are_made_again(folder):
+    """Else the LLM would be trained on a tower that is not exported."""
+    run, path = train.Run(folder, SCENES), folder / "features.npy"
+    before = np.load(path)
+    run.features()
+    assert np.array_equal(np.load(path), before)
+    saved = torch.load(folder / "tower.pt", weights_only=True)
+    changed = {k: v * 1.5 if k.startswith("vision.pre_layrnorm") else v for k, v in saved["module"].items()}
+    try:
+        torch.save(saved | {"module": changed}, folder / "tower.pt")
+        assert np.abs(run.features() - before).max() > 0.1
+    finally:
+        torch.save(saved, folder / "tower.pt")
+    assert np.array_equal(run.features(), before)
+
+
 def test_a_stage_without_the_one_before_it_is_one_sentence(tmp_path):
     tiny_world.words().save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(SystemExit, match=r"tower\.pt is missing: train the stage 'tower' first"):

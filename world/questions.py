@@ -68,6 +68,9 @@ def describe(scene: Scene) -> Question:
     return Question(DESCRIBE, answer, "describe", tuple(sorted({p for s in scene.shapes for p in s.patches})))
 
 
+# Each asker returns the words of the template, the answer and the shapes that hold it, or nothing (None).
+
+
 def _references(scene: Scene) -> list[tuple[str, Shape]]:
     """Every unambiguous way to name one shape: by its form alone, or by colour and form."""
     forms = Counter(s.shape for s in scene.shapes)
@@ -132,11 +135,8 @@ def _position(scene: Scene, rng: np.random.Generator):
     if found is None:
         return None
     ref, s = found
-    return (
-        {"ref": ref},
-        f"{'top' if s.y < SIZE / 2 else 'bottom'} {'left' if s.x < SIZE / 2 else 'right'}",
-        [s],
-    )
+    corner = f"{'top' if s.y < SIZE / 2 else 'bottom'} {'left' if s.x < SIZE / 2 else 'right'}"
+    return {"ref": ref}, corner, [s]
 
 
 def _relation(scene: Scene, rng: np.random.Generator):
