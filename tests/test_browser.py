@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from queue import SimpleQueue
 from urllib.parse import urlsplit
 
 import pytest
@@ -260,3 +261,56 @@ def test_the_browser_counts_and_ranks_as_the_library_does(browser):
     )
     assert ranks == [1, 2, 0, 0, 2, 1]
     page.close()
+
+
+@pytest.fixture
+def held(explainer, monkeypatch):
+    """Every answer says one word, then waits until it is stopped; a queue of (question, stop signal)."""
+    started, real = SimpleQueue(), explainer.answer
+
+    def answer(look, asked, kept=None, on_text=None, stop=None, **how):
+        started.put((asked.question, stop))
+        if on_text and not stop.is_set():
+            on_text("so far")
+            stop.wait(60)
+        return real(look, asked, kept, on_text=on_text, stop=stop, **how)
+
+    monkeypatch.setattr(explainer, "answer", answer)
+    return started
+
+
+def started(held, question):
+    """Wait until the answer to this question has begun; its stop signal."""
+    while (found := held.get(timeout=60))[0] != question:
+        pass
+    return found[1]
+
+
+def test_a_slow_model_answers_once_the_page_is_open_can_be_stopped_and_never_keeps_a_visitor_waiting(
+    desk, explainer, held
+):
+    from app.ui import build_demo, launch_options
+
+    demo = build_demo(explainer, first_run=False)
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
+    page = desk.new_page()
+    page.goto(url)
+    expect(card(page, "pruned").locator(".text")).to_have_text("so far")
+    expect(canvas(page)).to_have_attribute("data-kept", re.compile(r"\d+"))
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#rp-answers .line")).to_contain_text("Stopped")
+    expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+
+    question = page.get_by_label("Question", exact=True)
+    for number in (1, 2):  # the second while the first is being answered
+        chip = page.locator("#rp-chips button").nth(number)
+        chip.click()
+        expect(question).to_have_value(chip.inner_text())
+        expect(card(page, "pruned")).to_have_attribute("data-state", "stream")
+        started(held, chip.inner_text())
+    question.fill("And where is the dog?")
+    page.get_by_role("button", name="Ask").click()
+    stop = started(held, "And where is the dog?")
+    page.close()
+    assert stop.wait(60), "the visitor left, but the answer went on"
+    demo.close()
