@@ -155,7 +155,7 @@ def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unl
         "outputs": [parts[name] for name in PARTS],
         "concurrency_id": "model",
         "concurrency_limit": 1,
-        # A second request waits in the queue, and answers.js stops the first. Not "always_last": Gradio 6.31 runs
+        # A second request waits in the queue; answers.js stops the first. Not "always_last": Gradio 6.31 runs
         # the second with the event data of the first.
         "trigger_mode": "multiple",
         "show_progress": "hidden",
