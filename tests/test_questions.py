@@ -24,7 +24,7 @@ WORDS = {
         r"Which color does the (.+) have\?",
     ],
     "shape": [r"(?:What|Which) shape is (\w+)\?", r"What shape is the (\w+) object\?"],
-    "existence": [r"Is there a (.+)\?", r"Can you see a (.+)\?", r"Is a (.+) in the picture\?"],
+    "existence": [r"Is there an? (.+)\?", r"Can you see an? (.+)\?", r"Is an? (.+) in the picture\?"],
     "count": [r"How many (.+) are there\?", r"How many (.+) can you see\?"],
     "position": [r"Where is the (.+)\?", r"In which corner is the (.+)\?"],
     "relation": [r"Is the (.+) (left of|right of|above|below) the (.+)\?"],

@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from .questions import DESCRIBE, KINDS, NUMBER_WORDS, RELATIONS, TEMPLATES, ask, describe
+from .questions import DESCRIBE, KINDS, NUMBER_WORDS, RELATIONS, TEMPLATES, ask, describe, with_article
 from .scenes import COLORS, DIGITS, SHAPES, render_scene
 
 IMAGE_TOKEN = "<image>"
@@ -95,7 +95,8 @@ def random_phrase(rng: np.random.Generator) -> tuple[str, list[tuple[int, int, i
     if rng.random() < 0.5:
         bare = [
             form, name, (color, (c, any_, any_)), (f"the digit {DIGITS[d]}", (any_, any_, d + 1)),
-            (f"a {shape}", form[1]), (f"a {color} {shape}", name[1]), (f"a {color} shape", (c, any_, any_)),
+            (with_article(shape), form[1]), (with_article(name[0]), name[1]),
+            (with_article(f"{color} shape"), (c, any_, any_)),
             ("shapes", (any_, any_, any_)),
         ]  # fmt: skip
         text, wanted = bare[int(rng.integers(len(bare)))]
@@ -108,6 +109,8 @@ def random_phrase(rng: np.random.Generator) -> tuple[str, list[tuple[int, int, i
         words["ref"], wanted = shape, [form[1]]
     elif kind == "shape":
         wanted = [(c, any_, any_)]
+    elif kind == "existence":
+        words["what"] = with_article(ref[0])
     elif kind == "count":
         options = [
             (shape + ("es" if shape == "cross" else "s"), form[1]),

@@ -24,7 +24,7 @@ TEMPLATES = {
         "Which color does the {ref} have?",
     ),
     "shape": ("What shape is {color}?", "Which shape is {color}?", "What shape is the {color} object?"),
-    "existence": ("Is there a {what}?", "Can you see a {what}?", "Is a {what} in the picture?"),
+    "existence": ("Is there {what}?", "Can you see {what}?", "Is {what} in the picture?"),
     "count": ("How many {what} are there?", "How many {what} can you see?"),
     "position": ("Where is the {ref}?", "In which corner is the {ref}?"),
     "relation": ("Is the {ref} {relation} the {other}?",),
@@ -60,6 +60,11 @@ def ask(scene: Scene, kind: str, rng: np.random.Generator) -> Question | None:
     text = str(rng.choice(TEMPLATES[kind])).format(**words)
     patches = sorted({p for shape in holders for p in shape.patches})
     return Question(text, answer, kind, tuple(patches))
+
+
+def with_article(name: str) -> str:
+    """A red star, an orange star."""
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def describe(scene: Scene) -> Question:
@@ -107,7 +112,7 @@ def _existence(scene: Scene, rng: np.random.Generator):
         absent = [x for x in absent if x.split()[0] in colors and x.split()[1] in forms] or absent
     what = _pick(there if present else absent, rng)
     holders = [s for s in scene.shapes if what in (s.shape, s.name)]
-    return what and ({"what": what}, "yes" if present else "no", holders)
+    return what and ({"what": with_article(what)}, "yes" if present else "no", holders)
 
 
 def _count(scene: Scene, rng: np.random.Generator):

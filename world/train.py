@@ -194,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tower-steps", type=int, default=5_200)
     parser.add_argument("--symbols-steps", type=int, default=3_000)
     parser.add_argument("--align-steps", type=int, default=6_000)
-    parser.add_argument("--reader-steps", type=int, default=3_000)
+    parser.add_argument("--reader-steps", type=int, default=2_600)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
