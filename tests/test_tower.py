@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from tests import tiny_world
+from world.heads import DenseHeads, dense_losses
 from world.language import random_phrase
 from world.scenes import COLORS, DIGITS, GRID, N_PATCHES, PATCH, SHAPES
-from world.tower import LAYER, TEXT_CONTEXT, WIDTH, Batch, DenseHeads, captions, dense_losses, draw_phrases
+from world.tower import LAYER, TEXT_CONTEXT, WIDTH, Batch, captions, draw_phrases
 
 
 @pytest.fixture(scope="module")

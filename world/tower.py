@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import open_clip
@@ -14,9 +13,10 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from . import attention
 from .bank import SceneBank
+from .heads import DenseHeads, dense_losses
 from .language import random_phrase
 from .questions import describe
-from .scenes import COLORS, DIGITS, GRID, MAX_SHAPES, PATCH, SHAPES, SIZE, Scene
+from .scenes import PATCH, SIZE, Scene
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 LAYER = -2  # LLaVA's vision_feature_layer
@@ -46,25 +46,6 @@ def clip_config(vocab_size: int, eos_id: int, pad_id: int) -> dict:
     }  # fmt: skip
 
 
-class DenseHeads(nn.Module):
-    """Linear read-outs of a visual token, for training only: they make it carry what answers need."""
-
-    SIZES: ClassVar = {
-        "color": len(COLORS), "shape": len(SHAPES), "digit": len(DIGITS) + 1, "here": 1, "offset": 2,
-        "row": GRID, "col": GRID, "same_color": MAX_SHAPES + 1, "same_shape": MAX_SHAPES + 1,
-        "total": MAX_SHAPES + 1,
-    }  # fmt: skip
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(WIDTH)
-        self.out = nn.Linear(WIDTH, sum(self.SIZES.values()))
-
-    def forward(self, tokens: Tensor) -> dict[str, Tensor]:
-        parts = self.out(self.norm(tokens)).float().split(list(self.SIZES.values()), dim=-1)
-        return dict(zip(self.SIZES, parts, strict=True))
-
-
 class TowerTrainer(nn.Module):
     """The small CLIP under training: HF vision tower, open_clip text tower, joint projection, dense heads."""
 
@@ -79,7 +60,7 @@ class TowerTrainer(nn.Module):
         self.visual_projection = nn.Linear(WIDTH, JOINT_WIDTH, bias=False)
         self.dense_scale = nn.Parameter(torch.tensor(2.3))
         self.dense_bias = nn.Parameter(torch.tensor(-5.0))
-        self.heads = DenseHeads()
+        self.heads = DenseHeads(WIDTH)
 
     def encode_text(self, texts: list[str]) -> Tensor:
         """Texts as unit vectors of the joint space, [M, E]."""
@@ -159,40 +140,6 @@ class Batch:
         have = self.per_patch()[:, :, None, None, :3]
         match = ((wanted == have) | (wanted == -1)).all(-1).any(-1)
         return (match & (self.owner >= 0)[..., None]).float()
-
-
-def dense_losses(heads: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-    """What DenseHeads should have said, as named losses; `heads` [B, 196, size of the head] each.
-
-    `offset` is where the shape's centre lies, seen from the patch's own, in patches; `same_color` and
-    `same_shape` count the scene's shapes like this one, itself included; `total` counts all.
-    """
-    attributes = batch.per_patch()
-    held = batch.owner >= 0
-    clear = batch.owner != -2
-    on = attributes[held]
-    losses = {
-        name: F.cross_entropy(heads[name][held], on[:, i])
-        for i, name in enumerate(("color", "shape", "digit"))
-    }
-    losses["here"] = F.binary_cross_entropy_with_logits(heads["here"][clear][:, 0], held[clear].float())
-    patch = torch.arange(GRID * GRID).expand_as(batch.owner)
-    row, col = patch // GRID, patch % GRID
-    own = torch.stack([col, row], -1) * PATCH + PATCH // 2
-    offset = (attributes[..., 3:5] - own).float() / PATCH
-    losses["offset"] = 0.3 * F.smooth_l1_loss(heads["offset"][held], offset[held])
-    losses["row"] = 0.1 * F.cross_entropy(heads["row"].flatten(0, 1), row.flatten())
-    losses["col"] = 0.1 * F.cross_entropy(heads["col"].flatten(0, 1), col.flatten())
-
-    there = batch.attributes[..., 0] >= 0
-    for name, i in (("same_color", 0), ("same_shape", 1)):
-        count = (
-            (batch.attributes[:, None, :, i] == attributes[..., None, i]).logical_and(there[:, None]).sum(-1)
-        )
-        losses[name] = 0.5 * F.cross_entropy(heads[name][held], count[held])
-    total = there.sum(-1, keepdim=True).expand_as(batch.owner)
-    losses["total"] = 0.3 * F.cross_entropy(heads["total"].flatten(0, 1), total.flatten())
-    return losses
 
 
 def draw_phrases(count: int, rng: np.random.Generator) -> tuple[list[str], Tensor]:
