@@ -16,7 +16,7 @@ class PruneConfig:
     """How many visual tokens to keep, and which.
 
     Attributes:
-        keep_ratio: share of the visual tokens of one frame to keep, in (0, 1]. K = max(1, round(N * keep_ratio)).
+        keep_ratio: share of the visual tokens of a frame to keep, in (0, 1]; K = max(1, round(N * ratio)).
         alpha: weight of relevance against distance, in [0, inf] (paper, eq. 4; published default 0.5).
             0 is diversity only, ``math.inf`` is relevance only.
         tau: the published candidate filter, >= 0; 0 turns it off. With tau > 0 the picks are not nested in K.
@@ -52,7 +52,7 @@ class PruneConfig:
 
     @property
     def weight(self) -> float:
-        """The natural weight w = alpha / (1 + alpha) in [0, 1]; score = (1 - w) * distance + w * relevance."""
+        """The natural weight w = alpha / (1 + alpha), 0..1; score = (1 - w) * distance + w * relevance."""
         return 1.0 if math.isinf(self.alpha) else self.alpha / (1 + self.alpha)
 
 

@@ -1,4 +1,4 @@
-"""The vocabulary: what each station of the data path hands to the next. Frozen, shapes stated, no model inside.
+"""The vocabulary: what each station of the data path hands to the next. Frozen, with shapes, without a model.
 
 B batch, T frames (or tiles), N visual tokens per frame, K kept per frame, C vision width, D LLM width,
 L text tokens, W relevance weights computed at once, E width of the joint image-text space.
@@ -107,7 +107,7 @@ class Selection:
 
     @property
     def nested(self) -> bool:
-        """Whether a smaller K keeps a prefix of a larger one. With tau > 0 it does not (facts of the rule)."""
+        """Whether a smaller K keeps a prefix of a larger one. With tau > 0 it does not."""
         return self.config.tau == 0 or self.config.method != "rediprune"
 
     def kept(self, keep_ratio: float | None = None) -> Tensor:
@@ -130,7 +130,8 @@ class Selection:
         if self.order.dim() != 3:
             raise ValueError(f"order has shape {tuple(self.order.shape)}: it holds a single weight")
         part = {
-            name: None if (x := getattr(self, name)) is None else x[w] for name in ("order", "distance", "score")
+            name: None if (x := getattr(self, name)) is None else x[w]
+            for name in ("order", "distance", "score")
         }
         return Selection(**part, relevance=self.relevance, alphas=(self.alphas[w],), config=self.config)
 
@@ -156,7 +157,7 @@ class Savings:
 
     Attributes:
         full, pruned: FLOPs by station without and with pruning.
-        visual_only: ratio of the LLM prefill over the visual tokens alone (the convention of the paper's tables).
+        visual_only: ratio of the LLM prefill over the visual tokens alone (the convention of the paper).
         prefill: ratio of the whole LLM prefill, text tokens included.
         end_to_end: ratio of everything: encoder, selection, projector, prefill, decode.
         kv_bytes_full, kv_bytes_pruned: KV cache after prefill, in bytes.
