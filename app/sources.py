@@ -11,7 +11,8 @@ from PIL import Image
 from rediprune import load_image
 from world import make_scene
 
-EXAMPLES = (3, 11, 14, 23, 42, 58)  # seeds of the scenes offered first
+# Seeds of the scenes offered first: chosen by eye for light and variety, not by answers.
+EXAMPLES = (42, 21, 28, 12, 32, 49)
 MAX_SEED = 2**31 - 1
 PHOTO_QUESTIONS = (
     "What is in this picture?",

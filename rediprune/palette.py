@@ -47,7 +47,7 @@ OUTLINE = "#ffffff"
 OUTLINE_EDGE = "#11161d"
 
 # How a dropped patch is shown: grey, and this far towards black. Still recognisable, clearly not kept.
-DIM = 0.55
+DIM = 0.4
 
 # cividis (Nunez, Anderton, Renslow 2018): perceptually ordered, also for colour-blind readers. Low to high.
 RAMP = (

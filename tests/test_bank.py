@@ -53,16 +53,6 @@ def test_filling_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert seeds == [0, 1, 2, 2, 3]
 
 
-def test_a_process_of_its_own_fills_what_is_missing(tmp_path):
-    empty = SceneBank(tmp_path, 2)
-    worker = empty.fill_in_background()
-    worker.join()
-    assert worker.exitcode == 0
-    assert empty.ready == 2
-    assert np.array_equal(empty.pixels[1], tiny_world.scene(FIRST_TRAINING_SEED + 1).pixels)
-    assert empty.fill_in_background() is None
-
-
 def test_a_folder_of_another_size_is_refused(tmp_path):
     SceneBank(tmp_path, 2)
     with pytest.raises(ValueError, match="or ask for its size"):

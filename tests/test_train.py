@@ -93,10 +93,3 @@ def test_a_stage_without_the_one_before_it_is_one_sentence(tmp_path):
     tiny_world.words().save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(SystemExit, match=r"tower\.pt is missing: train the stage 'tower' first"):
         train.main([f"--folder={tmp_path}", "--scenes=1", "--stage=features"])
-
-
-def test_a_renderer_that_died_is_an_error_and_no_endless_wait(tmp_path, monkeypatch):
-    tiny_world.words().save(str(tmp_path / "tokenizer.json"))
-    monkeypatch.setattr(train.SceneBank, "fill_in_background", lambda bank: None)
-    with pytest.raises(SystemExit, match="the renderer stopped at 0 scenes"):
-        train.Run(tmp_path, 3)

@@ -1,15 +1,16 @@
-"""A bank of rendered scenes on disk, filled by a background process while training already reads from it."""
+"""A bank of rendered scenes on disk: rendered once, read by every training stage."""
 
 from __future__ import annotations
 
-import multiprocessing as mp
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from .scenes import COLORS, DIGITS, MAX_SHAPES, N_PATCHES, SHAPES, SIZE, Scene, Shape, render_scene
 
-# Seeds below this are held out: example scenes, tests and evaluation draw from them, training never does.
+# Seeds below this are held out: example scenes, tests and evaluation draw from them, no weight is trained on
+# them. (The tokenizer counts the words of the questions about seeds 0 to 399.)
 FIRST_TRAINING_SEED = 1_000_000
 _COLOR_NAMES = tuple(COLORS)
 
@@ -53,20 +54,12 @@ class SceneBank:
 
     def fill(self) -> None:
         """Render what is missing, in seed order; resumes where an earlier run stopped."""
-        for i in range(self.ready, self.size):
+        missing = range(self.ready, self.size)
+        for i in tqdm(
+            missing, "scenes", initial=self.ready, total=self.size, mininterval=10, disable=not missing
+        ):
             self.write(i, render_scene(FIRST_TRAINING_SEED + i))
             self._ready[0] = i + 1
-
-    def fill_in_background(self) -> mp.Process | None:
-        """Start `fill` in a process of its own and return at once; None where nothing is missing.
-
-        The process ends with this one; what is missing then is rendered next time.
-        """
-        if self.ready == self.size:
-            return None
-        worker = mp.get_context("spawn").Process(target=_fill, args=(self.folder, self.size), daemon=True)
-        worker.start()
-        return worker
 
     def write(self, i: int, scene: Scene) -> None:
         """Store a scene at place i; it may be read once `ready` has passed it."""
@@ -95,7 +88,3 @@ class SceneBank:
             glyph = DIGITS[digit - 1] if digit else ""
             shapes.append(Shape(_COLOR_NAMES[color], SHAPES[shape], glyph, x, y, radius, patches))
         return Scene(self.pixels[i], tuple(shapes), self.owner[i] != -1, FIRST_TRAINING_SEED + i)
-
-
-def _fill(folder: Path, size: int) -> None:
-    SceneBank(folder, size).fill()

@@ -1,20 +1,19 @@
 """`python -m world.train`: the embedded model from nothing, resumable at every point.
 
-scenes -> tower    a small CLIP
-          symbols  the LLM reads perfect symbols instead of visual tokens
-          features the frozen tower's visual tokens of every scene, on disk
-          align    the projector learns to say what the symbols say
-          reader   projector and LLM together on real visual tokens
-          export   to assets/
+    scenes     rendered once, kept on disk
+    tower      a small CLIP
+    symbols    the LLM reads perfect symbols instead of visual tokens
+    features   the frozen tower's visual tokens of every scene, kept on disk
+    align      the projector learns to say what the symbols say
+    reader     projector and LLM together on real visual tokens
+    export     to assets/
 
-Training begins while scenes are still being rendered and draws from those that are ready: two runs from
-nothing are alike, not equal.
+Every draw depends on the seed and the step alone, so a resumed run does what an unbroken one would.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,8 +46,7 @@ class Run:
             train_tokenizer().save(str(path))
         self.words = Tokenizer.from_file(str(path))
         self.bank = SceneBank(folder / "scenes", scenes)
-        self.renderer = self.bank.fill_in_background()
-        self._wait_for(min(500, scenes))
+        self.bank.fill()
 
     def checkpoint(self, stage: str) -> Path:
         return self.folder / f"{stage}.pt"
@@ -74,7 +72,7 @@ class Run:
         module = self.new_tower()
 
         def losses(rng: np.random.Generator, progress: float) -> dict[str, Tensor]:
-            drawn = Batch.draw(self.bank, rng.integers(0, self.bank.ready, batch))
+            drawn = Batch.draw(self.bank, rng.integers(0, self.bank.size, batch))
             texts, wanted = draw_phrases(phrases, rng)
             return module(drawn, texts, wanted, captions(drawn))
 
@@ -87,7 +85,7 @@ class Run:
         module.projector.requires_grad_(False)
 
         def losses(rng: np.random.Generator, progress: float) -> dict[str, Tensor]:
-            index = rng.integers(0, self.bank.ready, batch)
+            index = rng.integers(0, self.bank.size, batch)
             attributes, owner = self._truth(index)
             keep = drop_tokens(owner, int(rng.integers(16, 33)), rng, keep_each=True)
             visual = module.symbols(attributes, owner).gather(1, keep[..., None].expand(-1, -1, LLM_WIDTH))
@@ -115,7 +113,6 @@ class Run:
             module.eval()
             with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
                 for start in tqdm(range(done, n, batch), desc="features", mininterval=10):
-                    self._wait_for(min(n, start + batch))
                     index = np.arange(start, min(n, start + batch))
                     states = module.vision(Batch.draw(self.bank, index).pixels, output_hidden_states=True)
                     found[index] = states.hidden_states[LAYER][:, 1:].half().numpy()
@@ -166,16 +163,6 @@ class Run:
         tower.load_state_dict(self.weights("tower"))
         reader.load_state_dict(self.weights("reader"))
         export(tower, reader, self.words, assets)
-
-    def _wait_for(self, scenes: int) -> None:
-        """Return once so many scenes are rendered."""
-        while True:
-            rendering = self.renderer is not None and self.renderer.is_alive()
-            if self.bank.ready >= scenes:  # asked after the line above: the last scenes may just have come
-                return
-            if not rendering:
-                raise SystemExit(f"the renderer stopped at {self.bank.ready} scenes: start again to resume")
-            time.sleep(0.2)
 
     def _truth(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
         """Attributes [B, 6, 6] and owner [B, 196] of these scenes, int64."""
