@@ -154,7 +154,7 @@ class Run:
             asked = [draw_questions(self.bank.scene(int(i)), rng, *curriculum(1.0)) for i in index]
             return {"lm": module.read(module.projector(seen.float()), asked)}
 
-        train(module, losses, steps=steps, lr=6e-4, checkpoint=self.checkpoint("reader"), seed=self.seed + 3,
+        train(module, losses, steps=steps, lr=1e-3, checkpoint=self.checkpoint("reader"), seed=self.seed + 3,
               log=module.progress_text)  # fmt: skip
 
     def export(self, assets: Path) -> None:
