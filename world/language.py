@@ -9,7 +9,17 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from .questions import DESCRIBE, KINDS, NUMBER_WORDS, RELATIONS, TEMPLATES, ask, describe, with_article
+from .questions import (
+    DESCRIBE,
+    KINDS,
+    NUMBER_WORDS,
+    RELATIONS,
+    TEMPLATES,
+    ask,
+    describe,
+    plural,
+    with_article,
+)
 from .scenes import COLORS, DIGITS, SHAPES, render_scene
 
 IMAGE_TOKEN = "<image>"
@@ -113,7 +123,7 @@ def random_phrase(rng: np.random.Generator) -> tuple[str, list[tuple[int, int, i
         words["what"] = with_article(ref[0])
     elif kind == "count":
         options = [
-            (shape + ("es" if shape == "cross" else "s"), form[1]),
+            (plural(shape), form[1]),
             (f"{color} shapes", (c, any_, any_)),
         ]
         words["what"], target = options[int(rng.integers(2))]

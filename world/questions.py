@@ -67,6 +67,11 @@ def with_article(name: str) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
+def plural(shape: str) -> str:
+    """Stars, crosses."""
+    return shape + ("es" if shape.endswith("s") else "s")
+
+
 def describe(scene: Scene) -> Question:
     """The whole scene in reading order, e.g. "red star 7, blue circle"."""
     answer = ", ".join(f"{s.name} {s.digit}".strip() for s in scene.shapes)
@@ -126,8 +131,8 @@ def _count(scene: Scene, rng: np.random.Generator):
     absent = [x for x in every if x not in there]
     what = _pick(absent if absent and rng.random() < 0.15 else there, rng)
     holders = [s for s in scene.shapes if what in (s.shape, s.color)]
-    plural = what + ("es" if what == "cross" else "s") if by_form else f"{what} shapes"
-    return {"what": plural}, NUMBER_WORDS[len(holders)], holders
+    words = plural(what) if by_form else f"{what} shapes"
+    return {"what": words}, NUMBER_WORDS[len(holders)], holders
 
 
 def _position(scene: Scene, rng: np.random.Generator):

@@ -18,8 +18,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from . import attention
 from .pages import Page, Pages
-from .questions import KINDS, Question, ask, describe
-from .scenes import COLORS, DIGITS, GRID, MAX_SHAPES, N_PATCHES, PATCH, SHAPES, Scene
+from .questions import KINDS, Question, ask, describe, plural
+from .scenes import COLORS, DIGITS, GRID, MAX_SHAPES, N_PATCHES, PATCH, SHAPES, SIZE, Scene
 from .tower import WIDTH
 
 LLM_WIDTH, LLM_LAYERS, LLM_HEADS, LLM_MLP = 256, 4, 8, 512
@@ -50,12 +50,19 @@ def match_and_copy(llm: LlamaForCausalLM) -> None:
         a.o_proj.weight.copy_(0.5 * a.v_proj.weight.T)
 
 
+@torch.no_grad()
+def plurals_mean_their_singulars(embedding: Tensor, tokenizer) -> None:
+    """Start "stars" as "star": a patch shows one star, and what is counted is looked up by that word."""
+    for shape in SHAPES:
+        one, many = (tokenizer.encode(f" {w}", add_special_tokens=False) for w in (shape, plural(shape)))
+        embedding[many[-1]] = embedding[one[-1]]
+
+
 class SymbolTable(nn.Module):
     """What a perfect tower would tell the LLM about a patch, as a sum of embeddings."""
 
     TABLES: ClassVar = {
-        "row": GRID, "col": GRID, "center_row": GRID, "center_col": GRID, "same_color": MAX_SHAPES + 1,
-        "same_shape": MAX_SHAPES + 1, "total": MAX_SHAPES + 1, "background": 1,
+        "same_color": MAX_SHAPES + 1, "same_shape": MAX_SHAPES + 1, "total": MAX_SHAPES + 1, "background": 1,
     }  # fmt: skip
 
     def __init__(self, words: nn.Embedding, tokenizer) -> None:
@@ -65,6 +72,8 @@ class SymbolTable(nn.Module):
         )
         for table in self.tables.values():
             nn.init.normal_(table.weight, std=0.02)
+        # One direction for "to the right", one for "down": left of, above and corners are then linear.
+        self.axes = nn.Parameter(torch.randn(2, LLM_WIDTH) * 0.1)
         self.words = [words]  # in a list: shared with the LLM, not a second copy in the state dict
 
         def ids(names) -> Tensor:
@@ -78,6 +87,7 @@ class SymbolTable(nn.Module):
     def forward(self, attributes: Tensor, owner: Tensor) -> Tensor:
         """`attributes` [B, 6, 6] and `owner` [B, 196], int64, as in SceneBank -> [B, 196, D].
 
+        The place is that of the shape's centre on its patches, and that of the patch itself elsewhere.
         Patches that are neither clearly background nor clearly a shape pass for background.
         """
         own = attributes.gather(1, owner.clamp(min=0)[..., None].expand(-1, -1, 6))
@@ -95,13 +105,13 @@ class SymbolTable(nn.Module):
             word(self.color_ids[own[..., 0].clamp(min=0)])
             + word(self.shape_ids[own[..., 1].clamp(min=0)])
             + written
-            + t["center_col"]((own[..., 3] // PATCH).clamp(0, GRID - 1))
-            + t["center_row"]((own[..., 4] // PATCH).clamp(0, GRID - 1))
             + t["same_color"](count(0))
             + t["same_shape"](count(1))
         )
         patch = torch.arange(N_PATCHES)
-        place = t["row"](patch // GRID) + t["col"](patch % GRID)
+        middle = torch.stack([patch % GRID, patch // GRID], dim=-1) * PATCH + PATCH // 2
+        where = torch.where(held, own[..., 3:5], middle) / (SIZE / 2) - 1  # (x, y) in -1..1
+        place = where @ self.axes
         total = t["total"](there.sum(-1))[:, None]
         return torch.where(held, shown, t["background"].weight) + place + total
 
@@ -117,6 +127,7 @@ class Reader(nn.Module):
         self.llm = LlamaForCausalLM(config)
         self.llm.set_attn_implementation(attention.NAME)
         match_and_copy(self.llm)
+        plurals_mean_their_singulars(self.llm.get_input_embeddings().weight, tokenizer)
         self.symbols = SymbolTable(self.llm.get_input_embeddings(), tokenizer)
         self.projector = nn.Sequential(
             nn.Linear(WIDTH, LLM_WIDTH), nn.GELU(), nn.Linear(LLM_WIDTH, LLM_WIDTH)
@@ -172,16 +183,19 @@ def draw_questions(
 
 
 def curriculum(progress: float) -> tuple[float, int, tuple[str, ...]]:
-    """(share of pages with the description, questions a page, their kinds): description and look-ups first.
+    """(share of pages with the description, questions a page, their kinds): look-ups first,
+    then a drill, then everything.
 
-    The description gives the dense signal; with every kind at once the LLM guesses for much longer.
+    The description gives the dense signal and the look-ups come with it. A relation needs two look-ups and a
+    comparison; asked among everything else it stays at a guess, asked almost alone it is learned at once.
     """
-    if progress < 0.3:
+    if progress < 0.25:
         return 0.9, 3, ("color", "shape", "digit")
-    if progress < 0.5:
+    if progress < 0.4:
         return 0.3, 6, ("color", "shape", "digit", "position", "existence")
-    hard = ("relation",) * 5 + ("count",) * 2 + ("position",)  # the last to be learned, so asked more often
-    return 0.1, 7, KINDS + hard
+    if progress < 0.75:
+        return 0.0, 7, ("relation",) * 12 + ("count",) * 4 + KINDS
+    return 0.1, 7, KINDS + ("relation",) * 5 + ("count",) * 5 + ("position",) * 2
 
 
 def drop_tokens(owner: Tensor, k: int, rng: np.random.Generator, keep_each: bool) -> Tensor:

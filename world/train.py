@@ -87,7 +87,7 @@ class Run:
         def losses(rng: np.random.Generator, progress: float) -> dict[str, Tensor]:
             index = rng.integers(0, self.bank.size, batch)
             attributes, owner = self._truth(index)
-            keep = drop_tokens(owner, int(rng.integers(16, 33)), rng, keep_each=True)
+            keep = drop_tokens(owner, int(rng.integers(10, 49)), rng, keep_each=True)
             visual = module.symbols(attributes, owner).gather(1, keep[..., None].expand(-1, -1, LLM_WIDTH))
             asked = [draw_questions(self.bank.scene(int(i)), rng, *curriculum(progress)) for i in index]
             return {"lm": module.read(visual, asked)}
