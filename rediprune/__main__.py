@@ -133,7 +133,7 @@ def run_answer(args: argparse.Namespace) -> int:
 
 def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:
     """The run as text: answers, what was kept, estimates and measurements apart, agreement, notes."""
-    s, a, config = trace.savings, trace.agreement, trace.config
+    s, a = trace.savings, trace.agreement
     on_full, on_pruned = (a.full_on_full, a.pruned_on_full), (a.full_on_pruned, a.pruned_on_pruned)
     n, k = s.n_visual_full, s.n_visual_pruned
     mib = 2**20
@@ -142,7 +142,7 @@ def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:
         f"All {n:<11} {trace.full.text or '(no words)'}",
         f"Kept {k:<10} {trace.pruned.text or '(no words)'}",
         "",
-        f"Kept {k} of {n} tokens (method {config.method}, weight {config.weight:.2f}, query {config.query})",
+        f"Kept {k} of {n} tokens: {trace.config.rule}",
         "",
         "Estimated from the model's shapes (1 multiply-add = 2 FLOPs), full / pruned:",
         f"  visual tokens only, as the papers count   {s.visual_only:6.2f}x",

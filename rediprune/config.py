@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
 
 METHODS = ("rediprune", "random", "grid", "relevance", "diversity")
 QUERIES = ("prompt-tail", "text-tower")
 POINTINGS = ("cosine", "negated", "value")
+ASKS_QUERY = frozenset({"rediprune", "relevance"})  # the methods that measure relevance
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,9 @@ class PruneConfig:
         pointing: for the text-tower query, how visual tokens enter the joint space, one of POINTINGS:
             "cosine", "negated" (for towers whose patch-text similarity has the wrong sign) or
             "value" (value path of the last block, as in MaskCLIP).
-        seed: for the random method, >= 0.
+        seed: for the random method, in [0, 2**64).
+
+    Numbers of any kind are taken (NumPy's, fractions) and stored as plain float, the seed as plain int.
 
     Raises:
         ValueError: any field out of range; the message names the field, the value and the range.
@@ -41,14 +46,38 @@ class PruneConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _number("keep_ratio", self.keep_ratio, "(0, 1]", lambda x: 0 < x <= 1)
-        _number("alpha", self.alpha, "[0, inf]", lambda x: x >= 0)
-        _number("tau", self.tau, "[0, inf)", lambda x: 0 <= x < math.inf)
+        plain = {
+            "keep_ratio": _number("keep_ratio", self.keep_ratio, "(0, 1]", lambda x: 0 < x <= 1),
+            "alpha": _number("alpha", self.alpha, "[0, inf]", lambda x: x >= 0),
+            "tau": _number("tau", self.tau, "[0, inf)", lambda x: 0 <= x < math.inf),
+            "seed": _seed(self.seed),
+        }
+        for name, value in plain.items():  # the class is frozen for everyone else
+            object.__setattr__(self, name, value)
         _choice("method", self.method, METHODS)
         _choice("query", self.query, QUERIES)
         _choice("pointing", self.pointing, POINTINGS)
-        if isinstance(self.seed, bool) or not isinstance(self.seed, Integral) or self.seed < 0:
-            raise ValueError(f"seed={self.seed!r} is not a whole number >= 0")
+
+    @property
+    def asks_query(self) -> bool:
+        """Whether the method measures relevance; if not, query and pointing play no part."""
+        return self.method in ASKS_QUERY
+
+    @property
+    def rule(self) -> str:
+        """How tokens are chosen, for captions and reports: the dials that act, and none that does not."""
+        if self.keep_ratio == 1:
+            return "every token kept, so nothing chosen"
+        dials = [f"method {self.method}"]
+        if self.method == "rediprune":
+            dials.append(f"alpha {self.alpha:g} (weight {self.weight:.2f})")
+            dials += [f"tau {self.tau:g}"] if self.tau > 0 else []
+        if self.asks_query:
+            dials.append(f"query {self.query}")
+            dials += [f"pointing {self.pointing}"] if self.query == "text-tower" else []
+        if self.method == "random":
+            dials.append(f"seed {self.seed}")
+        return ", ".join(dials)
 
     @property
     def weight(self) -> float:
@@ -58,20 +87,31 @@ class PruneConfig:
 
 def alpha_from_weight(weight: float) -> float:
     """alpha = w / (1 - w) for a natural weight w in [0, 1]; w = 1 gives ``math.inf``."""
-    _number("weight", weight, "[0, 1]", lambda x: 0 <= x <= 1)
+    weight = _number("weight", weight, "[0, 1]", lambda x: 0 <= x <= 1)
     return math.inf if weight == 1 else weight / (1 - weight)
 
 
 def kept_count(n_tokens: int, keep_ratio: float) -> int:
     """K = max(1, round(N * keep_ratio)), rounding half to even as the published code does; at most N."""
-    _number("keep_ratio", keep_ratio, "(0, 1]", lambda x: 0 < x <= 1)
+    keep_ratio = _number("keep_ratio", keep_ratio, "(0, 1]", lambda x: 0 < x <= 1)
     return min(n_tokens, max(1, round(n_tokens * keep_ratio)))
 
 
-def _number(field: str, value: object, span: str, inside) -> None:
-    # NaN fails every comparison, so it is refused by `inside`; bool is an int in Python and never meant here.
-    if isinstance(value, bool) or not isinstance(value, Real) or not inside(value):
-        raise ValueError(f"{field}={value!r} is out of range: it must be a number in {span}")
+def _number(field: str, value: object, span: str, inside: Callable[[float], bool]) -> float:
+    # bool is an int in Python and never meant here. NaN fails every comparison, so `inside` refuses it; it is
+    # asked of the plain float, which may be 0 where a tiny fraction was not.
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):  # an int beyond every float
+            if inside(plain := float(value)):
+                return plain
+    raise ValueError(f"{field}={value!r} is out of range: it must be a number in {span}")
+
+
+def _seed(value: object) -> int:
+    # The range of torch.Generator.manual_seed, which takes plain ints only.
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= value < 2**64:
+        raise ValueError(f"seed={value!r} is out of range: it must be a whole number in [0, 2**64)")
+    return int(value)
 
 
 def _choice(field: str, value: object, names: tuple[str, ...]) -> None:

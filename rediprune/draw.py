@@ -85,7 +85,7 @@ def overlay(trace: Trace, image: Image.Image, frame: int = 0) -> Image.Image:
     indices = trace.kept[frame]
     n, k = geometry.rows * geometry.cols, len(indices)
     panels = [_fit(kept(image, geometry, indices), 448)]
-    captions = [f"Kept {k} of {n} tokens ({trace.config.method}, weight {trace.config.weight:.2f})"]
+    captions = [f"Kept {k} of {n} tokens: {trace.config.rule}"]
     if trace.selection.relevance is not None:
         relevance = trace.selection.relevance[frame].float().cpu()
         panels.append(_fit(heatmap(image, geometry, relevance, indices), 448))

@@ -27,9 +27,8 @@ from torch import Tensor
 from . import savings
 from .ask import Asked, Look, put_question
 from .card import Card, read_card
-from .config import POINTINGS, QUERIES, PruneConfig
+from .config import ASKS_QUERY, POINTINGS, QUERIES, PruneConfig
 from .generate import agreement, generate_answer, time_prompt
-from .methods import ASKS_QUERY
 from .models import adapter_for, load
 from .prompt import checked_question
 from .recent import Recent
@@ -133,10 +132,11 @@ class Explainer:
         """
         config = config or self.defaults
         self._together(look, asked)
-        if (config.query, config.pointing) != (asked.query.name, asked.pointing):
+        said, wanted = _asked_by(asked.query.name, asked.pointing), _asked_by(config.query, config.pointing)
+        if said != wanted:
             raise ValueError(
-                f"the question was asked with {asked.query.name}/{asked.pointing} but the settings say "
-                f"{config.query}/{config.pointing}: ask again with these settings"
+                f"the question was asked with {said} but the settings say {wanted}: "
+                "ask again with these settings"
             )
         place = look.vision.geometry[0]
         chosen = select(look.vision.features, asked.query, config, alphas, grid=(place.rows, place.cols))
@@ -286,6 +286,11 @@ class Explainer:
     def _together(look: Look, asked: Asked) -> None:
         if look.key != asked.key:
             raise ValueError("the question was asked about another image: ask it again with this one")
+
+
+def _asked_by(query: str, pointing: str) -> str:
+    """A query in words, with its pointing where that plays a part."""
+    return f"{query}/{pointing}" if query == "text-tower" else query
 
 
 def _checked_kept(kept: Tensor, n_frames: int, n_tokens: int) -> Tensor:

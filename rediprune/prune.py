@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from .config import PruneConfig
-from .methods import ASKS_QUERY
 from .query import prompt_tail, text_tower_query
 from .selection import select
 from .trace import Query, Selection
@@ -81,10 +80,9 @@ class PruneReport:
         if not self.images:
             return f"Nothing pruned yet: no image has gone through {self.model_name}.generate."
         share = f"{self.n_kept} of {self.n_visual} visual tokens ({self.n_kept / self.n_visual:.0%})"
-        c = self.config
         return (
             f"Kept {share} of {len(self.images)} image(s) in {self.calls} generate call(s) of "
-            f"{self.model_name}: method {c.method}, query {c.query}, alpha {c.alpha:g}, seed {c.seed}."
+            f"{self.model_name}: {self.config.rule}."
         )
 
 
@@ -187,7 +185,7 @@ def _pruned_call(call: dict, adapter: Adapter, report: PruneReport, ask: Ask) ->
     kept_features, images = [], []
     for prompt in sorted({row for row, _ in slots}):
         of_prompt = features[[i for i, (row, _) in enumerate(slots) if row == prompt]]
-        asks = config.method in ASKS_QUERY
+        asks = config.asks_query
         query = ask(ids[prompt][mask[prompt].bool()], of_prompt, prompt, len(ids)) if asks else None
         selection = select(of_prompt, query, config, grid=grid)
         kept = selection.kept()
@@ -212,7 +210,7 @@ def _check_query(config: PruneConfig, adapter: Adapter, question: object, text_t
         raise ValueError(
             "question and text_tower serve the text-tower query only: set query='text-tower' too"
         )
-    if config.query == "text-tower" and (question is None or text_tower is None):
+    if config.asks_query and config.query == "text-tower" and (question is None or text_tower is None):
         name = adapter.text_tower_name or "local-dir:FOLDER"
         raise ValueError(
             "query='text-tower' needs the question and the text tower: pass question=... and "

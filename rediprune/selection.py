@@ -11,7 +11,7 @@ from torch import Tensor
 from .config import PruneConfig
 from .greedy import check_tokens
 from .greedy import relevance as measure
-from .methods import ASKS_QUERY, METHODS
+from .methods import METHODS
 from .trace import Query, Selection
 
 
@@ -44,7 +44,7 @@ def select(
     check_tokens(features, "features")
     weights = _weights(config, alphas)
     relevance = None
-    if config.method in ASKS_QUERY:
+    if config.asks_query:
         relevance = measure(features, _query(query, config))
     picks = METHODS[config.method](features, relevance, weights, config, _grid(features.shape[1], grid))
 

@@ -1,6 +1,7 @@
 """config: a dial that makes no sense is refused by name, value and range; the others mean what they say."""
 
 import dataclasses
+import json
 import math
 import re
 from fractions import Fraction
@@ -11,6 +12,7 @@ import pytest
 from rediprune.config import METHODS, POINTINGS, QUERIES, PruneConfig, alpha_from_weight, kept_count
 
 INF, NAN = math.inf, math.nan
+TINY = Fraction(1, 10**400)  # above 0, but no float says so
 
 
 def test_the_defaults_are_the_published_ones():
@@ -29,10 +31,13 @@ def test_it_is_frozen_and_comparable():
 @pytest.mark.parametrize(
     ("field", "value", "span"),
     [
-        *[("keep_ratio", value, "(0, 1]") for value in (0, -0.1, 1.01, 15, INF, NAN, "0.5", None, True)],
-        *[("alpha", value, "[0, inf]") for value in (-0.1, -INF, NAN, "1", None, True)],
+        *[
+            ("keep_ratio", value, "(0, 1]")
+            for value in (0, -0.1, 1.01, Fraction(1, 10**400), INF, NAN, "0.5", True)
+        ],
+        *[("alpha", value, "[0, inf]") for value in (-0.1, -INF, NAN, 10**400, "1", None, True)],
         *[("tau", value, "[0, inf)") for value in (-1, INF, NAN, "0", None, False)],
-        *[("seed", value, ">= 0") for value in (-1, 1.5, "1", None, True)],
+        *[("seed", value, "[0, 2**64)") for value in (-1, 2**64, 1.5, "1", None, True)],
         *[("method", value, "rediprune") for value in ("", "Random", "magic", None, 3)],
         *[("query", value, "prompt-tail") for value in ("", "prompt_tail", None)],
         *[("pointing", value, "cosine") for value in ("", "sine", None)],
@@ -54,7 +59,7 @@ def test_out_of_range_is_refused_by_field_value_and_range(field, value, span):
         {"alpha": 0},
         {"alpha": INF},
         {"tau": 0.3},
-        {"seed": np.int64(7)},
+        {"seed": np.uint64(2**64 - 1)},
         *[{"method": name} for name in METHODS],
         *[{"query": name} for name in QUERIES],
         *[{"pointing": name} for name in POINTINGS],
@@ -62,7 +67,35 @@ def test_out_of_range_is_refused_by_field_value_and_range(field, value, span):
 )
 def test_the_ends_of_every_range_are_accepted(settings):
     config = PruneConfig(**settings)
-    assert {name: getattr(config, name) for name in settings} == settings
+    assert {name: getattr(config, name) for name in settings} == pytest.approx(settings)
+
+
+def test_numbers_of_any_kind_become_plain_ones():
+    config = PruneConfig(np.float32(0.5), alpha=np.int64(1), tau=Fraction(1, 4), seed=np.int64(7))
+    assert json.loads(json.dumps(dataclasses.asdict(config))) == dataclasses.asdict(config)
+    assert [type(x) for x in (config.keep_ratio, config.alpha, config.tau, config.seed)] == [float] * 3 + [
+        int
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({}, "method rediprune, alpha 0.5 (weight 0.33), query prompt-tail"),
+        ({"alpha": INF, "tau": 0.1}, "method rediprune, alpha inf (weight 1.00), tau 0.1, query prompt-tail"),
+        (
+            {"query": "text-tower", "pointing": "value", "seed": 5},
+            "method rediprune, alpha 0.5 (weight 0.33), query text-tower, pointing value",
+        ),
+        ({"method": "relevance", "alpha": 2, "tau": 0.1}, "method relevance, query prompt-tail"),
+        ({"method": "random", "tau": 0.1, "query": "text-tower", "seed": 5}, "method random, seed 5"),
+        ({"method": "grid", "seed": 5}, "method grid"),
+        ({"method": "diversity", "alpha": 2}, "method diversity"),
+        ({"keep_ratio": 1}, "every token kept, so nothing chosen"),
+    ],
+)
+def test_the_rule_names_the_dials_that_act_and_no_other(settings, sentence):
+    assert PruneConfig(**settings).rule == sentence
 
 
 @pytest.mark.parametrize(("alpha", "weight"), [(0, 0), (0.5, 1 / 3), (1, 0.5), (3, 0.75), (INF, 1)])

@@ -123,8 +123,14 @@ def test_one_look_serves_many_weights_and_a_wrong_pairing_is_refused(explainer, 
         explainer.select(other, question, CONFIG)
     with pytest.raises(ValueError, match="another image"):
         explainer.answer(other, question)
-    with pytest.raises(ValueError, match="ask again"):
-        explainer.select(look, question, replace(CONFIG, query="text-tower"))
+    with pytest.raises(ValueError, match="with prompt-tail but the settings say text-tower/value: ask again"):
+        explainer.select(look, question, replace(CONFIG, query="text-tower", pointing="value"))
+
+
+def test_a_pointing_that_plays_no_part_is_no_reason_to_ask_again(explainer, asked):
+    look, question = asked
+    other = explainer.select(look, question, replace(CONFIG, pointing="negated"))
+    assert torch.equal(other.order, explainer.select(look, question, CONFIG).order)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_answer_prints_both_answers_and_writes_picture_and_record(tmp_path, imag
     out = capsys.readouterr().out
     run = json.loads((tmp_path / "run.json").read_text())
     assert code == 0
-    assert "Kept 9 of 36 tokens (method rediprune, weight 0.33, query prompt-tail)" in out
+    assert "Kept 9 of 36 tokens: method rediprune, alpha 0.5 (weight 0.33), query prompt-tail\n" in out
     for name in ("full", "pruned"):
         assert run["answers"][name]["text"]
         assert run["answers"][name]["text"] in out
@@ -60,7 +60,7 @@ def test_the_settings_reach_the_run(tmp_path, image, model, capsys):
     assert answer(tmp_path, image, model, *more) == 0
     config = json.loads(record.read_text())["config"]
     assert (config["alpha"], config["weight"], config["seed"], config["tau"]) == ("inf", 1, 3, 0.5)
-    assert "Kept 5 of 36 tokens (method relevance, weight 1.00" in capsys.readouterr().out
+    assert "Kept 5 of 36 tokens: method relevance, query prompt-tail\n" in capsys.readouterr().out
 
 
 def test_nothing_is_timed_when_no_run_is_asked_for(tmp_path, image, model, capsys):

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from rediprune import PruneConfig, select
+from rediprune.config import ASKS_QUERY
 from rediprune.config import METHODS as NAMES
-from rediprune.methods import ASKS_QUERY, METHODS
+from rediprune.methods import METHODS
 from rediprune.methods.grid import farthest_points
 from tests import reference
 

@@ -431,5 +431,14 @@ def test_the_report_is_a_sentence(model):
             "Nothing pruned yet: no image has gone through LlavaForConditionalGeneration.generate."
         )
         model.generate(**tiny.inputs(*TWO_PROMPTS), max_new_tokens=1)
-    start = f"Kept {2 * K} of {2 * tiny.N} visual tokens (14%) of 2 image(s) in 1 generate call"
-    assert str(report).startswith(start)
+    assert str(report) == (
+        f"Kept {2 * K} of {2 * tiny.N} visual tokens (14%) of 2 image(s) in 1 generate call(s) of "
+        "LlavaForConditionalGeneration: method rediprune, alpha 0.5 (weight 0.33), query prompt-tail."
+    )
+
+
+def test_the_report_of_a_method_without_a_query_speaks_of_none(model):
+    _, report = pruned(
+        model, PruneConfig(0.15, method="random", query="text-tower", seed=4), *ONE, max_new_tokens=1
+    )
+    assert str(report).endswith("LlavaForConditionalGeneration: method random, seed 4.")

@@ -25,5 +25,3 @@ METHODS: dict[str, Pick] = {
     "relevance": relevance.pick,
     "diversity": diversity.pick,
 }
-
-ASKS_QUERY = frozenset({"rediprune", "relevance"})
