@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +30,7 @@ from .ask import Asked, Look, put_question
 from .card import Card, read_card
 from .config import ASKS_QUERY, POINTINGS, QUERIES, PruneConfig
 from .generate import agreement, generate_answer, time_prompt
-from .models import adapter_for, load
+from .models import ModelError, adapter_for, load
 from .prompt import checked_question
 from .recent import Recent
 from .selection import select
@@ -72,6 +73,12 @@ class Explainer:
         Raises:
             ModelError, ValueError: nothing usable there, or a senseless card; one sentence.
         """
+        name_or_dir = os.path.expanduser(name_or_dir)  # once, for the card, the weights and the name alike
+        if Path(name_or_dir) == DEFAULT_MODEL and not DEFAULT_MODEL.is_dir():
+            raise ModelError(
+                "the built-in model comes with the repository, not with the package: "
+                "pass --model / name_or_dir"
+            )
         card = read_card(name_or_dir)
         model, processor = load(name_or_dir, device=device, dtype=dtype)
         name = Path(name_or_dir).name if Path(name_or_dir).is_dir() else str(name_or_dir)

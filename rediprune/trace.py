@@ -6,7 +6,7 @@ L text tokens, W relevance weights computed at once, E width of the joint image-
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -126,14 +126,15 @@ class Selection:
         return self.order[..., :k].sort(dim=-1).values
 
     def at(self, w: int) -> Selection:
-        """The w-th weight of a [W, T, N] selection as a plain [T, N] one."""
+        """The w-th weight of a [W, T, N] selection as a plain [T, N] one; its config says that weight."""
         if self.order.dim() != 3:
             raise ValueError(f"order has shape {tuple(self.order.shape)}: it holds a single weight")
         part = {
             name: None if (x := getattr(self, name)) is None else x[w]
             for name in ("order", "distance", "score")
         }
-        return Selection(**part, relevance=self.relevance, alphas=(self.alphas[w],), config=self.config)
+        config = replace(self.config, alpha=self.alphas[w])
+        return Selection(**part, relevance=self.relevance, alphas=(config.alpha,), config=config)
 
 
 @dataclass(frozen=True)

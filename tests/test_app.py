@@ -74,20 +74,30 @@ def test_the_endpoint_refuses_bad_input_with_the_librarys_sentence(client, photo
             client.predict(**{"image": photo, "question": "What?", **change}, api_name="/answer")
 
 
-def test_a_path_that_was_not_uploaded_is_refused(address, tmp_path):
+def posted(address, call, data):
+    """What the server says to a stranger's bare request, past every client that would upload files first."""
+    body = json.dumps({"data": data, "session_hash": "stranger"}).encode()
+    asked = urllib.request.Request(
+        f"{address}gradio_api/call/{call}", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(asked) as reply:
+        event = json.load(reply)["event_id"]
+    with urllib.request.urlopen(f"{address}gradio_api/call/{call}/{event}") as reply:
+        return reply.read().decode()
+
+
+@pytest.mark.parametrize("mark", [{}, {"meta": {"_type": "gradio.FileData"}}])
+def test_a_path_that_was_not_uploaded_is_refused(address, tmp_path, mark):
     secret = tmp_path / "secret.png"
     tiny.image(1).save(secret)
-    # Past the client, which would upload the file: a stranger's bare request for a path on the server.
-    file = {"path": str(secret), "meta": {"_type": "gradio.FileData"}}
-    body = json.dumps({"data": [file, "What?", 0.15, 0.33, "rediprune", "prompt-tail"]}).encode()
-    call = urllib.request.Request(
-        f"{address}gradio_api/call/answer", body, {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(call) as reply:
-        event = json.load(reply)["event_id"]
-    with urllib.request.urlopen(f"{address}gradio_api/call/answer/{event}") as reply:
-        said = reply.read().decode()
-    assert "event: error" in said and "event: complete" not in said
+    for path in (str(secret), str(tmp_path / "missing.png")):
+        file = {"path": path, **mark}
+        said = posted(address, "answer", [file, "What?", 0.15, 0.33, "rediprune", "prompt-tail"])
+        assert "event: error" in said and "event: complete" not in said
+        knobs = {"keep": 0.15, "weight": 0.33}
+        said = posted(address, "give", [file, "What?", None, knobs, "rediprune", "prompt-tail"])
+        assert "data:image" not in said
+        assert mark or "No uploaded picture arrived" in said
 
 
 def test_a_models_name_is_never_html(address):

@@ -12,6 +12,7 @@ import torch
 from rediprune.card import Card
 from rediprune.config import PruneConfig
 from rediprune.explainer import Explainer
+from rediprune.models import ModelError
 from rediprune.prompt import QuestionError
 from tests import tiny
 
@@ -319,6 +320,15 @@ def test_a_saved_model_with_a_card_brings_its_text_tower_and_its_defaults(tmp_pa
     look = explainer.look(tiny.image())
     (note,) = explainer.ask(look, "star " * 100, PruneConfig(query="text-tower")).notes
     assert "77" in note
+
+
+def test_a_path_from_home_finds_the_card_too(tmp_path, monkeypatch):
+    (tiny.save(tmp_path / "llava") / "rediprune.json").write_text('{"knows": "Nothing."}')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    explainer = Explainer.from_pretrained("~/llava")
+    assert (explainer.name, explainer.knows) == ("llava", "Nothing.")
+    with pytest.raises(ModelError, match="there is no folder ~nobody-of-that-name/llava"):
+        Explainer.from_pretrained("~nobody-of-that-name/llava")
 
 
 def test_a_text_tower_query_without_a_text_tower_says_what_to_do(explainer):

@@ -26,14 +26,22 @@ def explainer():
     return Explainer(tiny.model(), tiny.processor(), "tiny", Card(knows=KNOWS, why_query="it points best."))
 
 
+@pytest.fixture(autouse=True)
+def uploads(tmp_path, monkeypatch):
+    """The folder of uploads is this test's own."""
+    monkeypatch.setattr(sources, "get_upload_folder", lambda: str(tmp_path / "uploads"))
+    (tmp_path / "uploads").mkdir()
+    return tmp_path / "uploads"
+
+
 @pytest.fixture
 def desk(explainer):
     return Desk(explainer)
 
 
 @pytest.fixture
-def photo(tmp_path):
-    path = tmp_path / "photo.png"
+def photo(uploads):
+    path = uploads / "photo.png"
     tiny.image(1, (120, 80)).save(path)
     return Source(path=str(path))
 
@@ -191,8 +199,8 @@ def test_a_scene_that_does_not_exist_gets_a_sentence(desk, seed):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 64])
-def test_a_broken_file_gets_a_sentence_that_names_it(desk, tmp_path, content):
-    path = tmp_path / "holiday.png"
+def test_a_broken_file_gets_a_sentence_that_names_it(desk, uploads, content):
+    path = uploads / "holiday.png"
     path.write_bytes(content)
     found = list(handlers.give(desk, {"path": str(path)}, "", run_of(), KNOBS, threading.Event()))
     assert "holiday.png" in news(found)
@@ -203,10 +211,35 @@ def test_a_file_that_the_server_has_forgotten_gets_a_sentence(desk):
     assert "no longer" in news(answered(desk, run_of(Source(path="/nowhere/x.png"))))
 
 
+def test_only_an_uploaded_file_is_a_source_and_every_other_path_gets_the_same_sentence(tmp_path, uploads):
+    outside, link = tmp_path / "outside.png", uploads / "link.png"
+    tiny.image(1).save(outside)
+    link.symlink_to(outside)
+    (tmp_path / "uploads2").mkdir()
+    (tmp_path / "uploads2" / "x.png").write_bytes(outside.read_bytes())
+    refused = (
+        outside,
+        link,
+        uploads,
+        uploads / ".." / "outside.png",
+        uploads / "missing.png",
+        tmp_path / "uploads2" / "x.png",
+        "/etc/passwd",
+        "https://example.org/x.png",
+        "a\0b",
+    )
+    for file in (*({"path": str(path)} for path in refused), str(outside), {"path": 7}, {}, [], None):
+        with pytest.raises(ValueError) as said:
+            sources.file_source(file)
+        assert str(said.value) == sources.NO_UPLOAD, file
+    (uploads / "mine.png").write_bytes(outside.read_bytes())
+    assert sources.file_source({"path": str(uploads / "mine.png")}).path == str(uploads / "mine.png")
+
+
 @pytest.mark.parametrize("mode", ["CMYK", "LA", "1", "I;16", "P"])
 @pytest.mark.parametrize("size", [(1, 1), (90, 60)])
-def test_odd_pictures_are_answered(desk, tmp_path, mode, size):
-    path = tmp_path / "odd.tiff"
+def test_odd_pictures_are_answered(desk, uploads, mode, size):
+    path = uploads / "odd.tiff"
     Image.new(mode, size).save(path)
     found = list(handlers.give(desk, {"path": str(path)}, "", run_of(), KNOBS, threading.Event()))
     assert last(found, "answers")["pruned"]["n"] == kept_count(tiny.N, KNOBS["keep"])

@@ -117,6 +117,13 @@ def test_a_file_that_is_no_picture_is_one_sentence_and_exit_code_2(tmp_path, mod
         assert_one_sentence(capsys.readouterr(), name)
 
 
+def test_an_installed_package_has_no_built_in_model_and_says_so(tmp_path, image, monkeypatch, capsys):
+    monkeypatch.setattr("rediprune.explainer.DEFAULT_MODEL", tmp_path / "tiny-llava")
+    assert main(["answer", image, QUESTION, "--out", str(tmp_path / "o.png")]) == 2
+    says = "the built-in model comes with the repository, not with the package: pass --model / name_or_dir"
+    assert_one_sentence(capsys.readouterr(), says)
+
+
 def test_a_defect_of_ours_is_not_passed_off_as_bad_input(tmp_path, image, model, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("shape mismatch deep inside")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +45,7 @@ def load(name_or_dir: str | Path, device: str = "cpu", dtype: str | torch.dtype 
 
     target, dtype = _device(device), _dtype(dtype)
     name = str(name_or_dir)
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))  # unlike Path's own, it leaves an unknown ~user as it is
     if folder.is_dir():
         name = str(folder)
         if not (folder / "config.json").is_file():
