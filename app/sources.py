@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from gradio.utils import get_upload_folder
 from PIL import Image
 
 from rediprune import load_image
@@ -14,11 +15,12 @@ from world import make_scene
 # Seeds of the scenes offered first: chosen by eye for light and variety, not by answers.
 EXAMPLES = (42, 21, 28, 12, 32, 49)
 MAX_SEED = 2**31 - 1
+NO_UPLOAD = "No uploaded picture arrived: choose a file, paste one or take one with the camera."
 PHOTO_QUESTIONS = (
     "What is in this picture?",
     "What color is the largest object?",
     "How many objects are there?",
-    "Is there a red circle?",
+    "What is on the left?",
 )
 
 
@@ -47,11 +49,22 @@ def scene_source(seed: object) -> Source:
 
 
 def file_source(file: object) -> Source:
-    """The source of an upload as Gradio hands it over: a dict with the path of a checked, unread upload."""
-    path = file.get("path") if isinstance(file, dict) else file
-    if not isinstance(path, str):
-        raise ValueError("No picture arrived: choose a file, paste one or take one with the camera.")
-    return Source(path=path)
+    """The source of an upload: a dict whose "path" is a file in the folder where Gradio keeps uploads.
+
+    Handlers get the file unread (preprocess=False), and a stranger's request may name any path: Gradio
+    checks only files that carry its own mark, so the check is made here. Whatever is wrong with a path, the
+    sentence is the same, so that nobody learns which files the server has.
+
+    Raises:
+        ValueError: anything but the path of an uploaded file.
+    """
+    try:
+        path = Path(file["path"]).resolve(strict=True)  # links are followed: one may lead out of the folder
+        if path.is_file() and path.is_relative_to(Path(get_upload_folder()).resolve()):
+            return Source(path=str(path))
+    except (TypeError, KeyError, ValueError, OSError, RuntimeError):
+        pass
+    raise ValueError(NO_UPLOAD)
 
 
 def picture(source: Source) -> tuple[Image.Image, tuple[str, ...]]:

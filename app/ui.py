@@ -174,7 +174,7 @@ def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unl
     knobs.settle(again, [parts["run"], knobs], **turn)
     parts["answers"].again(again, [parts["run"], knobs], **turn)
     scenes.pick(pick, [question, *dials], **turn)
-    # preprocess=False: the file arrives checked to be an upload but unread, so that load_image judges it.
+    # preprocess=False: the file arrives unread, so that load_image judges it, and unchecked: see file_source.
     photo.input(give, [photo, question, *dials], preprocess=False, **turn)
     parts["answers"].stop(stop, None, None, queue=False, api_visibility="private")
     unload(stop)
