@@ -8,9 +8,10 @@ the block, by whatever way, takes it off again.
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -39,27 +40,27 @@ class PrunedImage:
 
     Attributes:
         call, prompt, image: which generate call, prompt of its batch and image of that prompt; from 0.
+        n_tokens: N, the visual tokens it had.
         kept: [K] kept token indices in raster order, on the CPU.
-        selection: the picking order with its evidence; its frames t are all images of the prompt.
-        query: what relevance was measured against, None where the method asks none. The prompt-tail
+        selection: the picking order with its evidence; its frames t are all images of the prompt. For the
+            random method its config holds the seed that was drawn from (see `prune`). None at keep_ratio 1,
+            where nothing is chosen.
+        query: what relevance was measured against, None where none was asked. The prompt-tail
             query has no `tokens` here: prune knows no tokenizer.
     """
 
     call: int
     prompt: int
     image: int
+    n_tokens: int
     kept: Tensor
-    selection: Selection
+    selection: Selection | None
     query: Query | None
-
-    @property
-    def n_tokens(self) -> int:
-        return self.selection.n_tokens
 
 
 @dataclass
 class PruneReport:
-    """What happened inside a prune block; grows with every generate call. Its str() is one sentence."""
+    """What happened inside a prune block; grows with every call that returns. Its str() is one sentence."""
 
     config: PruneConfig
     model_name: str
@@ -100,7 +101,10 @@ def prune(
     images each; every image is pruned on its own, with the query of its prompt. Kept tokens get consecutive
     positions, as published. Sampling, beams, streamers, logits processors, GenerationConfig and all lengths
     mean what they mean without pruning, and the output holds the ORIGINAL prompt ids, so slicing by
-    `input_ids.shape[1]` keeps working. keep_ratio=1 runs the unpruned model token for token.
+    `input_ids.shape[1]` keeps working. keep_ratio=1 runs the unpruned model token for token and asks nothing.
+
+    The random method draws anew for every prompt of every call, from (config.seed, call, prompt): each image
+    of a data set gets a mask of its own, and the same block over the same data gets the same masks.
 
     Args:
         model: a transformers model of a known family; its weights, mode and config are left alone.
@@ -128,7 +132,7 @@ def prune(
     if getattr(vars(model).get("generate"), "pruned_by_rediprune", False):
         raise PruneError("this model is already inside a prune block: leave that one first")
 
-    report = PruneReport(config, type(model).__name__)
+    report, tried = PruneReport(config, type(model).__name__), False
     original, was_own = model.generate, "generate" in vars(model)
 
     def ask(ids: Tensor, features: Tensor, prompt: int, n_prompts: int) -> Query:
@@ -143,14 +147,19 @@ def prune(
     @functools.wraps(original)
     @torch.no_grad()
     def generate(*args, **kwargs):
-        call = arguments(original, args, kwargs)
-        report.calls += 1
+        nonlocal tried
+        tried = True
+        call = arguments(original, args, kwargs, type(model).generate.__get__(model))
         if call.get("pixel_values") is None:
             raise PruneError(
                 "generate was called without pixel_values, so there is nothing to prune: pass an image"
             )
         refuse_unsupported(call, model)
-        return original(**_pruned_call(call, adapter, report, ask))
+        call, images = _pruned_call(call, adapter, config, report.calls, ask)
+        output = original(**call)
+        report.images += images  # a call that failed has pruned nothing
+        report.calls += 1
+        return output
 
     generate.pruned_by_rediprune = True
     model.generate = generate
@@ -164,16 +173,17 @@ def prune(
     if not report.images:
         raise PruneError(
             "nothing was pruned: "
-            + ("no generate call got as far as its images" if report.calls else "generate was never called")
+            + ("no generate call came to its end" if tried else "generate was never called")
             + " inside the prune block"
         )
 
 
-def _pruned_call(call: dict, adapter: Adapter, report: PruneReport, ask: Ask) -> dict:
-    """The arguments of the unpruned generate call, with kept visual tokens in place of pixels."""
+def _pruned_call(
+    call: dict, adapter: Adapter, config: PruneConfig, number: int, ask: Ask
+) -> tuple[dict, list[PrunedImage]]:
+    """The arguments of the unpruned generate call, with kept visual tokens in place of pixels; the record."""
     from .models.call import mask_of_padding, with_embeddings
 
-    config = report.config
     mask = call.get("attention_mask")
     mask = mask_of_padding(call, adapter.model) if mask is None else mask
     device = adapter.model.get_input_embeddings().weight.device
@@ -185,22 +195,35 @@ def _pruned_call(call: dict, adapter: Adapter, report: PruneReport, ask: Ask) ->
     kept_features, images = [], []
     for prompt in sorted({row for row, _ in slots}):
         of_prompt = features[[i for i, (row, _) in enumerate(slots) if row == prompt]]
-        asks = config.asks_query
-        query = ask(ids[prompt][mask[prompt].bool()], of_prompt, prompt, len(ids)) if asks else None
-        selection = select(of_prompt, query, config, grid=grid)
-        kept = selection.kept()
-        if config.keep_ratio < 1 and kept.shape[-1] == of_prompt.shape[1]:
-            raise PruneError(
-                f"keep_ratio={config.keep_ratio:g} keeps all {of_prompt.shape[1]} visual tokens of an image, "
-                "so nothing would be pruned: choose a smaller ratio, or 1 to run unpruned on purpose"
-            )
+        n_images, n = of_prompt.shape[:2]
+        query = selection = None
+        if config.keep_ratio == 1:
+            kept = torch.arange(n).expand(n_images, -1)
+        else:
+            if config.asks_query:
+                query = ask(ids[prompt][mask[prompt].bool()], of_prompt, prompt, len(ids))
+            selection = select(of_prompt, query, _own_seed(config, number, prompt), grid=grid)
+            kept = selection.kept()
+            if kept.shape[-1] == n:
+                raise PruneError(
+                    f"keep_ratio={config.keep_ratio:g} keeps all {n} visual tokens of an image, so nothing "
+                    "would be pruned: choose a smaller ratio, or 1 to run unpruned on purpose"
+                )
         for i, (tokens, indices) in enumerate(zip(of_prompt, kept, strict=True)):
             kept_features.append(tokens[indices.to(tokens.device)])
-            images.append(PrunedImage(report.calls - 1, prompt, i, indices.cpu(), selection, query))
+            images.append(PrunedImage(number, prompt, i, n, indices.cpu(), selection, query))
 
     embeds, mask = adapter.splice(ids, mask, kept_features)
-    report.images += images
-    return with_embeddings(call, adapter.model, embeds, mask)
+    return with_embeddings(call, adapter.model, embeds, mask), images
+
+
+def _own_seed(config: PruneConfig, call: int, prompt: int) -> PruneConfig:
+    """For the random method, a seed for this prompt alone; every other method draws nothing."""
+    if config.method != "random":
+        return config
+    # A hash and not a sum: seed 1 at call 0 is not to draw what seed 0 draws at call 1.
+    digest = hashlib.blake2b(f"{config.seed} {call} {prompt}".encode(), digest_size=8).digest()
+    return replace(config, seed=int.from_bytes(digest))
 
 
 def _check_query(config: PruneConfig, adapter: Adapter, question: object, text_tower: object) -> None:

@@ -324,6 +324,58 @@ def test_another_librarys_wrapper_around_generate_is_used_and_put_back():
     assert not calls[0]["inputs_embeds"].requires_grad
 
 
+def test_a_wrapper_that_names_no_argument_is_understood(model):
+    inputs = tiny.inputs(*ONE)
+    ids, settings = inputs["input_ids"], GenerationConfig(max_new_tokens=3, pad_token_id=3, eos_token_id=2)
+    pixels = {"pixel_values": inputs["pixel_values"]}
+    plain = model.generate
+    expected = plain(ids, settings, **pixels)
+    model.generate = lambda *a, **kw: plain(*a, **kw)
+    try:
+        with prune(model, ALL):
+            assert torch.equal(model.generate(ids, settings, **pixels), expected)
+        with prune(model, FEW) as report:
+            model.generate(ids, settings, **pixels)
+            with pytest.raises(TypeError, match="positional arguments, but more were given"):
+                model.generate(*[None] * 20, **pixels)
+    finally:
+        del model.generate
+    assert (report.n_kept, report.calls) == (K, 1)
+
+
+def test_a_call_that_fails_is_not_counted():
+    model = tiny.model()
+    plain, fail = model.generate, True
+
+    def generate(**kwargs):
+        if fail:
+            raise RuntimeError("out of memory")
+        return plain(**kwargs)
+
+    model.generate = generate
+    with prune(model, FEW) as report:
+        with pytest.raises(RuntimeError, match="out of memory"):
+            model.generate(**tiny.inputs(*ONE), max_new_tokens=1)
+        assert (report.calls, report.images) == (0, [])
+        fail = False
+        model.generate(**tiny.inputs(*ONE), max_new_tokens=1)
+    assert (report.calls, [image.call for image in report.images]) == (1, [0])
+
+
+def test_random_draws_anew_for_every_image_and_the_same_for_the_same_data(model):
+    def masks(seed: int):
+        with prune(model, PruneConfig(0.15, method="random", seed=seed)) as report:
+            for rows in (TWO_PROMPTS, SEVERAL_IMAGES[:1]):
+                model.generate(**tiny.inputs(*rows), max_new_tokens=1)
+        for image in report.images:  # the record says how to draw this one again
+            drawn = select(torch.ones(2, tiny.N, 1), None, image.selection.config).kept()
+            assert torch.equal(image.kept, drawn[image.image])
+        return [tuple(image.kept.tolist()) for image in report.images]
+
+    assert masks(0) == masks(0)
+    assert len({*masks(0), *masks(1)}) == 8
+
+
 def test_several_calls_and_several_blocks_in_a_row(model):
     with prune(model, FEW) as report:
         for row in TWO_PROMPTS:
@@ -348,7 +400,7 @@ def test_a_call_without_an_image_is_an_error(model):
 
 def test_an_error_swallowed_inside_the_block_does_not_hide_that_nothing_was_pruned(model):
     with (
-        pytest.raises(PruneError, match="no generate call got as far"),
+        pytest.raises(PruneError, match="no generate call came to its end"),
         prune(model, FEW),
         contextlib.suppress(PruneError),
     ):
@@ -409,6 +461,11 @@ def test_a_prompt_without_text_after_its_image_is_refused_where_the_query_needs_
     with prune(model, PruneConfig(0.15, method="random")) as report:
         model.generate(**inputs, max_new_tokens=1)
     assert report.images[0].query is None
+    with prune(model, ALL) as report:  # nothing is chosen, so nothing is asked
+        model.generate(**inputs, max_new_tokens=1)
+    (image,) = report.images
+    assert (image.query, image.selection, image.n_tokens) == (None, None, tiny.N)
+    assert torch.equal(image.kept, torch.arange(tiny.N))
 
 
 def test_query_arguments_must_fit_the_query(model):

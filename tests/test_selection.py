@@ -61,10 +61,8 @@ def test_weights_at_once_equal_weights_one_by_one():
     assert together.order.shape == (21, 2, 20) and together.kept(0.15).shape == (21, 2, 3)
     for w, alpha in enumerate(alphas):
         one, alone = together.at(w), select(FEATURES, QUERY, PruneConfig(alpha=alpha))
-        assert torch.equal(one.order, alone.order) and (one.config, one.alphas) == (
-            alone.config,
-            alone.alphas,
-        )
+        assert torch.equal(one.order, alone.order)
+        assert (one.config, one.alphas) == (alone.config, alone.alphas)
 
 
 def test_weight_and_alpha_choose_alike():

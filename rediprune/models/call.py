@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from inspect import Parameter
 
 import torch
 from torch import Tensor
@@ -20,15 +21,30 @@ _UNSUPPORTED = {
     "vision_feature_layer": _ONLY_CONFIG,
     "vision_feature_select_strategy": _ONLY_CONFIG,
 }
+_BY_PLACE = Parameter.POSITIONAL_OR_KEYWORD
 # These count cached positions by the length of input_ids, which is not that of the pruned prompt.
 _UNSUPPORTED_SETTINGS = ("assistant_model", "prompt_lookup_num_tokens", "prefill_chunk_size")
 
 
-def arguments(generate: Callable, args: tuple, kwargs: dict) -> dict:
-    """All arguments of a generate call by name; the prompt ids, also called `inputs`, as input_ids."""
-    bound = inspect.signature(generate).bind(*args, **kwargs).arguments
-    call = {**bound, **bound.get("kwargs", {})}
-    call.pop("kwargs", None)
+def arguments(generate: Callable, args: tuple, kwargs: dict, plain: Callable) -> dict:
+    """All arguments of a generate call by name; the prompt ids, also called `inputs`, as input_ids.
+
+    `generate` is what was there to be called, perhaps another library's wrapper; `plain` is the model's own,
+    whose names the positional arguments take that such a wrapper collects in *args.
+    """
+    signature, call = inspect.signature(generate), {}
+    for name, value in signature.bind(*args, **kwargs).arguments.items():
+        kind = signature.parameters[name].kind
+        if kind is Parameter.VAR_KEYWORD:
+            call |= value
+        elif kind is Parameter.VAR_POSITIONAL:
+            known = [p.name for p in inspect.signature(plain).parameters.values() if p.kind is _BY_PLACE]
+            names = known[len(call) :]
+            if len(value) > len(names):
+                raise TypeError(f"generate takes {len(known)} positional arguments, but more were given")
+            call |= zip(names, value, strict=False)
+        else:
+            call[name] = value
     inputs = call.pop("inputs", None)
     return call if inputs is None else {"input_ids": inputs} | call
 
