@@ -12,6 +12,7 @@ from . import palette
 from .trace import Geometry, Trace
 
 HEAT = 0.62  # share of the ramp over the grey picture: enough to read the value and still see the object
+BOX = 448  # pixels, either way, that a picture of the figure gets
 
 
 def kept(image: Image.Image, geometry: Geometry, kept_indices: Sequence[int] | Tensor) -> Image.Image:
@@ -73,58 +74,71 @@ def heatmap(
     return canvas
 
 
-def overlay(trace: Trace, image: Image.Image, frame: int = 0) -> Image.Image:
+def overlay(trace: Trace, image: Image.Image) -> Image.Image:
     """One figure for a file: kept tokens and relevance side by side, captions and both answers below.
 
+    Every picture is scaled, its shape kept, to fit a box of BOX x BOX pixels; the sheet is one or two such
+    boxes wide, whatever the picture's shape. Long text is wrapped, and cut after three lines.
+
     Args:
-        trace: the run.
-        image: the original picture of `frame`.
-        frame: which of the T frames.
+        trace: the run, of one image.
+        image: its original picture.
     """
-    geometry = trace.vision.geometry[frame]
-    indices = trace.kept[frame]
+    (geometry,), (indices,) = trace.vision.geometry, trace.kept
     n, k = geometry.rows * geometry.cols, len(indices)
-    panels = [_fit(kept(image, geometry, indices), 448)]
+    panels = [kept(image, geometry, indices)]
     captions = [f"Kept {k} of {n} tokens: {trace.config.rule}"]
     if trace.selection.relevance is not None:
-        relevance = trace.selection.relevance[frame].float().cpu()
-        panels.append(_fit(heatmap(image, geometry, relevance, indices), 448))
+        relevance = trace.selection.relevance[0].float().cpu()
+        panels.append(heatmap(image, geometry, relevance, indices))
         captions.append(
             f"Relevance to the question, {relevance.min():.2f} to {relevance.max():.2f} ({trace.query.name})"
         )
     lines = [f"Q  {trace.question}", f"All {n} tokens  {trace.full.text}", f"{k} tokens  {trace.pruned.text}"]
-    return _figure(panels, captions, lines)
+    return _figure([_fit(panel) for panel in panels], captions, lines)
 
 
 def _figure(panels: list[Image.Image], captions: list[str], lines: list[str]) -> Image.Image:
-    gap, font = 16, ImageFont.load_default(size=15)
-    width = sum(p.width for p in panels) + gap * (len(panels) + 1)
-    height = max(p.height for p in panels)
-    sheet = Image.new("RGB", (width, height + 3 * gap + 24 * (len(lines) + 1)), "white")
-    pen, x = ImageDraw.Draw(sheet), gap
-    for panel, caption in zip(panels, captions, strict=True):
-        sheet.paste(panel, (x, gap))
-        pen.text((x, gap + height + 6), _clip(caption, font, panel.width), fill="#11161d", font=font)
-        x += panel.width + gap
-    for row, line in enumerate(lines):
-        at = (gap, 2 * gap + height + 24 * (row + 1))
-        pen.text(at, _clip(line, font, width - 2 * gap), fill="#11161d", font=font)
+    gap, leading, font = 16, 22, ImageFont.load_default(size=15)
+    width = len(panels) * (BOX + gap) + gap
+    below = [_wrapped(caption, font, BOX) for caption in captions]
+    said = [row for line in lines for row in _wrapped(line, font, width - 2 * gap)]
+    text_top = gap + max(panel.height for panel in panels) + 6
+    said_top = text_top + leading * max(map(len, below)) + gap
+    sheet = Image.new("RGB", (width, said_top + leading * len(said) + gap), palette.PAPER)
+    pen = ImageDraw.Draw(sheet)
+
+    def write(rows: list[str], x: int, y: int) -> None:
+        for row, text in enumerate(rows):
+            pen.text((x, y + leading * row), text, fill=palette.INK, font=font)
+
+    for i, (panel, rows) in enumerate(zip(panels, below, strict=True)):
+        sheet.paste(panel, (gap + i * (BOX + gap), gap))
+        write(rows, gap + i * (BOX + gap), text_top)
+    write(said, gap, said_top)
     return sheet
 
 
-def _clip(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    text = " ".join(text.split())
-    if font.getlength(text[:400]) <= width and len(text) <= 400:
-        return text
-    text = text[:400]
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int, most: int = 3) -> list[str]:
+    """At most `most` lines, none wider than `width` pixels, broken at spaces where there are any."""
+    text, rows = " ".join(text.split()), []
+    while text and len(rows) < most:
+        # Measured from the left and never the whole text, which may be a book.
+        fits = next((i for i in range(len(text)) if font.getlength(text[: i + 1]) > width), len(text))
+        space = text.rfind(" ", 0, fits + 1) if fits < len(text) else -1
+        end = space if space > 0 else max(1, fits)
+        row, text = text[:end], text[end:].lstrip()
+        rows.append(row)
+    if text:
+        while rows[-1] and font.getlength(rows[-1] + "…") > width:
+            rows[-1] = rows[-1][:-1]
+        rows[-1] += "…"
+    return rows
 
 
-def _fit(image: Image.Image, height: int) -> Image.Image:
-    size = (max(1, round(image.width * height / image.height)), height)
-    return image.resize(size, Image.Resampling.LANCZOS)
+def _fit(image: Image.Image) -> Image.Image:
+    scale = BOX / max(image.size)
+    return image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.LANCZOS)
 
 
 def _checked(image: Image.Image, geometry: Geometry) -> Image.Image:

@@ -42,9 +42,13 @@ MEANINGS = {
     "on-accent": Colour("#ffffff", "#0b1220"),  # text on the colour of what is kept
 }
 
+# A figure in a file: text on its background.
+INK = "#11161d"
+PAPER = "#ffffff"
+
 # Outline of a kept patch on any picture: a bright line with a dark one around it reads on every colour.
-OUTLINE = "#ffffff"
-OUTLINE_EDGE = "#11161d"
+OUTLINE = PAPER
+OUTLINE_EDGE = INK
 
 # How a dropped patch is shown: grey, and this far towards black. Still recognisable, clearly not kept.
 DIM = 0.4

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageChops, ImageFont
 
 from rediprune import PruneConfig, draw, palette
 from rediprune.trace import Answer, Geometry, Query, Selection, Trace, VisionTokens
@@ -84,24 +84,59 @@ def test_a_one_pixel_picture_can_be_drawn():
     assert draw.kept(Image.new("RGB", (1, 1)), tiny, [3]).size == (1, 1)
 
 
-def test_the_figure_of_a_run_holds_both_pictures_and_survives_any_text(image, geometry):
+def run(geometry, question="why", said="because") -> Trace:
     config = PruneConfig(keep_ratio=0.25)
-    order = torch.arange(16)[None]
-    selection = Selection(order, torch.rand(1, 16), None, None, (0.5,), config)
-    said = Answer("\u2603 <b>\n" * 300, (1,), 16, 5, 0.1, 0.1)
-    trace = Trace(
-        question="why \n" * 2000,
+    selection = Selection(torch.arange(16)[None], torch.rand(1, 16), None, None, (0.5,), config)
+    answer = Answer(said, (1,), 16, 5, 0.1, 0.1)
+    return Trace(
+        question=question,
         config=config,
         vision=VisionTokens(torch.zeros(1, 16, 4), (geometry,)),
         query=Query("prompt-tail", torch.zeros(4)),
         selection=selection,
         kept=selection.kept(),
-        full=said,
-        pruned=said,
+        full=answer,
+        pruned=answer,
         savings=None,
         agreement=None,
     )
+
+
+def ink_box(sheet: Image.Image) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of everything that is not paper."""
+    return ImageChops.difference(sheet, Image.new("RGB", sheet.size, palette.PAPER)).getbbox()
+
+
+def test_the_figure_of_a_run_holds_both_pictures_and_survives_any_text(image, geometry):
+    trace = run(geometry, "why \n" * 2000, "\u2603<b>\n" * 300)
     both = draw.overlay(trace, image)
-    without = replace(trace, selection=replace(selection, relevance=None))
-    assert both.width > 1.9 * draw.overlay(without, image).width
-    assert both.height < 800
+    alone = draw.overlay(replace(trace, selection=replace(trace.selection, relevance=None)), image)
+    assert both.width - alone.width == draw.BOX + 16
+    assert draw.overlay(run(geometry, "w" * 100_000), image).height < both.height < 800
+
+
+@pytest.mark.parametrize("size", [(100, 400), (1000, 20), (3, 1), (448, 448)])
+def test_a_picture_of_any_shape_fits_its_box_and_its_text_fits_the_sheet(size):
+    image = Image.new("RGB", size, "red")
+    trace = run(Geometry(rows=4, cols=4, box=(0.0, 0.0, *map(float, size)), image_size=size))
+    sheet = draw.overlay(trace, image)
+    assert sheet.width == 2 * draw.BOX + 3 * 16
+    assert sheet.height <= draw.BOX + 200
+    left, top, right, bottom = ink_box(sheet)
+    assert (left, top) == (16, 16)
+    assert right <= sheet.width - 16 and bottom <= sheet.height - 16
+    across, down = (max(1, round(side * draw.BOX / max(size))) for side in size)
+    shown = np.asarray(sheet.crop((16, 16, 16 + draw.BOX, 16 + down)))
+    painted = (shown != 255).any(-1).any(0)
+    assert painted[:across].all() and not painted[across:].any()
+
+
+def test_text_is_wrapped_at_spaces_and_loses_nothing_until_it_is_cut():
+    font = ImageFont.load_default(size=15)
+    text = "a caption that has rather more words than one line of it can hold"
+    rows = draw._wrapped(text, font, 200)
+    assert len(rows) == 3 and " ".join(rows) == text
+    assert draw._wrapped("short", font, 200) == ["short"]
+    cut = draw._wrapped("x" * 500, font, 200)
+    assert len(cut) == 3 and cut[-1].endswith("x…")
+    assert all(font.getlength(row) <= 200 for row in rows + cut)
