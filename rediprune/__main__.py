@@ -154,12 +154,12 @@ def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:
     ]
     if timings:
         full, pruned = timings["full"], timings["pruned"]
+        parts = (("prefill", "prefill"), ("per token", "per_token"))
         runs = f"median of {full.repeats} after {full.warmup} warm-up, (fastest..slowest)"
         lines += [
             "",
             f"Measured on {full.device}, {runs}:",
-            f"  prefill     {_spread(full)} -> {_spread(pruned)}",
-            f"  per token   {full.per_token * 1e3:.1f} ms -> {pruned.per_token * 1e3:.1f} ms",
+            *(f"  {name:<11} {_spread(full, part)} -> {_spread(pruned, part)}" for name, part in parts),
         ]
     lines += [
         "",
@@ -194,9 +194,9 @@ def _check_outputs(args: argparse.Namespace) -> None:
             raise BadInput(f"there is no folder {path.parent} to write {path.name} into")
 
 
-def _spread(timing: Timing) -> str:
-    low, high = timing.prefill_spread
-    return f"{timing.prefill * 1e3:.1f} ms ({low * 1e3:.1f}..{high * 1e3:.1f})"
+def _spread(timing: Timing, part: str) -> str:
+    low, high = getattr(timing, f"{part}_spread")
+    return f"{getattr(timing, part) * 1e3:.1f} ms ({low * 1e3:.1f}..{high * 1e3:.1f})"
 
 
 def _si(flops: float) -> str:

@@ -94,7 +94,11 @@ def overlay(trace: Trace, image: Image.Image) -> Image.Image:
         captions.append(
             f"Relevance to the question, {relevance.min():.2f} to {relevance.max():.2f} ({trace.query.name})"
         )
-    lines = [f"Q  {trace.question}", f"All {n} tokens  {trace.full.text}", f"{k} tokens  {trace.pruned.text}"]
+    lines = [
+        f"Question: {trace.question}",
+        f"All {n} tokens: {trace.full.text}",
+        f"{k} tokens: {trace.pruned.text}",
+    ]
     return _figure([_fit(panel) for panel in panels], captions, lines)
 
 

@@ -53,7 +53,7 @@ def time_run(
         clock: seconds, only ever increasing. synchronise: overrides how to wait (both for tests).
 
     Returns:
-        Timing in seconds: medians, and (min, max) of the prefill.
+        Timing in seconds: medians, and (min, max) beside them.
 
     Raises:
         ValueError: a count out of range.
@@ -82,6 +82,7 @@ def time_run(
         prefill=median(prefills),
         prefill_spread=(min(prefills), max(prefills)),
         per_token=median(tokens) if tokens else math.nan,
+        per_token_spread=(min(tokens), max(tokens)) if tokens else (math.nan, math.nan),
         repeats=repeats,
         warmup=warmup,
         device=str(device),

@@ -184,12 +184,13 @@ class Timing:
 
     Attributes:
         prefill: projector + LLM over the whole prompt, up to the first new token.
-        per_token: one decode step; NaN where only one token was generated.
+        per_token: one decode step, each run's mean over its steps; NaN, spread and all, where none was timed.
     """
 
     prefill: float
     prefill_spread: tuple[float, float]
     per_token: float
+    per_token_spread: tuple[float, float]
     repeats: int
     warmup: int
     device: str

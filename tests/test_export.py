@@ -1,154 +1,100 @@
-"""The exported folders are the trained modules: strangers' libraries load them and compute the same.
-
-Weights are rounded to float16 on disk, so the modules are rounded here before they are compared.
-"""
-
-from __future__ import annotations
+"""export: a run as plain JSON; numbers that JSON does not know are spelled, and nothing is lost on the way."""
 
 import json
+import math
+from dataclasses import replace
 
-import open_clip
+import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from PIL import Image
-from torch import nn
-from transformers import AutoProcessor, LlavaForConditionalGeneration
 
-from rediprune import Explainer
-from rediprune.text_tower import TextTower
-from tests import tiny_world
-from world.export import export
-from world.questions import Question
-from world.scenes import N_PATCHES
-from world.tower import LAYER, Batch
+from rediprune import PruneConfig
+from rediprune.explainer import Explainer
+from rediprune.export import as_dict
+from rediprune.trace import Timing
+from tests import tiny
 
-QUESTION = "What color is the star?"
-
-
-def rounded(module: nn.Module) -> nn.Module:
-    with torch.no_grad():
-        for weight in module.parameters():
-            weight.copy_(weight.half())
-    return module
+CONFIG = PruneConfig(np.float32(0.25), alpha=math.inf, seed=np.int64(3))
 
 
 @pytest.fixture(scope="module")
-def tower():
-    return rounded(tiny_world.tower(seed=1))
+def explainer():
+    return Explainer(tiny.model(), tiny.processor(), name="tiny")
 
 
 @pytest.fixture(scope="module")
-def reader():
-    return rounded(tiny_world.reader(seed=2))
+def trace(explainer):
+    return explainer.run(tiny.image(), "what color is the star", CONFIG, max_new_tokens=2)
 
 
-@pytest.fixture(scope="module")
-def assets(tower, reader, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("assets")
-    export(tower, reader, tiny_world.words(), folder)
-    card = {"text_tower": "../tiny-clip", "default_query": "text-tower", "default_pointing": "value"}
-    (folder / "tiny-llava" / "rediprune.json").write_text(json.dumps(card))
-    return folder
+def through_json(*args) -> dict:
+    """The record after a round trip through JSON that refuses NaN and Infinity."""
+    record = as_dict(*args)
+    read = json.loads(json.dumps(record, allow_nan=False))
+    assert read == record
+    return read
 
 
-@pytest.fixture(scope="module")
-def explainer(assets) -> Explainer:
-    return Explainer.from_pretrained(assets / "tiny-llava")
+def test_the_whole_run_is_valid_json_and_says_what_the_trace_says(trace):
+    record = through_json(trace)
+    assert (record["model"], record["question"]) == ("tiny", "what color is the star")
+    assert record["kept"] == trace.kept.tolist()
+    assert record["selection"]["order"] == trace.selection.order.tolist()
+    assert record["selection"]["relevance"] == trace.selection.relevance.tolist()
+    assert record["answers"]["full"]["token_ids"] == list(trace.full.token_ids)
+    assert record["estimated"]["prefill"] == trace.savings.prefill
+    assert record["measured"]["pruned"] == {
+        "seconds": trace.pruned.seconds,
+        "first_token_seconds": trace.pruned.first_token_seconds,
+        "runs": 1,
+    }
 
 
-@pytest.fixture(scope="module")
-def pixels(tmp_path_factory) -> torch.Tensor:
-    """Two scenes as training sees them, [2, 3, 224, 224]."""
-    return Batch.draw(tiny_world.bank(tmp_path_factory.mktemp("bank"), 2), torch.arange(2).numpy()).pixels
+def test_infinity_is_spelled_and_a_number_that_is_none_is_null(trace):
+    record = through_json(trace)
+    assert record["config"] == {
+        "keep_ratio": 0.25,
+        "alpha": "inf",
+        "tau": 0,
+        "method": "rediprune",
+        "query": "prompt-tail",
+        "pointing": "cosine",
+        "seed": 3,
+        "weight": 1,
+    }
+    assert record["selection"]["alphas"] == ["inf"]
+    (distance,) = record["selection"]["distance"]
+    assert distance[0] is None and distance[1:] == trace.selection.distance[0, 1:].tolist()
+    certain = replace(trace.agreement, pruned_on_full=-math.inf)
+    assert through_json(replace(trace, agreement=certain))["agreement"]["pruned_on_full"] == "-inf"
 
 
-@pytest.fixture(scope="module")
-def images(pixels) -> list[Image.Image]:
-    white = ((pixels * 0.25 + 0.5) * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-    return [Image.fromarray(one.numpy()) for one in white]
+def test_several_weights_at_once_keep_their_shape(explainer, trace):
+    look = explainer.look(tiny.image())
+    many = explainer.select(look, explainer.ask(look, trace.question, CONFIG), CONFIG, alphas=(0, 1, math.inf))
+    selection = through_json(replace(trace, selection=many))["selection"]
+    assert selection["alphas"] == [0, 1, "inf"]
+    assert torch.tensor(selection["order"]).shape == (3, 1, tiny.N)
+    assert [order for (order,) in selection["order"]] == many.order[:, 0].tolist()
+    assert all(distance[0] is None for (distance,) in selection["distance"])
 
 
-@torch.no_grad()
-def test_visual_tokens_are_those_of_training(explainer, tower, pixels, images):
-    trained = tower.vision(pixels, output_hidden_states=True).hidden_states[LAYER][:, 1:]
-    found = torch.cat([explainer.look(image).vision.features for image in images])
-    assert found.dtype == torch.float32
-    assert torch.allclose(found, trained, atol=1e-4)
+def test_evidence_that_a_method_does_not_measure_is_null(explainer):
+    config = PruneConfig(0.25, method="random")
+    selection = through_json(explainer.run(tiny.image(), "is it red", config, max_new_tokens=1))["selection"]
+    assert [selection[name] for name in ("relevance", "distance", "score")] == [None] * 3
 
 
-@torch.no_grad()
-def test_prompt_and_logits_are_those_of_training(explainer, tower, reader, images):
-    look = explainer.look(images[0])
-    asked = explainer.ask(look, QUESTION)
-    pages = reader.pages
-    image = [explainer.adapter.image_token_id] * N_PATCHES
-    assert asked.input_ids.tolist() == pages.before + image + pages.question_ids(QUESTION)
-
-    embeddings, _ = explainer.adapter.splice(
-        asked.input_ids[None], torch.ones(1, len(asked.input_ids)).long(), [look.vision.features[0]]
-    )
-    found = explainer.model(inputs_embeds=embeddings).logits[0, -1]
-    page = pages.lay_out([[Question(QUESTION, "", "color", ())]], N_PATCHES)
-    words = reader.llm.get_input_embeddings()(page.ids)
-    seen = reader.projector(look.vision.features)
-    trained = torch.cat([words[:, : page.n_before], seen, words[:, page.n_before :]], dim=1)
-    logits = reader.llm(inputs_embeds=trained, attention_mask=page.mask, position_ids=page.positions).logits
-    last = page.answers[0].nonzero()[0, 0] - 1
-    assert torch.allclose(found, logits[0, last], atol=1e-4)
-
-
-@torch.no_grad()
-def test_open_clip_loads_it_strictly_and_sees_what_transformers_sees(assets, tower, pixels, images):
-    folder = f"local-dir:{assets / 'tiny-clip'}"
-    clip, _, preprocess = open_clip.create_model_and_transforms(folder)
-    clip.eval()
-    assert torch.allclose(torch.stack([preprocess(image) for image in images]), pixels, atol=1e-5)
-    found = clip.encode_image(pixels, normalize=True)
-    trained = F.normalize(tower.visual_projection(tower.vision(pixels).pooler_output), dim=-1)
-    assert torch.allclose(found, trained, atol=1e-4)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("text", [QUESTION, "red star 7, blue circle", "🦊 <script>", "many words " * 40])
-def test_texts_embed_as_in_training(assets, tower, text):
-    folder = f"local-dir:{assets / 'tiny-clip'}"
-    trained = tower.encode_text([text])[0]
-    clip, tokenize = open_clip.create_model(folder).eval(), open_clip.get_tokenizer(folder)
-    assert torch.allclose(clip.encode_text(tokenize([text]), normalize=True)[0], trained, atol=1e-4)
-    assert torch.allclose(F.normalize(TextTower.load(folder).encode(text), dim=-1), trained, atol=1e-4)
-
-
-@torch.no_grad()
-def test_keys_of_the_text_tower_are_where_the_dense_loss_put_them(assets, tower, explainer, images):
-    features = explainer.look(images[0]).vision.features
-    found = TextTower.load(f"local-dir:{assets / 'tiny-clip'}").keys(features)
-    trained = tower.visual_projection(tower.vision.post_layernorm(features))
-    assert torch.allclose(found, trained, atol=1e-4)
-
-
-def test_unmodified_transformers_loads_and_generates(assets, images):
-    model = LlavaForConditionalGeneration.from_pretrained(assets / "tiny-llava")
-    processor = AutoProcessor.from_pretrained(assets / "tiny-llava")
-    said = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}]
-    prompt = processor.apply_chat_template(said, add_generation_prompt=True)
-    inputs = processor(images=images[0], text=prompt, return_tensors="pt")
-    made = model.generate(**inputs, max_new_tokens=3, do_sample=False)
-    assert made.shape[1] > inputs["input_ids"].shape[1]
-    assert model.dtype == torch.float32
-    assert model.lm_head.weight is model.get_input_embeddings().weight
-
-
-def test_the_card_is_found_and_every_query_can_be_asked(explainer, images):
-    assert (explainer.defaults.query, explainer.defaults.pointing) == ("text-tower", "value")
-    look = explainer.look(images[0])
-    assert explainer.select(look, explainer.ask(look, QUESTION)).order.shape == (1, N_PATCHES)
-    assert "prompt-tail" in explainer.queries
-
-
-def test_files_are_small_and_know_nothing_of_training(assets):
-    for path in assets.rglob("*"):
-        if path.is_file():
-            assert path.stat().st_size < 9 * 2**20, path.name
-        if path.suffix == ".json":
-            assert "world" not in path.read_text(), path.name
+def test_timings_stand_beside_the_single_runs_and_a_missing_one_is_null(trace):
+    timing = Timing(0.5, (0.4, 0.7), math.nan, (math.nan, math.nan), repeats=3, warmup=1, device="cpu")
+    measured = through_json(trace, {"full": timing})["measured"]
+    assert measured["full"]["medians"] == {
+        "prefill": 0.5,
+        "prefill_spread": [0.4, 0.7],
+        "per_token": None,
+        "per_token_spread": [None, None],
+        "repeats": 3,
+        "warmup": 1,
+        "device": "cpu",
+    }
+    assert "medians" not in measured["pruned"]

@@ -44,6 +44,11 @@ def test_answer_prints_both_answers_and_writes_picture_and_record(tmp_path, imag
         assert run["answers"][name]["text"] in out
     estimated, measured = out.index("Estimated from"), out.index("Measured on cpu, median of 1")
     ratio = run["estimated"]["end_to_end"]
+    for name, part in (("prefill", "prefill"), ("per token", "per_token")):
+        timed = [run["measured"][which]["medians"] for which in ("full", "pruned")]
+        shown = [(t[part], *t[f"{part}_spread"]) for t in timed]
+        texts = [f"{mid * 1e3:.1f} ms ({low * 1e3:.1f}..{high * 1e3:.1f})" for mid, low, high in shown]
+        assert f"  {name:<11} {texts[0]} -> {texts[1]}\n" in out
     assert estimated < out.index(f"{ratio:.2f}x") < measured < out.index("Agreement")
     with Image.open(tmp_path / "o.png") as picture:
         assert min(picture.size) > 100

@@ -38,7 +38,7 @@ def test_warm_up_is_thrown_away_and_the_median_survives_an_outlier():
     assert timing.prefill == 3
     assert timing.prefill_spread == (1, 80)
     assert (timing.repeats, timing.warmup) == (5, 2)
-    assert math.isnan(timing.per_token)
+    assert all(map(math.isnan, (timing.per_token, *timing.per_token_spread)))
 
 
 def test_queued_work_is_charged_to_the_part_that_queued_it():
@@ -46,6 +46,16 @@ def test_queued_work_is_charged_to_the_part_that_queued_it():
     timing = machine.time(step=machine.step, steps=4, repeats=1, warmup=1)
     assert timing.prefill == 7
     assert timing.per_token == 0.5
+
+
+def test_the_time_per_token_has_its_spread_over_the_runs_that_count():
+    machine, costs = Machine([1] * 5), iter([9, 9, 3, 1, 2, 2, 5, 7, 1, 1])  # two steps a run, one warm-up
+
+    def step(_):
+        machine.queued += next(costs)
+
+    timing = machine.time(step=step, steps=2, repeats=4, warmup=1)
+    assert (timing.per_token, timing.per_token_spread) == (2, (1, 6))
 
 
 def test_every_run_decodes_from_its_own_prefill():
