@@ -5,7 +5,10 @@ The first pick is argmax s_i; every next pick is the unpicked i with the largest
 
     score_i = min over picked j of D_ij + alpha * s_i.
 
-Everything here is float32, whatever comes in, and knows no model.
+Everything here is float32, whatever comes in, and knows no model. One setting of the process can coarsen that: on
+CUDA, torch.set_float32_matmul_precision("high") rounds the products behind D to TF32 (about 1e-3), and picks whose
+scores lie nearer than that may fall differently. Torch has it off; here it is left as found, because other threads
+live under it too.
 """
 
 from __future__ import annotations
@@ -37,7 +40,11 @@ class Picks(NamedTuple):
 
 @torch.no_grad()
 def greedy(
-    features: Tensor, relevance: Tensor, alphas: Sequence[float], candidates: Tensor | None = None
+    features: Tensor,
+    relevance: Tensor,
+    alphas: Sequence[float],
+    candidates: Tensor | None = None,
+    between: Tensor | None = None,
 ) -> Picks:
     """The full greedy order of every frame for every weight, all at once.
 
@@ -50,13 +57,15 @@ def greedy(
         relevance: [T, N]; its maximum is the first pick.
         alphas: W weights in [0, inf]; inf ignores distances (but still reports them).
         candidates: [T, N] bool, at least one per frame: all of them are picked before any other token.
+        between: [T, N, N], distances(features) where they are known already; the diagonal is never read.
 
     Returns:
         Picks; distance[..., 0] is NaN and score[..., 0] is the relevance of the first pick.
     """
     (T, N), W = relevance.shape, len(alphas)
     relevance, device = relevance.float(), relevance.device
-    between = distances(features).view(T * N, N)  # the row of frame t, token i is t * N + i
+    between = distances(features) if between is None else between
+    between = between.view(T * N, N)  # the row of frame t, token i is t * N + i
     frame = torch.arange(T, device=device).mul_(N).repeat(W)
 
     # Buffers hold one row per (weight, frame); score = share * nearest + bonus, where bonus = alpha *

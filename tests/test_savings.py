@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
-from rediprune import savings
+from rediprune import PruneConfig, savings, select
+from rediprune.config import METHODS
 from rediprune.models import adapter_for
 from rediprune.savings import ModelShapes, estimate
 from rediprune.text_tower import TextTower
@@ -138,22 +140,36 @@ def test_kv_cache_is_half_a_mebibyte_per_token_at_7b():
     assert (s.kv_bytes_full / 2**20, s.kv_bytes_pruned / 2**20) == (313, 82.5)
 
 
-def test_selection_is_small_but_counted():
+@pytest.mark.parametrize("method", METHODS)
+def test_selection_multiplies_one_gram_matrix_where_it_measures_distances_and_nothing_else(method):
+    n, c = 196, 128
+    features, query = torch.randn(1, n, c), torch.randn(c)
+    gram = 2 * n * n * c if method in ("rediprune", "diversity") else 0
+    assert counted(lambda: select(features, query, PruneConfig(method=method))) == gram
+    # What no flop counter sees: unit vectors, relevance and picks, element by element.
+    beside = {"rediprune": 5 * n * c + 4 * n * n, "diversity": 3 * n * c + 4 * n * n, "relevance": 5 * n * c}
+    assert savings.selection_flops(method, n, c) == gram + beside.get(method, 0)
+
+
+def test_selection_and_query_are_paid_for_by_the_pruned_run_alone():
     free = estimate(LLAVA_7B, N, 86, TEXT, method="random")
-    paid = estimate(LLAVA_7B, N, 86, TEXT, method="rediprune")
-    assert free.pruned.selection == 0
-    assert 2 * N * N * 1024 < paid.pruned.selection < 1e-3 * paid.full.total
-    assert paid.end_to_end < free.end_to_end
-    assert paid.full.selection == 0
+    paid = estimate(LLAVA_7B, N, 86, TEXT, method="rediprune", query_flops=7e9)
+    assert (free.pruned.selection, paid.full.selection) == (0, 0)
+    assert paid.pruned.selection == savings.selection_flops("rediprune", N, 1024) + 7e9
+    assert paid.pruned.total - free.pruned.total == paid.pruned.selection
+    assert paid.end_to_end == paid.full.total / paid.pruned.total
 
 
-def test_a_text_tower_query_is_paid_for():
-    clip = savings.TextTowerShapes(layers=12, width=768, mlp=3072, context=77, joint_width=768)
-    cost = savings.text_tower_flops(clip, 0, 1024)
-    assert cost == pytest.approx(0.0133e12, rel=2e-2)
-    with_keys = savings.text_tower_flops(clip, N, 1024, value_path=True)
-    assert with_keys - cost == 2 * N * 1024 * 768 + 2 * N * 1024 * 1024 * 2
-    assert estimate(LLAVA_7B, N, 86, TEXT, query_flops=cost).pruned.selection > cost
+def test_a_text_tower_query_equals_a_counted_one(tmp_path):
+    tower = TextTower.load(f"local-dir:{tiny.save_clip(tmp_path)}")
+    features, value_path = torch.randn(1, tiny.N, tiny.C), adapter_for(tiny.model()).value_path
+    with sdpa_kernel(SDPBackend.MATH):  # the one backend whose products are counted on every machine
+        text = counted(lambda: tower.encode("what color is the star"))
+    keys = counted(lambda: tower.keys(features))
+    by_value = counted(lambda: tower.value_keys(features, value_path))
+    assert savings.text_tower_flops(tower.shapes, 0, tiny.C) == text
+    assert savings.text_tower_flops(tower.shapes, tiny.N, tiny.C) == text + keys
+    assert savings.text_tower_flops(tower.shapes, tiny.N, tiny.C, value_path=True) == text + by_value
 
 
 def test_keeping_everything_saves_nothing():

@@ -15,4 +15,4 @@ def pick(features, relevance, alphas, config, grid) -> Picks:
     # No token is its own neighbour: 2 is the largest distance there is.
     between.diagonal(dim1=-2, dim2=-1).fill_(2.0)
     loneliness = between.amin(dim=-1)
-    return greedy(features, loneliness, (0.0,))
+    return greedy(features, loneliness, (0.0,), between=between)
