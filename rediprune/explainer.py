@@ -119,7 +119,9 @@ class Explainer:
         question = checked_question(question, self.processor)
         key = (look.key, question, config.query, config.pointing)
         if (known := self._asked.get(key)) is None:
-            with self._asking:  # a tokenizer is no thing for two threads, and the text tower is loaded once
+            # One at a time: the text tower is loaded once, and the first encoding may set the tokenizer up,
+            # which it refuses while in use. Decoding sets nothing up, so answers need no turn here.
+            with self._asking:
                 known = self._asked.get(key) or self._asked.put(
                     key, put_question(self.adapter, self.processor, look, question, config, self._text_tower)
                 )

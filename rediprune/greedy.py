@@ -5,10 +5,10 @@ The first pick is argmax s_i; every next pick is the unpicked i with the largest
 
     score_i = min over picked j of D_ij + alpha * s_i.
 
-Everything here is float32, whatever comes in, and knows no model. One setting of the process can coarsen that: on
-CUDA, torch.set_float32_matmul_precision("high") rounds the products behind D to TF32 (about 1e-3), and picks whose
-scores lie nearer than that may fall differently. Torch has it off; here it is left as found, because other threads
-live under it too.
+Everything here is float32, whatever comes in, and knows no model. One setting of the process can coarsen
+that: on CUDA, torch.set_float32_matmul_precision("high") rounds the products behind D to TF32 (about 1e-3),
+and picks whose scores lie nearer than that may fall differently. Torch has it off by default; it is left as
+found here, because other threads live under it too.
 """
 
 from __future__ import annotations
