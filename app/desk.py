@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rediprune import Explainer
+from rediprune import Answer, Explainer
+from rediprune.recent import Recent
 
 from .sources import Source
+
+EVERY = 2**53  # above every ticket a browser can count to
+VISITORS = 1024  # of so many it is remembered which of their requests are over
 
 
 @dataclass(frozen=True)
@@ -22,30 +27,54 @@ class Run:
 
 
 class Desk:
-    """One explainer for many visitors; remembers no picture, and of answers the unpruned ones, bounded."""
+    """One explainer for many visitors; remembers no picture, and of answers the unpruned ones, bounded.
+
+    A visitor's requests carry tickets, numbered upwards by the browser. To stop means: this ticket and all
+    before it. So a stop that arrives late cannot hit a newer request, and one that is still in the queue
+    ends before it begins.
+
+    Attributes:
+        full: unpruned answers by (look's key, question).
+    """
 
     def __init__(self, explainer: Explainer, remember: int = 64):
         self.explainer = explainer
-        self._full: OrderedDict[tuple, tuple] = OrderedDict()  # (look, question) -> (Answer, Timing | None)
-        self._remember = remember
-        self._running: dict[str, threading.Event] = {}
+        self.full: Recent[Answer] = Recent(remember)
+        self._over: Recent[int] = Recent(VISITORS)  # the newest ticket that was stopped
+        self._running: dict[str, tuple[int, threading.Event]] = {}
+        self._lock = threading.Lock()
 
-    def begin(self, visitor: str) -> threading.Event:
-        """The stop signal of a visitor's new answer; an older one of the same visitor is stopped."""
-        self.stop(visitor)
-        self._running[visitor] = threading.Event()
-        return self._running[visitor]
+    @contextmanager
+    def turn(self, visitor: str, ticket: int = 0) -> Iterator[threading.Event]:
+        """The stop signal of a request while it runs; set from the start if it was stopped while it waited.
 
-    def stop(self, visitor: str) -> None:
-        """End the visitor's running answer where it stands."""
-        if event := self._running.pop(visitor, None):
-            event.set()
+        Ticket -1 is over from the start.
 
-    def recall(self, key: tuple) -> tuple:
-        return self._full.get(key, (None, None))
+        An older request of the same visitor is stopped.
+        """
+        mine = (ticket, threading.Event())
+        with self._lock:
+            if (older := self._running.get(visitor)) and older[0] <= ticket:
+                older[1].set()
+            self._running[visitor] = mine
+            if ticket <= self._last_over(visitor):
+                mine[1].set()
+        try:
+            yield mine[1]
+        finally:
+            mine[1].set()  # also when the visitor left: the thread that answers must end
+            with self._lock:
+                if self._running.get(visitor) is mine:
+                    del self._running[visitor]
 
-    def keep(self, key: tuple, found: tuple) -> None:
-        self._full[key] = found
-        self._full.move_to_end(key)
-        while len(self._full) > self._remember:
-            self._full.popitem(last=False)
+    def stop(self, visitor: str, ticket: int = EVERY) -> None:
+        """End a visitor's requests up to this ticket: one that runs where it stands, the others unbegun."""
+        with self._lock:
+            self._over.put(visitor, max(ticket, self._last_over(visitor)))
+            number, signal = self._running.get(visitor, (EVERY + 1, None))
+            if number <= ticket:
+                signal.set()
+
+    def _last_over(self, visitor: str) -> int:
+        over = self._over.get(visitor)
+        return -1 if over is None else over

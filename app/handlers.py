@@ -10,11 +10,13 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from statistics import median
 
 import numpy as np
 
 from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weight
 from rediprune.models import ModelError
+from rediprune.trace import Timing
 
 from . import views
 from .controls import QUERIES, QUERY_WORDS, WEIGHTS, default_query, nearest_stop, query_name, settings
@@ -25,6 +27,7 @@ from .views import View, notice
 SAID = (ValueError, OSError, ModelError)  # what the library says of bad input: sentences for the visitor
 QUICK_SECONDS = 2.0  # where both answers come within this, a released slider answers again by itself
 PUBLIC_MODEL = "python app.py --model llava-hf/llava-1.5-7b-hf"
+TIMED = 5  # prefills of each prompt that are timed
 IDLE = {"busy": False}  # back to the answers that were there before
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ def give(
 ) -> Iterator[View]:
     """Show a visitor's own picture and ask about it; `file` as in file_source, None where it was removed."""
     if file is None:
-        yield View()
+        yield View(answers=IDLE)
     else:
         yield from _show(desk, lambda: file_source(file), asked, before, knobs, stop)
 
@@ -54,7 +57,7 @@ def _show(
         picture(source)
         fitting = suggestions(source)
     except SAID as error:
-        yield View(notice=notice(str(error), "error"))
+        yield View(notice=notice(str(error), "error"), answers=IDLE)
         return
     own = asked.strip() and asked not in suggestions(before.source)  # what a visitor wrote is not thrown away
     question = asked if own else fitting[0]
@@ -66,6 +69,19 @@ def choose(desk: Desk, run: Run, knobs: dict, stop: threading.Event) -> Iterator
     """Ask a suggested question: it is written into the box, then asked."""
     yield View(question=run.question)
     yield from answer(desk, run, knobs, stop)
+
+
+def change(
+    desk: Desk, before: Run, method: str, query: str, knobs: dict, stop: threading.Event
+) -> Iterator[View]:
+    """Answer the answered question by another method or query; what stands unsent in the box stays unsent.
+
+    Gradio reports a menu also when it only loses the focus: where nothing changed, nothing is done.
+    """
+    if (method, query) == (before.method, before.query):
+        yield View(answers=IDLE)
+    else:
+        yield from answer(desk, replace(before, method=method, query=query), knobs, stop)
 
 
 def first_paint(desk: Desk, run: Run, knobs: dict) -> View:
@@ -118,12 +134,21 @@ def _answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bo
 
     n, k = look.vision.features.shape[0] * look.vision.features.shape[1], kept.numel()
     key = (look.key, asked.question)
-    full, full_timing = desk.recall(key)
+    earlier = full = desk.full.get(key)
     cards = {
         "busy": True,
         "line": "Answering.",
+        "at": {
+            "keep": config.keep_ratio,
+            "weight": config.weight,
+            "question": run.question.strip(),
+            "method": run.method,
+            "query": run.query,
+            "picture": look.key,
+        },
+        "foreign": _foreign(explainer, run),
         "pruned": views.answer(None, k, state="wait"),
-        "full": views.answer(full, n, state="wait" if full is None else "done"),
+        "full": views.answer(full, n, state="wait" if full is None else "done", earlier=full is not None),
     }
     yield View(explorer=drawn, answers=dict(cards), notice=said, run=run)
 
@@ -137,19 +162,17 @@ def _answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bo
             cards["full"] = views.answer(*_either(full, n))
             yield View(answers=dict(cards))
     stopped = stop.is_set()
-    at = {"keep": config.keep_ratio, "weight": config.weight}
     quick = not stopped and pruned.seconds + full.seconds < QUICK_SECONDS
-    cards |= {"busy": False, "at": at, "quick": quick, "line": "Stopped: the answers end where they stood."}
+    cards |= {"busy": False, "quick": quick, "line": "Stopped: the answers end where they stood."}
     if stopped:
         yield View(answers=dict(cards))
         return
     cards["line"] = views.agreement(explainer.agreement(look, asked, kept, full, pruned))
     yield View(answers=dict(cards))
-    measured = views.one_timing(full, pruned)
+    desk.full.put(key, full)
+    measured = views.one_timing(full, pruned, earlier is not None)
     if quick:
-        full_timing = full_timing or explainer.time(look, asked, None, steps=1)
-        measured = views.timing(full_timing, explainer.time(look, asked, kept, steps=1))
-    desk.keep(key, (full, full_timing))
+        measured = views.timing(*_time_both(explainer, look, asked, kept))
     yield View(savings=_savings_view(explainer, look, asked, selection, len(full.token_ids), measured))
 
 
@@ -175,6 +198,26 @@ def _stream(explainer, look, asked, kept, stop: threading.Event) -> Iterator[str
             return
 
 
+def _time_both(explainer, look, asked, kept) -> tuple[Timing, Timing]:
+    """Prefill with all tokens and with the kept ones, run by run: what slows the machine slows both."""
+    runs: tuple[list[Timing], list[Timing]] = ([], [])
+    for turn in range(TIMED):
+        for prompt, timed in zip((None, kept), runs, strict=True):
+            timed.append(explainer.time(look, asked, prompt, steps=1, repeats=1, warmup=int(turn == 0)))
+    return tuple(_together(timed) for timed in runs)
+
+
+def _together(timed: list[Timing]) -> Timing:
+    seconds = [one.prefill for one in timed]
+    return replace(
+        timed[0],
+        prefill=median(seconds),
+        prefill_spread=(min(seconds), max(seconds)),
+        per_token=median(one.per_token for one in timed),
+        repeats=len(timed),
+    )
+
+
 def _either(found: str | Answer, n: int) -> tuple:
     return (None, n, found, "stream") if isinstance(found, str) else (found, n)
 
@@ -193,8 +236,13 @@ def _explorer_view(explainer, run: Run, image, look, asked, config: PruneConfig,
         np.asarray(relevance[0], dtype=np.float32),
         about=f"Measured against: {QUERIES[query_name(config)]}",
         why=why,
-        weighted=run.method == "rediprune",
-        seed=run.source.seed,
+        setting={
+            "picture": look.key,
+            "method": run.method,
+            "query": run.query,
+            "weighted": run.method == "rediprune",
+            "seed": run.source.seed,
+        },
     )
 
 
@@ -215,8 +263,13 @@ def _given_up(cards: dict | None) -> dict:
     return {**cards, **ended, "busy": False, "line": "Not answered: the message above says why."}
 
 
+def _foreign(explainer: Explainer, run: Run) -> bool:
+    """Whether the picture lies outside what the model says it knows."""
+    return bool(explainer.knows) and not run.source.is_scene
+
+
 def _news(explainer: Explainer, run: Run, notes: tuple[str, ...]) -> dict:
-    if not run.source.is_scene and explainer.knows:
+    if _foreign(explainer, run):
         text = " ".join((*notes, explainer.knows, "For photos, start with a public checkpoint:"))
         return notice(text, code=PUBLIC_MODEL)
     return notice(" ".join(notes))

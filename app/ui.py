@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from html import escape
 from pathlib import Path
+from threading import Event
 
 import gradio as gr
 from PIL import Image
@@ -14,7 +16,7 @@ from rediprune import Explainer, draw, palette
 
 from . import api, handlers, views
 from .controls import METHODS, WEIGHTS, default_query, query_choices
-from .desk import Desk, Run
+from .desk import EVERY, Desk, Run
 from .sources import EXAMPLES, Source, picture, suggestions
 from .views import View
 from .widget import widget
@@ -29,6 +31,10 @@ PARTS = (
     "suggestions",
     "run",
 )  # of a View, in output order
+# What the browser does with a request before it is sent; answers.js.
+BEGIN = "(...args) => window.rediprune?.begin?.(args) ?? args"
+CHANGE = "(...args) => window.rediprune?.change?.(args) ?? args"
+MAX_WAITING = 32  # requests in the queue; one more is told that the page is busy
 HEAD = """<h1>ReDiPrune: answer from a few of the picture's tokens</h1>
 <p>Before the language model sees a picture, only patches that are relevant to the question and unlike each
 other are kept. Model: {}</p>"""
@@ -74,7 +80,7 @@ def build_demo(explainer: Explainer, first_run: bool = True) -> gr.Blocks:
         parts, controls = _layout(explainer, run, knobs, first)
         _wire(desk, parts, controls, at_load=None if first_run else demo.load, unload=demo.unload)
         api.offer(desk)
-    return demo
+    return demo.queue(max_size=MAX_WAITING)
 
 
 def _layout(explainer: Explainer, run: Run, knobs: dict, first: View) -> tuple[dict, dict]:
@@ -111,7 +117,7 @@ def _layout(explainer: Explainer, run: Run, knobs: dict, first: View) -> tuple[d
                 )
         with gr.Column(scale=4, min_width=320, elem_id="rp-right"):
             with gr.Row(elem_id="rp-ask"):
-                parts["question"] = gr.Textbox(run.question, label="Question", max_lines=3)
+                parts["question"] = gr.Textbox(run.question, label="Question", max_lines=2)
                 controls["ask"] = gr.Button("Ask", variant="primary", elem_id="rp-go")
             parts["suggestions"] = widget(
                 "cards/suggestions", list(suggestions(run.source)), elem_id="rp-chips"
@@ -126,29 +132,36 @@ def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unl
 
     def ask(text: str, before: Run, knobs: dict, method: str, query: str, request: gr.Request):
         run = Run(before.source, text, method, query)
-        yield from _changes(handlers.answer(desk, run, knobs, desk.begin(_visitor(request))))
+        yield from _turn(desk, request, knobs, lambda stop: handlers.answer(desk, run, knobs, stop))
 
     def choose(before: Run, knobs: dict, method: str, query: str, event: gr.EventData, request: gr.Request):
         run = Run(before.source, str(event.text), method, query)
-        yield from _changes(handlers.choose(desk, run, knobs, desk.begin(_visitor(request))))
+        yield from _turn(desk, request, knobs, lambda stop: handlers.choose(desk, run, knobs, stop))
+
+    def change(before: Run, knobs: dict, method: str, query: str, request: gr.Request):
+        changed = partial(handlers.change, desk, before, method, query, knobs)
+        yield from _turn(desk, request, knobs, changed)
 
     def again(before: Run, knobs: dict, request: gr.Request):
-        stop = desk.begin(_visitor(request))
-        yield from _changes(handlers.answer(desk, before, knobs, stop, redraw=False))
+        again = partial(handlers.answer, desk, before, knobs, redraw=False)
+        yield from _turn(desk, request, knobs, lambda stop: again(stop=stop))
 
     def pick(
         text: str, before: Run, knobs: dict, method: str, query: str, event: gr.EventData, request: gr.Request
     ):
-        before, stop = replace(before, method=method, query=query), desk.begin(_visitor(request))
-        yield from _changes(handlers.pick(desk, event.seed, text, before, knobs, stop))
+        picked = partial(handlers.pick, desk, event.seed, text, _with(before, method, query), knobs)
+        yield from _turn(desk, request, knobs, picked)
 
     def give(
         file: dict | None, text: str, before: Run, knobs: dict, method: str, query: str, request: gr.Request
     ):
-        before, stop = replace(before, method=method, query=query), desk.begin(_visitor(request))
-        yield from _changes(handlers.give(desk, file, text, before, knobs, stop))
+        given = partial(handlers.give, desk, file, text, _with(before, method, query), knobs)
+        yield from _turn(desk, request, knobs, given)
 
-    def stop(request: gr.Request) -> None:
+    def stop(event: gr.EventData, request: gr.Request) -> None:
+        desk.stop(_visitor(request), _ticket({"ticket": event.ticket}))
+
+    def leave(request: gr.Request) -> None:
         desk.stop(_visitor(request))
 
     turn = {
@@ -168,22 +181,43 @@ def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unl
         controls["photo"],
     )
     dials = [parts["run"], knobs, controls["method"], controls["query"]]
-    asking = [controls["ask"].click, question.submit, controls["method"].input, controls["query"].input]
-    gr.on([*asking, *([at_load] if at_load else [])], ask, [question, *dials], **turn)
-    parts["suggestions"].choose(choose, dials, **turn)
-    knobs.settle(again, [parts["run"], knobs], **turn)
-    parts["answers"].again(again, [parts["run"], knobs], **turn)
-    scenes.pick(pick, [question, *dials], **turn)
-    # preprocess=False: the file arrives unread, so that load_image judges it, and unchecked: see file_source.
-    photo.input(give, [photo, question, *dials], preprocess=False, **turn)
+    asking = [controls["ask"].click, question.submit]
+    requests = [
+        gr.on([*asking, *([at_load] if at_load else [])], ask, [question, *dials], js=BEGIN, **turn),
+        gr.on([controls["method"].input, controls["query"].input], change, dials, js=CHANGE, **turn),
+        parts["suggestions"].choose(choose, dials, js=BEGIN, **turn),
+        knobs.settle(again, [parts["run"], knobs], js=BEGIN, **turn),
+        parts["answers"].again(again, [parts["run"], knobs], js=BEGIN, **turn),
+        scenes.pick(pick, [question, *dials], js=BEGIN, **turn),
+        # preprocess=False: the file arrives unread (load_image judges it) and unchecked (file_source does).
+        photo.input(give, [photo, question, *dials], preprocess=False, js=BEGIN, **turn),
+    ]
+    for request in requests:  # the queue is full, or the connection broke: no handler of ours can say so
+        request.failure(None, js="() => { window.rediprune?.failed?.(); }", api_visibility="private")
     parts["answers"].stop(stop, None, None, queue=False, api_visibility="private")
-    unload(stop)
+    unload(leave)
 
 
-def _changes(found: Iterator[View]) -> Iterator[list]:
-    """Views as outputs in the order of PARTS; what did not change is skipped."""
-    for view in found:
-        yield [gr.skip() if (value := getattr(view, name)) is None else value for name in PARTS]
+def _turn(
+    desk: Desk, request: gr.Request, knobs: object, found: Callable[[Event], Iterator[View]]
+) -> Iterator[list]:
+    """Views as outputs in the order of PARTS; what did not change is skipped. Answers carry their ticket."""
+    ticket = _ticket(knobs)
+    with desk.turn(_visitor(request), ticket) as stop:
+        for view in [View(answers=handlers.IDLE)] if stop.is_set() else found(stop):
+            if view.answers is not None:
+                view = replace(view, answers={**view.answers, "ticket": ticket})
+            yield [gr.skip() if (value := getattr(view, name)) is None else value for name in PARTS]
+
+
+def _ticket(knobs: object) -> int:
+    """The number that the browser gave a request; -1 where there is nothing to do, 0 without one."""
+    number = knobs.get("ticket") if isinstance(knobs, dict) else None
+    return number if isinstance(number, int) and -1 <= number < EVERY else 0
+
+
+def _with(before: Run, method: str, query: str) -> Run:
+    return replace(before, method=method, query=query)
 
 
 def _look() -> dict:

@@ -57,8 +57,7 @@ def explorer(
     relevance: np.ndarray | None,
     about: str,
     why: str,
-    weighted: bool,
-    seed: int | None,
+    setting: dict,
 ) -> dict:
     """All that the browser needs to draw every setting of both sliders by itself.
 
@@ -68,8 +67,8 @@ def explorer(
         selection: of WEIGHTS, order [W, T, N]; the first frame is shown.
         relevance: [N], or None where there is none to show.
         about, why: what relevance is measured against, and why this is the choice.
-        weighted: whether the method looks at the weight at all.
-        seed: of the scene, None for a photo.
+        setting: what the picture belongs to: "picture" (its key), "method", "query", "weighted" (whether the
+            method looks at the weight at all), "seed" (of the scene, None for a photo).
     """
     orders = selection.order[:, 0].numpy().astype("<u2")
     preview = image.copy()
@@ -85,19 +84,19 @@ def explorer(
         "relevance": "" if relevance is None else _base64(relevance.astype("<f4").tobytes()),
         "about": about,
         "why": why,
-        "weighted": weighted,
-        "seed": seed,
+        "setting": setting,
     }
 
 
-def answer(made: Answer | None, n: int, text: str = "", state: str = "done") -> dict:
-    """One card; `made` is None while it is still being made. n visual tokens go in."""
+def answer(made: Answer | None, n: int, text: str = "", state: str = "done", earlier: bool = False) -> dict:
+    """One card; `made` is None while it is still being made. n visual tokens go in; `earlier`: remembered."""
     if made is None:
         return {"state": state, "text": text, "n": n, "time": ""}
     if math.isnan(made.seconds):
         time = "Stopped before it began."
     else:
-        time = f"{seconds(made.seconds)} measured, first word after {seconds(made.first_token_seconds)}"
+        when = "measured earlier" if earlier else "measured"
+        time = f"{seconds(made.seconds)} {when}, first word after {seconds(made.first_token_seconds)}"
     return {"state": state, "text": made.text or "(no words)", "n": n, "time": time}
 
 
@@ -107,7 +106,7 @@ def agreement(found: Agreement) -> str:
     full, pruned = _share(found.full_on_full), _share(found.pruned_on_full)
     return (
         f"{'Same' if found.same_text else 'Different'} answer. "
-        f"Probability of the unpruned answer: {full} unpruned, {pruned} pruned ({apart:.2f} nats apart). "
+        f"How sure of the unpruned answer: {full} unpruned, {pruned} pruned ({apart:.2f} nats apart). "
         f"First word: KL {found.kl_first:.3f} nats."
     )
 
@@ -144,17 +143,19 @@ def savings(by_percent: list[Savings], keep: float, measured: str) -> dict:
 
 
 def timing(full: Timing, pruned: Timing) -> str:
-    """Prefill times side by side, medians."""
-    return (
-        f"prefill {seconds(full.prefill)} → {seconds(pruned.prefill)}, "
-        f"median of {pruned.repeats} on {pruned.device}"
-    )
+    """Prefill times side by side: medians, and from the least to the most."""
+
+    def both(made: Timing) -> str:
+        least, most = (seconds(edge) for edge in made.prefill_spread)
+        return f"{seconds(made.prefill)} ({least.removesuffix(most[most.index(' ') :])}–{most})"
+
+    return f"prefill {both(full)} → {both(pruned)}, median of {pruned.repeats} on {pruned.device}"
 
 
-def one_timing(full: Answer, pruned: Answer) -> str:
-    """For models too slow to repeat: the first token of the two answers themselves."""
+def one_timing(full: Answer, pruned: Answer, earlier: bool) -> str:
+    """For models too slow to repeat: the first token of the two answers themselves; `earlier`: of `full`."""
     first, second = full.first_token_seconds, pruned.first_token_seconds
-    return f"first word {seconds(first)} → {seconds(second)}, one run each"
+    return f"first word {seconds(first)}{' (earlier)' if earlier else ''} → {seconds(second)}, one run each"
 
 
 def seconds(value: float) -> str:

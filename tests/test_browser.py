@@ -170,7 +170,8 @@ def test_an_empty_question_gets_a_sentence_and_loses_nothing(page):
     page.get_by_label("Question", exact=True).fill("   ")
     page.get_by_role("button", name="Ask").click()
     expect(page.locator("#rp-notice")).to_contain_text("question is empty")
-    settled(page)
+    expect(card(page, "full")).to_have_attribute("data-state", "stale")  # the box holds no question now
+    expect(page.locator("#rp-answers .line")).to_contain_text("question that stands above")
     expect(card(page, "full").locator(".text")).to_have_text(before)
 
 

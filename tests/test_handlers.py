@@ -74,7 +74,10 @@ def test_a_run_ends_with_both_answers_of_the_library(desk, explainer):
     assert cards["full"]["text"] == trace.full.text
     assert cards["pruned"]["text"] == trace.pruned.text
     assert cards["pruned"]["n"] == kept_count(tiny.N, 0.25) == trace.kept.numel()
-    assert cards["at"] == {"keep": 0.25, "weight": pytest.approx(1 / 3)}
+    at = cards["at"]
+    assert (at["keep"], at["weight"]) == (0.25, pytest.approx(1 / 3))
+    assert (at["question"], at["method"], at["query"]) == (run.question, run.method, run.query)
+    assert at["picture"] == last(answered(desk, run), "explorer")["setting"]["picture"]
     assert not cards["busy"]
 
 
@@ -140,7 +143,7 @@ def test_the_estimates_of_every_percent_are_the_librarys(desk, explainer):
 @pytest.mark.parametrize("method", ["random", "grid", "relevance", "diversity"])
 def test_every_method_can_be_shown_with_its_relevance(desk, method):
     sent = last(answered(desk, run_of(method=method)), "explorer")
-    assert not sent["weighted"]
+    assert not sent["setting"]["weighted"]
     assert len(base64.b64decode(sent["relevance"])) == 4 * tiny.N
 
 
@@ -263,10 +266,8 @@ def test_a_stopped_answer_says_so_and_is_not_remembered(desk):
             stop.set()
     assert "Stopped" in last(found, "answers")["line"]
     assert not last(found, "answers")["busy"]
-    assert desk.recall((desk.explainer.look(sources.picture(Source(seed=1))[0]).key, run_of().question)) == (
-        None,
-        None,
-    )
+    look = desk.explainer.look(sources.picture(Source(seed=1))[0])
+    assert desk.full.get((look.key, run_of().question)) is None
 
 
 def test_a_visitor_who_leaves_ends_the_answer(desk):
@@ -277,10 +278,49 @@ def test_a_visitor_who_leaves_ends_the_answer(desk):
     assert stop.is_set()
 
 
-def test_a_new_question_of_the_same_visitor_stops_the_old_one(desk):
-    first, other = desk.begin("a"), desk.begin("b")
-    second = desk.begin("a")
-    assert first.is_set() and not second.is_set() and not other.is_set()
+def test_a_new_request_of_the_same_visitor_stops_the_old_one(desk):
+    with desk.turn("a", 1) as first, desk.turn("b", 1) as other, desk.turn("a", 2) as second:
+        assert first.is_set() and not second.is_set() and not other.is_set()
+    assert not desk._running
+
+
+def test_a_late_stop_never_hits_a_newer_request(desk):
+    with desk.turn("a", 2) as newer:
+        desk.stop("a", 1)
+        assert not newer.is_set()
+        desk.stop("a", 2)
+        assert newer.is_set()
+
+
+def test_a_request_that_was_stopped_in_the_queue_is_over_before_it_begins(desk):
+    desk.stop("a", 3)
+    for ticket, over in ((3, True), (2, True), (4, False), (-1, True)):
+        with desk.turn("a", ticket) as stop:
+            assert stop.is_set() == over
+    with desk.turn("b", 1) as other:
+        assert not other.is_set()
+
+
+def test_a_menu_that_did_not_change_does_nothing_and_a_changed_one_asks_what_was_answered(desk):
+    before = run_of()
+    (nothing,) = handlers.change(desk, before, before.method, before.query, KNOBS, threading.Event())
+    assert nothing == views.View(answers=handlers.IDLE)
+    found = list(handlers.change(desk, before, "grid", before.query, KNOBS, threading.Event()))
+    assert last(found, "run") == run_of(method="grid")
+    assert last(found, "answers")["at"]["method"] == "grid"
+
+
+def test_a_remembered_answer_says_that_it_was_measured_earlier_and_the_times_compared_are_of_one_turn(
+    desk, explainer, monkeypatch
+):
+    answered(desk, run_of())
+    timed, real = [], explainer.time
+    monkeypatch.setattr(explainer, "time", lambda *a, **how: timed.append(a[2] is None) or real(*a, **how))
+    found = answered(desk, run_of(), {"keep": 0.5, "weight": 0.5})
+    cards = last(found, "answers")
+    assert "measured earlier" in cards["full"]["time"] and "earlier" not in cards["pruned"]["time"]
+    assert timed == [True, False] * handlers.TIMED
+    assert last(found, "savings")["measured"].count("–") == 2  # each median beside its spread
 
 
 def test_an_error_inside_is_logged_and_gets_a_sentence(desk, explainer, monkeypatch, caplog):
@@ -293,14 +333,6 @@ def test_an_error_inside_is_logged_and_gets_a_sentence(desk, explainer, monkeypa
     assert "try again" in said and "inner secret" not in said
     assert found[-1].answers["full"]["state"] == "idle"  # never the answers of another question
     assert "inner secret" in caplog.text
-
-
-def test_remembered_answers_are_bounded(explainer):
-    desk = Desk(explainer, remember=2)
-    for n in range(5):
-        desk.keep((n, ""), (n, None))
-    assert desk.recall((4, "")) == (4, None)
-    assert desk.recall((2, "")) == (None, None)
 
 
 def test_the_menu_offers_only_what_the_model_can(explainer):

@@ -1,60 +1,109 @@
-// Both answers as equal cards. Text of models and users goes in by textContent only. The cards know at which knobs
-// the pruned answer was made and say so as soon as the sliders stand elsewhere.
+// Both answers as equal cards. Text of models and users goes in by textContent only. The cards know what they
+// answer and at which knobs, and say so as soon as the page stands at something else.
+//
+// Every request of the page passes through `begin` on its way to the server (ui.py): it gets a ticket and the newest
+// knobs, the older ones are stopped, and the cards wait from this moment on.
 const shared = (window.rediprune ||= {});
 const find = (selector) => element.querySelector(selector);
 const same = (a, b) => Math.abs(a.keep - b.keep) < 1e-6 && Math.abs(a.weight - b.weight) < 1e-6;
 const percent = (x) => Math.round(x * 100) + "%";
+const WAITING = "Waiting for the model.";
 let value = {}, settled = {}, since = 0, clock = 0;
+shared.ticket ||= 0;
 
-function card(side, state) {
+const knobsOf = (args) => args.findIndex((a) => a && typeof a === "object" && "keep" in a && "weight" in a);
+const menusOf = (args) => ({ method: args.at(-2), query: args.at(-1) });
+
+shared.begin = (args) => {
+  const at = knobsOf(args);
+  if (value.busy) trigger("stop", { ticket: shared.ticket });
+  shared.ticket++;
+  if (at < args.length - 1) shared.menus = menusOf(args);
+  become({ ...settled, busy: true, waiting: true, line: WAITING });
+  return args.map((a, i) => (i === at ? { ...a, ...shared.knobs, ticket: shared.ticket } : a));
+};
+
+// A menu that only lost the focus: nothing is stopped, and its ticket is one that is over (desk.py).
+shared.change = (args) => {
+  const now = menusOf(args), { method, query } = shared.menus || shared.run || {};
+  if (now.method !== method || now.query !== query) return shared.begin(args);
+  return args.map((a, i) => (i === knobsOf(args) ? { ...a, ticket: -1 } : a));
+};
+
+// The queue is full, or the connection broke; Gradio itself says which.
+shared.failed = () => {
+  if (value.waiting) become({ ...settled, line: "Not answered: the page is busy or cannot be reached. Try again." });
+};
+
+function become(next) {
+  if (next.busy && !(value.busy && value.ticket === next.ticket)) since = performance.now();
+  value = next;
+  if (!value.busy) settled = value;
+  shared.quick = value.quick;
+  shared.at = value.at;
+  shared.busy = Boolean(value.busy);
+  clearInterval(clock);
+  if (value.busy) clock = setInterval(draw, 1000);
+  draw();
+  requestAnimationFrame(draw); // the question box may be written in the same breath
+  window.dispatchEvent(new CustomEvent("rp:state"));
+}
+
+function card(side, stale) {
   const box = find(".card." + side), from = value[side] || {};
-  box.dataset.state = state || from.state || "idle";
+  box.dataset.state = stale ? "stale" : from.state || "idle";
   box.querySelector(".n").textContent = from.n ?? "–";
   box.querySelector(".text").textContent = from.text || "";
   box.querySelector(".text").classList.toggle("long", (from.text || "").length > 40);
   box.querySelector(".time").textContent = from.time || "";
+  box.querySelector(".foreign").hidden = !value.foreign;
+}
+
+// In what the cards differ from the rest of the page: each a sentence, or "".
+function differences() {
+  const { at } = value, { run, menus, knobs } = shared, box = document.querySelector("#rp-ask textarea");
+  const none = { asked: "", menus: "", knobs: "" };
+  if (!at) return none;
+  const weighted = !run || run.weighted, now = knobs && (weighted ? knobs : { ...knobs, weight: at.weight });
+  const where = (k) => percent(k.keep) + (weighted ? ", weight " + k.weight.toFixed(2) : "");
+  return {
+    asked: (box && box.value.trim() !== at.question) || (run && run.picture !== at.picture)
+      ? "These answers belong to the question that stands above them." : "",
+    menus: menus && (menus.method !== at.method || menus.query !== at.query)
+      ? "The picture and the pruned answer are those of the earlier method or query." : "",
+    knobs: now && !same(at, now)
+      ? "Answered at " + where(at) + "; the picture shows " + where(knobs) + (value.quick ? ". Refreshing when you let go." : ".") : "",
+  };
 }
 
 function draw() {
-  const weighted = !shared.run || shared.run.weighted, now = shared.knobs, at = value.at;
-  const moved = at && now && !same(at, weighted ? now : { ...now, weight: at.weight });
-  const stale = moved && !value.busy;
-  card("full");
-  card("pruned", stale ? "stale" : "");
+  const now = differences(), stale = now.asked || now.menus || now.knobs;
+  card("full", value.waiting || (!value.busy && now.asked));
+  card("pruned", value.waiting || (!value.busy && stale));
   element.dataset.state = value.busy ? "busy" : stale ? "stale" : "done";
-  find(".again").hidden = !stale || value.quick;
+  find(".question").textContent = value.at ? value.at.question : "";
+  find(".again").hidden = value.busy || value.quick || !now.knobs;
   find(".stop").hidden = !value.busy;
-  let line = value.line || "";
-  if (value.busy) line += " " + ((performance.now() - since) / 1000).toFixed(0) + " s";
-  if (stale) {
-    const where = (k) => percent(k.keep) + (weighted ? ", weight " + k.weight.toFixed(2) : "");
-    line = "Answered at " + where(at) + "; the picture shows " + where(now) + (value.quick ? ". Refreshing when you let go." : ".");
-  }
+  const seconds = " " + ((performance.now() - since) / 1000).toFixed(0) + " s";
+  const line = value.busy ? value.line + seconds : stale || value.line || "";
   if (find(".line").textContent !== line) find(".line").textContent = line;
 }
 
 function load() {
-  const busy = value.busy, news = JSON.parse(JSON.stringify(props.value || {}));
-  if (news.full) value = news;
-  else if (news.busy) value = { ...value, ...news }; // nothing new to read yet: the last answers stay
-  else value = settled; // it came to nothing: back to what was there
-  if (!value.busy) settled = value;
-  shared.quick = value.quick;
-  shared.at = value.at;
-  clearInterval(clock);
-  if (value.busy) {
-    if (!busy) since = performance.now();
-    clock = setInterval(draw, 1000);
-  }
-  draw();
+  const news = JSON.parse(JSON.stringify(props.value || {}));
+  if ((news.ticket || 0) < shared.ticket) { // of a request that a newer one has replaced
+    if (news.full && !news.busy) settled = news;
+  } else if (news.full) become(news);
+  else if (news.busy) become({ ...settled, ...news, waiting: true }); // nothing new to read yet
+  else become(settled); // it came to nothing: back to what was there
 }
 
-// Whoever asks something else does not wait for the answer that is running.
-document.addEventListener("click", (e) => {
-  if (value.busy && e.target.closest("#rp-go, #rp-chips button, #rp-scenes button")) trigger("stop");
-}, true);
+document.addEventListener("input", (e) => { if (e.target.closest("#rp-ask")) draw(); });
 find(".again").addEventListener("click", () => trigger("again"));
-find(".stop").addEventListener("click", () => trigger("stop"));
+find(".stop").addEventListener("click", () => {
+  trigger("stop", { ticket: shared.ticket });
+  if (value.waiting) become(settled);
+});
 window.addEventListener("rp:knobs", draw);
 window.addEventListener("rp:run", draw);
 watch("value", load);

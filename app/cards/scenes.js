@@ -3,7 +3,7 @@ const strip = element.querySelector(".strip"), seed = element.querySelector(".se
 const pick = (number) => trigger("pick", { seed: number });
 // What is shown is told by the explorer: a scene's number, or none for a photo.
 function mark(shown) {
-  if (shown !== null) seed.value = shown;
+  seed.value = shown === null ? "" : shown;
   strip.querySelectorAll("button").forEach((b) => b.setAttribute("aria-pressed", String(Number(b.dataset.seed) === shown)));
 }
 strip.replaceChildren(...props.examples.map(({ seed: number, picture }) => {

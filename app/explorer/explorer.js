@@ -4,6 +4,7 @@ const shared = (window.rediprune ||= {});
 const find = (selector) => element.querySelector(selector);
 const canvas = find(".map"), pen = canvas.getContext("2d"), picture = new Image();
 const ramp = props.look.ramp.map((c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16)));
+const HINT = matchMedia("(hover: none)").matches ? "Tap a patch." : "Point at a patch, or use the arrow keys.";
 let run = null, view = "kept", cell = -1, layers = null, queued = false;
 
 function load() {
@@ -13,12 +14,18 @@ function load() {
   run = { ...value, n, weights: [...value.weights], box: [...value.box], ranks: ranksOf(orders, n),
     relevance: value.relevance ? decode(value.relevance, Float32Array) : null };
   run.span = run.relevance ? span(run.relevance) : [0, 0];
-  shared.run = { n, weighted: run.weighted, seed: run.seed };
+  shared.run = { n, ...run.setting };
   window.dispatchEvent(new CustomEvent("rp:run", { detail: shared.run }));
-  find(".query").textContent = run.about;
   find(".why").textContent = run.why;
-  if (cell >= n) cell = -1;
-  if (picture.src !== run.picture) { layers = null; picture.src = run.picture; } else later();
+  if (picture.src !== run.picture) { cell = -1; layers = null; picture.src = run.picture; } else later();
+  older();
+}
+
+// After an error the menus may stand at something that was never drawn.
+function older() {
+  const { menus, busy } = shared, at = run && run.setting;
+  const old = at && menus && !busy && (menus.method !== at.method || menus.query !== at.query);
+  if (run) find(".query").textContent = (old ? "Still the earlier setting. " : "") + run.about;
 }
 
 // The ranks of the weight that the knobs stand at, [N].
@@ -139,7 +146,7 @@ function words(rank, k, hot) {
     "The picture as " + run.cols + " by " + run.rows + " patches, " + k + " of " + run.n + " kept. Arrow keys walk over them.");
   // For tests and the benchmark: what is painted now.
   Object.assign(canvas.dataset, { kept: k, view: hot ? "heat" : "kept", paints: 1 + Number(canvas.dataset.paints || 0) });
-  if (cell < 0) return;
+  if (cell < 0) { find(".readout").textContent = HINT; return; }
   const where = "Row " + (Math.floor(cell / run.cols) + 1) + ", column " + ((cell % run.cols) + 1) + ": ";
   const what = rank[cell] < k ? "kept, pick " + (rank[cell] + 1) + " of " + k : "dropped (would be pick " + (rank[cell] + 1) + ")";
   find(".readout").textContent = where + what + (run.relevance ? ". Relevance " + run.relevance[cell].toFixed(3) + "." : ".");
@@ -161,7 +168,7 @@ const under = (event) => {
   const c = cellAt(layers.x, (event.clientX - box.left) * unit), r = cellAt(layers.y, (event.clientY - box.top) * unit);
   return c < 0 || r < 0 ? -1 : r * run.cols + c;
 };
-canvas.addEventListener("pointermove", (e) => { const at = under(e); if (at !== cell && at >= 0) { cell = at; later(); } });
+canvas.addEventListener("pointermove", (e) => { const at = under(e); if (at !== cell) { cell = at; later(); } });
 canvas.addEventListener("pointerdown", (e) => { cell = under(e); later(); });
 canvas.addEventListener("pointerleave", (e) => { if (e.pointerType === "mouse") { cell = -1; later(); } });
 canvas.addEventListener("keydown", (e) => {
@@ -177,5 +184,6 @@ canvas.addEventListener("keydown", (e) => {
 picture.addEventListener("load", () => { layers = null; later(); });
 new ResizeObserver(() => { layers = null; later(); }).observe(canvas);
 window.addEventListener("rp:knobs", later);
+window.addEventListener("rp:state", older);
 watch("value", load);
 load();

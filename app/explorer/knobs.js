@@ -3,15 +3,15 @@
 const shared = (window.rediprune ||= {});
 const find = (selector) => element.querySelector(selector);
 const keep = find("#rp-keep"), weight = find("#rp-weight"), weights = [...props.weights];
-const REST_MS = 200;
-let timer = 0;
+const REST_MS = 250;
+let timer = 0, resting = false;
 
 // props.value is what Python receives as an input; shared.knobs is what the page draws from.
 function publish() {
   shared.knobs = { keep: Number(keep.value) / 100, weight: weights[Number(weight.value)] };
   const weighted = !shared.run || shared.run.weighted;
   find(".keep-now").textContent = keep.value + "%";
-  find(".weight-now").textContent = weighted ? shared.knobs.weight.toFixed(2) : "not used by this method";
+  find(".weight-now").textContent = weighted ? shared.knobs.weight.toFixed(2) : "not used";
   keep.setAttribute("aria-valuetext", keep.value + " percent");
   weight.setAttribute("aria-valuetext", shared.knobs.weight.toFixed(2) + " on relevance, the rest on diversity");
   weight.disabled = !weighted;
@@ -25,17 +25,21 @@ function load() {
   publish();
 }
 
-for (const slider of [keep, weight]) {
-  slider.addEventListener("input", () => { publish(); props.value = { ...shared.knobs }; });
-  slider.addEventListener("change", () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      const at = shared.at, now = shared.knobs;
-      const moved = !at || Math.abs(at.keep - now.keep) > 1e-6 || Math.abs(at.weight - now.weight) > 1e-6;
-      if (moved && shared.quick !== false) trigger("settle");
-    }, REST_MS);
-  });
+// The hand rests: answer again, or as soon as the running answer is done; then with the knobs of that moment.
+function settle() {
+  const at = shared.at, now = shared.knobs;
+  resting = shared.busy === true;
+  if (resting || shared.quick === false) return;
+  const weighted = !shared.run || shared.run.weighted;
+  const moved = !at || Math.abs(at.keep - now.keep) > 1e-6 || (weighted && Math.abs(at.weight - now.weight) > 1e-6);
+  if (moved) trigger("settle");
 }
+
+for (const slider of [keep, weight]) {
+  slider.addEventListener("input", () => { clearTimeout(timer); publish(); props.value = { ...shared.knobs }; });
+  slider.addEventListener("change", () => { clearTimeout(timer); timer = setTimeout(settle, REST_MS); });
+}
+window.addEventListener("rp:state", () => { if (resting && !shared.busy) { clearTimeout(timer); timer = setTimeout(settle, REST_MS); } });
 window.addEventListener("rp:run", publish);
 watch("value", load);
 load();
