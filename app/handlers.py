@@ -15,6 +15,7 @@ from statistics import median
 import numpy as np
 
 from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weight
+from rediprune.methods import ASKS_QUERY
 from rediprune.models import ModelError
 from rediprune.trace import Timing
 
@@ -57,11 +58,11 @@ def _show(
         picture(source)
         fitting = suggestions(source)
     except SAID as error:
-        yield View(notice=notice(str(error), "error"), answers=IDLE)
+        yield View(notice=notice(str(error), "error"), answers=IDLE, photo=views.CLEARED)
         return
     own = asked.strip() and asked not in suggestions(before.source)  # what a visitor wrote is not thrown away
     question = asked if own else fitting[0]
-    yield View(question=question, suggestions=list(fitting))
+    yield View(question=question, suggestions=list(fitting), photo=views.CLEARED if source.is_scene else None)
     yield from answer(desk, replace(before, source=source, question=question), knobs, stop)
 
 
@@ -208,12 +209,13 @@ def _time_both(explainer, look, asked, kept) -> tuple[Timing, Timing]:
 
 
 def _together(timed: list[Timing]) -> Timing:
-    seconds = [one.prefill for one in timed]
+    seconds, tokens = [one.prefill for one in timed], [one.per_token for one in timed]
     return replace(
         timed[0],
         prefill=median(seconds),
         prefill_spread=(min(seconds), max(seconds)),
-        per_token=median(one.per_token for one in timed),
+        per_token=median(tokens),
+        per_token_spread=(min(tokens), max(tokens)),
         repeats=len(timed),
     )
 
@@ -226,6 +228,9 @@ def _explorer_view(explainer, run: Run, image, look, asked, config: PruneConfig,
     relevance = orders.relevance
     if relevance is None:  # the method looks at no query, but the reader may want to
         relevance = explainer.select(look, asked, replace(config, method="relevance")).relevance
+    about = "Relevance, measured against: "
+    if run.method not in ASKS_QUERY:
+        about = "This method asks for no relevance. It is shown all the same, measured against: "
     why = QUERY_WORDS[query_name(config)]
     if explainer.why_query and query_name(config) == default_query(explainer):
         why += f" Default here: {explainer.why_query}"
@@ -234,7 +239,7 @@ def _explorer_view(explainer, run: Run, image, look, asked, config: PruneConfig,
         look.vision.geometry[0],
         orders,
         np.asarray(relevance[0], dtype=np.float32),
-        about=f"Measured against: {QUERIES[query_name(config)]}",
+        about=about + QUERIES[query_name(config)],
         why=why,
         setting={
             "picture": look.key,
