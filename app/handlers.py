@@ -15,7 +15,7 @@ from statistics import median
 import numpy as np
 
 from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weight
-from rediprune.methods import ASKS_QUERY
+from rediprune.config import ASKS_QUERY
 from rediprune.models import ModelError
 from rediprune.trace import Timing
 

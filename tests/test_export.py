@@ -1,4 +1,4 @@
-"""export: a run as plain JSON; numbers that JSON does not know are spelled, and nothing is lost on the way."""
+"""export: a run as plain JSON; numbers that JSON does not know are spelled, and nothing gets lost."""
 
 import json
 import math
@@ -71,7 +71,8 @@ def test_infinity_is_spelled_and_a_number_that_is_none_is_null(trace):
 
 def test_several_weights_at_once_keep_their_shape(explainer, trace):
     look = explainer.look(tiny.image())
-    many = explainer.select(look, explainer.ask(look, trace.question, CONFIG), CONFIG, alphas=(0, 1, math.inf))
+    asked = explainer.ask(look, trace.question, CONFIG)
+    many = explainer.select(look, asked, CONFIG, alphas=(0, 1, math.inf))
     selection = through_json(replace(trace, selection=many))["selection"]
     assert selection["alphas"] == [0, 1, "inf"]
     assert torch.tensor(selection["order"]).shape == (3, 1, tiny.N)
