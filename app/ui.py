@@ -29,6 +29,7 @@ PARTS = (
     "notice",
     "question",
     "suggestions",
+    "photo",
     "run",
 )  # of a View, in output order
 # What the browser does with a request before it is sent; answers.js.
@@ -36,8 +37,9 @@ BEGIN = "(...args) => window.rediprune?.begin?.(args) ?? args"
 CHANGE = "(...args) => window.rediprune?.change?.(args) ?? args"
 MAX_WAITING = 32  # requests in the queue; one more is told that the page is busy
 HEAD = """<h1>ReDiPrune: answer from a few of the picture's tokens</h1>
-<p>Before the language model sees a picture, only patches that are relevant to the question and unlike each
-other are kept. Model: {}</p>"""
+<p>Each patch of the picture becomes a visual token, which the projector hands to the language model: here
+only tokens that fit the question and are unlike each other. Model: {}</p>"""
+OUTSIDE = "<p>{} For photos, start with a public checkpoint: <code>{}</code></p>"
 
 
 def launch_options() -> dict:
@@ -87,9 +89,9 @@ def _layout(explainer: Explainer, run: Run, knobs: dict, first: View) -> tuple[d
     """The components: those that a View changes, by its field's name, and those that a visitor works."""
     parts, controls = {"run": gr.State(run)}, {}
     with gr.Row(elem_id="rp-head"):
-        with gr.Column(scale=6, min_width=320):
+        with gr.Column(scale=6, min_width=320, elem_id="rp-name"):
             gr.HTML(HEAD.format(escape(explainer.name)), elem_id="rp-title")
-        with gr.Column(scale=4, min_width=320):
+        with gr.Column(scale=4, min_width=320, elem_id="rp-news"):
             parts["notice"] = widget("cards/notice", first.notice, elem_id="rp-notice")
     with gr.Row(elem_id="rp-page"):
         with gr.Column(scale=6, min_width=320, elem_id="rp-left"):
@@ -108,7 +110,10 @@ def _layout(explainer: Explainer, run: Run, knobs: dict, first: View) -> tuple[d
                 "cards/scenes", elem_id="rp-scenes", examples=_thumbnails(), first=run.source.seed
             )
             with gr.Accordion("Your own picture: upload, paste or camera", open=False, elem_id="rp-photo"):
-                controls["photo"] = gr.Image(
+                if explainer.knows:
+                    outside = OUTSIDE.format(escape(explainer.knows), escape(handlers.PUBLIC_MODEL))
+                    gr.HTML(outside, elem_id="rp-outside")
+                parts["photo"] = gr.Image(
                     type="filepath",
                     image_mode=None,
                     sources=["upload", "clipboard", "webcam"],
@@ -178,7 +183,7 @@ def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unl
         parts["question"],
         controls["knobs"],
         controls["scenes"],
-        controls["photo"],
+        parts["photo"],
     )
     dials = [parts["run"], knobs, controls["method"], controls["query"]]
     asking = [controls["ask"].click, question.submit]

@@ -26,6 +26,26 @@ RATIOS = (
 )
 STATIONS = ("vision", "selection", "projector", "prefill", "decode")
 STATION_WORDS = ("vision encoder", "selection", "projector", "prefill", "decode")
+# What a number says, in front of its formula.
+PLAIN = {
+    "visual_only": "Compute for the visual tokens, times less.",
+    "prefill": "Compute to read the whole prompt, times less.",
+    "end_to_end": "Compute from picture to last word, times less.",
+    "kv_bytes": "What the language model keeps in memory of the prompt.",
+}
+AGREEMENT = (
+    "How sure the pruned model is of the unpruned answer: the probability that it gives to those words. "
+    "Apart: the difference of the logarithms, in nats. KL: how differently the two guess the first word. "
+    "0 is full agreement in both."
+)
+WEIGHT = (
+    "What the next token is chosen by: how well it fits the question against how unlike the tokens already "
+    "kept it is. 1: relevance alone. 0: difference alone."
+)
+RELEVANCE = (
+    "How well a patch fits the question: a cosine, between -1 and 1. The scale runs from the least to the "
+    "most relevant patch of this picture, so colours compare patches, not pictures."
+)
 MEASURED = (
     "Wall clock on this machine. Prefill: projector and language model over the whole prompt, up to the "
     "first token. The vision encoder is not in it: it ran once for the picture."
@@ -42,7 +62,11 @@ class View:
     notice: dict | None = None
     question: str | None = None
     suggestions: list[str] | None = None
+    photo: dict | None = None
     run: Any = None
+
+
+CLEARED = {"value": None, "__type__": "update"}  # what Gradio reads as: empty the component
 
 
 def notice(text: str = "", kind: str = "info", code: str = "") -> dict:
@@ -106,7 +130,7 @@ def agreement(found: Agreement) -> str:
     full, pruned = _share(found.full_on_full), _share(found.pruned_on_full)
     return (
         f"{'Same' if found.same_text else 'Different'} answer. "
-        f"How sure of the unpruned answer: {full} unpruned, {pruned} pruned ({apart:.2f} nats apart). "
+        f"Sure of the unpruned one: {full} unpruned, {pruned} pruned ({apart:.2f} nats apart). "
         f"First word: KL {found.kl_first:.3f} nats."
     )
 
@@ -132,11 +156,11 @@ def savings(by_percent: list[Savings], keep: float, measured: str) -> dict:
         "kv_full": by_percent[0].kv_bytes_full,
         "rows": rows,
         "definitions": {
-            **{
-                name: f"Estimate. {definition(name)}"
-                for name in ("visual_only", "prefill", "end_to_end", "kv_bytes")
-            },
+            **{name: f"{plain} {definition(name)}" for name, plain in PLAIN.items()},
             "measured": MEASURED,
+            "agreement": AGREEMENT,
+            "weight": WEIGHT,
+            "relevance": RELEVANCE,
         },
     }
     return {"table": json.dumps(table), "measured": measured}

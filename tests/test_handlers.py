@@ -137,7 +137,11 @@ def test_the_estimates_of_every_percent_are_the_librarys(desk, explainer):
     assert row["prefill"] == pytest.approx(trace.savings.prefill)
     assert row["kv"] == trace.savings.kv_bytes_pruned
     assert table["rows"][99]["visual_only"] == 1.0
-    assert set(table["definitions"]) == {"visual_only", "prefill", "end_to_end", "kv_bytes", "measured"}
+    assert set(table["definitions"]) == {"visual_only", "prefill", "end_to_end", "kv_bytes", "measured"} | {
+        "agreement",
+        "weight",
+        "relevance",
+    }
 
 
 @pytest.mark.parametrize("method", ["random", "grid", "relevance", "diversity"])

@@ -84,6 +84,7 @@ function draw() {
   find(".question").textContent = value.at ? value.at.question : "";
   find(".again").hidden = value.busy || value.quick || !now.knobs;
   find(".stop").hidden = !value.busy;
+  find(".def").hidden = Boolean(value.busy || stale);
   const seconds = " " + ((performance.now() - since) / 1000).toFixed(0) + " s";
   const line = value.busy ? value.line + seconds : stale || value.line || "";
   if (find(".line").textContent !== line) find(".line").textContent = line;

@@ -5,6 +5,7 @@ function load() {
   box.dataset.kind = value.text ? value.kind : "none";
   box.querySelector(".text").textContent = (value.kind === "error" && value.text ? "Not done: " : "") + (value.text || "");
   box.querySelector("code").textContent = value.code || "";
+  if (value.kind === "error" && value.text) box.scrollIntoView({ block: "nearest" }); // a phone may be far from it
 }
 watch("value", load);
 load();

@@ -73,7 +73,7 @@ function load() {
 }
 
 for (const kind of ["pointerover", "focusin", "click"]) {
-  element.addEventListener(kind, (e) => { const at = e.target.closest("[data-def]"); if (at) define(at.dataset.def); });
+  document.addEventListener(kind, (e) => { const at = e.target.closest?.("[data-def]"); if (at) define(at.dataset.def); });
 }
 window.addEventListener("rp:knobs", draw);
 watch("value", load);
