@@ -58,11 +58,13 @@ def _show(
         picture(source)
         fitting = suggestions(source)
     except SAID as error:
-        yield View(notice=notice(str(error), "error"), answers=IDLE, photo=views.CLEARED)
+        yield View(notice=notice(str(error), "error"), answers=IDLE, photo=views.cleared())
         return
     own = asked.strip() and asked not in suggestions(before.source)  # what a visitor wrote is not thrown away
     question = asked if own else fitting[0]
-    yield View(question=question, suggestions=list(fitting), photo=views.CLEARED if source.is_scene else None)
+    yield View(
+        question=question, suggestions=list(fitting), photo=views.cleared() if source.is_scene else None
+    )
     yield from answer(desk, replace(before, source=source, question=question), knobs, stop)
 
 

@@ -66,7 +66,9 @@ class View:
     run: Any = None
 
 
-CLEARED = {"value": None, "__type__": "update"}  # what Gradio reads as: empty the component
+def cleared() -> dict:
+    """What Gradio reads as: empty the component. A new one each time, for Gradio takes it apart."""
+    return {"value": None, "__type__": "update"}
 
 
 def notice(text: str = "", kind: str = "info", code: str = "") -> dict:

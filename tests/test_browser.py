@@ -199,6 +199,10 @@ def test_a_photo_is_answered_with_a_word_on_what_the_model_knows(page, tmp_path)
     expect(page.locator("#rp-notice")).to_contain_text(KNOWS)
     expect(page.locator("#rp-notice code")).to_have_text("python app.py --model llava-hf/llava-1.5-7b-hf")
     expect(page.locator("#rp-scenes [aria-pressed=true]")).to_have_count(0)
+    expect(page.get_by_label("Scene", exact=True)).to_have_value("")
+    for side in ("full", "pruned"):
+        expect(card(page, side).locator(".foreign")).to_be_visible()
+    expect(page.locator("#rp-outside")).to_contain_text(KNOWS)
     expect(
         page.locator("#rp-explorer .legend-cropped")
     ).to_be_visible()  # 120 x 80: the sides are cropped away
@@ -211,6 +215,7 @@ def test_a_broken_file_gets_a_sentence_and_the_picture_stays(page, tmp_path):
     page.get_by_role("button", name="Your own picture").click()
     page.locator("#rp-photo input[type=file]").first.set_input_files(tmp_path / "broken.png")
     expect(page.locator("#rp-notice")).to_contain_text("broken.png")
+    expect(page.locator("#rp-photo img")).to_have_count(0)
     assert pixels(page) == before
     settled(page)
 
@@ -264,6 +269,38 @@ def test_the_browser_counts_and_ranks_as_the_library_does(browser):
     page.close()
 
 
+def test_tabbing_past_a_menu_asks_nothing(page, explainer, monkeypatch):
+    settled(page)
+    calls, real = [], explainer.ask
+    monkeypatch.setattr(explainer, "ask", lambda *a: calls.append(a[1]) or real(*a))
+    menu = page.locator("#rp-menus input").first
+    menu.focus()
+    page.keyboard.press("Tab")
+    page.get_by_label("Question", exact=True).fill("Not sent yet")
+    menu.click()
+    page.get_by_role("option", name="Uniform grid").click()
+    expect(page.locator("#rp-knobs .weight-now")).to_have_text("not used")
+    expect(page.locator("#rp-answers .question")).not_to_have_text("Not sent yet")
+    assert set(calls) == {page.locator("#rp-answers .question").inner_text()}
+    assert len(calls) == 1
+    expect(card(page, "full")).to_have_attribute("data-state", "stale")
+    expect(page.locator("#rp-answers .line")).to_contain_text("question that stands above")
+
+
+def test_the_patch_readout_goes_with_the_pointer(page):
+    readout = page.locator("#rp-explorer .readout")
+    canvas(page).hover()
+    expect(readout).to_contain_text("Row")
+    page.get_by_label("Question", exact=True).hover()
+    expect(readout).to_contain_text("Point at a patch")
+
+
+def test_numbers_are_defined_in_words(page):
+    for name, words in (("agreement", "How sure the pruned model is"), ("prefill", "times less")):
+        page.locator(f"[data-def={name}]").hover()
+        expect(page.locator("#rp-savings .definition")).to_contain_text(words)
+
+
 @pytest.fixture
 def held(explainer, monkeypatch):
     """Every answer says one word, then waits until it is stopped; a queue of (question, stop signal)."""
@@ -285,6 +322,29 @@ def started(held, question):
     while (found := held.get(timeout=60))[0] != question:
         pass
     return found[1]
+
+
+def test_a_waiting_request_is_seen_at_once_enter_replaces_it_and_sliders_answer_once_when_all_is_done(
+    page, held
+):
+    settled(page)
+    line, question = page.locator("#rp-answers .line"), page.get_by_label("Question", exact=True)
+    question.fill("First?")
+    question.press("Enter")
+    started(held, "First?")
+    slide(page, "#rp-keep", "40")
+    let_go(page, "#rp-keep")
+    for text in ("Second?", "Third?"):
+        question.fill(text)
+        question.press("Enter")
+        expect(line).to_contain_text(re.compile("Waiting|Answering"), timeout=1_000)
+    started(held, "Third?")
+    expect(page.locator("#rp-answers .question")).to_have_text("Third?")
+    slide(page, "#rp-keep", "60")
+    let_go(page, "#rp-keep")
+    page.get_by_role("button", name="Stop").click()
+    expect(line).to_contain_text("Answered at 40%")
+    assert "Third?" in page.locator("#rp-answers .question").inner_text()
 
 
 def test_a_slow_model_answers_once_the_page_is_open_can_be_stopped_and_never_keeps_a_visitor_waiting(
