@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event
 from urllib.parse import urlsplit
 
 import pytest
@@ -301,6 +302,65 @@ def test_numbers_are_defined_in_words(page):
         expect(page.locator("#rp-savings .definition")).to_contain_text(words)
 
 
+def test_sliders_moved_during_an_answer_ask_once_at_its_end(page, explainer, monkeypatch):
+    settled(page)
+    gate, calls, real = Event(), [], explainer.answer
+
+    def answer(look, asked, kept=None, **how):
+        if kept is not None:
+            calls.append(kept.numel())
+        assert gate.wait(60)
+        return real(look, asked, kept, **how)
+
+    monkeypatch.setattr(explainer, "answer", answer)
+    page.get_by_role("button", name="Ask").click()
+    expect(card(page, "pruned")).to_have_attribute("data-state", "wait")
+    for percent in ("30", "40", "50"):
+        slide(page, "#rp-keep", percent)
+        let_go(page, "#rp-keep")
+    gate.set()
+    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.5)} tokens")
+    settled(page)
+    assert calls == [kept_count(tiny.N, 0.15), kept_count(tiny.N, 0.5)]
+
+
+def test_after_an_error_the_picture_and_the_answers_say_that_they_are_of_the_earlier_setting(
+    page, explainer, monkeypatch
+):
+    settled(page)
+
+    def refuses(*_):
+        raise ValueError("This query cannot be asked.")
+
+    monkeypatch.setattr(explainer, "ask", refuses)
+    page.locator("#rp-menus input").first.click()
+    page.get_by_role("option", name="Uniform grid").click()
+    expect(page.locator("#rp-notice")).to_contain_text("This query cannot be asked.")
+    expect(card(page, "pruned")).to_have_attribute("data-state", "stale")
+    expect(page.locator("#rp-answers .line")).to_contain_text("earlier method")
+    expect(page.locator("#rp-explorer .query")).to_contain_text("Still the earlier setting")
+
+
+def test_a_full_queue_ends_the_waiting_with_a_sentence(page):
+    settled(page)
+    page.route("**/queue/join**", lambda route: route.fulfill(status=503, json={"detail": "Queue is full."}))
+    page.get_by_role("button", name="Ask").click()
+    expect(page.locator("#rp-answers .line")).to_contain_text("busy or cannot be reached")
+    settled(page)
+
+
+def test_a_desk_shows_all_without_scrolling_and_no_method_moves_anything(page):
+    settled(page)
+    parts = ("#rp-explorer", "#rp-knobs", "#rp-menus", "#rp-ask", "#rp-answers", "#rp-savings")
+    before = [page.locator(name).bounding_box() for name in parts]
+    assert page.evaluate("document.documentElement.scrollHeight") == 800
+    page.locator("#rp-menus input").first.click()
+    page.get_by_role("option", name="Random").click()
+    expect(page.locator("#rp-knobs .weight-now")).to_have_text("not used")
+    page.get_by_label("Question", exact=True).fill("A question of many words " * 10)
+    assert [page.locator(name).bounding_box() for name in parts] == before
+
+
 @pytest.fixture
 def held(explainer, monkeypatch):
     """Every answer says one word, then waits until it is stopped; a queue of (question, stop signal)."""
@@ -324,9 +384,7 @@ def started(held, question):
     return found[1]
 
 
-def test_a_waiting_request_is_seen_at_once_enter_replaces_it_and_sliders_answer_once_when_all_is_done(
-    page, held
-):
+def test_a_waiting_request_is_seen_at_once_and_enter_replaces_it_with_the_newest_knobs(page, held):
     settled(page)
     line, question = page.locator("#rp-answers .line"), page.get_by_label("Question", exact=True)
     question.fill("First?")
