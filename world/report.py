@@ -93,7 +93,8 @@ def pointing_table(found: dict) -> str:
         f"Pointing: the share in % of chosen tokens that lie on the patches holding the answer, over "
         f"{p['n']:,} questions whose answer lies somewhere (95% bootstrap over scenes in brackets). "
         f"Chance is {100 * p['chance']:.1f}; no choice of {p['k']} tokens can exceed "
-        f"{100 * p['ceiling']:.1f}, because answers are small."
+        f"{100 * p['ceiling']:.1f}, because answers are small. "
+        "The first column chose the built-in model's default query, on these very questions."
     )
     return intro + "\n\n" + "\n".join(lines)
 
