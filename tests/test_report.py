@@ -88,7 +88,7 @@ def test_the_query_that_points_best_becomes_the_default_and_says_why(found, tmp_
     card = read_card(model)
     assert (card.defaults.query, card.defaults.pointing) == ("text-tower", "value")
     assert card.text_tower == f"local-dir:{tmp_path / 'tiny-clip'}"
-    for part in ("text-tower (value) points best", "23%", "7% for the published", "3% by chance"):
+    for part in ("points best", "23% of its top 29", "prompt-tail 7%", "chance 3%"):
         assert part in card.why_query
     assert "rendered world" in card.knows
 

@@ -109,10 +109,9 @@ def card(found: dict) -> dict:
     best, p = best_query(found), found["pointing"]
     published = next(row for row in p["rows"] if row["query"] == "prompt-tail")
     why = (
-        f"Of the queries measured on {p['n']:,} held-out questions, {_query_name(best)} points best: "
-        f"{100 * best['top_relevance']['mean']:.0f}% of its top {p['k']} tokens lie on the answer, against "
-        f"{100 * published['top_relevance']['mean']:.0f}% for the published prompt-tail query and "
-        f"{100 * p['chance']:.0f}% by chance."
+        f"Of those measured it points best, with {100 * best['top_relevance']['mean']:.0f}% of its top {p['k']} "
+        f"tokens on the answer over {p['n']:,} held-out questions (prompt-tail "
+        f"{100 * published['top_relevance']['mean']:.0f}%, chance {100 * p['chance']:.0f}%)."
     )
     return {
         "text_tower": "../tiny-clip",
