@@ -108,10 +108,10 @@ def card(found: dict) -> dict:
     """rediprune.json of the embedded model."""
     best, p = best_query(found), found["pointing"]
     published = next(row for row in p["rows"] if row["query"] == "prompt-tail")
+    on_answer, by_published = (100 * row["top_relevance"]["mean"] for row in (best, published))
     why = (
-        f"Of those measured it points best, with {100 * best['top_relevance']['mean']:.0f}% of its top {p['k']} "
-        f"tokens on the answer over {p['n']:,} held-out questions (prompt-tail "
-        f"{100 * published['top_relevance']['mean']:.0f}%, chance {100 * p['chance']:.0f}%)."
+        f"Of those measured it points best, with {on_answer:.0f}% of its top {p['k']} tokens on the answer over "
+        f"{p['n']:,} held-out questions (prompt-tail {by_published:.0f}%, chance {100 * p['chance']:.0f}%)."
     )
     return {
         "text_tower": "../tiny-clip",
