@@ -110,8 +110,9 @@ def card(found: dict) -> dict:
     published = next(row for row in p["rows"] if row["query"] == "prompt-tail")
     on_answer, by_published = (100 * row["top_relevance"]["mean"] for row in (best, published))
     why = (
-        f"Of those measured it points best, with {on_answer:.0f}% of its top {p['k']} tokens on the answer over "
-        f"{p['n']:,} held-out questions (prompt-tail {by_published:.0f}%, chance {100 * p['chance']:.0f}%)."
+        f"Of those measured it points best, with {on_answer:.0f}% of its top {p['k']} tokens on the answer "
+        f"over {p['n']:,} held-out questions (prompt-tail {by_published:.0f}%, chance "
+        f"{100 * p['chance']:.0f}%)."
     )
     return {
         "text_tower": "../tiny-clip",
