@@ -46,11 +46,9 @@ class Desk:
 
     @contextmanager
     def turn(self, visitor: str, ticket: int = 0) -> Iterator[threading.Event]:
-        """The stop signal of a request while it runs; set from the start if it was stopped while it waited.
+        """The stop signal of a request while it runs; an older request of the same visitor is stopped.
 
-        Ticket -1 is over from the start.
-
-        An older request of the same visitor is stopped.
+        It is set from the start if the request was stopped while it waited, and always for ticket -1.
         """
         mine = (ticket, threading.Event())
         with self._lock:

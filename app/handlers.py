@@ -10,13 +10,13 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from statistics import median
 
 import numpy as np
 
 from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weight
 from rediprune.config import ASKS_QUERY
 from rediprune.models import ModelError
+from rediprune.stopwatch import pooled
 from rediprune.trace import Timing
 
 from . import views
@@ -207,19 +207,7 @@ def _time_both(explainer, look, asked, kept) -> tuple[Timing, Timing]:
     for turn in range(TIMED):
         for prompt, timed in zip((None, kept), runs, strict=True):
             timed.append(explainer.time(look, asked, prompt, steps=1, repeats=1, warmup=int(turn == 0)))
-    return tuple(_together(timed) for timed in runs)
-
-
-def _together(timed: list[Timing]) -> Timing:
-    seconds, tokens = [one.prefill for one in timed], [one.per_token for one in timed]
-    return replace(
-        timed[0],
-        prefill=median(seconds),
-        prefill_spread=(min(seconds), max(seconds)),
-        per_token=median(tokens),
-        per_token_spread=(min(tokens), max(tokens)),
-        repeats=len(timed),
-    )
+    return tuple(pooled(timed) for timed in runs)
 
 
 def _either(found: str | Answer, n: int) -> tuple:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import TypeVar
 
@@ -78,12 +78,30 @@ def time_run(
             prefills.append(ready - started)
             if step is not None:
                 tokens.append((done - ready) / steps)
+    return _timing(prefills, tokens or [math.nan], warmup, str(device))
+
+
+def pooled(runs: Sequence[Timing]) -> Timing:
+    """Timings of one prompt, one repeat each, as one Timing with the warm-up and device of the first.
+
+    For runs that take turns with those of another prompt, so that what slows the machine slows both.
+
+    Raises:
+        ValueError: no timings, or one that is a median already.
+    """
+    if not runs or any(run.repeats != 1 for run in runs):
+        raise ValueError("only timings of one repeat each can be pooled, and at least one is needed")
+    first = runs[0]
+    return _timing([run.prefill for run in runs], [run.per_token for run in runs], first.warmup, first.device)
+
+
+def _timing(prefills: Sequence[float], tokens: Sequence[float], warmup: int, device: str) -> Timing:
     return Timing(
         prefill=median(prefills),
         prefill_spread=(min(prefills), max(prefills)),
-        per_token=median(tokens) if tokens else math.nan,
-        per_token_spread=(min(tokens), max(tokens)) if tokens else (math.nan, math.nan),
-        repeats=repeats,
+        per_token=median(tokens),
+        per_token_spread=(min(tokens), max(tokens)),
+        repeats=len(prefills),
         warmup=warmup,
-        device=str(device),
+        device=device,
     )

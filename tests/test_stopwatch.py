@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from rediprune.stopwatch import synchroniser, time_run
+from rediprune.stopwatch import pooled, synchroniser, time_run
 
 
 class Machine:
@@ -86,3 +86,16 @@ def test_a_real_clock_gives_positive_seconds():
     timing = time_run(lambda: sum(range(10_000)), step=lambda s: s + 1, repeats=3, warmup=1)
     assert 0 < timing.prefill_spread[0] <= timing.prefill <= timing.prefill_spread[1]
     assert timing.per_token > 0
+
+
+def test_single_runs_pool_to_what_one_timing_of_all_of_them_says():
+    costs = [3.0, 1.0, 2.0, 7.0, 5.0]
+    singles = [Machine([cost]).time(repeats=1, warmup=0) for cost in costs]
+    assert pooled(singles) == Machine(costs).time(repeats=5, warmup=0)
+
+
+def test_medians_cannot_be_pooled_again():
+    with pytest.raises(ValueError, match="one repeat each"):
+        pooled([Machine([1.0, 2.0]).time(repeats=2, warmup=0)])
+    with pytest.raises(ValueError, match="at least one"):
+        pooled([])
