@@ -38,8 +38,9 @@ def llm_config(vocab_size: int, pad_id: int, bos_id: int, eos_id: int) -> LlamaC
 def match_and_copy(llm: LlamaForCausalLM) -> None:
     """Start attention as "look at what is like me, and copy it": K = Q, O = V transposed / 2.
 
-    After arXiv 2305.09828. A look-up needs just that, word against word; from the usual random start it takes
-    tens of thousands of scenes until a head happens upon it.
+    After arXiv 2305.09828. A look-up needs just that, word against word. Seen once: look-ups still at a guess
+    after 14,000 scenes from the usual start, learned within 8,000 with this one and a curriculum that
+    describes first. The two were changed together, so their shares are not known.
     """
     for layer in llm.model.layers:
         a = layer.self_attn
@@ -186,8 +187,9 @@ def curriculum(progress: float) -> tuple[float, int, tuple[str, ...]]:
     """(share of pages with the description, questions a page, their kinds): look-ups first,
     then a drill, then everything.
 
-    The description gives the dense signal and the look-ups come with it. A relation needs two look-ups and a
-    comparison; asked among everything else it stays at a guess, asked almost alone it is learned at once.
+    The description is meant as the dense signal for the look-ups. A relation needs two look-ups and a
+    comparison, which is why it gets a drill: in the one run that was made it stood near 0.7 among everything
+    else and reached 0.99 in the drill. Nothing here was ablated.
     """
     if progress < 0.25:
         return 0.9, 3, ("color", "shape", "digit")
