@@ -135,7 +135,7 @@ def _answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bo
     drawn = _explorer_view(explainer, run, image, look, asked, config, orders) if redraw else None
     said = _news(explainer, run, (*image_notes, *asked.notes))
 
-    n, k = look.vision.features.shape[0] * look.vision.features.shape[1], kept.numel()
+    n, k = look.n_visual, kept.numel()
     key = (look.key, asked.question)
     earlier = full = desk.full.get(key)
     cards = {

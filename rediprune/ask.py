@@ -1,36 +1,24 @@
-"""Image tokens and a question -> the prompt, and the query that relevance is measured against."""
+"""Visual tokens and a question -> the prompt, and the query that relevance is measured against."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from .config import PruneConfig
-from .prompt import prompt_ids, token_texts, unknown_words
+from .look import Look, processed
+from .prompt import token_texts, unknown_words
 from .query import prompt_tail, text_tower_query
 from .savings import text_tower_flops
-from .trace import Query, VisionTokens
+from .trace import Query
 
 if TYPE_CHECKING:
     from .models import Adapter
     from .text_tower import TextTower
-
-
-@dataclass(frozen=True)
-class Look:
-    """One image as the model sees it: `key` names its pixels, `vision` is what the projector would get."""
-
-    key: str
-    vision: VisionTokens
-
-    @property
-    def n_visual(self) -> int:
-        """T * N."""
-        return self.vision.features.shape[:2].numel()
 
 
 @dataclass(frozen=True)
@@ -40,8 +28,9 @@ class Asked:
     Attributes:
         key: of the look it belongs to.
         question: as it went into the prompt.
-        input_ids: [L], the whole prompt with one placeholder per visual token.
-        n_text: how many of them are no placeholders.
+        inputs: what the processor returned for the whole prompt: input_ids [1, L] with one placeholder per
+            visual token and separator, and what else the model counts positions by. No pixels.
+        n_text: how many prompt tokens are no visual tokens.
         query: what relevance is measured against.
         pointing: how visual tokens met the query (text-tower only).
         query_flops: ESTIMATE of what the query itself costs.
@@ -50,7 +39,7 @@ class Asked:
 
     key: str
     question: str
-    input_ids: Tensor
+    inputs: Mapping[str, Any]
     n_text: int
     query: Query
     pointing: str
@@ -76,7 +65,8 @@ def put_question(
     Raises:
         ValueError: a query or pointing that this model cannot do.
     """
-    ids = prompt_ids(processor, question, look.n_visual)
+    inputs = _processed(adapter, processor, look, question)
+    ids = inputs["input_ids"][0]
     notes, flops = _notes(adapter.model, processor.tokenizer, question, ids), 0.0
     if config.query == "prompt-tail":
         embeddings, tail = adapter.prompt_tail_embeddings(ids.to(adapter.model.device))
@@ -93,7 +83,17 @@ def put_question(
             last = " ".join(query.tokens[-3:])
             notes += (f"The text tower reads {tower.shapes.context} tokens at most: here up to “{last}”.",)
     n_text = len(ids) - look.n_visual
-    return Asked(look.key, question, ids, n_text, query, config.pointing, flops, notes)
+    return Asked(look.key, question, inputs, n_text, query, config.pointing, flops, notes)
+
+
+def _processed(adapter: Adapter, processor, look: Look, question: str) -> dict[str, Any]:
+    """The processor's output for this prompt, pixels left out.
+
+    The family's own processor decides how many placeholders an image takes and what stands between them. It
+    reads that off the image's size alone, so a blank one of that size is shown: the pixels went their way.
+    """
+    made = processed(adapter, processor, look.shown, question)
+    return {name: value for name, value in made.items() if not name.startswith("pixel_values")}
 
 
 def _notes(model, tokenizer, question: str, ids: Tensor) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from numbers import Integral, Real
 METHODS = ("rediprune", "random", "grid", "relevance", "diversity")
 QUERIES = ("prompt-tail", "text-tower")
 POINTINGS = ("cosine", "negated", "value")
+BUDGETS = ("frame", "shared")
+POSITIONS = ("compacted", "original")
 ASKS_QUERY = frozenset({"rediprune", "relevance"})  # the methods that measure relevance
 
 
@@ -19,7 +21,8 @@ class PruneConfig:
     """How many visual tokens to keep, and which.
 
     Attributes:
-        keep_ratio: share of the visual tokens of a frame to keep, in (0, 1]; K = max(1, round(N * ratio)).
+        keep_ratio: share of the visual tokens to keep, in (0, 1]; K = max(1, round(N * ratio)) of every frame
+            (or of all of them together, see budget).
         alpha: weight of relevance against distance, in [0, inf] (paper, eq. 4; published default 0.5).
             0 is diversity only, ``math.inf`` is relevance only.
         tau: the published candidate filter, >= 0; 0 turns it off. With tau > 0 the picks are not nested in K.
@@ -30,6 +33,11 @@ class PruneConfig:
             "cosine", "negated" (for towers whose patch-text similarity has the wrong sign) or
             "value" (value path of the last block, as in MaskCLIP).
         seed: for the random method, in [0, 2**64).
+        budget: over what the ratio is spent where a prompt shows several frames, tiles or images, one of
+            BUDGETS. "frame" (published): each keeps its own share and is chosen from alone. "shared" (ours):
+            one choice among the tokens of all of them at once, so that a still frame may keep few.
+        positions: where the LLM thinks the kept tokens stand, one of POSITIONS. "compacted" (published): they
+            move together, without gaps. "original": each keeps the position it had in the whole prompt.
 
     Numbers of any kind are taken (NumPy's, fractions) and stored as plain float, the seed as plain int.
 
@@ -44,6 +52,8 @@ class PruneConfig:
     query: str = "prompt-tail"
     pointing: str = "cosine"
     seed: int = 0
+    budget: str = "frame"
+    positions: str = "compacted"
 
     def __post_init__(self) -> None:
         plain = {
@@ -57,6 +67,8 @@ class PruneConfig:
         _choice("method", self.method, METHODS)
         _choice("query", self.query, QUERIES)
         _choice("pointing", self.pointing, POINTINGS)
+        _choice("budget", self.budget, BUDGETS)
+        _choice("positions", self.positions, POSITIONS)
 
     @property
     def asks_query(self) -> bool:
@@ -77,6 +89,9 @@ class PruneConfig:
             dials += [f"pointing {self.pointing}"] if self.query == "text-tower" else []
         if self.method == "random":
             dials.append(f"seed {self.seed}")
+        # The published settings of these two go without saying.
+        dials += ["budget shared by all frames"] if self.budget == "shared" else []
+        dials += ["original positions"] if self.positions == "original" else []
         return ", ".join(dials)
 
     @property

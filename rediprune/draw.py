@@ -84,7 +84,7 @@ def overlay(trace: Trace, image: Image.Image) -> Image.Image:
         trace: the run, of one image.
         image: its original picture.
     """
-    (geometry,), (indices,) = trace.vision.geometry, trace.kept
+    (geometry,), indices = trace.vision.geometry, trace.kept
     n, k = geometry.rows * geometry.cols, len(indices)
     panels = [kept(image, geometry, indices)]
     captions = [f"Kept {k} of {n} tokens: {trace.config.rule}"]

@@ -11,7 +11,6 @@ their answers.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import threading
@@ -20,22 +19,26 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from . import savings
-from .ask import Asked, Look, put_question
+from .ask import Asked, put_question
 from .card import Card, read_card
 from .config import ASKS_QUERY, POINTINGS, QUERIES, PruneConfig
 from .generate import agreement, generate_answer, time_prompt
-from .models import ModelError, adapter_for, load
+from .look import Look, encode, shown_media
+from .models import ModelError, Prompt, adapter_for, load
 from .prompt import checked_question
 from .recent import Recent
-from .selection import select
+from .selection import select_tokens
 from .text_tower import TextTower
-from .trace import Agreement, Answer, Savings, Selection, Timing, Trace
+from .trace import Agreement, Answer, Savings, Selection, Timing, Trace, VisionTokens, parted
+
+if TYPE_CHECKING:
+    from .look import Media
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[1] / "assets" / "tiny-llava"
 MAX_NEW_TOKENS = 48
@@ -94,18 +97,23 @@ class Explainer:
         """The pointings of the text-tower query that this model's vision tower allows."""
         return POINTINGS if self.adapter.value_path else tuple(p for p in POINTINGS if p != "value")
 
-    def look(self, image: Image.Image) -> Look:
-        """Encode an image once. The same pixels again, from whatever file, are remembered."""
-        image = image.convert("RGB")
-        key = hashlib.blake2b(f"{image.size}".encode() + image.tobytes(), digest_size=16).hexdigest()
+    def look(self, media: Media) -> Look:
+        """Encode an image or a clip once. The same pixels again, from whatever file, are remembered.
+
+        Args:
+            media: a PIL image, or the frames of a clip: a sequence of PIL images of one size, or what
+                `load_video` returned. A family that takes no videos is shown a clip as several images.
+
+        Raises:
+            ValueError: no frames, or frames of different sizes.
+        """
+        shown = shown_media(media)
+        key = shown.fingerprint()
         if (known := self._looks.get(key)) is None:
             with self._turn():
                 if (known := self._looks.get(key)) is None:  # another visitor may have brought it meanwhile
-                    pixels = self.processor.image_processor(images=image, return_tensors="pt")["pixel_values"]
-                    pixels = pixels.to(self.model.device, self.model.dtype)
-                    vision = self.adapter.look(pixels, image_sizes=[image.size], processor=self.processor)
+                    known = self._looks.put(key, encode(self.adapter, self.processor, shown, key))
                     self.encodes += 1
-                    known = self._looks.put(key, Look(key, vision))
         return known
 
     def ask(self, look: Look, question: str, config: PruneConfig | None = None) -> Asked:
@@ -134,7 +142,7 @@ class Explainer:
         config: PruneConfig | None = None,
         alphas: Sequence[float] | None = None,
     ) -> Selection:
-        """The picking order for these knobs, on the CPU. `alphas` gives one order per weight, [W, T, N].
+        """The picking order for these knobs, on the CPU. `alphas` gives one order per weight, [W, G, M].
 
         Raises:
             ValueError: `asked` belongs to another look, or was asked with another query than `config` names.
@@ -147,8 +155,7 @@ class Explainer:
                 f"the question was asked with {said} but the settings say {wanted}: "
                 "ask again with these settings"
             )
-        place = look.vision.geometry[0]
-        chosen = select(look.vision.features, asked.query, config, alphas, grid=(place.rows, place.cols))
+        chosen = select_tokens(look.vision, asked.query, config, alphas)
         parts = ("order", "relevance", "distance", "score")
         return replace(chosen, **{p: x.cpu() for p in parts if (x := getattr(chosen, p)) is not None})
 
@@ -160,8 +167,9 @@ class Explainer:
         on_text: Callable[[str], None] | None = None,
         stop: threading.Event | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
+        positions: str = "compacted",
     ) -> Answer:
-        """Answer by greedy decoding from the kept tokens [T, K], or from all of them (None).
+        """Answer by greedy decoding from the kept tokens (flat indices [K]), or from all of them (None).
 
         With kept = None the tokens are those of the unmodified `model.generate`. `on_text` is called with
         the whole text so far after each token. When `stop` is set, the answer ends where it stands; if that
@@ -170,7 +178,7 @@ class Explainer:
         the first run of a process is slow: to compare two prompts, use `time`. On MPS, transformers hands
         tokens over one step late.
         """
-        prompt = self._prompt(look, asked, kept)
+        prompt = self._prompt(look, asked, kept, positions)
         n_visual = look.n_visual if kept is None else kept.numel()
         counts = {"n_visual": n_visual, "n_text": asked.n_text, "kept": kept}
         with self._turn(stop) as mine:
@@ -178,7 +186,7 @@ class Explainer:
                 return Answer(text="", token_ids=(), seconds=math.nan, first_token_seconds=math.nan, **counts)
             started = time.perf_counter()
             made = generate_answer(
-                self.model, self.processor.tokenizer, prompt, max_new_tokens, on_text=on_text, stop=stop
+                self.adapter, self.processor.tokenizer, prompt, max_new_tokens, on_text=on_text, stop=stop
             )
             seconds = time.perf_counter() - started
         return Answer(
@@ -189,11 +197,19 @@ class Explainer:
             **counts,
         )
 
-    def agreement(self, look: Look, asked: Asked, kept: Tensor, full: Answer, pruned: Answer) -> Agreement:
+    def agreement(
+        self,
+        look: Look,
+        asked: Asked,
+        kept: Tensor,
+        full: Answer,
+        pruned: Answer,
+        positions: str = "compacted",
+    ) -> Agreement:
         """How likely both answers are after the whole and after the pruned prompt (see trace.Agreement)."""
         with self._turn(), torch.no_grad():
-            whole, few = self._prompt(look, asked, None)(), self._prompt(look, asked, kept)()
-            return agreement(self.model, whole, few, full, pruned)
+            whole, few = self._prompt(look, asked, None)(), self._prompt(look, asked, kept, positions)()
+            return agreement(self.adapter, whole, few, full, pruned)
 
     def savings(
         self, look: Look, asked: Asked, kept: Tensor, n_new: int, method: str = "rediprune"
@@ -206,7 +222,7 @@ class Explainer:
             n_kept=kept.numel(),
             n_text=asked.n_text,
             n_new=max(1, n_new),
-            n_frames=look.vision.features.shape[0],
+            n_frames=look.vision.shape[0],
             method=method,
             query_flops=asked.query_flops if method in ASKS_QUERY else 0.0,
         )
@@ -215,11 +231,11 @@ class Explainer:
         """MEASURED prefill and decode step; `how` (repeats, warmup, steps) goes to stopwatch.time_run."""
         prompt = self._prompt(look, asked, kept)
         with self._turn():
-            return time_prompt(self.model, prompt, device=self.model.device, **how)
+            return time_prompt(self.adapter, prompt, device=self.model.device, **how)
 
     def run(
         self,
-        image: Image.Image,
+        media: Media,
         question: str,
         config: PruneConfig | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
@@ -229,12 +245,12 @@ class Explainer:
         The savings count as many new tokens as the unpruned answer had.
         """
         config = config or self.defaults
-        look = self.look(image)
+        look = self.look(media)
         asked = self.ask(look, question, config)
         selection = self.select(look, asked, config)
         kept = selection.kept()
         full = self.answer(look, asked, max_new_tokens=max_new_tokens)
-        pruned = self.answer(look, asked, kept, max_new_tokens=max_new_tokens)
+        pruned = self.answer(look, asked, kept, max_new_tokens=max_new_tokens, positions=config.positions)
         return Trace(
             question=asked.question,
             config=config,
@@ -245,25 +261,23 @@ class Explainer:
             full=full,
             pruned=pruned,
             savings=self.savings(look, asked, kept, len(full.token_ids), config.method),
-            agreement=self.agreement(look, asked, kept, full, pruned),
+            agreement=self.agreement(look, asked, kept, full, pruned, config.positions),
             model_name=self.name,
             notes=asked.notes,
+            seconds=look.shown.seconds,
         )
 
-    def _prompt(self, look: Look, asked: Asked, kept: Tensor | None) -> Callable[[], Tensor]:
-        """A call that makes the prompt embeddings [1, L, D] with the kept tokens; it runs the projector."""
+    def _prompt(
+        self, look: Look, asked: Asked, kept: Tensor | None, positions: str = "compacted"
+    ) -> Callable[[], Prompt]:
+        """A call that makes the prompt with the kept tokens in it; it runs the projector."""
         self._together(look, asked)
-        features = look.vision.features
-        if kept is not None:
-            kept = _checked_kept(kept, *features.shape[:2]).to(features.device)
-            features = features.gather(1, kept[..., None].expand(-1, -1, features.shape[-1]))
-        ids = asked.input_ids[None].to(self.model.device)
-
-        def make() -> Tensor:
-            embeddings, _ = self.adapter.splice(ids, torch.ones_like(ids), [features.flatten(0, 1)])
-            return embeddings
-
-        return make
+        of_all = look.vision.all if kept is None else _checked_kept(kept, look.vision)
+        mine = parted(of_all, [one.vision for one in look.seen])
+        ids = asked.inputs["input_ids"].to(self.model.device)
+        return lambda: self.adapter.splice(
+            ids, torch.ones_like(ids), look.seen, mine, positions == "original", asked.inputs
+        )
 
     @property
     def _tower_name(self) -> str | None:
@@ -302,12 +316,12 @@ def _asked_by(query: str, pointing: str) -> str:
     return f"{query}/{pointing}" if query == "text-tower" else query
 
 
-def _checked_kept(kept: Tensor, n_frames: int, n_tokens: int) -> Tensor:
-    kept = torch.as_tensor(kept)
-    if kept.dim() != 2 or kept.shape[0] != n_frames or not kept.shape[1]:
+def _checked_kept(kept: Tensor, vision: VisionTokens) -> Tensor:
+    kept = torch.as_tensor(kept).cpu()
+    if kept.dim() != 1 or not len(kept):
+        raise ValueError(f"kept has shape {tuple(kept.shape)}: it must be flat token indices [K] with K >= 1")
+    if kept.is_floating_point() or not torch.isin(kept, vision.all).all() or (kept.diff() <= 0).any():
         raise ValueError(
-            f"kept has shape {tuple(kept.shape)}: it must be [T, K] with T={n_frames} and K >= 1"
+            f"kept must hold flat token indices (t * N + n) in 0..{int(vision.all[-1])}, ascending, each once"
         )
-    if kept.is_floating_point() or kept.min() < 0 or kept.max() >= n_tokens:
-        raise ValueError(f"kept must hold token indices in 0..{n_tokens - 1}")
     return kept.long()

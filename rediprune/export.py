@@ -11,7 +11,7 @@ from torch import Tensor
 from . import savings
 from .trace import Answer, Timing, Trace
 
-FORMAT = 1
+FORMAT = 2  # 1 listed kept tokens frame by frame
 
 
 def as_dict(trace: Trace, timings: dict[str, Timing] | None = None) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Prompt embeddings -> answer tokens, and how likely a model finds given answer tokens. Greedy, one prompt
 at a time.
 
-Everything here is a plain call of the model's own `generate` and `forward`: nothing is patched, so what is
-measured is what the unmodified model does.
+Everything here is a plain call of the model's own `generate` and `forward`, so what is measured is what the
+unmodified model does.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from .stopwatch import time_run
 from .trace import Agreement, Timing
+
+if TYPE_CHECKING:
+    from .models import Adapter, Prompt
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,9 @@ def decoded(tokenizer, ids: Sequence[int]) -> str:
 
 @torch.no_grad()
 def generate_answer(
-    model,
+    adapter: Adapter,
     tokenizer,
-    prompt: Callable[[], Tensor],
+    prompt: Callable[[], Prompt],
     max_new_tokens: int,
     on_text: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
@@ -68,8 +72,8 @@ def generate_answer(
     """Greedy decoding from prompt embeddings.
 
     Args:
-        prompt: makes the embeddings [1, L, D]; called here, so that projecting is inside the time to the
-            first token.
+        prompt: makes the prompt, [1, L, D]; called here, so that projecting is inside the time to the first
+            token.
         max_new_tokens: >= 1.
         on_text: called with the whole text so far, after every token.
         stop: once set, decoding ends after the token in progress and what there is is returned.
@@ -80,47 +84,51 @@ def generate_answer(
         return ids.new_full(ids.shape[:1], stop is not None and stop.is_set(), dtype=torch.bool)
 
     started = time.perf_counter()
-    embeddings = prompt()
-    ids = model.generate(
-        inputs_embeds=embeddings,
-        attention_mask=torch.ones(embeddings.shape[:2], dtype=torch.long, device=embeddings.device),
-        max_new_tokens=max_new_tokens,
-        do_sample=False,
-        num_beams=1,
-        streamer=listener,
-        stopping_criteria=[halted],
-    )[0].tolist()
+    made = prompt()
+    with adapter.reading(made):
+        ids = adapter.model.generate(
+            inputs_embeds=made.embeds,
+            **made.arguments(),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            num_beams=1,
+            streamer=listener,
+            stopping_criteria=[halted],
+        )[0].tolist()
     return Generated(tuple(ids), decoded(tokenizer, ids), listener.first - started)
 
 
 @torch.no_grad()
-def next_token_log_probs(model, prompt: Tensor, answer: Sequence[int]) -> Tensor:
+def next_token_log_probs(adapter: Adapter, prompt: Prompt, answer: Sequence[int]) -> Tensor:
     """Teacher forcing: log-probabilities [max(1, A), vocab] in float32 of the token at each answer position.
 
     Row i is what the model expects after the prompt [1, L, D] and the first i of the A answer tokens.
     """
-    given = torch.tensor([list(answer[:-1])], dtype=torch.long, device=prompt.device)
-    embeddings = torch.cat([prompt, model.get_input_embeddings()(given).to(prompt.dtype)], dim=1)
+    model, start = adapter.model, prompt.embeds
+    given = torch.tensor([list(answer[:-1])], dtype=torch.long, device=start.device)
+    embeddings = torch.cat([start, model.get_input_embeddings()(given).to(start.dtype)], dim=1)
     # The all-ones mask is not idle: without it and without a cache, transformers guesses packed sequences.
-    mask = torch.ones(embeddings.shape[:2], dtype=torch.long, device=prompt.device)
-    out = model(
-        inputs_embeds=embeddings, attention_mask=mask, use_cache=False, logits_to_keep=max(1, len(answer))
-    )
+    with adapter.reading(prompt):
+        out = model(
+            inputs_embeds=embeddings,
+            **prompt.arguments(given.shape[1]),
+            use_cache=False,
+            logits_to_keep=max(1, len(answer)),
+        )
     return out.logits[0].float().log_softmax(-1)
 
 
-def agreement(model, full: Tensor, pruned: Tensor, full_answer, pruned_answer) -> Agreement:
+def agreement(adapter: Adapter, full: Prompt, pruned: Prompt, full_answer, pruned_answer) -> Agreement:
     """Each prompt's log-probability (nats, summed) of both answers, and KL(full || pruned) of the first
     token.
 
-    full, pruned: prompt embeddings [1, L, D] with all and with the kept visual tokens. The answers are
-        `Answer`s.
+    full, pruned: the prompt with all and with the kept visual tokens. The answers are `Answer`s.
     """
 
-    def judge(prompt: Tensor) -> tuple[Tensor, float, float]:
-        on_full = next_token_log_probs(model, prompt, full_answer.token_ids)
+    def judge(prompt: Prompt) -> tuple[Tensor, float, float]:
+        on_full = next_token_log_probs(adapter, prompt, full_answer.token_ids)
         same = full_answer.token_ids == pruned_answer.token_ids
-        on_pruned = on_full if same else next_token_log_probs(model, prompt, pruned_answer.token_ids)
+        on_pruned = on_full if same else next_token_log_probs(adapter, prompt, pruned_answer.token_ids)
         return on_full[0], _sum(on_full, full_answer.token_ids), _sum(on_pruned, pruned_answer.token_ids)
 
     p, full_on_full, full_on_pruned = judge(full)
@@ -143,17 +151,27 @@ def _sum(log_probs: Tensor, answer: Sequence[int]) -> float:
 
 
 @torch.no_grad()
-def time_prompt(model, prompt: Callable[[], Tensor], **how) -> Timing:
+def time_prompt(adapter: Adapter, prompt: Callable[[], Prompt], **how) -> Timing:
     """Measured prefill (projection included) and decode step of one prompt; `how` goes to `time_run`."""
 
     def prefill() -> dict:
-        return forward(inputs_embeds=prompt(), logits_to_keep=1)
-
-    def forward(**inputs) -> dict:
-        out = model(**inputs, use_cache=True)
-        return {"past_key_values": out.past_key_values, "input_ids": out.logits[:, -1:].argmax(-1)}
+        made = prompt()
+        with adapter.reading(made):
+            out = adapter.model(
+                inputs_embeds=made.embeds, **made.arguments(), logits_to_keep=1, use_cache=True
+            )
+        return {"prompt": made, "steps": 0} | carried(out)
 
     def step(state: dict) -> None:
-        state.update(forward(**state))
+        state["steps"] += 1
+        # The cache knows how long it is; only positions that are not simply its length must be said.
+        where = {name: at[..., -1:] for name, at in state["prompt"].positions(state["steps"]).items()}
+        out = adapter.model(
+            input_ids=state["input_ids"], past_key_values=state["past_key_values"], **where, use_cache=True
+        )
+        state.update(carried(out))
+
+    def carried(out) -> dict:
+        return {"past_key_values": out.past_key_values, "input_ids": out.logits[:, -1:].argmax(-1)}
 
     return time_run(prefill, step, **how)

@@ -1,8 +1,7 @@
-"""Question -> prompt token ids: what is refused and why, and one placeholder per visual token."""
+"""Question -> the text of the prompt: what is refused and why, and how tokens read to a person."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 MAX_CHARACTERS = 2000
@@ -46,27 +45,27 @@ def checked_question(question: str, processor) -> str:
 
 
 def control_tokens(processor) -> tuple[str, ...]:
-    """Strings that the tokenizer does not read as text: its special tokens and the image placeholder."""
+    """Strings that the tokenizer does not read as text: its special tokens and the placeholders."""
     tokenizer = processor.tokenizer
     added = {str(t) for t in tokenizer.added_tokens_decoder.values() if t.special}
-    found = {*tokenizer.all_special_tokens, *added, processor.image_token}
+    found = {*tokenizer.all_special_tokens, *added, processor.image_token, placeholder(processor, "video")}
     return tuple(sorted((t for t in found if t), key=len, reverse=True))
 
 
-def prompt_ids(processor, question: str, n_visual: int) -> Tensor:
-    """Token ids [L] of the model's own chat prompt: one image as n_visual placeholders, and the question.
-
-    The same ids as `processor(images=image, text=...)` gives, without preparing the image again.
-    """
+def prompt_text(processor, question: str, kind: str = "image", count: int = 1) -> str:
+    """The model's own chat prompt for `count` images or videos and a question, one placeholder for each."""
     if getattr(processor, "chat_template", None):
-        content = [{"type": "image"}, {"type": "text", "text": question}]
-        text = processor.apply_chat_template(
+        content = [{"type": kind}] * count + [{"type": "text", "text": question}]
+        return processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
-    else:  # the prompt of LLaVA-1.5, for processors saved without a template
-        text = f"USER: {processor.image_token}\n{question} ASSISTANT:"
-    text = text.replace(processor.image_token, processor.image_token * n_visual)
-    return torch.tensor(processor.tokenizer(text)["input_ids"])
+    # The prompt of LLaVA-1.5, for processors saved without a template.
+    return f"USER: {f'{placeholder(processor, kind)}{chr(10)}' * count}{question} ASSISTANT:"
+
+
+def placeholder(processor, kind: str) -> str:
+    """What stands for an image or a video in a prompt's text; empty where the processor has no such thing."""
+    return getattr(processor, f"{kind}_token", None) or ""
 
 
 def unknown_words(tokenizer, question: str) -> tuple[str, ...]:

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from .config import PruneConfig
 from .query import prompt_tail, text_tower_query
-from .selection import select
-from .trace import Query, Selection
+from .selection import select_tokens
+from .trace import Query, Selection, joined, parted
 
 if TYPE_CHECKING:
-    from .models import Adapter
+    from .models import Adapter, Prompt
     from .text_tower import TextTower
 
 # (prompt ids [L], its images' features [t, N, C], prompt b, batch size B) -> the query of that prompt
@@ -36,15 +36,17 @@ class PruneError(RuntimeError):
 
 @dataclass(frozen=True)
 class PrunedImage:
-    """What was done to one image of one prompt.
+    """What was done to one image or clip of one prompt.
 
     Attributes:
-        call, prompt, image: which generate call, prompt of its batch and image of that prompt; from 0.
-        n_tokens: N, the visual tokens it had.
-        kept: [K] kept token indices in raster order, on the CPU.
-        selection: the picking order with its evidence; its frames t are all images of the prompt. For the
-            random method its config holds the seed that was drawn from (see `prune`). None at keep_ratio 1,
-            where nothing is chosen.
+        call, prompt, image: which generate call, prompt of its batch and image of that prompt; from 0. A clip
+            counts as one image.
+        kind: "image" or "video".
+        n_tokens: the visual tokens it had, over all of its frames or tiles.
+        kept: [K] flat indices (t * N + n) of the kept tokens, ascending, on the CPU.
+        selection: the picking order with its evidence; its frames are those of all images of the prompt, one
+            behind the other. For the random method its config holds the seed that was drawn from (see
+            `prune`). None at keep_ratio 1, where nothing is chosen.
         query: what relevance was measured against, None where none was asked. The prompt-tail
             query has no `tokens` here: prune knows no tokenizer.
     """
@@ -52,6 +54,7 @@ class PrunedImage:
     call: int
     prompt: int
     image: int
+    kind: str
     n_tokens: int
     kept: Tensor
     selection: Selection | None
@@ -98,10 +101,11 @@ def prune(
     """Prune the visual tokens of every `model.generate` call inside the block, before the projector.
 
     Inputs stay those of the model's own processor: one or several prompts (padded as usual), one or several
-    images each; every image is pruned on its own, with the query of its prompt. Kept tokens get consecutive
-    positions, as published. Sampling, beams, streamers, logits processors, GenerationConfig and all lengths
-    mean what they mean without pruning, and the output holds the ORIGINAL prompt ids, so slicing by
-    `input_ids.shape[1]` keeps working. keep_ratio=1 runs the unpruned model token for token and asks nothing.
+    images or clips each; every frame is pruned on its own (config.budget), with the query of its prompt, and
+    what is kept gets consecutive positions (config.positions), both as published. Sampling, beams, streamers,
+    logits processors, GenerationConfig and all lengths mean what they mean without pruning, and the output
+    holds the ORIGINAL prompt ids, so slicing by `input_ids.shape[1]` keeps working. keep_ratio=1 runs the
+    unpruned model token for token and asks nothing.
 
     The random method draws anew for every prompt of every call, from (config.seed, call, prompt): each image
     of a data set gets a mask of its own, and the same block over the same data gets the same masks.
@@ -150,13 +154,14 @@ def prune(
         nonlocal tried
         tried = True
         call = arguments(original, args, kwargs, type(model).generate.__get__(model))
-        if call.get("pixel_values") is None:
+        if all(call.get(name) is None for name in adapter.media_inputs if name.startswith("pixel_values")):
             raise PruneError(
                 "generate was called without pixel_values, so there is nothing to prune: pass an image"
             )
-        refuse_unsupported(call, model)
-        call, images = _pruned_call(call, adapter, config, report.calls, ask)
-        output = original(**call)
+        refuse_unsupported(call, adapter)
+        call, prompt, images = _pruned_call(call, adapter, config, report.calls, ask)
+        with adapter.reading(prompt):
+            output = original(**call)
         report.images += images  # a call that failed has pruned nothing
         report.calls += 1
         return output
@@ -180,41 +185,46 @@ def prune(
 
 def _pruned_call(
     call: dict, adapter: Adapter, config: PruneConfig, number: int, ask: Ask
-) -> tuple[dict, list[PrunedImage]]:
-    """The arguments of the unpruned generate call, with kept visual tokens in place of pixels; the record."""
-    from .models.call import mask_of_padding, with_embeddings
+) -> tuple[dict, Prompt, list[PrunedImage]]:
+    """The arguments of the unpruned generate call with a shorter prompt in place of pixels; the record."""
+    from .models.call import mask_of_padding, with_prompt
 
     mask = call.get("attention_mask")
     mask = mask_of_padding(call, adapter.model) if mask is None else mask
     device = adapter.model.get_input_embeddings().weight.device
     ids, mask = call["input_ids"].to(device), mask.to(device)
 
-    vision = adapter.look(call.pop("pixel_values"))
-    features, grid = vision.features, (vision.geometry[0].rows, vision.geometry[0].cols)
-    slots = adapter.placeholders(ids, len(features))
-    kept_features, images = [], []
-    for prompt in sorted({row for row, _ in slots}):
-        of_prompt = features[[i for i, (row, _) in enumerate(slots) if row == prompt]]
-        n_images, n = of_prompt.shape[:2]
-        query = selection = None
+    inputs = {name: call.pop(name) for name in adapter.media_inputs if call.get(name) is not None}
+    seen = adapter.look(inputs)
+    rows = [row for row, _ in adapter.placeholders(ids, seen)]
+    kept: list[Tensor] = [torch.empty(0)] * len(seen)
+    images = []
+    for prompt in sorted(set(rows)):
+        mine = [i for i, row in enumerate(rows) if row == prompt]
+        parts = [seen[i].vision for i in mine]
+        vision, query, selection = joined(parts), None, None
         if config.keep_ratio == 1:
-            kept = torch.arange(n).expand(n_images, -1)
+            of_prompt = vision.all
         else:
             if config.asks_query:
-                query = ask(ids[prompt][mask[prompt].bool()], of_prompt, prompt, len(ids))
-            selection = select(of_prompt, query, _own_seed(config, number, prompt), grid=grid)
-            kept = selection.kept()
-            if kept.shape[-1] == n:
+                query = ask(ids[prompt][mask[prompt].bool()], vision.features, prompt, len(ids))
+            selection = select_tokens(vision, query, _own_seed(config, number, prompt))
+            of_prompt = selection.kept().cpu()
+            if len(of_prompt) == vision.n_tokens:
                 raise PruneError(
-                    f"keep_ratio={config.keep_ratio:g} keeps all {n} visual tokens of an image, so nothing "
-                    "would be pruned: choose a smaller ratio, or 1 to run unpruned on purpose"
+                    f"keep_ratio={config.keep_ratio:g} keeps all {vision.n_tokens} visual tokens, so "
+                    "nothing would be pruned: choose a smaller ratio, or 1 to run unpruned on purpose"
                 )
-        for i, (tokens, indices) in enumerate(zip(of_prompt, kept, strict=True)):
-            kept_features.append(tokens[indices.to(tokens.device)])
-            images.append(PrunedImage(number, prompt, i, n, indices.cpu(), selection, query))
+        for place, (i, indices) in enumerate(zip(mine, parted(of_prompt, parts), strict=True)):
+            kept[i] = indices
+            images.append(
+                PrunedImage(
+                    number, prompt, place, seen[i].kind, parts[place].n_tokens, indices, selection, query
+                )
+            )
 
-    embeds, mask = adapter.splice(ids, mask, kept_features)
-    return with_embeddings(call, adapter.model, embeds, mask), images
+    spliced = adapter.splice(ids, mask, seen, kept, config.positions == "original", call | inputs)
+    return with_prompt(call, adapter.model, spliced), spliced, images
 
 
 def _own_seed(config: PruneConfig, call: int, prompt: int) -> PruneConfig:

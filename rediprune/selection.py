@@ -6,13 +6,16 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .config import PruneConfig
-from .greedy import check_tokens
+from .greedy import Picks, check_tokens
 from .greedy import relevance as measure
 from .methods import METHODS
-from .trace import Query, Selection
+from .trace import Query, Selection, VisionTokens
+
+_BLIND = frozenset({"random", "grid"})  # they look at no token, so one order serves whatever is present
 
 
 @torch.no_grad()
@@ -22,19 +25,22 @@ def select(
     config: PruneConfig | None = None,
     alphas: Sequence[float] | None = None,
     grid: tuple[int, int] | None = None,
+    present: Tensor | None = None,
 ) -> Selection:
-    """The full picking order of every frame; any keep ratio is then a prefix (`Selection.kept`).
+    """The full picking order of every frame, or of all together; any keep ratio is then a prefix
+    (`Selection.kept`).
 
     Args:
-        features: [T, N, C] visual tokens of T frames in any float dtype, before the projector. Every frame is
-            selected on its own, with the same query.
+        features: [T, N, C] visual tokens of T frames in any float dtype, before the projector. With
+            config.budget "frame" every frame is selected on its own, with "shared" all of them at once.
         query: a Query, or a plain vector [C], or of another width, folded by the published rule (query.fold).
             The methods random, grid and diversity ask none and take None.
         config: the dials; default PruneConfig().
         alphas: several relevance weights in [0, inf] at once, in place of config.alpha; the order is then
-            [W, T, N] instead of [T, N].
+            [W, G, M] instead of [G, M].
         grid: (rows, cols) of a frame's tokens, for the method grid; by default the two factors of N nearest
             to a square, not more rows than columns.
+        present: [T, N] bool, False where there is no token (see VisionTokens); at least one per frame.
 
     Raises:
         ValueError: one sentence on what was wrong: shapes, NaN, infinite or all-zero features or query,
@@ -42,11 +48,35 @@ def select(
     """
     config = PruneConfig() if config is None else config
     check_tokens(features, "features")
-    weights = _weights(config, alphas)
-    relevance = None
-    if config.asks_query:
-        relevance = measure(features, _query(query, config))
-    picks = METHODS[config.method](features, relevance, weights, config, _grid(features.shape[1], grid))
+    frames, n = features.shape[:2]
+    if present is not None and (present.shape != (frames, n) or not present.any(-1).all()):
+        raise ValueError(
+            f"present has shape {tuple(present.shape)}: it must be bool [T, N] = {(frames, n)} with at least "
+            "one token in every frame"
+        )
+    weights, grid = _weights(config, alphas), _grid(n, grid)
+    relevance = measure(features, _query(query, config)) if config.asks_query else None
+
+    if present is not None and present.all():
+        present = None
+
+    def choose(tokens: Tensor, scores: Tensor | None) -> Picks:
+        return METHODS[config.method](tokens, scores, weights, config, grid)
+
+    shared = config.budget == "shared" and frames > 1
+    if config.method == "grid" and shared:
+        picks = _interleaved(choose(features, None))
+    else:
+        if shared:
+            features = features.flatten(0, 1)[None]
+        scores = None if relevance is None else relevance.view(features.shape[:2])
+        whole = present is None or config.method in _BLIND
+        if whole:
+            picks = choose(features, scores)
+        else:
+            picks = _ragged(choose, features, scores, present.view(features.shape[:2]))
+    if present is not None and config.method in _BLIND:
+        picks = Picks(_absent_last(picks.order, present), None, None)
 
     def shaped(evidence: Tensor | None) -> Tensor | None:
         """A method that knows no weight gives one order for all of them."""
@@ -54,7 +84,51 @@ def select(
             return evidence if evidence is None else evidence[0]
         return evidence.expand(len(weights), -1, -1)
 
-    return Selection(*map(shaped, picks[:1]), relevance, *map(shaped, picks[1:]), weights, config)
+    counts = None
+    if present is not None:
+        if relevance is not None:
+            relevance = relevance.masked_fill(~present.to(relevance.device), math.nan)
+        counts = tuple(present.view(picks.order.shape[-2], -1).sum(-1).tolist())
+    return Selection(*map(shaped, picks[:1]), relevance, *map(shaped, picks[1:]), weights, config, counts)
+
+
+def select_tokens(
+    vision: VisionTokens,
+    query: Query | None,
+    config: PruneConfig,
+    alphas: Sequence[float] | None = None,
+) -> Selection:
+    """`select` for the tokens of a model, which bring their grid and their gaps with them."""
+    place = vision.geometry[0]
+    alike = all((g.rows, g.cols) == (place.rows, place.cols) for g in vision.geometry)
+    grid = (place.rows, place.cols) if alike else None
+    return select(vision.features, query, config, alphas, grid, vision.present)
+
+
+def _interleaved(picks: Picks) -> Picks:
+    """[W, T, N] -> [W, 1, T * N]: every frame's n-th cell before any frame's next, even in space and time."""
+    order = picks.order
+    frames, n = order.shape[1:]
+    flat = order + torch.arange(frames, device=order.device)[:, None] * n
+    return Picks(flat.mT.reshape(len(order), 1, -1), None, None)
+
+
+def _absent_last(order: Tensor, present: Tensor) -> Tensor:
+    """The same order [W, G, M] with the tokens that are not there behind all others."""
+    absent = ~present.to(order.device).view(order.shape[1:]).expand_as(order)
+    return order.gather(-1, absent.gather(-1, order).long().argsort(dim=-1, stable=True))
+
+
+def _ragged(choose, features: Tensor, relevance: Tensor | None, present: Tensor) -> Picks:
+    """Group by group among the tokens that are there; the others follow in raster order, without evidence."""
+    groups = []
+    for g, there in enumerate(present.to(features.device)):
+        here, absent = there.nonzero()[:, 0], (~there).nonzero()[:, 0]
+        picks = choose(features[g, here][None], None if relevance is None else relevance[g, here][None])
+        order = torch.cat([here[picks.order], absent.expand(*picks.order.shape[:2], -1)], dim=-1)
+        evidence = (e if e is None else F.pad(e, (0, len(absent)), value=math.nan) for e in picks[1:])
+        groups.append(Picks(order, *evidence))
+    return Picks(*(None if one[0] is None else torch.cat(one, dim=1) for one in zip(*groups, strict=True)))
 
 
 def _weights(config: PruneConfig, alphas: Sequence[float] | None) -> tuple[float, ...]:

@@ -6,9 +6,11 @@ L text tokens, W relevance weights computed at once, E width of the joint image-
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .config import PruneConfig, kept_count
@@ -44,15 +46,70 @@ class Geometry:
 
 @dataclass(frozen=True)
 class VisionTokens:
-    """What the vision encoder hands to the projector, before any pruning.
+    """The visual tokens that selection chooses from: T frames of a clip, tiles of an image, or a still image.
+
+    A token has one flat index over all frames, t * N + n; that is how kept tokens are named everywhere.
 
     Attributes:
-        features: [T, N, C] in the model's dtype, exactly what the projector would receive.
+        features: [T, N, C] in the model's dtype, what the projector would receive for each token.
         geometry: one Geometry per frame, length T.
+        present: [T, N] bool on the CPU, False where there is no token: a tile whose padding the family takes
+            off again, or a frame with fewer tokens than its neighbours. None means that all are there.
     """
 
     features: Tensor
     geometry: tuple[Geometry, ...]
+    present: Tensor | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(T, N), the tokens that are not present included."""
+        return self.features.shape[0], self.features.shape[1]
+
+    @property
+    def n_tokens(self) -> int:
+        """How many visual tokens there are in all frames together."""
+        return self.features.shape[:2].numel() if self.present is None else int(self.present.sum())
+
+    @property
+    def all(self) -> Tensor:
+        """Flat indices of every token, ascending, [n_tokens]."""
+        t, n = self.shape
+        return torch.arange(t * n) if self.present is None else self.present.flatten().nonzero()[:, 0]
+
+    def take(self, kept: Tensor) -> Tensor:
+        """Features of the tokens with these flat indices, [K] -> [K, C]."""
+        return self.features.flatten(0, 1)[kept.to(self.features.device)]
+
+    def per_frame(self, kept: Tensor) -> tuple[Tensor, ...]:
+        """Flat indices, ascending, as one tensor of indices 0..N-1 for each of the T frames."""
+        t, n = self.shape
+        counts = torch.bincount(kept // n, minlength=t).tolist()
+        return (kept % n).split(counts)
+
+
+def joined(parts: Sequence[VisionTokens]) -> VisionTokens:
+    """The frames of several images or clips, one behind the other; too few tokens are filled up as absent."""
+    if len(parts) == 1:
+        return parts[0]
+    n = max(part.shape[1] for part in parts)
+    features = torch.cat([F.pad(p.features, (0, 0, 0, n - p.shape[1])) for p in parts])
+    present = None
+    if any(part.present is not None or part.shape[1] < n for part in parts):
+        given = (torch.ones(p.shape, dtype=torch.bool) if p.present is None else p.present for p in parts)
+        present = torch.cat([F.pad(there, (0, n - there.shape[1])) for there in given])
+    return VisionTokens(features, tuple(g for part in parts for g in part.geometry), present)
+
+
+def parted(kept: Tensor, parts: Sequence[VisionTokens]) -> list[Tensor]:
+    """Flat indices, ascending, into `joined(parts)` as flat indices into each part: the way back."""
+    n, start, found = max(part.shape[1] for part in parts), 0, []
+    for t, own in (part.shape for part in parts):
+        frames = kept // n
+        mine = kept[(frames >= start) & (frames < start + t)]
+        found.append((mine // n - start) * own + mine % n)
+        start += t
+    return found
 
 
 @dataclass(frozen=True)
@@ -81,17 +138,22 @@ class Query:
 class Selection:
     """A full picking order with the evidence of every pick.
 
-    Leading shape [...] is [T], or [W, T] where several weights were computed at once.
+    Leading shape [...] is [G], or [W, G] where several weights were computed at once. A group g is what one
+    budget is spent on: with budget "frame" one frame (G = T, M = N), with budget "shared" everything at once
+    (G = 1, M = T * N).
 
     Attributes:
-        order: [..., N] int64, token indices in the order of picking; the first K are what K keeps.
-        relevance: [T, N] float32 by token index (cosine, sign applied); None where the rule uses no query.
-        distance: [..., N] float32 by pick: cosine distance (0..2) to the nearest earlier pick; NaN for the
+        order: [..., G, M] int64, token indices within the group in the order of picking; the first K are what
+            K keeps. Tokens that are not present come last.
+        relevance: [T, N] float32 by token index (cosine, sign applied), NaN where no token is present; None
+            where the rule uses no query.
+        distance: [..., G, M] float32 by pick: cosine distance (0..2) to the nearest earlier pick; NaN for the
             first pick, which has none. None where the rule measures no distance.
-        score: [..., N] float32 by pick, the number whose maximum chose it; the first pick's score is the
+        score: [..., G, M] float32 by pick, the number whose maximum chose it; the first pick's score is the
             relevance that chose it. None where the rule has no score.
-        alphas: the W relevance weights as alpha, length 1 where order is [T, N].
+        alphas: the W relevance weights as alpha, length 1 where order is [G, M].
         config: the settings it was made with.
+        present: how many of the M tokens of each group there are, length G; None means all.
     """
 
     order: Tensor
@@ -100,10 +162,13 @@ class Selection:
     score: Tensor | None
     alphas: tuple[float, ...]
     config: PruneConfig
+    present: tuple[int, ...] | None = None
 
     @property
-    def n_tokens(self) -> int:
-        return self.order.shape[-1]
+    def counts(self) -> tuple[int, ...]:
+        """Tokens to choose from in each group, length G."""
+        groups, size = self.order.shape[-2:]
+        return (size,) * groups if self.present is None else self.present
 
     @property
     def nested(self) -> bool:
@@ -111,22 +176,27 @@ class Selection:
         return self.config.tau == 0 or self.config.method != "rediprune"
 
     def kept(self, keep_ratio: float | None = None) -> Tensor:
-        """Kept token indices in raster order, [..., K]; `keep_ratio` in (0, 1], default the config's.
+        """Flat indices (t * N + n) of the kept tokens, ascending, [K], or [W, K] where there are W weights.
+
+        K is the sum over the groups of max(1, round(count * ratio)); `keep_ratio` in (0, 1], default the
+        config's.
 
         Raises:
             ValueError: ratio out of range, or another ratio than the config's where the order is not nested.
         """
         ratio = self.config.keep_ratio if keep_ratio is None else keep_ratio
-        k = kept_count(self.n_tokens, ratio)
-        if not self.nested and k != kept_count(self.n_tokens, self.config.keep_ratio):
+        k = [kept_count(count, ratio) for count in self.counts]
+        if not self.nested and k != [kept_count(count, self.config.keep_ratio) for count in self.counts]:
             raise ValueError(
                 f"keep_ratio={ratio} differs from {self.config.keep_ratio}, for which this order was made: "
                 "with tau > 0 the picks are not nested, so select again with the new ratio"
             )
-        return self.order[..., :k].sort(dim=-1).values
+        size = self.order.shape[-1]
+        picks = [self.order[..., g, :k_g] + g * size for g, k_g in enumerate(k)]
+        return torch.cat(picks, dim=-1).sort(dim=-1).values
 
     def at(self, w: int) -> Selection:
-        """The w-th weight of a [W, T, N] selection as a plain [T, N] one; its config says that weight."""
+        """The w-th weight of a [W, G, M] selection as a plain [G, M] one; its config says that weight."""
         if self.order.dim() != 3:
             raise ValueError(f"order has shape {tuple(self.order.shape)}: it holds a single weight")
         part = {
@@ -134,7 +204,7 @@ class Selection:
             for name in ("order", "distance", "score")
         }
         config = replace(self.config, alpha=self.alphas[w])
-        return Selection(**part, relevance=self.relevance, alphas=(config.alpha,), config=config)
+        return replace(self, **part, alphas=(config.alpha,), config=config)
 
 
 @dataclass(frozen=True)
@@ -207,7 +277,7 @@ class Answer:
         n_text: all other prompt tokens.
         seconds: wall clock of this one generation (a single unrepeated measurement), prefill included.
         first_token_seconds: wall clock to the first new token.
-        kept: [T, K] indices, None for the unpruned run.
+        kept: [K] flat token indices (t * N + n), None for the unpruned run.
     """
 
     text: str
@@ -240,7 +310,10 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Trace:
-    """The one record of a run: everything that the picture, the table and the export read."""
+    """The one record of a run: everything that the picture, the table and the export read.
+
+    `kept` are flat token indices [K]; `seconds` says when each frame of a clip is shown, empty for a still.
+    """
 
     question: str
     config: PruneConfig
@@ -254,3 +327,4 @@ class Trace:
     agreement: Agreement
     model_name: str = ""
     notes: tuple[str, ...] = field(default=())
+    seconds: tuple[float, ...] = ()

@@ -224,7 +224,7 @@ def test_agreement_equals_plain_forward_passes_of_the_unmodified_model(explainer
     full, pruned, a = trace.full.token_ids, trace.pruned.token_ids, trace.agreement
     assert full != pruned  # or this test would say little
     inputs = tiny.inputs((QUESTION, [tiny.image()]))
-    embeds = by_hand(trace.kept[0])
+    embeds = by_hand(trace.kept)
     full_on_full, p = log_probs(full, **inputs)
     full_on_pruned, _ = log_probs(pruned, **inputs)
     pruned_on_full, q = log_probs(full, inputs_embeds=embeds)

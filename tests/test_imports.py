@@ -30,12 +30,13 @@ ARROWS = {
     "prune": PICKING | {"selection", "savings", "models"},
     "card": WORDS,
     "prompt": WORDS,
+    "look": WORDS | {"models", "media", "prompt"},
     "recent": set(),
-    "ask": WORDS | {"query", "text_tower", "savings", "models", "prompt"},
+    "ask": WORDS | {"query", "text_tower", "savings", "models", "prompt", "look"},
     "generate": WORDS | {"stopwatch", "models"},
     "explainer": PICKING
     | {"selection", "savings", "stopwatch", "models", "media", "card", "generate"}
-    | {"prompt", "ask", "recent"},
+    | {"prompt", "look", "ask", "recent"},
     "palette": set(),
     "draw": {"trace", "palette"},
     "export": WORDS | {"savings"},

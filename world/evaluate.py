@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from rediprune import Explainer, PruneConfig, kept_count
 from rediprune.explainer import DEFAULT_MODEL
+from rediprune.models import Seen
 
 from . import make_scene
 from .arms import ARMS, QUERIES, RANDOM, Arm
@@ -45,7 +46,7 @@ class Case:
         scene_seed: which scene it is about.
         question: with its answer, and the patches that hold it.
         input_ids: [L], the prompt with its image placeholders.
-        features: [N, C], the visual tokens of the scene.
+        seen: what the encoder gave of the scene, N visual tokens.
         orders: per arm, [N] tokens in the order of picking.
         relevance: per (query, pointing), [N] by token.
     """
@@ -53,7 +54,7 @@ class Case:
     scene_seed: int
     question: Question
     input_ids: Tensor
-    features: Tensor
+    seen: Seen
     orders: dict[Arm, Tensor]
     relevance: dict[tuple[str, str], Tensor]
 
@@ -74,7 +75,7 @@ def cases(explainer: Explainer, n_questions: int) -> Iterator[Case]:
             orders[arm] = chosen.order[0]
             if arm.method == "rediprune":
                 relevance[arm.query, arm.pointing] = chosen.relevance[0]
-        yield Case(seed, question, queries[QUERIES[0]].input_ids, look.vision.features[0], orders, relevance)
+        yield Case(seed, question, queries[QUERIES[0]].inputs["input_ids"][0], look.seen[0], orders, relevance)
 
 
 @torch.no_grad()
@@ -87,10 +88,9 @@ def right(explainer: Explainer, batch: list[Case], kept: list[Tensor]) -> list[b
     for row, case in enumerate(batch):
         ids[row, longest - len(case.input_ids) :] = case.input_ids
         mask[row, longest - len(case.input_ids) :] = 1
-    features = [c.features[k] for c, k in zip(batch, kept, strict=True)]
-    embeds, mask = explainer.adapter.splice(ids, mask, features)
+    prompt = explainer.adapter.splice(ids, mask, [c.seen for c in batch], kept)
     made = explainer.model.generate(
-        inputs_embeds=embeds, attention_mask=mask, max_new_tokens=MAX_NEW_TOKENS, do_sample=False
+        inputs_embeds=prompt.embeds, **prompt.arguments(), max_new_tokens=MAX_NEW_TOKENS, do_sample=False
     )
     answers = tokenizer.batch_decode(made, skip_special_tokens=True)
     return [a.strip() == c.question.answer for a, c in zip(answers, batch, strict=True)]
@@ -99,7 +99,7 @@ def right(explainer: Explainer, batch: list[Case], kept: list[Tensor]) -> list[b
 def evaluate(explainer: Explainer, n_questions: int) -> dict:
     """Everything that `world.report` prints, as plain data."""
     found = list(tqdm(cases(explainer, n_questions), total=n_questions, desc="selecting", mininterval=10))
-    n_tokens = len(found[0].features)
+    n_tokens = found[0].seen.vision.n_tokens
     seeds = [c.scene_seed for c in found]
     batches = [slice(start, start + BATCH) for start in range(0, n_questions, BATCH)]
     bar = tqdm(total=len(batches) * (1 + len(ARMS) * len(KEEP_RATIOS)), desc="answering", mininterval=10)

@@ -23,7 +23,7 @@ def pointing(found: list[Case], k: int) -> dict:
     random arm; `chance`, what random tokens reach on average; `ceiling`, what the best choice of k would.
     """
     found = [c for c in found if c.question.patches]
-    n_tokens, seeds = len(found[0].features), [c.scene_seed for c in found]
+    n_tokens, seeds = found[0].seen.vision.n_tokens, [c.scene_seed for c in found]
 
     def share(chosen: list[Tensor]) -> dict:
         on = np.array(

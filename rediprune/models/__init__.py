@@ -9,8 +9,9 @@ from __future__ import annotations
 from .base import Adapter, ModelError
 from .llava import LlavaAdapter
 from .loading import load, refuse_class
+from .records import Prompt, Seen
 
-__all__ = ["FAMILIES", "Adapter", "ModelError", "adapter_for", "load"]
+__all__ = ["FAMILIES", "Adapter", "ModelError", "Prompt", "Seen", "adapter_for", "load"]
 
 # config.model_type -> adapter
 FAMILIES: dict[str, type[Adapter]] = {"llava": LlavaAdapter}

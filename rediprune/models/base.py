@@ -7,13 +7,16 @@ that takes its prompt as embeddings (`splice`). Everything else here is common t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from ..trace import VisionTokens
+from .records import Prompt, Seen
 
 if TYPE_CHECKING:  # numbers only; the accounting is no station of the data path
     from ..savings import ModelShapes
@@ -28,7 +31,15 @@ class Adapter(ABC):
 
     Attributes:
         model: the transformers model, as it came.
+        kinds: what one placeholder can stand for, of "image" and "video". A family without "video" is shown a
+            clip as several images.
+        media_inputs: the arguments of `generate`, made by the processor, that `look` and `splice` read.
+        vision_types: `model_type`s of the vision encoders that the family is known here with.
     """
+
+    kinds: ClassVar[tuple[str, ...]] = ("image",)
+    media_inputs: ClassVar[tuple[str, ...]] = ("pixel_values",)
+    vision_types: ClassVar[frozenset[str]] = frozenset({"clip_vision_model", "siglip_vision_model"})
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.model = model
@@ -38,20 +49,23 @@ class Adapter(ABC):
     @abstractmethod
     def look(
         self,
-        pixel_values: Tensor,
-        image_sizes: Sequence[tuple[int, int]] | None = None,
+        inputs: Mapping[str, Any],
+        sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> VisionTokens:
+    ) -> list[Seen]:
         """Run the vision encoder and read the tokens that the projector would receive; never builds a graph.
 
         Args:
-            pixel_values: [T, 3, H, W] from the family's processor.
-            image_sizes: (width, height) of the T original images. Without them the geometry is in
-                preprocessed pixels.
-            processor: the processor that made `pixel_values`; needed with `image_sizes`.
+            inputs: what the family's processor returned; of it `media_inputs` are read.
+            sizes: (width, height) of the original images, then of the clips' frames (one size for each clip).
+                Without them the geometry is in preprocessed pixels.
+            processor: the processor that made the inputs; needed with `sizes`.
+
+        Returns:
+            One Seen for each image, then for each clip, in the order of the inputs.
 
         Raises:
-            ModelError: pixel values of another shape than the encoder takes.
+            ModelError: inputs of another shape than the encoder takes.
         """
 
     @abstractmethod
@@ -59,21 +73,8 @@ class Adapter(ABC):
         """[..., C] to [..., D]: the model's own projector, token by token."""
 
     @abstractmethod
-    def placeholders(self, input_ids: Tensor, n_images: int) -> list[tuple[int, Tensor]]:
-        """For each of the `n_images` images, in the order of pixel_values: (prompt b, positions [N] in it).
-
-        Raises:
-            ModelError: prompt and images do not belong together.
-        """
-
-    @abstractmethod
     def shapes(self) -> ModelShapes:
         """The numbers that the FLOPs depend on, all from the model's config."""
-
-    @property
-    @abstractmethod
-    def image_token_id(self) -> int:
-        """Token id of the placeholders that stand for visual tokens in a prompt."""
 
     @property
     @abstractmethod
@@ -92,10 +93,69 @@ class Adapter(ABC):
         Deduced from the config, which cannot tell whether the tower was fine-tuned since.
         """
 
+    # What a family may say otherwise -----------------------------------------------------------------------
+
+    def token_id(self, kind: str) -> int:
+        """Token id of the placeholders that stand for an image's or a video's tokens in a prompt."""
+        config = self.model.config
+        return config.image_token_id if kind == "image" else config.video_token_id
+
+    def prepare(
+        self,
+        processor: Any,
+        text: str,
+        frames: Sequence[Image.Image],
+        clip: bool = False,
+        seconds: Sequence[float] = (),
+    ) -> Mapping[str, Any]:
+        """Call the processor for one prompt: the frames of one clip, or still images.
+
+        Args:
+            text: the prompt with one placeholder for the clip, or one for each image.
+            frames: RGB, all of one size for a clip.
+            seconds: when each frame of a clip is shown; not every family tells its LLM.
+        """
+        if not (clip and "video" in self.kinds):
+            return processor(text=[text], images=list(frames), return_tensors="pt")
+        pixels = np.stack([np.asarray(frame) for frame in frames])
+        return processor(text=[text], videos=[pixels], do_sample_frames=False, return_tensors="pt")
+
+    def embed(self, seen: Seen, kept: Tensor) -> Tensor:
+        """What stands at the placeholders that are left: kept tokens, projected, and the model's separators.
+
+        Args:
+            kept: flat token indices, ascending, [K].
+
+        Returns:
+            [S', D], as many as `seen.stays(kept)` has True.
+        """
+        return self.project(seen.vision.take(kept)[None])[0]
+
+    def positions(self, input_ids: Tensor, mask: Tensor, inputs: Mapping[str, Any]) -> Tensor:
+        """Positions of the whole prompt, as the model would count them: [B, L], or [axes, B, L]."""
+        return (mask.long().cumsum(-1) - 1).clamp(min=0)
+
+    def compacted(self, positions: Tensor, stays: Tensor) -> Tensor | None:
+        """Whole-prompt positions with the gaps of all that does not stay closed; None means 0, 1, 2, ..."""
+        return None
+
+    def reading(self, prompt: Prompt) -> AbstractContextManager:
+        """Inside this, the model's `generate` and `forward` may be given the prompt's embeddings."""
+        return nullcontext()
+
     # What all families share -----------------------------------------------------------------------------
 
+    @property
+    def image_token_id(self) -> int:
+        return self.token_id("image")
+
+    def is_placeholder(self, input_ids: Tensor) -> Tensor:
+        """[..., L] bool: which prompt tokens stand for something seen."""
+        ids = torch.tensor([self.token_id(kind) for kind in self.kinds], device=input_ids.device)
+        return torch.isin(input_ids, ids)
+
     def prompt_tail_embeddings(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """The text behind the last image placeholder of one prompt, as the LLM embeds it.
+        """The text behind the last placeholder of one prompt, as the LLM embeds it.
 
         Args:
             input_ids: [L], padding already taken off.
@@ -104,61 +164,105 @@ class Adapter(ABC):
             (embeddings [L', D], token ids [L']); L' = 0 where the prompt ends with its image.
 
         Raises:
-            ModelError: no image placeholder in the prompt.
+            ModelError: no placeholder in the prompt.
         """
-        where = (input_ids == self.image_token_id).nonzero()
+        where = self.is_placeholder(input_ids).nonzero()
         if len(where) == 0:
             raise ModelError("the prompt holds no image placeholder, so no text comes behind one")
         ids = input_ids[int(where[-1]) + 1 :]
         return self.model.get_input_embeddings()(ids), ids
 
+    def placeholders(self, input_ids: Tensor, seen: Sequence[Seen]) -> list[tuple[int, Tensor]]:
+        """For each image and clip, in order: (prompt b, positions [S] of its placeholders in it).
+
+        Raises:
+            ModelError: prompts [B, L] and what was seen do not belong together.
+        """
+        slots: list[tuple[int, Tensor]] = [(-1, input_ids)] * len(seen)
+        for kind in self.kinds:
+            mine = [i for i, one in enumerate(seen) if one.kind == kind]
+            where = (input_ids == self.token_id(kind)).nonzero()
+            sizes = [len(seen[i].slots) for i in mine]
+            parts = where.split(sizes) if sum(sizes) == len(where) else []
+            if len(parts) != len(mine) or any((part[:, 0] != part[0, 0]).any() for part in parts):
+                counts = (input_ids == self.token_id(kind)).sum(1).tolist()
+                raise ModelError(
+                    f"the prompts hold {counts} {kind} placeholders, but the {len(mine)} {kind}(s) that came "
+                    f"with them need {sizes}: pass input_ids and pixels from one processor call"
+                )
+            for i, part in zip(mine, parts, strict=True):
+                slots[i] = (int(part[0, 0]), part[:, 1])
+        return slots
+
     def splice(
-        self, input_ids: Tensor, attention_mask: Tensor | None, features: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        seen: Sequence[Seen],
+        kept: Sequence[Tensor],
+        original_positions: bool = False,
+        inputs: Mapping[str, Any] | None = None,
+    ) -> Prompt:
         """Embed prompts with the kept visual tokens in place of their placeholders; the rest are taken out.
 
         Args:
-            input_ids: [B, L] with N placeholders per image, as the processor made them.
+            input_ids: [B, L] with all placeholders, as the processor made them.
             attention_mask: [B, L], or None where nothing is padded.
-            features: per image, in the order of pixel_values, the kept tokens [K_i, C] before the projector,
-                1 <= K_i <= N.
+            seen: every image and clip of these prompts, as `look` gave them.
+            kept: flat token indices of each, ascending, on the CPU, at least one.
+            original_positions: whether what stays keeps the position that it had in the whole prompt.
+            inputs: what else the processor returned, where the model counts positions by it.
 
         Returns:
-            (inputs_embeds [B, L', D], attention_mask [B, L']). Where prompts end up with different lengths
-            they are padded on the left anew. With all tokens kept, L' = L and nothing is moved.
+            Prompt. Where prompts end up with different lengths they are padded on the left anew. With all
+            tokens kept, L' = L and nothing is moved.
 
         Raises:
-            ModelError: prompt and images do not belong together, or more tokens than placeholders.
+            ModelError: prompt and images do not belong together, or kept tokens that were never seen.
         """
-        slots = self.placeholders(input_ids, len(features))
+        slots = self.placeholders(input_ids, seen)
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         embeds = self.model.get_input_embeddings()(input_ids)
         stays = torch.ones_like(input_ids, dtype=torch.bool)
-        for (row, positions), tokens in zip(slots, self._project_each(features), strict=True):
-            k = len(tokens)
-            if not 1 <= k <= len(positions):
+        left = [one.stays(indices) for one, indices in zip(seen, kept, strict=True)]
+        for one, indices, here in zip(seen, kept, left, strict=True):
+            room = int((one.slots >= 0).sum())
+            if not 1 <= len(indices) == int((here & (one.slots >= 0)).sum()):
                 raise ModelError(
-                    f"{k} visual tokens for an image whose prompt has room for 1 to {len(positions)}"
+                    f"{len(indices)} visual tokens for {one.kind} with {room}: keep 1 to {room} of them"
                 )
-            embeds[row, positions[:k]] = tokens.to(embeds.device, embeds.dtype)
-            stays[row, positions[k:]] = False
+        for (row, places), here, tokens in zip(slots, left, self._embed_each(seen, kept), strict=True):
+            here = here.to(places.device)
+            embeds[row, places[here]] = tokens.to(embeds.device, embeds.dtype)
+            stays[row, places[~here]] = False
+        positions = self.positions(input_ids, mask, inputs or {})
         if stays.all():
-            return embeds, mask
+            return Prompt(embeds, mask, stays, positions if positions.dim() > 2 else None)
         # Padding that made room for tokens which are gone now would be paid for in every layer.
         stays &= mask.bool()
+        if not original_positions:
+            positions = self.compacted(positions, stays)
+        if positions is not None:
+            by_token = positions if positions.dim() == 2 else positions.permute(1, 2, 0)
+            packed = _packed(by_token, stays)
+            positions = packed if positions.dim() == 2 else packed.permute(2, 0, 1)
+        return Prompt(_packed(embeds, stays), _packed(mask, stays), stays, positions)
 
-        lengths = stays.sum(1)
-        length = int(lengths.max())
-        new_embeds = embeds.new_zeros(len(embeds), length, embeds.shape[-1])
-        new_mask = mask.new_zeros(len(mask), length)
-        for row, n in enumerate(lengths.tolist()):
-            new_embeds[row, length - n :] = embeds[row, stays[row]]
-            new_mask[row, length - n :] = mask[row, stays[row]]
-        return new_embeds, new_mask
-
-    def _project_each(self, features: Sequence[Tensor]) -> list[Tensor]:
+    def _embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
         # One call for images of the same count, in the very shape that the unpruned model would use: at 100%
         # the same matrix product runs, so the result is equal to the last bit.
-        if len({len(f) for f in features}) == 1:
-            return list(self.project(torch.stack(list(features))))
-        return [self.project(f[None])[0] for f in features]
+        plain = type(self).embed is Adapter.embed
+        if plain and len({len(k) for k in kept}) == 1:
+            tokens = [one.vision.take(k) for one, k in zip(seen, kept, strict=True)]
+            return list(self.project(torch.stack(tokens)))
+        return [self.embed(one, k) for one, k in zip(seen, kept, strict=True)]
+
+
+def _packed(x: Tensor, stays: Tensor) -> Tensor:
+    """What stays [B, L] of x [B, L, ...], moved to the right, with zeros on the left: [B, L', ...]."""
+    rows = [row[left] for row, left in zip(x, stays, strict=True)]
+    longest = max(len(row) for row in rows)
+    out = x.new_zeros(len(rows), longest, *x.shape[2:])
+    for place, row in zip(out, rows, strict=True):
+        place[longest - len(row) :] = row
+    return out

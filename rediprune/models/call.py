@@ -9,15 +9,24 @@ from inspect import Parameter
 import torch
 from torch import Tensor
 
-from .base import ModelError
+from .base import Adapter, ModelError
+from .records import Prompt
 
 _ONLY_PLAIN = "cannot be combined with pruning: pass only what the processor returned"
 _ONLY_CONFIG = "cannot be changed for one call while pruning: set it in model.config"
+_MEDIA = (
+    "pixel_values",
+    "pixel_values_images",
+    "pixel_values_videos",
+    "image_sizes",
+    "image_sizes_videos",
+    "image_grid_thw",
+    "video_grid_thw",
+)
 _UNSUPPORTED = {
     "inputs_embeds": _ONLY_PLAIN,
     "position_ids": _ONLY_PLAIN,
     "mm_encoder_outputs": _ONLY_PLAIN,
-    "image_sizes": _ONLY_PLAIN,
     "vision_feature_layer": _ONLY_CONFIG,
     "vision_feature_select_strategy": _ONLY_CONFIG,
 }
@@ -49,13 +58,17 @@ def arguments(generate: Callable, args: tuple, kwargs: dict, plain: Callable) ->
     return call if inputs is None else {"input_ids": inputs} | call
 
 
-def refuse_unsupported(call: dict, model: torch.nn.Module) -> None:
+def refuse_unsupported(call: dict, adapter: Adapter) -> None:
     """Raise ModelError for what would be ignored, or go wrong, with a pruned prompt."""
+    model = adapter.model
     if call.get("input_ids") is None:
         raise ModelError("generate was called without input_ids: pass what the model's processor returned")
     for name, why in _UNSUPPORTED.items():
         if call.get(name) is not None:
             raise ModelError(f"{name} {why}")
+    for name in _MEDIA:
+        if call.get(name) is not None and name not in adapter.media_inputs:
+            raise ModelError(f"{type(model).__name__} takes no {name}: {_ONLY_PLAIN}")
     for name in _UNSUPPORTED_SETTINGS:
         if setting(call, model, name) is not None:
             raise ModelError(f"{name} cannot be combined with pruning: generate without it")
@@ -64,21 +77,22 @@ def refuse_unsupported(call: dict, model: torch.nn.Module) -> None:
         raise ModelError("past_key_values already hold tokens: pruning needs the whole prompt in one call")
 
 
-def with_embeddings(call: dict, model: torch.nn.Module, embeds: Tensor, attention_mask: Tensor) -> dict:
-    """The same call for a prompt given as embeddings [B, L', D] and its mask [B, L'].
+def with_prompt(call: dict, model: torch.nn.Module, prompt: Prompt) -> dict:
+    """The same call for a prompt of embeddings [B, L', D].
 
     input_ids [B, L] go along whole: generate takes them for its output, its streamer and its logits
     processors, and reads the prompt itself from the embeddings. Where L' != L it takes L' off max_length and
     min_length, so L' is added here: both then mean "prompt ids + new tokens", as before. max_new_tokens needs
     nothing.
     """
-    call = call | {"inputs_embeds": embeds, "attention_mask": attention_mask}
-    if embeds.shape[1] == call["input_ids"].shape[1]:
+    call = call | {"inputs_embeds": prompt.embeds} | prompt.arguments()
+    length = prompt.embeds.shape[1]
+    if length == call["input_ids"].shape[1]:
         return call
     for total, new in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
         value = setting(call, model, total)
         if value and setting(call, model, new) is None:
-            call[total] = value + embeds.shape[1]
+            call[total] = value + length
     return call
 
 

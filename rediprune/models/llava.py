@@ -6,7 +6,8 @@ token dropped, is one token per patch in raster order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from ..savings import ModelShapes
 from ..trace import VisionTokens
 from .base import Adapter, ModelError
 from .geometry import grid_geometry
+from .records import Seen
 
 # OpenAI's CLIP vision towers by (image size, patch size, width, layers), under open_clip's names. The plain
 # names (without -quickgelu) load the same weights but compute with an activation they were not trained with.
@@ -29,28 +31,25 @@ _OPENAI_TOWERS = {
 class LlavaAdapter(Adapter):
     """LLaVA-1.5 family, still images. Every image has the same number of tokens, N = rows * cols."""
 
-    @property
-    def image_token_id(self) -> int:
-        return self.model.config.image_token_id
-
     @torch.no_grad()
     def look(
         self,
-        pixel_values: Tensor,
-        image_sizes: Sequence[tuple[int, int]] | None = None,
+        inputs: Mapping[str, Any],
+        sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> VisionTokens:
+    ) -> list[Seen]:
+        pixel_values = inputs["pixel_values"]
         config, side = self.model.config, self.model.config.vision_config.image_size
         if pixel_values.dim() != 4 or pixel_values.shape[-2:] != (side, side):
             raise ModelError(
                 f"pixel_values have shape {tuple(pixel_values.shape)}: this vision encoder takes [T, 3, "
                 f"{side}, {side}], so use the processor that belongs to the model"
             )
-        if image_sizes is not None and len(image_sizes) != len(pixel_values):
-            raise ModelError(f"{len(image_sizes)} image sizes were given for {len(pixel_values)} images")
+        if sizes is not None and len(sizes) != len(pixel_values):
+            raise ModelError(f"{len(sizes)} image sizes were given for {len(pixel_values)} images")
         geometry = tuple(
             grid_geometry(size, processor, (side, side), config.vision_config.patch_size)
-            for size in (image_sizes or [None] * len(pixel_values))
+            for size in (sizes or [None] * len(pixel_values))
         )
         tower = self._base.vision_tower
         if tower.device.type != "meta":  # an offloaded tower reports "meta" and moves its inputs by itself
@@ -65,25 +64,13 @@ class LlavaAdapter(Adapter):
                 f"{features.shape[1]} tokens on a grid of {n} patches, so tokens and patches do not match: "
                 "set the strategy that belongs to this vision tower"
             )
-        return VisionTokens(features, geometry)
+        slots = torch.arange(n)
+        return [
+            Seen(VisionTokens(f[None], (place,)), slots) for f, place in zip(features, geometry, strict=True)
+        ]
 
     def project(self, features: Tensor) -> Tensor:
         return self._base.multi_modal_projector(features)
-
-    def placeholders(self, input_ids: Tensor, n_images: int) -> list[tuple[int, Tensor]]:
-        where = input_ids == self.image_token_id
-        counts = where.sum(1).tolist()
-        n, rest = divmod(sum(counts), max(1, n_images))
-        if n_images < 1 or n < 1 or rest or any(count % n for count in counts):
-            raise ModelError(
-                f"the prompts hold {counts} image placeholders for {n_images} images in all: each image "
-                "needs the same whole number, so pass input_ids and pixel_values from one processor call"
-            )
-        slots = []
-        for row in range(len(input_ids)):
-            positions = where[row].nonzero()[:, 0]
-            slots += [(row, part) for part in positions.split(n) if len(part)]
-        return slots
 
     @property
     def value_path(self) -> Callable[[Tensor], Tensor] | None:

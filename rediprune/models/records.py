@@ -1,0 +1,73 @@
+"""What an adapter hands on: what was seen of one image or clip, and a prompt ready for the LLM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..trace import VisionTokens
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One image or clip of a prompt, as the vision encoder gave it.
+
+    Attributes:
+        vision: the tokens that selection chooses from.
+        slots: [S] int64 on the CPU, what each of its placeholders in the prompt carries, in order: a flat
+            token index (t * N + n), or -1 for a separator, such as LLaVA-NeXT's newline at the end of a row.
+        kind: "image" or "video".
+        source: what the family's `embed` needs besides `vision`, where it needs more.
+    """
+
+    vision: VisionTokens
+    slots: Tensor
+    kind: str = "image"
+    source: Any = None
+
+    def stays(self, kept: Tensor) -> Tensor:
+        """[S] bool: which placeholders are left when only these flat token indices are kept.
+
+        A separator ends a line of tokens and stays where at least one token of its line does.
+        """
+        tokens = torch.isin(self.slots, kept)
+        ends = self.slots < 0
+        line = ends.long().cumsum(0) - ends.long()  # a separator belongs to the line that it ends
+        left = torch.zeros(int(line.max()) + 1, dtype=torch.bool)
+        left[line[tokens]] = True
+        return tokens | (ends & left[line])
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt with its visual tokens in place, ready for the LLM.
+
+    Attributes:
+        embeds: [B, L', D].
+        mask: [B, L'], 1 where there is something to read.
+        stays: [B, L] bool, which tokens of the prompt as the processor made it are left.
+        position_ids: [B, L'] or [axes, B, L'] where positions are not simply 0, 1, 2, ...; else None.
+        extra: what the family's `reading` needs besides, where it needs more.
+    """
+
+    embeds: Tensor
+    mask: Tensor
+    stays: Tensor
+    position_ids: Tensor | None = None
+    extra: Any = None
+
+    def arguments(self, n_new: int = 0) -> dict[str, Tensor]:
+        """Mask and positions for the model's forward, as if n_new text tokens followed the prompt."""
+        mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), n_new)], dim=-1)
+        return {"attention_mask": mask} | self.positions(n_new)
+
+    def positions(self, n_new: int = 0) -> dict[str, Tensor]:
+        """`position_ids` of the prompt and of n_new text tokens behind it; {} where they say nothing new."""
+        if self.position_ids is None:
+            return {}
+        last = self.position_ids[..., -1:]  # a prompt ends in text, whose axes all count alike
+        new = last + torch.arange(1, n_new + 1, device=last.device)
+        return {"position_ids": torch.cat([self.position_ids, new], dim=-1)}
