@@ -209,7 +209,8 @@ class Adapter(ABC):
             input_ids: [B, L] with all placeholders, as the processor made them.
             attention_mask: [B, L], or None where nothing is padded.
             seen: every image and clip of these prompts, as `look` gave them.
-            kept: flat token indices of each, ascending, on the CPU, at least one.
+            kept: flat token indices of each, ascending, on the CPU. A budget that is shared may leave one
+                image none.
             original_positions: whether what stays keeps the position that it had in the whole prompt.
             inputs: what else the processor returned, where the model counts positions by it.
 
@@ -227,9 +228,10 @@ class Adapter(ABC):
         left = [one.stays(indices) for one, indices in zip(seen, kept, strict=True)]
         for one, indices, here in zip(seen, kept, left, strict=True):
             room = int((one.slots >= 0).sum())
-            if not 1 <= len(indices) == int((here & (one.slots >= 0)).sum()):
+            if len(indices) != int((here & (one.slots >= 0)).sum()):
                 raise ModelError(
-                    f"{len(indices)} visual tokens for {one.kind} with {room}: keep 1 to {room} of them"
+                    f"{len(indices)} tokens were named for one {one.kind}, but not all are among its {room}: "
+                    "name each once, by its flat index"
                 )
         for (row, places), here, tokens in zip(slots, left, self._embed_each(seen, kept), strict=True):
             here = here.to(places.device)

@@ -1,0 +1,165 @@
+"""What is asked of every family alike. `python -m tests.families` writes what stands here into the README."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rediprune import PruneConfig, kept_count, prune
+from rediprune.models import adapter_for
+from tests.families import QUESTIONS, Family, families
+
+FAMILIES = families()
+BOTH = [pytest.param(f, kind, id=f"{f.name}-{kind}") for f in FAMILIES for kind in f.kinds]
+BATCHES = {"one": (1,), "several": (2,), "batch": (1, 2)}
+FEW, ALL = PruneConfig(0.2, alpha=0.5), PruneConfig(1.0)
+COMPARE = dict(
+    max_new_tokens=5, do_sample=False, return_dict_in_generate=True, output_logits=True, use_cache=True
+)
+
+
+def run(family: Family, inputs: dict, config: PruneConfig | None, dtype=torch.float32, **settings):
+    """(output, report) of a fresh model; config None is the unmodified model."""
+    model = family.model(dtype)
+    inputs = {
+        k: v.to(dtype) if torch.is_tensor(v) and v.is_floating_point() else v for k, v in inputs.items()
+    }
+    if config is None:
+        return model.generate(**inputs, **COMPARE, **settings), None
+    with prune(model, config) as report:
+        return model.generate(**inputs, **COMPARE, **settings), report
+
+
+def same(ours, full) -> bool:
+    return torch.equal(ours.sequences, full.sequences) and all(
+        torch.equal(a, b) for a, b in zip(ours.logits, full.logits, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("family", "kind"), BOTH)
+@pytest.mark.parametrize("media", BATCHES.values(), ids=BATCHES.keys())
+@pytest.mark.parametrize("beams", [1, 3])
+def test_identical_at_100(family, kind, media, beams):
+    inputs = family.inputs(kind, media)
+    full, _ = run(family, inputs, None, num_beams=beams)
+    ours, report = run(family, inputs, ALL, num_beams=beams)
+    assert same(ours, full)
+    assert report.n_kept == report.n_visual > 0
+
+
+@pytest.mark.parametrize(("family", "kind"), BOTH)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
+def test_identical_at_100_in_half_precision(family, kind, dtype):
+    inputs = family.inputs(kind)
+    assert same(run(family, inputs, ALL, dtype)[0], run(family, inputs, None, dtype)[0])
+
+
+@pytest.mark.parametrize(("family", "kind"), BOTH)
+@pytest.mark.parametrize("media", BATCHES.values(), ids=BATCHES.keys())
+@pytest.mark.parametrize("budget", ["frame", "shared"])
+def test_masked(family, kind, media, budget):
+    """Original positions: the whole prompt, run by the unmodified model with the dropped tokens masked."""
+    config = PruneConfig(0.2, positions="original", budget=budget)
+    inputs = family.inputs(kind, media)
+    ours, report = run(family, inputs, config)
+    model = family.model(torch.float32)
+    adapter = adapter_for(model)
+    seen = adapter.look(inputs)
+    mask, positions = (
+        inputs["attention_mask"],
+        adapter.positions(inputs["input_ids"], inputs["attention_mask"], inputs),
+    )
+    hidden = mask.clone()
+    for image, one, (row, places) in zip(
+        report.images, seen, adapter.placeholders(inputs["input_ids"], seen), strict=True
+    ):
+        hidden[row, places[~one.stays(image.kept)]] = 0
+    assert hidden.sum() < 0.6 * mask.sum()  # something was dropped
+    full = model.generate(**inputs | {"attention_mask": hidden}, position_ids=positions, **COMPARE)
+    assert torch.equal(ours.sequences, full.sequences)
+    for a, b in zip(ours.logits, full.logits, strict=True):
+        torch.testing.assert_close(a, b, atol=2e-6, rtol=2e-6)
+    compacted, _ = run(family, inputs, PruneConfig(0.2, budget=budget))
+    assert not torch.allclose(compacted.logits[0], ours.logits[0])
+
+
+@pytest.mark.parametrize(("family", "kind"), BOTH)
+def test_batch(family, kind):
+    """A prompt of a batch answers as it does alone: padding on the left means nothing."""
+    together, report = run(family, family.inputs(kind, (1, 1)), FEW)
+    first, own = run(family, family.inputs(kind, (1,)), FEW)
+    torch.testing.assert_close(together.logits[0][0], first.logits[0][0], atol=1e-5, rtol=1e-5)
+    assert torch.equal(report.images[0].kept, own.images[0].kept)
+    new = first.sequences[0, family.inputs(kind, (1,))["input_ids"].shape[1] :]
+    assert torch.equal(together.sequences[0, -len(new) :], new)
+
+
+@pytest.mark.parametrize(("family", "kind"), BOTH)
+def test_kept_count(family, kind):
+    """K is round(N * ratio) of every frame or tile, N the tokens that really reach the LLM."""
+    inputs = family.inputs(kind)
+    _, report = run(family, inputs, FEW)
+    (one,) = adapter_for(family.model(torch.float32)).look(inputs)
+    present = (
+        torch.ones(one.vision.shape, dtype=torch.bool) if one.vision.present is None else one.vision.present
+    )
+    counts = [kept_count(int(n), FEW.keep_ratio) for n in present.sum(-1)]
+    assert [len(k) for k in one.vision.per_frame(report.images[0].kept)] == counts
+    assert sorted(one.slots[one.slots >= 0].tolist()) == one.vision.all.tolist()
+    shared, _ = run(family, inputs, PruneConfig(0.2, budget="shared"))[1], None
+    assert shared.n_kept == kept_count(one.vision.n_tokens, 0.2)
+
+
+@pytest.mark.parametrize(("family", "kind"), BOTH)
+def test_overlay(family, kind):
+    """A mark inside a token's box in the upload changes the pixels of that token, and of no distant one."""
+    model, processor = family.model(torch.float32), family.processor()
+    adapter, checked = adapter_for(model), 0
+    for size in family.sizes:
+
+        def process(frame: Image.Image, size=size) -> dict:
+            shown = [frame] * (family.n_frames if kind == "video" else 1)
+            text = f"{getattr(processor, f'{kind}_token')} {QUESTIONS[0]}"
+            one = {"images": shown} if kind == "image" else {"videos": [shown]}
+            return family.processed([text], **one)
+
+        plain = Image.new("RGB", size, (90, 90, 90))
+        before = process(plain)
+        (seen,) = adapter.look(before, [size], processor)
+        blocks = family.patches(before, kind)
+        assert blocks.shape[:2] == seen.vision.shape
+        there = seen.vision.present
+        boxes = np.stack([g.token_boxes().numpy() for g in seen.vision.geometry])
+        rng = np.random.default_rng(0)
+        for t, n in zip(rng.integers(0, len(boxes), 12), rng.integers(0, boxes.shape[1], 12), strict=True):
+            if there is not None and not there[t, n]:
+                continue
+            left, top, right, bottom = boxes[t, n]
+            margin = (right - left) * 0.3, (bottom - top) * 0.3
+            x0, x1 = round(left + margin[0]), round(right - margin[0])
+            y0, y1 = round(top + margin[1]), round(bottom - margin[1])
+            if x1 <= max(x0, 0) or y1 <= max(y0, 0) or x0 < 0 or y0 < 0 or x1 > size[0] or y1 > size[1]:
+                continue  # padding, or smaller than a pixel
+            pixels = np.asarray(plain).copy()
+            pixels[y0:y1, x0:x1] = 250
+            change = (family.patches(process(Image.fromarray(pixels)), kind) - blocks).abs().amax(-1)[t]
+            assert int(change.argmax()) == n, (size, t, n)
+            checked += 1
+    assert checked >= 10
+
+
+@pytest.mark.parametrize(("family", "kind"), BOTH)
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_attention_weights_are_never_asked_for(family, kind, attention, monkeypatch):
+    model = family.model(torch.float32)
+    model.set_attn_implementation(attention)
+    asked = []
+    for module in model.modules():
+        module.register_forward_pre_hook(
+            lambda m, args, kwargs: asked.append(kwargs.get("output_attentions")), with_kwargs=True
+        )
+    with prune(model, FEW) as report:
+        model.generate(**family.inputs(kind), max_new_tokens=2, do_sample=False)
+    assert report.n_kept < report.n_visual and not any(asked)
