@@ -30,7 +30,7 @@ class Asked:
         question: as it went into the prompt.
         inputs: what the processor returned for the whole prompt: input_ids [1, L] with one placeholder per
             visual token and separator, and what else the model counts positions by. No pixels.
-        n_text: how many prompt tokens are no visual tokens.
+        n_text: how many prompt tokens are no visual tokens, separators among them.
         query: what relevance is measured against.
         pointing: how visual tokens met the query (text-tower only).
         query_flops: ESTIMATE of what the query itself costs.

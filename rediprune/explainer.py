@@ -1,6 +1,6 @@
-"""One model at two speeds: look(image) and ask(question) once, select(knobs) at every move, answer() at will.
+"""One model at two speeds: look(media) and ask(question) once, select(knobs) at every move, answer() at will.
 
-What is slow is kept: features per image, query per image and question, each in a bounded store that forgets
+What is slow is kept: features per image or clip, query per question about it, each in a bounded store that forgets
 the least recently used. So a knob (keep ratio, weight, method, tau, seed) never encodes anything again.
 
 Threads: one Explainer may serve many visitors. Model work (encoding, answering, judging, timing) takes
@@ -27,7 +27,7 @@ from torch import Tensor
 from . import savings
 from .ask import Asked, put_question
 from .card import Card, read_card
-from .config import ASKS_QUERY, POINTINGS, QUERIES, PruneConfig
+from .config import ASKS_QUERY, POINTINGS, POSITIONS, QUERIES, PruneConfig
 from .generate import agreement, generate_answer, time_prompt
 from .look import Look, encode, shown_media
 from .models import ModelError, Prompt, adapter_for, load
@@ -45,13 +45,13 @@ MAX_NEW_TOKENS = 48
 
 
 class Explainer:
-    """Asks one LLaVA-style model about images, with all of its visual tokens and with a chosen few.
+    """Asks one vision-language model about images and clips, with all of its visual tokens and with a chosen few.
 
     Args:
         model, processor: an unmodified transformers model and its processor.
         name: what to call it.
         card: what is known about it beside its config: default query, text tower, what it can be asked.
-        remember: how many images and how many questions are kept, >= 1.
+        remember: how many images and clips, and how many questions, are kept, >= 1.
     """
 
     def __init__(self, model, processor, name: str = "", card: Card | None = None, remember: int = 16):
@@ -180,7 +180,7 @@ class Explainer:
         """
         prompt = self._prompt(look, asked, kept, positions)
         n_visual = look.n_visual if kept is None else kept.numel()
-        counts = {"n_visual": n_visual, "n_text": asked.n_text, "kept": kept}
+        counts = {"n_visual": n_visual, "n_text": self._n_text(look, asked, kept), "kept": kept}
         with self._turn(stop) as mine:
             if not mine:
                 return Answer(text="", token_ids=(), seconds=math.nan, first_token_seconds=math.nan, **counts)
@@ -212,24 +212,34 @@ class Explainer:
             return agreement(self.adapter, whole, few, full, pruned)
 
     def savings(
-        self, look: Look, asked: Asked, kept: Tensor, n_new: int, method: str = "rediprune"
+        self,
+        look: Look,
+        asked: Asked,
+        kept: Tensor,
+        n_new: int,
+        method: str = "rediprune",
+        budget: str = "frame",
     ) -> Savings:
         """ESTIMATE for this prompt and an answer of n_new tokens (see savings.estimate)."""
         self._together(look, asked)
+        vision = look.vision
         return savings.estimate(
             self.shapes,
-            n_visual=look.n_visual,
+            n_visual=vision.n_tokens,
             n_kept=kept.numel(),
             n_text=asked.n_text,
             n_new=max(1, n_new),
-            n_frames=look.vision.shape[0],
+            n_frames=vision.shape[0],
             method=method,
             query_flops=asked.query_flops if method in ASKS_QUERY else 0.0,
+            choices=[vision.n_tokens] if budget == "shared" else vision.counts,
         )
 
-    def time(self, look: Look, asked: Asked, kept: Tensor | None = None, **how) -> Timing:
+    def time(
+        self, look: Look, asked: Asked, kept: Tensor | None = None, positions: str = "compacted", **how
+    ) -> Timing:
         """MEASURED prefill and decode step; `how` (repeats, warmup, steps) goes to stopwatch.time_run."""
-        prompt = self._prompt(look, asked, kept)
+        prompt = self._prompt(look, asked, kept, positions)
         with self._turn():
             return time_prompt(self.adapter, prompt, device=self.model.device, **how)
 
@@ -260,7 +270,7 @@ class Explainer:
             kept=kept,
             full=full,
             pruned=pruned,
-            savings=self.savings(look, asked, kept, len(full.token_ids), config.method),
+            savings=self.savings(look, asked, kept, len(full.token_ids), config.method, config.budget),
             agreement=self.agreement(look, asked, kept, full, pruned, config.positions),
             model_name=self.name,
             notes=asked.notes,
@@ -271,13 +281,25 @@ class Explainer:
         self, look: Look, asked: Asked, kept: Tensor | None, positions: str = "compacted"
     ) -> Callable[[], Prompt]:
         """A call that makes the prompt with the kept tokens in it; it runs the projector."""
-        self._together(look, asked)
-        of_all = look.vision.all if kept is None else _checked_kept(kept, look.vision)
-        mine = parted(of_all, [one.vision for one in look.seen])
+        if positions not in POSITIONS:
+            raise ValueError(f"positions={positions!r} is unknown: choose one of {', '.join(POSITIONS)}")
+        mine = self._kept_of_each(look, asked, kept)
         ids = asked.inputs["input_ids"].to(self.model.device)
         return lambda: self.adapter.splice(
             ids, torch.ones_like(ids), look.seen, mine, positions == "original", asked.inputs
         )
+
+    def _kept_of_each(self, look: Look, asked: Asked, kept: Tensor | None) -> list[Tensor]:
+        """Flat indices of the kept tokens of everything seen, each into its own."""
+        self._together(look, asked)
+        of_all = look.vision.all if kept is None else _checked_kept(kept, look.vision)
+        return parted(of_all, [one.vision for one in look.seen])
+
+    def _n_text(self, look: Look, asked: Asked, kept: Tensor | None) -> int:
+        """Prompt tokens that are no visual tokens; where a whole line of these goes, its separator goes too."""
+        each = zip(look.seen, self._kept_of_each(look, asked, kept), strict=True)
+        gone = sum(int(((one.slots < 0) & ~one.stays(mine)).sum()) for one, mine in each)
+        return asked.n_text - gone
 
     @property
     def _tower_name(self) -> str | None:
@@ -320,8 +342,10 @@ def _checked_kept(kept: Tensor, vision: VisionTokens) -> Tensor:
     kept = torch.as_tensor(kept).cpu()
     if kept.dim() != 1 or not len(kept):
         raise ValueError(f"kept has shape {tuple(kept.shape)}: it must be flat token indices [K] with K >= 1")
-    if kept.is_floating_point() or not torch.isin(kept, vision.all).all() or (kept.diff() <= 0).any():
+    whole = not (kept.is_floating_point() or kept.is_complex() or kept.dtype is torch.bool)
+    indices = kept.long()  # before any difference: that of two unsigned numbers is never negative
+    if not whole or not torch.isin(indices, vision.all).all() or (indices.diff() <= 0).any():
         raise ValueError(
             f"kept must hold flat token indices (t * N + n) in 0..{int(vision.all[-1])}, ascending, each once"
         )
-    return kept.long()
+    return indices

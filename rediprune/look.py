@@ -78,14 +78,24 @@ def shown_media(media: Media) -> Shown:
 
     Raises:
         ValueError: no frames, frames of different sizes, or another number of times than of frames.
+        TypeError: something that is no picture, such as the name of a file.
     """
+    if isinstance(media, Shown):
+        return media
     if isinstance(media, Image.Image):
         return Shown((media.convert("RGB"),))
-    frames = tuple(frame.convert("RGB") for frame in getattr(media, "frames", media))
+    frames = tuple(getattr(media, "frames", media))
+    for frame in frames:
+        if not isinstance(frame, Image.Image):
+            raise TypeError(
+                f"a {type(frame).__name__} is not a picture: give PIL images, or open files with load_image "
+                "and load_video"
+            )
+    frames = tuple(frame.convert("RGB") for frame in frames)
     sizes = sorted({frame.size for frame in frames})
     if len(sizes) != 1:
         raise ValueError(f"a clip needs at least one frame, all of one size, but its sizes are {sizes}")
-    seconds = tuple(getattr(media, "seconds", ()))
+    seconds = tuple(map(float, getattr(media, "seconds", ())))
     if seconds and len(seconds) != len(frames):
         raise ValueError(f"{len(seconds)} times were given for {len(frames)} frames")
     return Shown(frames, True, seconds)

@@ -13,6 +13,7 @@ Three ratios, full / pruned, and they answer three different questions (never mi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .config import METHODS
@@ -143,7 +144,7 @@ def decode_flops(s: ModelShapes, n: int, n_new: int) -> float:
 
 
 def selection_flops(method: str, n: int, c: int) -> float:
-    """Choosing among the n tokens (width c) of one frame; the full order of n picks is made, whatever K is.
+    """One choice among n tokens (width c); the full order of n picks is made, whatever K is.
 
     rediprune   5nc for unit vectors and relevance, 2n^2c for the Gram matrix, 4n^2 for n picks (minimum,
                 scale, add and compare over n tokens each)
@@ -193,20 +194,24 @@ def estimate(
     *,
     method: str = "rediprune",
     query_flops: float = 0.0,
+    choices: Sequence[int] | None = None,
     ffn_matrices: int = 2,
 ) -> Savings:
     """What keeping n_kept of n_visual tokens saves for one answer of n_new tokens after n_text text tokens.
 
     Args:
         shapes: the model.
-        n_visual: visual tokens in the prompt without pruning, over all frames (T * N).
-        n_kept: visual tokens that remain, over all frames (T * K), 1 <= n_kept <= n_visual.
-        n_text: all other prompt tokens, >= 0.
+        n_visual: visual tokens in the prompt without pruning, over all frames.
+        n_kept: visual tokens that remain, over all frames, 1 <= n_kept <= n_visual.
+        n_text: all other prompt tokens, >= 0; the same for both runs, so separators between lines of visual
+            tokens, of which pruning may take some out too, count as staying.
         n_new: tokens generated, end token included, >= 1. Both runs are given the same number.
-        n_frames: T; the encoder runs and the selection chooses frame by frame.
+        n_frames: T; the encoder runs frame by frame.
         method: one of config.METHODS, for what the selection costs.
         query_flops: what the query costs by itself: 0 for prompt-tail (it only mixes at most 128 embeddings),
             `text_tower_flops` for text-tower. Counted as selection.
+        choices: among how many tokens each choice was made: [n_visual] for a shared budget, the tokens of each
+            frame otherwise. By default the frames have equally many.
         ffn_matrices: 2 as the papers count, or 3; changes `visual_only` alone.
 
     One decode length for both runs is a convention: the two answers may really differ in length. Where
@@ -217,11 +222,14 @@ def estimate(
     """
     if not 1 <= n_kept <= n_visual:
         raise ValueError(f"n_kept={n_kept} is out of range: it must be in 1..n_visual={n_visual}")
-    if n_text < 0 or n_new < 1 or n_frames < 1 or n_visual % n_frames:
+    if n_text < 0 or n_new < 1 or n_frames < 1 or (choices is None and n_visual % n_frames):
         raise ValueError(
             f"n_text={n_text}, n_new={n_new}, n_frames={n_frames} do not fit: they must be >= 0, >= 1 and a "
             f"divisor of n_visual={n_visual}"
         )
+    choices = [n_visual // n_frames] * n_frames if choices is None else choices
+    if sum(choices) != n_visual or min(choices) < 1:
+        raise ValueError(f"choices={list(choices)} must be counts >= 1 that add up to n_visual={n_visual}")
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown: choose one of {', '.join(METHODS)}")
 
@@ -234,7 +242,7 @@ def estimate(
             decode=float(decode_flops(shapes, n + n_text, n_new)),
         )
 
-    choosing = n_frames * selection_flops(method, n_visual // n_frames, shapes.projector_in) + query_flops
+    choosing = sum(selection_flops(method, n, shapes.projector_in) for n in choices) + query_flops
     full = flops(n_visual, 0)
     pruned = flops(n_kept, choosing if n_kept < n_visual else 0)
     return Savings(

@@ -49,16 +49,9 @@ def select(
     config = PruneConfig() if config is None else config
     check_tokens(features, "features")
     frames, n = features.shape[:2]
-    if present is not None and (present.shape != (frames, n) or not present.any(-1).all()):
-        raise ValueError(
-            f"present has shape {tuple(present.shape)}: it must be bool [T, N] = {(frames, n)} with at least "
-            "one token in every frame"
-        )
+    present = _present(present, frames, n)
     weights, grid = _weights(config, alphas), _grid(n, grid)
     relevance = measure(features, _query(query, config)) if config.asks_query else None
-
-    if present is not None and present.all():
-        present = None
 
     def choose(tokens: Tensor, scores: Tensor | None) -> Picks:
         return METHODS[config.method](tokens, scores, weights, config, grid)
@@ -70,8 +63,7 @@ def select(
         if shared:
             features = features.flatten(0, 1)[None]
         scores = None if relevance is None else relevance.view(features.shape[:2])
-        whole = present is None or config.method in _BLIND
-        if whole:
+        if present is None or config.method in _BLIND:
             picks = choose(features, scores)
         else:
             picks = _ragged(choose, features, scores, present.view(features.shape[:2]))
@@ -129,6 +121,18 @@ def _ragged(choose, features: Tensor, relevance: Tensor | None, present: Tensor)
         evidence = (e if e is None else F.pad(e, (0, len(absent)), value=math.nan) for e in picks[1:])
         groups.append(Picks(order, *evidence))
     return Picks(*(None if one[0] is None else torch.cat(one, dim=1) for one in zip(*groups, strict=True)))
+
+
+def _present(present: Tensor | None, frames: int, n: int) -> Tensor | None:
+    """The mask, [T, N] without gaps in memory, or None where every token is there."""
+    if present is None:
+        return None
+    if present.dtype is not torch.bool or present.shape != (frames, n) or not present.any(-1).all():
+        raise ValueError(
+            f"present has shape {tuple(present.shape)} of {present.dtype}: it must be bool "
+            f"[T, N] = {(frames, n)} with at least one token in every frame"
+        )
+    return None if present.all() else present.contiguous()
 
 
 def _weights(config: PruneConfig, alphas: Sequence[float] | None) -> tuple[float, ...]:

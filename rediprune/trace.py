@@ -1,7 +1,8 @@
 """The vocabulary: what each station of the data path hands to the next. Frozen, with shapes, without a model.
 
-B batch, T frames (or tiles), N visual tokens per frame, K kept per frame, C vision width, D LLM width,
-L text tokens, W relevance weights computed at once, E width of the joint image-text space.
+B batch, T frames (or tiles), N visual tokens per frame, K kept in all, C vision width, D LLM width,
+L text tokens, W relevance weights computed at once, E width of the joint image-text space, G groups that are
+chosen from one by one, M tokens of a group.
 """
 
 from __future__ import annotations
@@ -67,9 +68,15 @@ class VisionTokens:
         return self.features.shape[0], self.features.shape[1]
 
     @property
+    def counts(self) -> tuple[int, ...]:
+        """How many visual tokens there are in each frame, length T."""
+        t, n = self.shape
+        return (n,) * t if self.present is None else tuple(self.present.sum(-1).tolist())
+
+    @property
     def n_tokens(self) -> int:
         """How many visual tokens there are in all frames together."""
-        return self.features.shape[:2].numel() if self.present is None else int(self.present.sum())
+        return sum(self.counts)
 
     @property
     def all(self) -> Tensor:

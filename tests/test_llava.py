@@ -1,16 +1,11 @@
 """The LLaVA adapter hands over what the model's own code computes, and knows which pixels a token saw."""
 
-import shutil
 
-import huggingface_hub.errors as hub
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from transformers import (
-    AutoConfig,
-    AutoModelForImageTextToText,
-    AutoProcessor,
     CLIPImageProcessor,
     LlamaConfig,
     LlamaForCausalLM,
@@ -25,7 +20,7 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
-from rediprune.models import ModelError, adapter_for, load
+from rediprune.models import ModelError, adapter_for
 from tests import tiny
 
 PROMPTS = (
@@ -45,6 +40,10 @@ def adapter(model):
     return adapter_for(model)
 
 
+def look(adapter, pixels, sizes=None, processor=None):
+    return adapter.look({"pixel_values": pixels}, sizes, processor)
+
+
 # Tokens, projector, prompt ----------------------------------------------------------------------------------
 
 
@@ -55,16 +54,19 @@ def test_look_is_what_the_projector_receives(layer):
     received = []
     with model.model.multi_modal_projector.register_forward_pre_hook(lambda _, x: received.append(x[0])):
         model.get_image_features(pixel_values=pixels)
-    features = adapter_for(model).look(pixels).features
+    seen = look(adapter_for(model), pixels)
+    features = torch.cat([one.vision.features for one in seen])
     assert torch.equal(features, received[0].detach())
     assert features.shape == (3, tiny.N, tiny.C * (2 if isinstance(layer, list) else 1))
     assert not features.requires_grad
+    assert all(one.vision.shape == (1, tiny.N) and one.vision.present is None for one in seen)
+    assert all(one.kind == "image" and one.slots.tolist() == list(range(tiny.N)) for one in seen)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_prune_then_project_is_project_then_prune(dtype):
     adapter = adapter_for(tiny.model(dtype=dtype))
-    features = adapter.look(tiny.inputs(*PROMPTS)["pixel_values"]).features
+    features = torch.cat([one.vision.features for one in adapter.look(tiny.inputs(*PROMPTS))])
     assert features.dtype is dtype
     kept = torch.tensor([0, 5, 11, 30])
     with torch.no_grad():
@@ -87,17 +89,26 @@ def test_splice_of_everything_is_the_models_own_merge(model, adapter):
         lambda _, args, kwargs: merged.append(kwargs["inputs_embeds"]), with_kwargs=True
     ):
         model(**inputs)
-    features = adapter.look(inputs["pixel_values"]).features
-    embeds, mask = adapter.splice(inputs["input_ids"], inputs["attention_mask"], [*features])
-    assert torch.equal(embeds, merged[0])
-    assert torch.equal(mask, inputs["attention_mask"])
+    whole = [torch.arange(tiny.N)] * 3
+    for original in (False, True):
+        made = adapter.splice(
+            inputs["input_ids"], inputs["attention_mask"], adapter.look(inputs), whole, original
+        )
+        assert torch.equal(made.embeds, merged[0])
+        assert torch.equal(made.mask, inputs["attention_mask"])
+        assert made.stays.all() and made.position_ids is None
 
 
 def test_splice_of_a_few_pads_on_the_left_and_keeps_the_order(adapter):
     inputs = tiny.inputs(*PROMPTS)
-    features = adapter.look(inputs["pixel_values"]).features
-    few = [features[0, [1, 2]], features[1, [3]], features[2, [4, 5, 6]]]
-    embeds, mask = adapter.splice(inputs["input_ids"], inputs["attention_mask"], few)
+    seen, kept = adapter.look(inputs), [torch.tensor(k) for k in ([1, 2], [3], [4, 5, 6])]
+    made = adapter.splice(inputs["input_ids"], inputs["attention_mask"], seen, kept)
+    embeds, mask, few = (
+        made.embeds,
+        made.mask,
+        [one.vision.take(k) for one, k in zip(seen, kept, strict=True)],
+    )
+    assert made.position_ids is None and made.arguments().keys() == {"attention_mask"}
 
     image = adapter.image_token_id
     text = [
@@ -112,22 +123,52 @@ def test_splice_of_a_few_pads_on_the_left_and_keeps_the_order(adapter):
     for row, tokens in ((0, torch.cat(few[:2])), (2, few[2])):
         start = embeds.shape[1] - lengths[row] + 3
         torch.testing.assert_close(embeds[row, start : start + 3], adapter.project(tokens))
+    # and `stays` says which tokens of the prompt these are
+    lasting = inputs["input_ids"].masked_fill(~made.stays, -1)
+    assert [int((row >= 0).sum()) for row in lasting] == lengths
+    for row, ids, its_text in zip(lasting, inputs["input_ids"], text, strict=True):
+        assert torch.equal(row[(row >= 0) & (row != image)], its_text)
+        if (ids == image).any():
+            assert int((row >= 0).nonzero()[3]) == int((ids == image).nonzero()[0]) + int(
+                (row[ids == image] >= 0).nonzero()[0]
+            )
 
 
-def test_splice_refuses_more_tokens_than_room(adapter):
-    ids = tiny.inputs()["input_ids"]
-    for k in (0, tiny.N + 1):
-        with pytest.raises(ModelError, match=f"{k} visual tokens for an image .* room for 1 to 36"):
-            adapter.splice(ids, None, [torch.zeros(k, tiny.C)])
-    with pytest.raises(ModelError, match=r"hold \[36\] image placeholders for 5 images"):
-        adapter.splice(ids, None, [torch.zeros(1, tiny.C)] * 5)
-    with pytest.raises(ModelError, match=r"hold \[0\] image placeholders for 1 images"):
-        adapter.splice(torch.tensor([[1, 60]]), None, [torch.zeros(1, tiny.C)])
+def test_original_positions_are_those_in_the_whole_prompt_and_padding_has_none(adapter):
+    inputs = tiny.inputs(*PROMPTS)
+    seen, kept = adapter.look(inputs), [torch.tensor(k) for k in ([1, 2], [3], [4, 5, 6])]
+    made = adapter.splice(inputs["input_ids"], inputs["attention_mask"], seen, kept, True)
+    assert made.position_ids.shape == made.mask.shape == made.embeds.shape[:2]
+    for row in range(3):
+        # Token i of a prompt without its padding stands at i.
+        expected = made.stays[row][inputs["attention_mask"][row].bool()].nonzero()[:, 0]
+        assert torch.equal(made.position_ids[row][made.mask[row].bool()], expected)
+    first = made.position_ids[0][made.mask[0].bool()]
+    assert first[:7].tolist() == [0, 1, 2, 3 + 1, 3 + 2, 3 + tiny.N + 3, 3 + 2 * tiny.N]
+    more = made.arguments(2)
+    assert more["attention_mask"][:, -2:].all()
+    assert torch.equal(more["position_ids"][:, -2:], made.position_ids[:, -1:] + torch.tensor([1, 2]))
+
+
+def test_splice_refuses_tokens_that_it_has_no_place_for(adapter):
+    inputs = tiny.inputs()
+    ids, (one,) = inputs["input_ids"], adapter.look(inputs)
+    for kept in ([*range(tiny.N + 1)], [tiny.N], [3, 3], [5, 4], [-1, 3]):
+        with pytest.raises(
+            ModelError, match=f"{len(kept)} tokens .* not all are among its 36, or .*ascending"
+        ):
+            adapter.splice(ids, None, [one], [torch.tensor(kept)])
+    with pytest.raises(ModelError, match=r"hold \[36\] image placeholders, but the 5 image\(s\)"):
+        adapter.splice(ids, None, [one] * 5, [torch.tensor([0])] * 5)
+    with pytest.raises(ModelError, match=r"hold \[0\] image placeholders, but the 1 image\(s\)"):
+        adapter.splice(torch.tensor([[1, 60]]), None, [one], [torch.tensor([0])])
+    with pytest.raises(ModelError, match=r"hold \[36\] image placeholders, but the 0 image\(s\)"):
+        adapter.splice(ids, None, [], [])
 
 
 def test_value_path_is_the_last_block_without_attention_residual_and_mlp(model, adapter):
     pixels = tiny.inputs()["pixel_values"]
-    features = adapter.look(pixels).features
+    features = look(adapter, pixels)[0].vision.features
     block, seen = model.model.vision_tower.encoder.layers[-1], []
     with block.self_attn.v_proj.register_forward_hook(lambda _m, _x, y: seen.append(y)):
         model.model.vision_tower(pixels)
@@ -177,18 +218,18 @@ def test_a_siglip_tower_has_no_class_token_to_drop():
     )
     pixels = tiny.inputs()["pixel_values"]
     adapter = adapter_for(tiny.model(vision_config=vision, vision_feature_select_strategy="full"))
-    assert adapter.look(pixels).features.shape[1] == tiny.N
+    assert look(adapter, pixels)[0].vision.shape == (1, tiny.N)
     assert adapter.shapes().vision_tokens == tiny.N
     for broken in (tiny.model(vision_config=vision), tiny.model(vision_feature_select_strategy="full")):
         with pytest.raises(ModelError, match="tokens and patches do not match"):
-            adapter_for(broken).look(pixels)
+            look(adapter_for(broken), pixels)
 
 
 def test_look_refuses_pixels_of_another_model(adapter):
     with pytest.raises(ModelError, match=r"this vision encoder takes \[T, 3, 84, 84\]"):
-        adapter.look(torch.zeros(1, 3, 70, 84))
+        look(adapter, torch.zeros(1, 3, 70, 84))
     with pytest.raises(ModelError, match="2 image sizes were given for 1 images"):
-        adapter.look(torch.zeros(1, 3, 84, 84), [(1, 1)] * 2, tiny.processor())
+        look(adapter, torch.zeros(1, 3, 84, 84), [(1, 1)] * 2, tiny.processor())
 
 
 # Geometry: pixels of the upload -----------------------------------------------------------------------------
@@ -223,7 +264,7 @@ def test_a_mark_in_a_tokens_box_changes_that_patch_and_no_other(adapter, name, b
     processor = image_processor(name, backend)
     plain = Image.new("RGB", size, (90, 90, 90))
     before = processor(plain, return_tensors="pt")["pixel_values"]
-    geometry = adapter.look(before, [size], processor).geometry[0]
+    (geometry,) = look(adapter, before, [size], processor)[0].vision.geometry
     assert (geometry.rows, geometry.cols, geometry.image_size) == (tiny.GRID, tiny.GRID, size)
 
     scale = tiny.IMAGE_SIZE / np.array([geometry.box[2] - geometry.box[0], geometry.box[3] - geometry.box[1]])
@@ -257,7 +298,7 @@ def test_boxes_of_an_image_cropped_padded_and_tiny(adapter):
     def box(size, name="crop"):
         processor = image_processor(name, "torchvision")
         pixels = processor(Image.new("RGB", size), return_tensors="pt")["pixel_values"]
-        return adapter.look(pixels, [size], processor).geometry[0].box
+        return look(adapter, pixels, [size], processor)[0].vision.geometry[0].box
 
     assert box((168, 84)) == (42, 0, 126, 84)
     assert box((336, 672)) == (0, 168, 336, 504)
@@ -270,23 +311,24 @@ def test_several_images_have_a_geometry_each(adapter):
     images = [tiny.image(0, (84, 84)), tiny.image(1, (168, 84))]
     processor = tiny.processor()
     pixels = processor.image_processor(images, return_tensors="pt")["pixel_values"]
-    tokens = adapter.look(pixels, [image.size for image in images], processor)
-    assert [g.box for g in tokens.geometry] == [(0, 0, 84, 84), (42, 0, 126, 84)]
-    assert [g.box for g in adapter.look(pixels).geometry] == [(0, 0, 84, 84)] * 2  # in preprocessed pixels
+    seen = look(adapter, pixels, [image.size for image in images], processor)
+    assert [one.vision.geometry[0].box for one in seen] == [(0, 0, 84, 84), (42, 0, 126, 84)]
+    # in preprocessed pixels
+    assert [one.vision.geometry[0].box for one in look(adapter, pixels)] == [(0, 0, 84, 84)] * 2
 
 
 def test_geometry_refuses_a_processor_that_did_not_make_the_pixels(adapter):
     pixels = torch.zeros(1, 3, 84, 84)
     with pytest.raises(ModelError, match="without a processor"):
-        adapter.look(pixels, [(10, 10)])
+        look(adapter, pixels, [(10, 10)])
     other = CLIPImageProcessor(size={"shortest_edge": 70}, crop_size={"height": 70, "width": 70})
     with pytest.raises(
         ModelError, match="turns a 10 x 20 image into 70 x 70 pixels, but pixel_values are 84 x 84"
     ):
-        adapter.look(pixels, [(10, 20)], other)
+        look(adapter, pixels, [(10, 20)], other)
     odd = CLIPImageProcessor(size={"longest_edge": 84})
     with pytest.raises(ModelError, match="a rule that the token geometry does not know"):
-        adapter.look(pixels, [(10, 20)], odd)
+        look(adapter, pixels, [(10, 20)], odd)
 
 
 # Which models -----------------------------------------------------------------------------------------------
@@ -327,147 +369,3 @@ def test_a_llava_whose_tokens_lie_on_no_fixed_grid_is_refused():
         pixtral = LlavaForConditionalGeneration(config)
     with pytest.raises(ModelError, match="vision encoder of type pixtral"):
         adapter_for(pixtral)
-
-
-# Loading ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    return tiny.save(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture
-def folder(saved, tmp_path):
-    return shutil.copytree(saved, tmp_path / "copy")
-
-
-@pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16", "float16", torch.bfloat16], ids=str)
-def test_load_gives_the_saved_model_ready_to_answer(saved, model, dtype):
-    loaded, processor = load(saved, "cpu", dtype)
-    assert type(loaded) is LlavaForConditionalGeneration
-    assert not loaded.training
-    expected = {"auto": torch.float32}.get(
-        dtype, dtype if isinstance(dtype, torch.dtype) else getattr(torch, str(dtype)[-8:], None)
-    )
-    assert loaded.dtype == expected
-    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight.to(loaded.dtype))
-    assert (
-        processor(images=tiny.image(), text=tiny.prompt("red?"), return_tensors="pt")["pixel_values"].shape[
-            -1
-        ]
-        == 84
-    )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (("x", "cpu", "float64"), "dtype='float64' is unknown: choose auto, float32"),
-        (("x", "cpu", torch.int8), "dtype=torch.int8 is unknown"),
-        (("x", "tpu9"), "device='tpu9' is unknown"),
-        (("x", "meta"), "device='meta' is not available"),
-        (("x", "cuda:99"), "device='cuda:99' is not available"),
-        (("/no/such/folder",), "there is no folder /no/such/folder"),
-        (("./nor/this",), "there is no folder ./nor/this"),
-        (("one-word",), "there is no folder one-word, and a model on the hub is named like owner/model"),
-        ((__file__,), "is a file, not a folder"),
-    ],
-    ids=lambda x: "",
-)
-def test_load_says_what_it_cannot_use(arguments, sentence):
-    with pytest.raises(ModelError) as error:
-        load(*arguments)
-    assert sentence in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("damage", "sentence"),
-    [
-        (lambda d: (d / "config.json").unlink(), "holds no config.json"),
-        (lambda d: (d / "config.json").write_text("{"), "a file of the configuration .* is damaged"),
-        (lambda d: (d / "config.json").write_text('{"model_type": "zzz"}'), "model type `zzz`"),
-        (
-            lambda d: LlamaConfig(architectures=["LlamaForCausalLM"]).save_pretrained(d),
-            "LlamaForCausalLM has no vision encoder",
-        ),
-        (
-            lambda d: (d / "model.safetensors").unlink(),
-            "the weights in the folder .* cannot be used: .*model.safetensors",
-        ),
-        (lambda d: (d / "model.safetensors").write_bytes(b"x" * 99), "a file of the weights .* is damaged"),
-        (lambda d: (d / "processor_config.json").unlink(), "the processor in the folder"),
-        (lambda d: (d / "tokenizer.json").unlink(), "the processor in the folder"),
-    ],
-    ids=[
-        "no config",
-        "bad config",
-        "unknown",
-        "text only",
-        "no weights",
-        "cut weights",
-        "no processor",
-        "no tokenizer",
-    ],
-)
-def test_a_broken_folder_is_one_sentence(folder, damage, sentence):
-    damage(folder)
-    with pytest.raises(ModelError, match=sentence) as error:
-        load(folder)
-    assert "\n" not in str(error.value)
-    assert len(str(error.value)) < 500
-
-
-def raises(error, cause=None):
-    def fail(*args, **kwargs):
-        raise error from cause
-
-    return fail
-
-
-def hub_error(kind):
-    error = kind.__new__(kind)
-    Exception.__init__(error, "401 Client Error")
-    return error
-
-
-@pytest.mark.parametrize(
-    ("cause", "sentence"),
-    [
-        (hub_error(hub.GatedRepoError), "owner/model is gated: accept its terms"),
-        (
-            hub_error(hub.RepositoryNotFoundError),
-            "no folder and no public model on the hub named owner/model",
-        ),
-        (
-            hub_error(hub.LocalEntryNotFoundError),
-            "owner/model is not on this machine and the hub cannot be reached",
-        ),
-        (hub.OfflineModeIsEnabled("offline"), "is not on this machine and the hub cannot be reached"),
-    ],
-    ids=["gated", "unknown", "offline", "offline mode"],
-)
-def test_the_hub_saying_no_is_one_sentence(monkeypatch, cause, sentence):
-    monkeypatch.setattr(AutoConfig, "from_pretrained", raises(OSError("a\nlong story"), cause))
-    with pytest.raises(ModelError, match=sentence):
-        load("owner/model")
-
-
-@pytest.mark.parametrize(
-    ("error", "sentence"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory"), "does not fit into the device's memory"),
-        (MemoryError(), "does not fit into this machine's memory"),
-        (ImportError("needs\n   accelerate"), "cannot be used: needs accelerate"),
-    ],
-)
-def test_a_failure_while_loading_weights_is_one_sentence(monkeypatch, saved, error, sentence):
-    monkeypatch.setattr(AutoModelForImageTextToText, "from_pretrained", raises(error))
-    with pytest.raises(ModelError, match=sentence):
-        load(saved)
-
-
-def test_a_processor_without_images_is_refused(monkeypatch, saved):
-    monkeypatch.setattr(AutoProcessor, "from_pretrained", lambda *_: tiny.tokenizer())
-    with pytest.raises(ModelError, match="holds no complete processor"):
-        load(saved)

@@ -183,8 +183,9 @@ class Adapter(ABC):
             mine = [i for i, one in enumerate(seen) if one.kind == kind]
             where = (input_ids == self.token_id(kind)).nonzero()
             sizes = [len(seen[i].slots) for i in mine]
-            parts = where.split(sizes) if sum(sizes) == len(where) else []
-            if len(parts) != len(mine) or any((part[:, 0] != part[0, 0]).any() for part in parts):
+            fits = sum(sizes) == len(where)
+            parts = where.split(sizes) if fits and mine else []
+            if not fits or any((part[:, 0] != part[0, 0]).any() for part in parts):
                 counts = (input_ids == self.token_id(kind)).sum(1).tolist()
                 raise ModelError(
                     f"the prompts hold {counts} {kind} placeholders, but the {len(mine)} {kind}(s) that came "
@@ -228,10 +229,10 @@ class Adapter(ABC):
         left = [one.stays(indices) for one, indices in zip(seen, kept, strict=True)]
         for one, indices, here in zip(seen, kept, left, strict=True):
             room = int((one.slots >= 0).sum())
-            if len(indices) != int((here & (one.slots >= 0)).sum()):
+            if len(indices) != int((here & (one.slots >= 0)).sum()) or (indices.diff() <= 0).any():
                 raise ModelError(
-                    f"{len(indices)} tokens were named for one {one.kind}, but not all are among its {room}: "
-                    "name each once, by its flat index"
+                    f"{len(indices)} tokens were named for one {one.kind}, but not all are among its {room}, or "
+                    "not in ascending order: name each once, by its flat index"
                 )
         for (row, places), here, tokens in zip(slots, left, self._embed_each(seen, kept), strict=True):
             here = here.to(places.device)
@@ -265,6 +266,6 @@ def _packed(x: Tensor, stays: Tensor) -> Tensor:
     rows = [row[left] for row, left in zip(x, stays, strict=True)]
     longest = max(len(row) for row in rows)
     out = x.new_zeros(len(rows), longest, *x.shape[2:])
-    for place, row in zip(out, rows, strict=True):
-        place[longest - len(row) :] = row
+    for b, row in enumerate(rows):
+        out[b, longest - len(row) :] = row
     return out
