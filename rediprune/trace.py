@@ -19,22 +19,33 @@ from .config import PruneConfig, kept_count
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the N = rows * cols visual tokens of one frame lie in the original image.
+    """Where the N = rows * cols + whole visual tokens of one frame lie in the original image.
 
     Attributes:
-        rows, cols: the grid, raster order.
+        rows, cols: the grid, raster order: token n < rows * cols is cell n.
         box: (left, top, right, bottom) in pixels of the original image, the area that the grid covers
             (what the processor's resize and crop left in view); may have fractions.
         image_size: (width, height) of the original in pixels.
+        whole: how many tokens come behind the grid that each stand for all of `box` and for no place in it:
+            a class token that the family leaves in.
     """
 
     rows: int
     cols: int
     box: tuple[float, float, float, float]
     image_size: tuple[int, int]
+    whole: int = 0
+
+    @property
+    def cells(self) -> int:
+        """Tokens that have a place of their own, rows * cols."""
+        return self.rows * self.cols
 
     def token_boxes(self) -> Tensor:
-        """Pixel box of every token in the original image, [N, 4] as (left, top, right, bottom)."""
+        """Pixel box of every token in the original image, [N, 4] as (left, top, right, bottom).
+
+        That of a token of the whole is `box`.
+        """
         left, top, right, bottom = self.box
         x = torch.linspace(left, right, self.cols + 1)
         y = torch.linspace(top, bottom, self.rows + 1)
@@ -42,7 +53,8 @@ class Geometry:
             torch.stack([x[:-1].expand(self.rows, -1), y[:-1, None].expand(-1, self.cols)], -1),
             torch.stack([x[1:].expand(self.rows, -1), y[1:, None].expand(-1, self.cols)], -1),
         ]
-        return torch.cat(grid, -1).reshape(-1, 4)
+        boxes = torch.cat(grid, -1).reshape(-1, 4)
+        return torch.cat([boxes, boxes.new_tensor(self.box).expand(self.whole, -1)])
 
 
 @dataclass(frozen=True)
