@@ -38,36 +38,42 @@ class LlavaAdapter(Adapter):
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
     ) -> list[Seen]:
-        pixel_values = inputs["pixel_values"]
-        config, side = self.model.config, self.model.config.vision_config.image_size
-        if pixel_values.dim() != 4 or pixel_values.shape[-2:] != (side, side):
-            raise ModelError(
-                f"pixel_values have shape {tuple(pixel_values.shape)}: this vision encoder takes [T, 3, "
-                f"{side}, {side}], so use the processor that belongs to the model"
-            )
+        pixel_values, vision = inputs["pixel_values"], self.model.config.vision_config
         if sizes is not None and len(sizes) != len(pixel_values):
             raise ModelError(f"{len(sizes)} image sizes were given for {len(pixel_values)} images")
-        geometry = tuple(
-            grid_geometry(size, processor, (side, side), config.vision_config.patch_size)
+        side = vision.image_size
+        geometry = [
+            grid_geometry(size, processor, (side, side), vision.patch_size)
             for size in (sizes or [None] * len(pixel_values))
-        )
+        ]
+        features = self._encode(pixel_values)
+        slots = torch.arange(features.shape[1])
+        return [
+            Seen(VisionTokens(f[None], (place,)), slots) for f, place in zip(features, geometry, strict=True)
+        ]
+
+    def _encode(self, pixels: Tensor) -> Tensor:
+        """Square views [T, 3, H, W] -> the hidden states that are read of them, class token off, [T, N, C]."""
+        config, side = self.model.config, self.model.config.vision_config.image_size
+        if pixels.dim() != 4 or pixels.shape[-2:] != (side, side):
+            raise ModelError(
+                f"pixel_values have shape {tuple(pixels.shape)}: this vision encoder takes [T, 3, "
+                f"{side}, {side}], so use the processor that belongs to the model"
+            )
         tower = self._base.vision_tower
         if tower.device.type != "meta":  # an offloaded tower reports "meta" and moves its inputs by itself
-            pixel_values = pixel_values.to(tower.device)
-        states = tower(pixel_values, output_hidden_states=True, return_dict=True).hidden_states
+            pixels = pixels.to(tower.device)
+        states = tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
         start = 1 if config.vision_feature_select_strategy == "default" else 0
         features = torch.cat([states[layer][:, start:] for layer in self._layers], dim=-1)
-        n = geometry[0].rows * geometry[0].cols
+        n = (side // config.vision_config.patch_size) ** 2
         if features.shape[1] != n:
             raise ModelError(
                 f"vision_feature_select_strategy={config.vision_feature_select_strategy!r} leaves "
                 f"{features.shape[1]} tokens on a grid of {n} patches, so tokens and patches do not match: "
                 "set the strategy that belongs to this vision tower"
             )
-        slots = torch.arange(n)
-        return [
-            Seen(VisionTokens(f[None], (place,)), slots) for f, place in zip(features, geometry, strict=True)
-        ]
+        return features
 
     def project(self, features: Tensor) -> Tensor:
         return self._base.multi_modal_projector(features)

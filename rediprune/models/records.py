@@ -31,14 +31,21 @@ class Seen:
     def stays(self, kept: Tensor) -> Tensor:
         """[S] bool: which placeholders are left when only these flat token indices are kept.
 
-        A separator ends a line of tokens and stays where at least one token of its line does.
+        A separator ends a line of tokens and stays where at least one token of its line does, or where its
+        line never had any.
         """
         tokens = torch.isin(self.slots, kept)
         ends = self.slots < 0
         line = ends.long().cumsum(0) - ends.long()  # a separator belongs to the line that it ends
-        left = torch.zeros(int(line.max()) + 1, dtype=torch.bool)
+        left = torch.ones(int(line.max()) + 1, dtype=torch.bool)
+        left[line[~ends]] = False
         left[line[tokens]] = True
         return tokens | (ends & left[line])
+
+    def carried(self, kept: Tensor) -> Tensor:
+        """Features of the tokens with these flat indices in the order of their placeholders, [K] -> [K, C]."""
+        slots = self.slots[self.stays(kept)]
+        return self.vision.take(slots[slots >= 0])
 
 
 @dataclass(frozen=True)
