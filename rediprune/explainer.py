@@ -1,7 +1,8 @@
 """One model at two speeds: look(media) and ask(question) once, select(knobs) at every move, answer() at will.
 
-What is slow is kept: features per image or clip, query per question about it, each in a bounded store that forgets
-the least recently used. So a knob (keep ratio, weight, method, tau, seed) never encodes anything again.
+What is slow is kept: features per image or clip, query per question about it, each in a bounded store that
+forgets the least recently used. So a knob (keep ratio, weight, method, tau, seed) never encodes anything
+again.
 
 Threads: one Explainer may serve many visitors. Model work (encoding, answering, judging, timing) takes
 turns behind one lock, so that no measured time is that of two runs at once; an answer that waits still obeys
@@ -45,7 +46,7 @@ MAX_NEW_TOKENS = 48
 
 
 class Explainer:
-    """Asks one vision-language model about images and clips, with all of its visual tokens and with a chosen few.
+    """Asks one vision-language model about images and clips, with all of their visual tokens and with a few.
 
     Args:
         model, processor: an unmodified transformers model and its processor.
@@ -296,7 +297,7 @@ class Explainer:
         return parted(of_all, [one.vision for one in look.seen])
 
     def _n_text(self, look: Look, asked: Asked, kept: Tensor | None) -> int:
-        """Prompt tokens that are no visual tokens; where a whole line of these goes, its separator goes too."""
+        """Prompt tokens that are no visual tokens; a separator goes with the whole of its line."""
         each = zip(look.seen, self._kept_of_each(look, asked, kept), strict=True)
         gone = sum(int(((one.slots < 0) & ~one.stays(mine)).sum()) for one, mine in each)
         return asked.n_text - gone

@@ -17,8 +17,8 @@ FORMAT = 2  # 1 listed kept tokens frame by frame
 def as_dict(trace: Trace, timings: dict[str, Timing] | None = None) -> dict[str, Any]:
     """Everything in the trace except the visual features themselves and the query's vectors.
 
-    "kept" holds flat token indices (t * N + n), "order" those within each group that was chosen from, "present"
-    a list of N truth values for each frame, or null where every token is there.
+    "kept" holds flat token indices (t * N + n), "order" those within each group that was chosen from,
+    "present" a list of N truth values for each frame, or null where every token is there.
 
     Estimates stand under "estimated" with the definition of every ratio, measurements under "measured";
     `timings` ("full", "pruned") adds medians to the latter. NaN (the first pick has no distance) becomes

@@ -210,8 +210,8 @@ def estimate(
         method: one of config.METHODS, for what the selection costs.
         query_flops: what the query costs by itself: 0 for prompt-tail (it only mixes at most 128 embeddings),
             `text_tower_flops` for text-tower. Counted as selection.
-        choices: among how many tokens each choice was made: [n_visual] for a shared budget, the tokens of each
-            frame otherwise. By default the frames have equally many.
+        choices: among how many tokens each choice was made: [n_visual] for a shared budget, otherwise the
+            tokens of each frame. By default the frames have equally many.
         ffn_matrices: 2 as the papers count, or 3; changes `visual_only` alone.
 
     One decode length for both runs is a convention: the two answers may really differ in length. Where

@@ -83,7 +83,7 @@ def test_the_unpruned_answer_is_the_unmodified_models_token_for_token(explainer,
 def test_a_pruned_answer_is_the_models_answer_to_the_kept_tokens_alone(explainer, asked):
     kept = few(explainer, *asked)
     answer = explainer.answer(*asked, kept, max_new_tokens=LENGTH)
-    expected = tiny.model().generate(inputs_embeds=by_hand(kept[0]), do_sample=False, max_new_tokens=LENGTH)
+    expected = tiny.model().generate(inputs_embeds=by_hand(kept), do_sample=False, max_new_tokens=LENGTH)
     assert answer.token_ids == tuple(expected[0].tolist())
     assert answer.n_visual == kept.numel() == 9
     assert answer.token_ids != explainer.answer(*asked, max_new_tokens=LENGTH).token_ids
@@ -137,12 +137,18 @@ def test_a_pointing_that_plays_no_part_is_no_reason_to_ask_again(explainer, aske
 @pytest.mark.parametrize(
     "kept",
     [
-        torch.tensor([1, 2]),
-        torch.tensor([[tiny.N]]),
-        torch.tensor([[-1]]),
+        torch.tensor([[1, 2]]),  # frame by frame
+        torch.tensor([0, tiny.N]),
+        torch.tensor([-1, 2]),
+        torch.tensor([]),
         torch.zeros(1, 0),
-        torch.ones(1, 2),
+        torch.tensor([1.0, 2.0]),
+        torch.ones(tiny.N, dtype=torch.bool),  # a mask
+        torch.tensor([1, 1]),
+        torch.tensor([3, 2]),
+        torch.tensor([3, 2], dtype=torch.uint8),
     ],
+    ids=str,
 )
 def test_kept_tokens_that_do_not_exist_are_refused(explainer, asked, kept):
     with pytest.raises(ValueError, match="kept"):
@@ -183,7 +189,7 @@ def test_while_one_answer_runs_another_waits_and_can_be_stopped_and_a_slider_doe
             results["waited"] = waiting.result(timeout=20)
 
     explainer.answer(*asked, on_text=meanwhile, max_new_tokens=2)
-    assert results["order"].n_tokens == tiny.N
+    assert results["order"].order.shape == (1, tiny.N)
     assert results["waited"].token_ids == ()
 
 

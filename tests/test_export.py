@@ -60,6 +60,8 @@ def test_infinity_is_spelled_and_a_number_that_is_none_is_null(trace):
         "query": "prompt-tail",
         "pointing": "cosine",
         "seed": 3,
+        "budget": "frame",
+        "positions": "compacted",
         "weight": 1,
     }
     assert record["selection"]["alphas"] == ["inf"]

@@ -52,8 +52,8 @@ def test_answer_prints_both_answers_and_writes_picture_and_record(tmp_path, imag
     assert estimated < out.index(f"{ratio:.2f}x") < measured < out.index("Agreement")
     with Image.open(tmp_path / "o.png") as picture:
         assert min(picture.size) > 100
-    assert len(run["kept"][0]) == 9
-    assert sorted(run["selection"]["order"][0][:9]) == run["kept"][0]
+    assert len(run["kept"]) == 9
+    assert sorted(run["selection"]["order"][0][:9]) == run["kept"]
     assert run["selection"]["distance"][0][0] is None  # the first pick has no distance: NaN is not JSON
     assert run["measured"]["pruned"]["medians"]["prefill"] > 0
     assert run["frames"][0]["image_size"] == [120, 90]

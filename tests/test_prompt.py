@@ -3,22 +3,28 @@
 import pytest
 import torch
 
-from rediprune.prompt import MAX_CHARACTERS, QuestionError, checked_question, prompt_ids, token_texts
+from rediprune.prompt import MAX_CHARACTERS, QuestionError, checked_question, prompt_text, token_texts
 from tests import tiny
 
 
+@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("question", ["What color is the star?", "<script>x</script> é 漢字 🙂", "a\nb"])
-def test_prompt_ids_are_the_processors_own(question):
-    expected = tiny.inputs((question, [tiny.image()]))["input_ids"][0]
-    assert torch.equal(prompt_ids(tiny.processor(), question, tiny.N), expected)
+def test_a_prompt_is_the_processors_own(question, count):
+    assert prompt_text(tiny.processor(), question, count=count) == tiny.prompt(question, count)
 
 
 def test_a_processor_without_a_template_gets_the_prompt_of_llava(monkeypatch):
     processor = tiny.processor()
     monkeypatch.setattr(processor, "chat_template", None)
-    ids = prompt_ids(processor, "what shape is red", 2)
-    text = "USER: <image><image>\nwhat shape is red ASSISTANT:"
-    assert ids.tolist() == processor.tokenizer(text)["input_ids"]
+    assert prompt_text(processor, "what is red") == "USER: <image>\nwhat is red ASSISTANT:"
+    assert prompt_text(processor, "is it", count=2) == "USER: <image>\n<image>\nis it ASSISTANT:"
+
+
+def test_a_clip_has_the_placeholder_of_a_clip():
+    class Processor:
+        video_token = "<video>"
+
+    assert prompt_text(Processor(), "what moves", "video") == "USER: <video>\nwhat moves ASSISTANT:"
 
 
 @pytest.mark.parametrize(

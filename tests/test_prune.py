@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
@@ -40,7 +41,9 @@ def pruned(model, config, *rows, **settings):
         return model.generate(**tiny.inputs(*rows), **settings), report
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.float16], ids=["fp32", "bf16", "fp16"]
+)
 @pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize("rows", BATCHES.values(), ids=BATCHES.keys())
 def test_keeping_everything_is_the_unpruned_model_to_the_last_bit(rows, beams, dtype):
@@ -74,28 +77,78 @@ def test_pruned_tokens_are_the_full_sequence_with_the_dropped_ones_masked(model,
         torch.testing.assert_close(a, b, atol=2e-6, rtol=2e-6)
 
 
-def test_original_positions_through_splice_equal_the_masked_sequence(model):
-    """The second independent check: gaps in the positions where tokens were dropped."""
-    inputs, adapter = tiny.inputs(*ONE), adapter_for(model)
-    ids = inputs["input_ids"]
-    features = adapter.look(inputs["pixel_values"]).features
-    kept = torch.tensor([0, 7, 8, 20, 35])
-    embeds, mask = adapter.splice(ids, None, [features[0, kept]])
+def masked(model, report, *rows, **settings):
+    """What the unmodified model makes of the whole prompt when it may not look at the dropped tokens."""
+    inputs = tiny.inputs(*rows)
+    mask = inputs["attention_mask"].clone()
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    for image in report.images:
+        places = (inputs["input_ids"][image.prompt] == model.config.image_token_id).nonzero()[:, 0]
+        dropped = torch.ones(tiny.N, dtype=torch.bool)
+        dropped[image.kept] = False
+        mask[image.prompt, places[image.image * tiny.N :][: tiny.N][dropped]] = 0
+    return model.generate(**inputs | {"attention_mask": mask}, position_ids=positions, **settings)
 
-    stays = ids[0] != model.config.image_token_id
-    first = int((~stays).nonzero()[0])
-    stays[first + kept] = True
-    positions = stays.nonzero()[:, 0][None]
-    with torch.no_grad():
-        ours = model(
-            inputs_embeds=embeds, attention_mask=mask, position_ids=positions, use_cache=False
-        ).logits
-        full = model(
-            **inputs | {"attention_mask": stays.long()[None]},
-            position_ids=torch.arange(ids.shape[1])[None],
-            use_cache=False,
-        ).logits
-    torch.testing.assert_close(ours, full[:, stays], atol=2e-6, rtol=2e-6)
+
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("budget", ["frame", "shared"])
+@pytest.mark.parametrize("rows", BATCHES.values(), ids=BATCHES.keys())
+def test_with_original_positions_it_is_the_full_sequence_with_the_dropped_ones_masked(
+    model, rows, budget, beams
+):
+    """The second independent check: gaps in the positions where tokens were dropped, for every new token."""
+    config = PruneConfig(0.15, positions="original", budget=budget)
+    ours, report = pruned(model, config, *rows, num_beams=beams, **COMPARE)
+    full = masked(model, report, *rows, num_beams=beams, **COMPARE)
+    assert torch.equal(ours.sequences, full.sequences)
+    assert len(ours.logits) > 3
+    for a, b in zip(ours.logits, full.logits, strict=True):
+        torch.testing.assert_close(a, b, atol=2e-6, rtol=2e-6)
+
+    compacted, _ = pruned(model, replace(config, positions="compacted"), *rows, num_beams=beams, **COMPARE)
+    assert not torch.allclose(ours.logits[0], compacted.logits[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
+def test_with_original_positions_half_precision_agrees_as_far_as_it_goes(dtype):
+    model = tiny.model(dtype=dtype)
+    config = PruneConfig(0.15, positions="original")
+    ours, report = pruned(model, config, *TWO_PROMPTS, **COMPARE)
+    full = masked(model, report, *TWO_PROMPTS, **COMPARE).logits[0]
+    compacted, _ = pruned(model, FEW, *TWO_PROMPTS, **COMPARE)
+    away, moved = ((out.logits[0] - full).abs().max() for out in (ours, compacted))
+    assert away < 16 * torch.finfo(dtype).eps < moved
+
+
+def test_keeping_everything_at_original_positions_is_the_unpruned_model_to_the_last_bit(model):
+    full = model.generate(**tiny.inputs(*SEVERAL_IMAGES), **COMPARE)
+    ours, _ = pruned(model, PruneConfig(1, positions="original"), *SEVERAL_IMAGES, **COMPARE)
+    assert all(torch.equal(a, b) for a, b in zip(ours.logits, full.logits, strict=True))
+
+
+def test_a_shared_budget_is_one_choice_among_all_images_of_a_prompt(model):
+    config, adapter = PruneConfig(0.15, budget="shared"), adapter_for(model)
+    _, report = pruned(model, config, *SEVERAL_IMAGES, max_new_tokens=1)
+    seen = adapter.look(tiny.inputs(*SEVERAL_IMAGES))
+    uneven = False
+    for prompt in (0, 1, 3):
+        mine = [i for i, image in enumerate(report.images) if image.prompt == prompt]
+        together = torch.cat([seen[i].vision.features for i in mine])
+        expected = select(together, report.images[mine[0]].query, config).kept()
+        assert len(expected) == kept_count(len(mine) * tiny.N, 0.15)
+        found = torch.cat([place * tiny.N + report.images[i].kept for place, i in enumerate(mine)])
+        assert torch.equal(found, expected)
+        uneven |= len({len(report.images[i].kept) for i in mine}) > 1
+    assert uneven
+
+
+def test_an_image_that_a_shared_budget_leaves_nothing_is_gone_from_the_prompt(model):
+    """Three images and one token for all of them: two have none, and the answer is that of the third."""
+    config, rows = PruneConfig(0.001, budget="shared", positions="original"), SEVERAL_IMAGES[3:]
+    ours, report = pruned(model, config, *rows, **COMPARE)
+    assert sorted(len(image.kept) for image in report.images) == [0, 0, 1]
+    full = masked(model, report, *rows, **COMPARE)
+    assert torch.equal(ours.sequences, full.sequences)
 
 
 def test_the_published_query_and_rule_choose_what_is_kept(model):
@@ -104,13 +157,13 @@ def test_the_published_query_and_rule_choose_what_is_kept(model):
 
     assert [(i.prompt, i.image) for i in report.images] == [(0, 0), (0, 1), (1, 0), (3, 0), (3, 1), (3, 2)]
     assert (report.n_visual, report.n_kept, report.calls) == (6 * tiny.N, 6 * K, 1)
-    features = adapter.look(inputs["pixel_values"]).features
-    for frame, image in zip(features, report.images, strict=True):
+    for one, image in zip(adapter.look(inputs), report.images, strict=True):
         question = tiny.tokenizer()(f"{SEVERAL_IMAGES[image.prompt][0]} ASSISTANT:", add_special_tokens=False)
         tail = model.get_input_embeddings()(torch.tensor(question["input_ids"]))
-        expected = select(frame[None], prompt_tail(tail), FEW).kept()[0]
+        expected = select(one.vision.features, prompt_tail(tail), FEW).kept()
         assert torch.equal(image.kept, expected)
-        assert torch.equal(image.selection.kept()[image.image], expected)
+        assert torch.equal(image.selection.kept().view(-1, K)[image.image] - image.image * tiny.N, expected)
+        assert image.kind == "image"
 
 
 def test_fewer_tokens_give_another_answer_than_all_of_them(model):
@@ -368,8 +421,8 @@ def test_random_draws_anew_for_every_image_and_the_same_for_the_same_data(model)
             for rows in (TWO_PROMPTS, SEVERAL_IMAGES[:1]):
                 model.generate(**tiny.inputs(*rows), max_new_tokens=1)
         for image in report.images:  # the record says how to draw this one again
-            drawn = select(torch.ones(2, tiny.N, 1), None, image.selection.config).kept()
-            assert torch.equal(image.kept, drawn[image.image])
+            drawn = select(torch.ones(2, tiny.N, 1), None, image.selection.config).kept().view(2, K)
+            assert torch.equal(image.kept, drawn[image.image] - image.image * tiny.N)
         return [tuple(image.kept.tolist()) for image in report.images]
 
     assert masks(0) == masks(0)
@@ -447,7 +500,7 @@ def test_a_cache_that_already_holds_a_prompt_is_refused(model):
 def test_images_and_placeholders_must_match(model):
     inputs = tiny.inputs(*SEVERAL_IMAGES)
     inputs["pixel_values"] = inputs["pixel_values"][:5]
-    sentence = r"hold \[72, 36, 0, 108\] image placeholders for 5 images"
+    sentence = r"hold \[72, 36, 0, 108\] image placeholders, but the 5 image\(s\)"
     with pytest.raises(ModelError, match=sentence), prune(model, FEW):
         model.generate(**inputs)
 

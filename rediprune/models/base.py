@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..trace import VisionTokens
 from .records import Prompt, Seen
 
 if TYPE_CHECKING:  # numbers only; the accounting is no station of the data path
@@ -95,6 +96,10 @@ class Adapter(ABC):
 
     # What a family may say otherwise -----------------------------------------------------------------------
 
+    def shapes_for(self, vision: VisionTokens) -> ModelShapes:
+        """The same for frames like these, where what the encoder reads depends on the size of the picture."""
+        return self.shapes()
+
     def token_id(self, kind: str) -> int:
         """Token id of the placeholders that stand for an image's or a video's tokens in a prompt."""
         config = self.model.config
@@ -129,14 +134,17 @@ class Adapter(ABC):
         Returns:
             [S', D], as many as `seen.stays(kept)` has True.
         """
-        return self.project(seen.vision.take(kept)[None])[0]
+        return self.project(seen.carried(kept)[None])[0]
 
     def positions(self, input_ids: Tensor, mask: Tensor, inputs: Mapping[str, Any]) -> Tensor:
         """Positions of the whole prompt, as the model would count them: [B, L], or [axes, B, L]."""
         return (mask.long().cumsum(-1) - 1).clamp(min=0)
 
-    def compacted(self, positions: Tensor, stays: Tensor) -> Tensor | None:
-        """Whole-prompt positions with the gaps of all that does not stay closed; None means 0, 1, 2, ..."""
+    def compacted(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor | None:
+        """Whole-prompt positions with the gaps of all that does not stay closed; None means 0, 1, 2, ...
+
+        `stays` and `visual` are [B, L] bool: what is left (padding is not), and which are placeholders.
+        """
         return None
 
     def reading(self, prompt: Prompt) -> AbstractContextManager:
@@ -231,8 +239,8 @@ class Adapter(ABC):
             room = int((one.slots >= 0).sum())
             if len(indices) != int((here & (one.slots >= 0)).sum()) or (indices.diff() <= 0).any():
                 raise ModelError(
-                    f"{len(indices)} tokens were named for one {one.kind}, but not all are among its {room}, or "
-                    "not in ascending order: name each once, by its flat index"
+                    f"{len(indices)} tokens were named for one {one.kind}, but not all are among its {room}, "
+                    "or they are not in ascending order: name each once, by its flat index"
                 )
         for (row, places), here, tokens in zip(slots, left, self._embed_each(seen, kept), strict=True):
             here = here.to(places.device)
@@ -244,7 +252,7 @@ class Adapter(ABC):
         # Padding that made room for tokens which are gone now would be paid for in every layer.
         stays &= mask.bool()
         if not original_positions:
-            positions = self.compacted(positions, stays)
+            positions = self.compacted(positions, stays, self.is_placeholder(input_ids))
         if positions is not None:
             by_token = positions if positions.dim() == 2 else positions.permute(1, 2, 0)
             packed = _packed(by_token, stays)
@@ -252,13 +260,18 @@ class Adapter(ABC):
         return Prompt(_packed(embeds, stays), _packed(mask, stays), stays, positions)
 
     def _embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
-        # One call for images of the same count, in the very shape that the unpruned model would use: at 100%
-        # the same matrix product runs, so the result is equal to the last bit.
-        plain = type(self).embed is Adapter.embed
-        if plain and len({len(k) for k in kept}) == 1:
-            tokens = [one.vision.take(k) for one, k in zip(seen, kept, strict=True)]
-            return list(self.project(torch.stack(tokens)))
-        return [self.embed(one, k) for one, k in zip(seen, kept, strict=True)]
+        if type(self).embed is not Adapter.embed:
+            return [self.embed(one, k) for one, k in zip(seen, kept, strict=True)]
+        # One call for all images, or clips, of the same count, in the very shape that the unpruned model would
+        # use: at 100% the same matrix product runs, so the result is equal to the last bit.
+        alike: dict[tuple[str, int], list[int]] = {}
+        for i, (one, k) in enumerate(zip(seen, kept, strict=True)):
+            alike.setdefault((one.kind, len(k)), []).append(i)
+        found: dict[int, Tensor] = {}
+        for mine in alike.values():
+            tokens = torch.stack([seen[i].carried(kept[i]) for i in mine])
+            found |= zip(mine, self.project(tokens), strict=True)
+        return [found[i] for i in range(len(seen))]
 
 
 def _packed(x: Tensor, stays: Tensor) -> Tensor:
