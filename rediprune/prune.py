@@ -195,7 +195,7 @@ def _pruned_call(
     ids, mask = call["input_ids"].to(device), mask.to(device)
 
     inputs = {name: call.pop(name) for name in adapter.media_inputs if call.get(name) is not None}
-    seen = adapter.look(inputs)
+    seen = adapter.look(call | inputs)
     rows = [row for row, _ in adapter.placeholders(ids, seen)]
     kept: list[Tensor] = [torch.empty(0)] * len(seen)
     images = []

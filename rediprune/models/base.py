@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..trace import VisionTokens
+from ..trace import VisionTokens
 from .records import Prompt, Seen
 
 if TYPE_CHECKING:  # numbers only; the accounting is no station of the data path
@@ -95,6 +96,10 @@ class Adapter(ABC):
         """
 
     # What a family may say otherwise -----------------------------------------------------------------------
+
+    def shapes_for(self, vision: VisionTokens) -> ModelShapes:
+        """The same for frames like these, where what the encoder reads depends on the size of the picture."""
+        return self.shapes()
 
     def shapes_for(self, vision: VisionTokens) -> ModelShapes:
         """The same for frames like these, where what the encoder reads depends on the size of the picture."""
