@@ -24,7 +24,7 @@ def select(
     query: Query | Tensor | None,
     config: PruneConfig | None = None,
     alphas: Sequence[float] | None = None,
-    grid: tuple[int, int] | None = None,
+    grid: tuple[int, ...] | None = None,
     present: Tensor | None = None,
 ) -> Selection:
     """The full picking order of every frame, or of all together; any keep ratio is then a prefix
@@ -38,8 +38,9 @@ def select(
         config: the dials; default PruneConfig().
         alphas: several relevance weights in [0, inf] at once, in place of config.alpha; the order is then
             [W, G, M] instead of [G, M].
-        grid: (rows, cols) of a frame's tokens, for the method grid; by default the two factors of N nearest
-            to a square, not more rows than columns.
+        grid: (rows, cols) of a frame's tokens, for the method grid, and how many more follow that stand for
+            no place in it, if any do; by default the two factors of N nearest to a square, not more rows
+            than columns.
         present: [T, N] bool, False where there is no token (see VisionTokens); at least one per frame.
 
     Raises:
@@ -93,7 +94,7 @@ def select_tokens(
     """`select` for the tokens of a model, which bring their grid and their gaps with them."""
     place = vision.geometry[0]
     alike = all((g.rows, g.cols) == (place.rows, place.cols) for g in vision.geometry)
-    grid = (place.rows, place.cols) if alike else None
+    grid = (place.rows, place.cols, vision.shape[1] - place.cells) if alike else None
     return select(vision.features, query, config, alphas, grid, vision.present)
 
 
@@ -157,10 +158,11 @@ def _query(query: Query | Tensor | None, config: PruneConfig) -> Query:
     )
 
 
-def _grid(n: int, grid: tuple[int, int] | None) -> tuple[int, int]:
+def _grid(n: int, grid: tuple[int, ...] | None) -> tuple[int, ...]:
     if grid is None:
         rows = next(r for r in range(math.isqrt(n), 0, -1) if n % r == 0)
         return rows, n // rows
-    if math.prod(grid) != n or min(grid) < 1:
-        raise ValueError(f"grid={grid} holds {math.prod(grid)} tokens per frame, but the features have {n}")
+    held = math.prod(grid[:2]) + sum(grid[2:])
+    if held != n or min(grid[:2]) < 1:
+        raise ValueError(f"grid={grid} holds {held} tokens per frame, but the features have {n}")
     return grid

@@ -3,7 +3,8 @@
     pick(features, relevance, alphas, config, grid) -> Picks
 
 features [T, N, C]; relevance [T, N] float32, None for a method that asks no query; alphas the W relevance
-weights; grid (rows, cols) of a frame. Picks hold W orders, or 1 where the weight plays no part.
+weights; grid (rows, cols, and how many tokens of no place follow) of a frame. Picks hold W orders, or 1 where
+the weight plays no part.
 """
 
 from __future__ import annotations

@@ -11,8 +11,10 @@ from ..greedy import Picks
 
 
 def pick(features, relevance, alphas, config, grid) -> Picks:
-    """The same farthest-point order for every frame; see `farthest_points`."""
-    order = farthest_points(*grid).to(features.device)
+    """The same farthest-point order for every frame (see `farthest_points`); tokens of no place come last."""
+    rows, cols = grid[:2]
+    order = torch.cat([farthest_points(rows, cols), torch.arange(rows * cols, features.shape[1])])
+    order = order.to(features.device)
     return Picks(order.expand(1, len(features), -1).clone(), None, None)
 
 

@@ -17,7 +17,6 @@ from PIL import Image
 from torch import Tensor
 
 from ..trace import VisionTokens
-from ..trace import VisionTokens
 from .records import Prompt, Seen
 
 if TYPE_CHECKING:  # numbers only; the accounting is no station of the data path
@@ -96,10 +95,6 @@ class Adapter(ABC):
         """
 
     # What a family may say otherwise -----------------------------------------------------------------------
-
-    def shapes_for(self, vision: VisionTokens) -> ModelShapes:
-        """The same for frames like these, where what the encoder reads depends on the size of the picture."""
-        return self.shapes()
 
     def shapes_for(self, vision: VisionTokens) -> ModelShapes:
         """The same for frames like these, where what the encoder reads depends on the size of the picture."""
@@ -267,8 +262,8 @@ class Adapter(ABC):
     def _embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
         if type(self).embed is not Adapter.embed:
             return [self.embed(one, k) for one, k in zip(seen, kept, strict=True)]
-        # One call for all images, or clips, of the same count, in the very shape that the unpruned model would
-        # use: at 100% the same matrix product runs, so the result is equal to the last bit.
+        # One call for all images, or clips, of the same count, in the very shape that the unpruned model
+        # would use: at 100% the same matrix product runs, so the result is equal to the last bit.
         alike: dict[tuple[str, int], list[int]] = {}
         for i, (one, k) in enumerate(zip(seen, kept, strict=True)):
             alike.setdefault((one.kind, len(k)), []).append(i)

@@ -43,7 +43,7 @@ class Seen:
         return tokens | (ends & left[line])
 
     def carried(self, kept: Tensor) -> Tensor:
-        """Features of the tokens with these flat indices in the order of their placeholders, [K] -> [K, C]."""
+        """Features of tokens, by flat index, in the order of their placeholders, [K] -> [K, C]."""
         slots = self.slots[self.stays(kept)]
         return self.vision.take(slots[slots >= 0])
 
