@@ -9,7 +9,7 @@ import gradio as gr
 from .controls import METHODS, default_query, query_choices, settings
 from .desk import Desk
 from .handlers import SAID
-from .sources import file_source, picture
+from .sources import file_source, shown
 
 
 def offer(desk: Desk) -> None:
@@ -66,8 +66,8 @@ def answer_once(
     """
     explainer = desk.explainer
     config = settings(explainer, {"keep": keep_ratio, "weight": weight}, method, query)
-    pixels, notes = picture(file_source(image))
-    trace = explainer.run(pixels, question, config)
+    media, notes = shown(file_source(image))
+    trace = explainer.run(media, question, config)
     said = {
         name: {"text": a.text, "visual_tokens": a.n_visual, "seconds_measured": a.seconds}
         for name, a in (("unpruned", trace.full), ("pruned", trace.pruned))

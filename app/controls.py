@@ -16,6 +16,10 @@ METHODS = {
     "grid": "Uniform grid",
     "random": "Random",
 }
+BUDGETS = {
+    "frame": "Each frame keeps its share (published)",
+    "shared": "Shared by all frames (ours)",
+}
 QUERIES = {
     "prompt-tail": "End of the prompt (published)",
     "text-tower/cosine": "CLIP text encoder",
@@ -46,7 +50,9 @@ def query_choices(explainer: Explainer) -> list[tuple[str, str]]:
     return found
 
 
-def settings(explainer: Explainer, knobs: dict, method: str, query: str) -> PruneConfig:
+def settings(
+    explainer: Explainer, knobs: dict, method: str, query: str, budget: str = "frame"
+) -> PruneConfig:
     """The PruneConfig of the page's controls; the weight is the nearest stop's, as the picture shows it.
 
     Raises:
@@ -66,6 +72,7 @@ def settings(explainer: Explainer, knobs: dict, method: str, query: str) -> Prun
         method=method,
         query=name,
         pointing=pointing or explainer.defaults.pointing,
+        budget=budget,
     )
 
 

@@ -24,6 +24,7 @@ class Run:
     question: str
     method: str
     query: str
+    budget: str = "frame"
 
 
 class Desk:

@@ -22,7 +22,7 @@ from rediprune.trace import Timing
 from . import views
 from .controls import QUERIES, QUERY_WORDS, WEIGHTS, default_query, nearest_stop, query_name, settings
 from .desk import Desk, Run
-from .sources import Source, file_source, picture, scene_source, suggestions
+from .sources import Source, file_source, scene_source, shown, suggestions
 from .views import View, notice
 
 SAID = (ValueError, OSError, ModelError)  # what the library says of bad input: sentences for the visitor
@@ -34,10 +34,10 @@ log = logging.getLogger(__name__)
 
 
 def pick(
-    desk: Desk, seed: object, asked: str, before: Run, knobs: dict, stop: threading.Event
+    desk: Desk, seed: object, clip: bool, asked: str, before: Run, knobs: dict, stop: threading.Event
 ) -> Iterator[View]:
-    """Show the scene of that number and ask about it. `asked` is what stands in the question box."""
-    yield from _show(desk, lambda: scene_source(seed), asked, before, knobs, stop)
+    """Show the scene or clip of that number and ask about it. `asked` is what stands in the question box."""
+    yield from _show(desk, lambda: scene_source(seed, clip), asked, before, knobs, stop)
 
 
 def give(
@@ -55,7 +55,7 @@ def _show(
 ) -> Iterator[View]:
     try:
         source = find()
-        picture(source)
+        shown(source)
         fitting = suggestions(source)
     except SAID as error:
         yield View(notice=notice(str(error), "error"), answers=IDLE, photo=views.cleared())
@@ -75,16 +75,17 @@ def choose(desk: Desk, run: Run, knobs: dict, stop: threading.Event) -> Iterator
 
 
 def change(
-    desk: Desk, before: Run, method: str, query: str, knobs: dict, stop: threading.Event
+    desk: Desk, before: Run, method: str, query: str, budget: str, knobs: dict, stop: threading.Event
 ) -> Iterator[View]:
-    """Answer the answered question by another method or query; what stands unsent in the box stays unsent.
+    """Answer the answered question by another method, query or budget; what is unsent in the box stays so.
 
     Gradio reports a menu also when it only loses the focus: where nothing changed, nothing is done.
     """
-    if (method, query) == (before.method, before.query):
+    wanted = replace(before, method=method, query=query, budget=budget)
+    if wanted == before:
         yield View(answers=IDLE)
     else:
-        yield from answer(desk, replace(before, method=method, query=query), knobs, stop)
+        yield from answer(desk, wanted, knobs, stop)
 
 
 def first_paint(desk: Desk, run: Run, knobs: dict) -> View:
@@ -124,16 +125,16 @@ def answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: boo
 
 def _answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool) -> Iterator[View]:
     explainer = desk.explainer
-    config = settings(explainer, knobs, run.method, run.query)
-    image, image_notes = picture(run.source)
-    yield View(answers={"busy": True, "line": "Reading the picture."})
-    look = explainer.look(image)
+    config = settings(explainer, knobs, run.method, run.query, run.budget)
+    media, media_notes = shown(run.source)
+    yield View(answers={"busy": True, "line": f"Reading the {'clip' if media.clip else 'picture'}."})
+    look = explainer.look(media)
     asked = explainer.ask(look, run.question, config)
     orders = explainer.select(look, asked, config, [alpha_from_weight(w) for w in WEIGHTS])
     selection = orders.at(nearest_stop(config.weight))
     kept = selection.kept(config.keep_ratio)
-    drawn = _explorer_view(explainer, run, image, look, asked, config, orders) if redraw else None
-    said = _news(explainer, run, (*image_notes, *asked.notes))
+    drawn = _explorer_view(explainer, run, media, look, asked, config, orders) if redraw else None
+    said = _news(explainer, run, (*media_notes, *asked.notes))
 
     n, k = look.n_visual, kept.numel()
     key = (look.key, asked.question)
@@ -147,6 +148,7 @@ def _answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bo
             "question": run.question.strip(),
             "method": run.method,
             "query": run.query,
+            "budget": run.budget,
             "picture": look.key,
         },
         "foreign": _foreign(explainer, run),
@@ -214,7 +216,7 @@ def _either(found: str | Answer, n: int) -> tuple:
     return (None, n, found, "stream") if isinstance(found, str) else (found, n)
 
 
-def _explorer_view(explainer, run: Run, image, look, asked, config: PruneConfig, orders: Selection) -> dict:
+def _explorer_view(explainer, run: Run, media, look, asked, config: PruneConfig, orders: Selection) -> dict:
     relevance = orders.relevance
     if relevance is None:  # the method looks at no query, but the reader may want to
         relevance = explainer.select(look, asked, replace(config, method="relevance")).relevance
@@ -225,10 +227,10 @@ def _explorer_view(explainer, run: Run, image, look, asked, config: PruneConfig,
     if explainer.why_query and query_name(config) == default_query(explainer):
         why += f" Default here: {explainer.why_query}"
     return views.explorer(
-        image,
-        look.vision.geometry[0],
+        media,
+        look.vision,
         orders,
-        np.asarray(relevance[0], dtype=np.float32),
+        np.asarray(relevance, dtype=np.float32),
         about=about + QUERIES[query_name(config)],
         why=why,
         setting={
@@ -236,7 +238,9 @@ def _explorer_view(explainer, run: Run, image, look, asked, config: PruneConfig,
             "method": run.method,
             "query": run.query,
             "weighted": run.method == "rediprune",
+            "budget": run.budget,
             "seed": run.source.seed,
+            "clip": run.source.clip,
         },
     )
 

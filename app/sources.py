@@ -1,4 +1,4 @@
-"""Where the picture on the page comes from: a rendered scene by its seed, or a file that a visitor gave."""
+"""Where the picture or clip on the page comes from: rendered, by its seed, or a file that a visitor gave."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from pathlib import Path
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from rediprune import load_image
-from world import make_scene
+from rediprune import load_image, load_video
+from rediprune.look import Shown, shown_media
+from world import make_clip, make_scene
 
 # Seeds of the scenes offered first: chosen by eye for light and variety, not by answers.
 EXAMPLES = (42, 21, 28, 12, 32, 49)
+CLIP_EXAMPLES = (0, 1, 2)
+CLIP_SECONDS = 0.5  # a frame of a rendered clip
 MAX_SEED = 2**31 - 1
 NO_UPLOAD = "No uploaded picture arrived: choose a file, paste one or take one with the camera."
 PHOTO_QUESTIONS = (
@@ -26,18 +29,26 @@ PHOTO_QUESTIONS = (
 
 @dataclass(frozen=True)
 class Source:
-    """A scene (seed, a whole number >= 0) or a file (path): one of them."""
+    """Something rendered (seed, a whole number >= 0) or a file (path): one of them.
+
+    Attributes:
+        clip: of something rendered, whether it is a clip; a file says by itself what it is.
+        n_frames: how many frames are taken of a file that is a clip.
+    """
 
     seed: int | None = None
     path: str | None = None
+    clip: bool = False
+    n_frames: int = 8
 
     @property
     def is_scene(self) -> bool:
+        """Whether it was rendered here, so that the built-in model knows it."""
         return self.seed is not None
 
 
-def scene_source(seed: object) -> Source:
-    """The source of what a visitor typed as a seed.
+def scene_source(seed: object, clip: bool = False) -> Source:
+    """The source of what a visitor typed as a seed, of a scene or of a clip.
 
     Raises:
         ValueError: not a whole number in 0..MAX_SEED.
@@ -45,7 +56,7 @@ def scene_source(seed: object) -> Source:
     number = isinstance(seed, int | float) and not isinstance(seed, bool)
     if not number or not 0 <= seed <= MAX_SEED or seed != int(seed):
         raise ValueError(f"A scene's number is a whole number from 0 to {MAX_SEED:,}.")
-    return Source(seed=int(seed))
+    return Source(seed=int(seed), clip=clip)
 
 
 def file_source(file: object) -> Source:
@@ -67,24 +78,30 @@ def file_source(file: object) -> Source:
     raise ValueError(NO_UPLOAD)
 
 
-def picture(source: Source) -> tuple[Image.Image, tuple[str, ...]]:
-    """The RGB picture of a source and what had to be done to it, as sentences.
+def shown(source: Source) -> tuple[Shown, tuple[str, ...]]:
+    """The picture or the frames of a source and what had to be done to them, as sentences.
 
     Raises:
         rediprune.media.MediaError (a ValueError): an unreadable file.
     """
     if source.is_scene:
-        return _scene(source.seed).image, ()
+        if not source.clip:
+            return shown_media(_scene(source.seed).image), ()
+        frames = tuple(_clip(source.seed).images)
+        return Shown(frames, True, tuple(t * CLIP_SECONDS for t in range(len(frames)))), ()
     if not Path(source.path).is_file():
         raise ValueError(
             "Your picture is no longer on the server, which forgets files after a while: give it again."
         )
-    return _file(source.path)
+    return _file(source.path, source.n_frames)
 
 
 def suggestions(source: Source) -> tuple[str, ...]:
-    """Questions that fit: the scene's own, with known answers, or general ones for a photo."""
-    return tuple(q.text for q in _scene(source.seed).questions) if source.is_scene else PHOTO_QUESTIONS
+    """Questions that fit: the scene's or the clip's own, with known answers, or general ones for a photo."""
+    if not source.is_scene:
+        return PHOTO_QUESTIONS
+    asked = _clip(source.seed) if source.clip else _scene(source.seed)
+    return tuple(q.text for q in asked.questions)
 
 
 @lru_cache(maxsize=64)
@@ -92,7 +109,17 @@ def _scene(seed: int):
     return make_scene(seed)
 
 
+@lru_cache(maxsize=16)
+def _clip(seed: int):
+    return make_clip(seed)
+
+
 @lru_cache(maxsize=4)  # a file is read again at each answer; these few are at most 50 MB each
-def _file(path: str) -> tuple[Image.Image, tuple[str, ...]]:
-    loaded = load_image(path)
-    return loaded.image, tuple(loaded.notes)
+def _file(path: str, n_frames: int) -> tuple[Shown, tuple[str, ...]]:
+    try:
+        with Image.open(path) as opened:
+            moves = getattr(opened, "n_frames", 1) > 1
+    except Exception:  # Pillow knows no such picture, and says so in many ways: then it may be a clip
+        moves = True
+    loaded = load_video(path, n_frames) if moves else load_image(path)
+    return shown_media(loaded if moves else loaded.image), tuple(loaded.notes)

@@ -15,9 +15,9 @@ from PIL import Image
 from rediprune import Explainer, draw, palette
 
 from . import api, handlers, views
-from .controls import METHODS, WEIGHTS, default_query, query_choices
+from .controls import BUDGETS, METHODS, WEIGHTS, default_query, query_choices
 from .desk import EVERY, Desk, Run
-from .sources import EXAMPLES, Source, picture, suggestions
+from .sources import CLIP_EXAMPLES, EXAMPLES, Source, shown, suggestions
 from .views import View
 from .widget import widget
 
@@ -106,6 +106,8 @@ def _layout(explainer: Explainer, run: Run, knobs: dict, first: View) -> tuple[d
                 controls["query"] = gr.Dropdown(
                     queries, value=run.query, label="Relevance is measured against"
                 )
+                budgets = [(words, name) for name, words in BUDGETS.items()]
+                controls["budget"] = gr.Dropdown(budgets, value=run.budget, label="Tokens of a clip")
             controls["scenes"] = widget(
                 "cards/scenes", elem_id="rp-scenes", examples=_thumbnails(), first=run.source.seed
             )
@@ -135,16 +137,24 @@ def _layout(explainer: Explainer, run: Run, knobs: dict, first: View) -> tuple[d
 def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unload: Callable) -> None:
     """Who calls whom. Answers take turns at the model; none is a public endpoint (see api.py)."""
 
-    def ask(text: str, before: Run, knobs: dict, method: str, query: str, request: gr.Request):
-        run = Run(before.source, text, method, query)
+    def ask(text: str, before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request):
+        run = Run(before.source, text, method, query, budget)
         yield from _turn(desk, request, knobs, lambda stop: handlers.answer(desk, run, knobs, stop))
 
-    def choose(before: Run, knobs: dict, method: str, query: str, event: gr.EventData, request: gr.Request):
-        run = Run(before.source, str(event.text), method, query)
+    def choose(
+        before: Run,
+        knobs: dict,
+        method: str,
+        query: str,
+        budget: str,
+        event: gr.EventData,
+        request: gr.Request,
+    ):
+        run = Run(before.source, str(event.text), method, query, budget)
         yield from _turn(desk, request, knobs, lambda stop: handlers.choose(desk, run, knobs, stop))
 
-    def change(before: Run, knobs: dict, method: str, query: str, request: gr.Request):
-        changed = partial(handlers.change, desk, before, method, query, knobs)
+    def change(before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request):
+        changed = partial(handlers.change, desk, before, method, query, budget, knobs)
         yield from _turn(desk, request, knobs, changed)
 
     def again(before: Run, knobs: dict, request: gr.Request):
@@ -152,15 +162,19 @@ def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unl
         yield from _turn(desk, request, knobs, lambda stop: again(stop=stop))
 
     def pick(
-        text: str, before: Run, knobs: dict, method: str, query: str, event: gr.EventData, request: gr.Request
-    ):
-        picked = partial(handlers.pick, desk, event.seed, text, _with(before, method, query), knobs)
+        text: str, before: Run, knobs: dict, method: str, query: str, budget: str,
+        event: gr.EventData, request: gr.Request,
+    ):  # fmt: skip
+        run = replace(before, method=method, query=query, budget=budget)
+        picked = partial(handlers.pick, desk, event.seed, event.clip is True, text, run, knobs)
         yield from _turn(desk, request, knobs, picked)
 
     def give(
-        file: dict | None, text: str, before: Run, knobs: dict, method: str, query: str, request: gr.Request
-    ):
-        given = partial(handlers.give, desk, file, text, _with(before, method, query), knobs)
+        file: dict | None, text: str, before: Run, knobs: dict, method: str, query: str, budget: str,
+        request: gr.Request,
+    ):  # fmt: skip
+        run = replace(before, method=method, query=query, budget=budget)
+        given = partial(handlers.give, desk, file, text, run, knobs)
         yield from _turn(desk, request, knobs, given)
 
     def stop(event: gr.EventData, request: gr.Request) -> None:
@@ -185,11 +199,12 @@ def _wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unl
         controls["scenes"],
         parts["photo"],
     )
-    dials = [parts["run"], knobs, controls["method"], controls["query"]]
+    menus = [controls[name] for name in ("method", "query", "budget")]
+    dials = [parts["run"], knobs, *menus]
     asking = [controls["ask"].click, question.submit]
     requests = [
         gr.on([*asking, *([at_load] if at_load else [])], ask, [question, *dials], js=BEGIN, **turn),
-        gr.on([controls["method"].input, controls["query"].input], change, dials, js=CHANGE, **turn),
+        gr.on([menu.input for menu in menus], change, dials, js=CHANGE, **turn),
         parts["suggestions"].choose(choose, dials, js=BEGIN, **turn),
         knobs.settle(again, [parts["run"], knobs], js=BEGIN, **turn),
         parts["answers"].again(again, [parts["run"], knobs], js=BEGIN, **turn),
@@ -221,10 +236,6 @@ def _ticket(knobs: object) -> int:
     return number if isinstance(number, int) and -1 <= number < EVERY else 0
 
 
-def _with(before: Run, method: str, query: str) -> Run:
-    return replace(before, method=method, query=query)
-
-
 def _look() -> dict:
     """The colours that the canvas needs; style sheets read the same palette as CSS variables."""
     return {
@@ -238,10 +249,13 @@ def _look() -> dict:
 
 
 def _thumbnails() -> list[dict]:
-    def small(seed: int) -> str:
-        return views.data_url(picture(Source(seed=seed))[0].resize((96, 96), Image.Resampling.LANCZOS))
+    def example(source: Source) -> dict:
+        frames = shown(source)[0].frames
+        small = frames[len(frames) // 2].resize((96, 96), Image.Resampling.LANCZOS)
+        return {"seed": source.seed, "clip": source.clip, "picture": views.data_url(small)}
 
-    return [{"seed": seed, "picture": small(seed)} for seed in EXAMPLES]
+    scenes = [Source(seed=seed) for seed in EXAMPLES]
+    return [example(source) for source in (*scenes, *(Source(seed=s, clip=True) for s in CLIP_EXAMPLES))]
 
 
 def _visitor(request: gr.Request) -> str:

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rediprune.look import Shown
 from rediprune.savings import definition
-from rediprune.trace import Agreement, Answer, Geometry, Savings, Selection, Timing
+from rediprune.trace import Agreement, Answer, Geometry, Savings, Selection, Timing, VisionTokens
 
 from .controls import WEIGHTS
 
 PREVIEW = 768  # longest side of the picture that is sent to the browser, in pixels
+FILM = 480  # the same for each frame of a clip
 
 RATIOS = (
     ("visual_only", "visual tokens only"),
@@ -77,8 +79,8 @@ def notice(text: str = "", kind: str = "info", code: str = "") -> dict:
 
 
 def explorer(
-    image: Image.Image,
-    geometry: Geometry,
+    shown: Shown,
+    vision: VisionTokens,
     selection: Selection,
     relevance: np.ndarray | None,
     about: str,
@@ -88,30 +90,61 @@ def explorer(
     """All that the browser needs to draw every setting of both sliders by itself.
 
     Args:
-        image: the original; sent as a small copy.
-        geometry: of the frame shown.
-        selection: of WEIGHTS, order [W, T, N]; the first frame is shown.
-        relevance: [N], or None where there is none to show.
+        shown: the picture, or the frames; sent as small copies.
+        vision: the visual tokens, T frames or tiles of N.
+        selection: of WEIGHTS, order [W, G, M].
+        relevance: [T, N], NaN where there is no token, or None where there is none to show.
         about, why: what relevance is measured against, and why this is the choice.
-        setting: what the picture belongs to: "picture" (its key), "method", "query", "weighted" (whether the
-            method looks at the weight at all), "seed" (of the scene, None for a photo).
+        setting: what the picture belongs to: "picture" (its key), "method", "query", "budget", "weighted"
+            (whether the method looks at the weight at all), "seed" and "clip" (of what was rendered; None for
+            a file).
     """
-    orders = selection.order[:, 0].numpy().astype("<u2")
-    preview = image.copy()
-    preview.thumbnail((PREVIEW, PREVIEW), Image.Resampling.LANCZOS)
-    scale = preview.width / image.width
+    # A clip brings a picture for each of its T frames (or, where the encoder reads several at once, every so
+    # many); the tiles of a still lie in one picture.
+    every = max(1, len(shown.frames) // len(vision.geometry))
+    pictures = shown.frames[:: every if shown.clip else 1][: len(vision.geometry)]
+    frames = [
+        _frame(t, place, shown, t if shown.clip else 0, every) for t, place in enumerate(vision.geometry)
+    ]
+    side = PREVIEW if len(pictures) == 1 else FILM
     return {
-        "picture": data_url(preview),
-        "box": [edge * scale for edge in geometry.box],
-        "rows": geometry.rows,
-        "cols": geometry.cols,
+        "pictures": [data_url(_small(picture, side)) for picture in pictures],
+        "frames": frames,
+        "clip": shown.clip,
+        "n": vision.shape[1],
+        "counts": list(selection.counts),
         "weights": list(WEIGHTS),
-        "orders": _base64(orders.tobytes()),
+        "orders": _base64(selection.order.numpy().astype("<u2").tobytes()),
         "relevance": "" if relevance is None else _base64(relevance.astype("<f4").tobytes()),
         "about": about,
         "why": why,
         "setting": setting,
     }
+
+
+def _frame(t: int, place: Geometry, shown: Shown, picture: int, every: int) -> dict:
+    """Where the tokens of one frame lie in its small picture, and what it is called."""
+    side = PREVIEW if len(shown.frames) == 1 else FILM
+    scale = min(1.0, side / max(place.image_size))
+    second = shown.seconds[t * every] if shown.seconds else float(t)
+    if shown.clip:
+        label = f"{second:.1f} s" if shown.seconds else ""
+    else:
+        label = "whole" if t == 0 else f"part {t}"
+    return {
+        "picture": picture,
+        "box": [edge * scale for edge in place.box],
+        "rows": place.rows,
+        "cols": place.cols,
+        "second": second,
+        "label": label,
+    }
+
+
+def _small(image: Image.Image, side: int) -> Image.Image:
+    copy = image.copy()
+    copy.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return copy
 
 
 def answer(made: Answer | None, n: int, text: str = "", state: str = "done", earlier: bool = False) -> dict:

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 HERE = Path(__file__).parent
-PURE = "explorer/order.js"  # functions without DOM that several parts use; put in front of each script
+PURE = ("explorer/order.js", "explorer/paint.js")  # functions without state, put in front of each script
 
 
 def widget(part: str, value: Any = None, **props: Any) -> gr.HTML:
@@ -22,7 +22,7 @@ def widget(part: str, value: Any = None, **props: Any) -> gr.HTML:
         value,
         html_template=_read(f"{part}.html"),
         css_template=_read(f"{part}.css"),
-        js_on_load=_read(PURE) + _read(f"{part}.js"),
+        js_on_load="".join(map(_read, (*PURE, f"{part}.js"))),
         **props,
     )
     made.api_info = lambda: {"type": "object", "additionalProperties": True}
@@ -32,6 +32,8 @@ def widget(part: str, value: Any = None, **props: Any) -> gr.HTML:
 @cache
 def _read(name: str) -> str:
     text = (HERE / name).read_text(encoding="utf-8")
-    if not name.endswith(".js") and ("${" in text or "{{" in text or "`" in text):
-        raise ValueError(f"app/{name} would be read as a template: it holds a placeholder or a backtick")
+    if not name.endswith(".js") and any(mark in text for mark in ("${", "{{", "`", "\\")):
+        raise ValueError(
+            f"app/{name} would be read as a template: it holds a placeholder, a backtick or a backslash"
+        )
     return text

@@ -12,7 +12,9 @@ let value = {}, settled = {}, since = 0, clock = 0;
 shared.ticket ||= 0;
 
 const knobsOf = (args) => args.findIndex((a) => a && typeof a === "object" && "keep" in a && "weight" in a);
-const menusOf = (args) => ({ method: args.at(-2), query: args.at(-1) });
+const MENUS = ["method", "query", "budget"]; // the last of every request's arguments
+const menusOf = (args) => Object.fromEntries(MENUS.map((name, i) => [name, args.at(i - MENUS.length)]));
+const differ = (a, b) => MENUS.some((name) => a[name] !== b[name]);
 
 shared.begin = (args) => {
   const at = knobsOf(args);
@@ -25,8 +27,7 @@ shared.begin = (args) => {
 
 // A menu that only lost the focus: nothing is stopped, and its ticket is one that is over (desk.py).
 shared.change = (args) => {
-  const now = menusOf(args), { method, query } = shared.menus || shared.run || {};
-  if (now.method !== method || now.query !== query) return shared.begin(args);
+  if (differ(menusOf(args), shared.menus || shared.run || {})) return shared.begin(args);
   return args.map((a, i) => (i === knobsOf(args) ? { ...a, ticket: -1 } : a));
 };
 
@@ -69,8 +70,8 @@ function differences() {
   return {
     asked: (box && box.value.trim() !== at.question) || (run && run.picture !== at.picture)
       ? "These answers belong to the question that stands above them." : "",
-    menus: menus && (menus.method !== at.method || menus.query !== at.query)
-      ? "The picture and the pruned answer are those of the earlier method or query." : "",
+    menus: menus && differ(menus, at)
+      ? "The picture and the pruned answer are those of the earlier method, query or budget." : "",
     knobs: now && !same(at, now)
       ? "Answered at " + where(at) + "; the picture shows " + where(knobs) + (value.quick ? ". Refreshing when you let go." : ".") : "",
   };

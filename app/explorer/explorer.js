@@ -1,161 +1,175 @@
-// The picture: what was kept, what was dropped, how relevant each patch is. Everything after the server's one
-// message per (image, question, method, query) is drawn here; knobs arrive as window events, never by the server.
+// The picture: what was kept, what was dropped, how relevant each patch is, frame by frame. Everything after the
+// server's one message per (picture or clip, question, method, query) is drawn here; knobs arrive as window events,
+// never by the server. A token's flat index is frame * n + patch, as in the library.
 const shared = (window.rediprune ||= {});
 const find = (selector) => element.querySelector(selector);
-const canvas = find(".map"), pen = canvas.getContext("2d"), picture = new Image();
+const canvas = find(".map"), pen = canvas.getContext("2d");
 const ramp = props.look.ramp.map((c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16)));
 const HINT = matchMedia("(hover: none)").matches ? "Tap a patch." : "Point at a patch, or use the arrow keys.";
-let run = null, view = "kept", cell = -1, layers = null, queued = false;
+const THUMB = 72; // side of a frame in the film strip, in CSS pixels
+let run = null, view = "kept", at = 0, cell = -1, layers = null, thumbs = [], queued = false, playing = 0;
+let sources = [], images = [];
 
 function load() {
   const value = props.value;
   if (!value || !value.orders) return;
-  const orders = decode(value.orders, Uint16Array), n = value.rows * value.cols;
-  run = { ...value, n, weights: [...value.weights], box: [...value.box], ranks: ranksOf(orders, n),
+  const frames = value.frames.map((f) => ({ ...f, box: [...f.box] })), counts = [...value.counts];
+  const size = (frames.length * value.n) / counts.length; // tokens of a group: one frame, or all of them
+  run = { ...value, frames, counts, size, weights: [...value.weights],
+    ranks: ranksOf(decode(value.orders, Uint16Array), size),
     relevance: value.relevance ? decode(value.relevance, Float32Array) : null };
   run.span = run.relevance ? span(run.relevance) : [0, 0];
-  shared.run = { n, ...run.setting };
+  run.total = counts.reduce((a, b) => a + b, 0);
+  shared.run = { n: run.total, ...run.setting };
   window.dispatchEvent(new CustomEvent("rp:run", { detail: shared.run }));
   find(".why").textContent = run.why;
-  if (picture.src !== run.picture) { cell = -1; layers = null; picture.src = run.picture; } else later();
+  const wanted = [...value.pictures];
+  if (wanted.join() !== sources.join()) {
+    sources = wanted;
+    images = sources.map((url) => Object.assign(new Image(), { onload: fresh, src: url }));
+    at = 0;
+    cell = -1;
+    stop();
+    film();
+    fresh();
+  } else later();
   older();
 }
 
 // After an error the menus may stand at something that was never drawn.
 function older() {
-  const { menus, busy } = shared, at = run && run.setting;
-  const old = at && menus && !busy && (menus.method !== at.method || menus.query !== at.query);
+  const { menus, busy } = shared, set = run && run.setting;
+  const old = set && menus && !busy && ["method", "query", "budget"].some((name) => menus[name] !== undefined && menus[name] !== set[name]);
   if (run) find(".query").textContent = (old ? "Still the earlier setting. " : "") + run.about;
 }
 
-// The ranks of the weight that the knobs stand at, [N].
-const ranks = () => {
-  const w = nearest(run.weights, shared.knobs ? shared.knobs.weight : props.weight);
-  return run.ranks.subarray(w * run.n, (w + 1) * run.n);
-};
-const kept = () => keptCount(run.n, shared.knobs ? shared.knobs.keep : props.keep);
-
-// Two ready-made copies of the picture at the canvas's own resolution: as it is, and grey and dark.
-function prepare() {
-  const side = Math.max(1, Math.round(canvas.clientWidth * (window.devicePixelRatio || 1)));
-  canvas.width = canvas.height = side;
-  const scale = side / Math.max(picture.naturalWidth, picture.naturalHeight);
-  const size = [picture.naturalWidth * scale, picture.naturalHeight * scale];
-  const at = size.map((s) => (side - s) / 2);
-  const layer = (paint) => {
-    const copy = document.createElement("canvas");
-    copy.width = copy.height = side;
-    paint(copy.getContext("2d"));
-    return copy;
-  };
-  const bright = layer((p) => p.drawImage(picture, ...at, ...size));
-  const [left, top, right, bottom] = run.box.map((b, i) => at[i % 2] + b * scale);
-  const seen = [left, top, right - left, bottom - top];
-  const darkened = (amount) => layer((p) => {
-    p.globalAlpha = 0.3; // outside the box lies what the processor cropped away: faded, neither kept nor dropped
-    p.drawImage(bright, 0, 0);
-    p.globalAlpha = 1;
-    p.beginPath();
-    p.rect(...seen);
-    p.clip();
-    p.drawImage(bright, 0, 0);
-    p.globalCompositeOperation = "saturation"; // blending, because canvas filters are not in every browser
-    p.fillStyle = "#000";
-    p.fillRect(...seen);
-    p.globalCompositeOperation = "source-over";
-    p.fillStyle = "rgba(0, 0, 0, " + amount + ")";
-    p.fillRect(...seen);
-  });
-  const grey = darkened(0), dim = darkened(props.look.dim);
-  find(".legend-cropped").hidden = size[0] - seen[2] < 1 && size[1] - seen[3] < 1;
-  const edge = (from, to, cells) => Array.from({ length: cells + 1 }, (_, i) => Math.round(from + ((to - from) * i) / cells));
-  layers = { side, bright, grey, dim, x: edge(left, right, run.cols), y: edge(top, bottom, run.rows) };
+// What the two knobs choose: inside(flat) and the pick number of every token.
+function chosen() {
+  const knobs = shared.knobs || props, w = nearest(run.weights, knobs.weight), all = run.frames.length * run.n;
+  const rank = run.ranks.subarray(w * all, (w + 1) * all);
+  const k = run.counts.map((count) => keptCount(count, knobs.keep));
+  const group = (flat) => Math.floor(flat / run.size);
+  return { rank, k, group, inside: (flat) => rank[flat] < k[group(flat)] };
 }
 
-const rect = (i) => {
-  const c = i % run.cols, r = (i - c) / run.cols, { x, y } = layers;
-  return [x[c], y[r], x[c + 1] - x[c], y[r + 1] - y[r]];
-};
-
-// The border between kept and dropped patches.
-function outline(inside) {
-  const path = new Path2D(), { cols, n } = run;
-  for (let i = 0; i < n; i++) {
-    if (!inside(i)) continue;
-    const [x, y, w, h] = rect(i), c = i % cols;
-    const line = (open, ...p) => { if (open) { path.moveTo(p[0], p[1]); path.lineTo(p[2], p[3]); } };
-    line(c === 0 || !inside(i - 1), x, y, x, y + h);
-    line(c === cols - 1 || !inside(i + 1), x + w, y, x + w, y + h);
-    line(i < cols || !inside(i - cols), x, y, x + w, y);
-    line(i >= n - cols || !inside(i + cols), x, y + h, x + w, y + h);
-  }
-  const unit = layers.side / canvas.clientWidth;
-  pen.lineCap = "square";
-  for (const [width, colour] of [[3, props.look.edge], [1.5, props.look.outline]]) {
-    pen.lineWidth = width * unit;
-    pen.strokeStyle = colour;
-    pen.stroke(path);
-  }
-}
-
-function heat() {
-  const [low, high] = run.span, top = ramp.length - 1;
-  pen.globalAlpha = props.look.heat;
-  for (let i = 0; i < run.n; i++) {
-    const at = high > low ? ((run.relevance[i] - low) / (high - low)) * top : top / 2;
-    const a = ramp[Math.floor(at)], b = ramp[Math.ceil(at)], t = at % 1;
-    pen.fillStyle = "rgb(" + a.map((v, c) => Math.round(v + (b[c] - v) * t)).join() + ")";
-    pen.fillRect(...rect(i));
-  }
-  pen.globalAlpha = 1;
-}
+const pictureOf = (t) => images[run.frames[t].picture];
+const ready = (t) => pictureOf(t).complete && pictureOf(t).naturalWidth > 0;
+const pixelsOf = (shown) => Math.max(1, Math.round(shown.clientWidth * (window.devicePixelRatio || 1)));
 
 function draw() {
   queued = false;
-  if (!run || !picture.complete || !picture.naturalWidth || !canvas.clientWidth) return;
-  if (!layers) prepare();
-  const rank = ranks(), k = kept(), inside = (i) => rank[i] < k, hot = view === "heat" && run.relevance;
-  pen.clearRect(0, 0, layers.side, layers.side);
-  pen.drawImage(hot ? layers.grey : layers.dim, 0, 0);
-  if (hot) heat();
-  else {
-    pen.save();
-    pen.beginPath();
-    for (let i = 0; i < run.n; i++) if (inside(i)) pen.rect(...rect(i));
-    pen.clip();
-    pen.drawImage(layers.bright, 0, 0);
-    pen.restore();
+  if (!run || !ready(at) || !canvas.clientWidth) return;
+  if (!layers) {
+    canvas.width = canvas.height = pixelsOf(canvas);
+    layers = layersOf(pictureOf(at), run.frames[at], canvas.width, props.look.dim);
   }
-  outline(inside);
+  const picks = chosen(), hot = view === "heat" && run.relevance, unit = layers.side / canvas.clientWidth;
+  paint(pen, layers, at, picks, hot, unit);
   if (cell >= 0) {
-    pen.lineWidth = (3 * layers.side) / canvas.clientWidth;
+    pen.lineWidth = 3 * unit;
     pen.strokeStyle = props.look.cursor;
-    pen.strokeRect(...rect(cell));
+    pen.strokeRect(...patchRect(layers, cell));
   }
-  words(rank, k, hot);
+  words(picks, hot);
+  strip(picks, hot);
 }
 
-function words(rank, k, hot) {
-  find(".kept").textContent = k;
-  find(".total").textContent = run.n;
+function paint(on, made, t, picks, hot, unit) {
+  const inside = (i) => picks.inside(t * run.n + i);
+  on.clearRect(0, 0, made.side, made.side);
+  if (hot) paintHeat(on, made, (i) => run.relevance[t * run.n + i], run.span, ramp, props.look.heat);
+  else paintKept(on, made, inside);
+  paintBorder(on, made, inside, [[3 * unit, props.look.edge], [1.5 * unit, props.look.outline]]);
+}
+
+// The film strip: one small picture for each frame or tile, with how many of its tokens are kept.
+function film() {
+  const strip = find(".film"), frames = run.frames;
+  strip.hidden = frames.length < 2;
+  find(".play").hidden = !run.clip;
+  find(".frames").replaceChildren(...(frames.length < 2 ? [] : frames).map((frame, t) => {
+    const button = document.createElement("button"), small = document.createElement("canvas"), label = document.createElement("span");
+    button.type = "button";
+    button.append(small, label);
+    button.addEventListener("click", () => { stop(); go(t); });
+    return button;
+  }));
+}
+
+function strip(picks, hot) {
+  find(".frames").querySelectorAll("button").forEach((button, t) => {
+    const small = button.firstChild, frame = run.frames[t];
+    button.setAttribute("aria-pressed", String(t === at));
+    let count = 0;
+    for (let i = 0; i < run.n; i++) count += picks.inside(t * run.n + i);
+    button.lastChild.textContent = (frame.label ? frame.label + ": " : "") + count;
+    button.setAttribute("aria-label", frameName(t) + ", " + count + " tokens kept");
+    button.dataset.kept = count;
+    if (!ready(t)) return;
+    const side = Math.round(THUMB * (window.devicePixelRatio || 1));
+    if (!thumbs[t]) { small.width = small.height = side; thumbs[t] = layersOf(pictureOf(t), frame, side, props.look.dim); }
+    const brush = small.getContext("2d");
+    brush.clearRect(0, 0, side, side);
+    if (hot) paintHeat(brush, thumbs[t], (i) => run.relevance[t * run.n + i], run.span, ramp, props.look.heat);
+    else paintKept(brush, thumbs[t], (i) => picks.inside(t * run.n + i));
+  });
+}
+
+const frameName = (t) => (run.clip ? "Frame " : "View ") + (t + 1) + " of " + run.frames.length + (run.frames[t].label ? " (" + run.frames[t].label + ")" : "");
+
+function words({ rank, k, group, inside }, hot) {
+  const kept = k.reduce((a, b) => a + b, 0), several = run.frames.length > 1, { rows, cols } = run.frames[at];
+  find(".kept").textContent = kept;
+  find(".total").textContent = run.total;
+  find(".each").textContent = several ? "in " + run.frames.length + (run.clip ? " frames" : " views") : "(one per patch)";
   find(".legend-kept").hidden = hot;
   find(".legend-heat").hidden = !hot;
+  find(".legend-cropped").hidden = !layers.cropped;
   find(".low").textContent = run.span[0].toFixed(2);
   find(".high").textContent = run.span[1].toFixed(2);
-  canvas.setAttribute("aria-label",
-    "The picture as " + run.cols + " by " + run.rows + " patches, " + k + " of " + run.n + " kept. Arrow keys walk over them.");
+  canvas.setAttribute("aria-label", (several ? frameName(at) : "The picture") + " as " + cols + " by " + rows + " patches, " +
+    kept + " of " + run.total + " visual tokens kept. Arrow keys walk over them.");
   // For tests and the benchmark: what is painted now.
-  Object.assign(canvas.dataset, { kept: k, view: hot ? "heat" : "kept", paints: 1 + Number(canvas.dataset.paints || 0) });
+  Object.assign(canvas.dataset, { kept, frame: at, view: hot ? "heat" : "kept", paints: 1 + Number(canvas.dataset.paints || 0) });
   if (cell < 0) { find(".readout").textContent = HINT; return; }
-  const where = "Row " + (Math.floor(cell / run.cols) + 1) + ", column " + ((cell % run.cols) + 1) + ": ";
-  const what = rank[cell] < k ? "kept, pick " + (rank[cell] + 1) + " of " + k : "dropped (would be pick " + (rank[cell] + 1) + ")";
-  find(".readout").textContent = where + what + (run.relevance ? ". Relevance " + run.relevance[cell].toFixed(3) + "." : ".");
+  const flat = at * run.n + cell, count = k[group(flat)];
+  const where = (several ? frameName(at) + ", row " : "Row ") + (Math.floor(cell / cols) + 1) + ", column " + ((cell % cols) + 1) + ": ";
+  if (rank[flat] >= run.counts[group(flat)]) { find(".readout").textContent = where + "no token here, only padding."; return; }
+  const what = inside(flat) ? "kept, pick " + (rank[flat] + 1) + " of " + count : "dropped (would be pick " + (rank[flat] + 1) + ")";
+  find(".readout").textContent = where + what + (run.relevance ? ". Relevance " + run.relevance[flat].toFixed(3) + "." : ".");
 }
 
 const later = () => { if (!queued) { queued = true; requestAnimationFrame(draw); } };
+const fresh = () => { layers = null; thumbs = []; later(); };
 
-function show(next) {
-  view = next;
+function go(t) {
+  const { rows, cols } = run.frames[t];
+  if (rows !== run.frames[at].rows || cols !== run.frames[at].cols) cell = -1;
+  at = t;
+  layers = null;
+  later();
+}
+
+// Plays the frames at the clip's own pace, a second at most for each.
+function stop() {
+  clearTimeout(playing);
+  playing = 0;
+  find(".play").setAttribute("aria-pressed", "false");
+  find(".play").textContent = "Play";
+}
+function next() {
+  const t = (at + 1) % run.frames.length, gap = run.frames[t].second - run.frames[at].second;
+  playing = setTimeout(() => { go(t); next(); }, Math.min(1000, Math.max(120, (gap > 0 ? gap : 0.5) * 1000)));
+}
+find(".play").addEventListener("click", () => {
+  if (playing) return stop();
+  find(".play").setAttribute("aria-pressed", "true");
+  find(".play").textContent = "Pause";
+  next();
+});
+
+function show(wanted) {
+  view = wanted;
   element.querySelectorAll("[data-view]").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.view === view)));
   later();
 }
@@ -164,25 +178,24 @@ element.querySelectorAll("[data-view]").forEach((b) => b.addEventListener("click
 const under = (event) => {
   if (!run || !layers) return -1;
   const box = canvas.getBoundingClientRect(), unit = layers.side / box.width;
-  const cellAt = (edges, at) => edges.findIndex((e, i) => i + 1 < edges.length && at >= e && at < edges[i + 1]);
+  const cellAt = (edges, where) => edges.findIndex((e, i) => i + 1 < edges.length && where >= e && where < edges[i + 1]);
   const c = cellAt(layers.x, (event.clientX - box.left) * unit), r = cellAt(layers.y, (event.clientY - box.top) * unit);
-  return c < 0 || r < 0 ? -1 : r * run.cols + c;
+  return c < 0 || r < 0 ? -1 : r * layers.cols + c;
 };
-canvas.addEventListener("pointermove", (e) => { const at = under(e); if (at !== cell) { cell = at; later(); } });
+canvas.addEventListener("pointermove", (e) => { const here = under(e); if (here !== cell) { cell = here; later(); } });
 canvas.addEventListener("pointerdown", (e) => { cell = under(e); later(); });
 canvas.addEventListener("pointerleave", (e) => { if (e.pointerType === "mouse") { cell = -1; later(); } });
 canvas.addEventListener("keydown", (e) => {
   const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key];
   if (!step || !run) return;
   e.preventDefault();
-  const c = Math.max(0, cell) % run.cols, r = Math.floor(Math.max(0, cell) / run.cols);
+  const { rows, cols } = run.frames[at], c = Math.max(0, cell) % cols, r = Math.floor(Math.max(0, cell) / cols);
   const clamp = (v, top) => Math.min(top - 1, Math.max(0, v));
-  cell = cell < 0 ? 0 : clamp(r + step[1], run.rows) * run.cols + clamp(c + step[0], run.cols);
+  cell = cell < 0 ? 0 : clamp(r + step[1], rows) * cols + clamp(c + step[0], cols);
   later();
 });
 
-picture.addEventListener("load", () => { layers = null; later(); });
-new ResizeObserver(() => { layers = null; later(); }).observe(canvas);
+new ResizeObserver(fresh).observe(canvas);
 window.addEventListener("rp:knobs", later);
 window.addEventListener("rp:state", older);
 watch("value", load);

@@ -1,0 +1,89 @@
+// One frame on a canvas: ready copies of its picture, and where its patches lie. No state, no Gradio.
+
+// `side` is the canvas in device pixels; `frame` has box (in pixels of its picture), rows and cols.
+// The picture as it is, grey, and grey and dark; patch edges x [cols + 1] and y [rows + 1].
+function layersOf(picture, frame, side, dimming) {
+  const scale = side / Math.max(picture.naturalWidth, picture.naturalHeight);
+  const size = [picture.naturalWidth * scale, picture.naturalHeight * scale];
+  const at = size.map((s) => (side - s) / 2);
+  const layer = (paint) => {
+    const copy = document.createElement("canvas");
+    copy.width = copy.height = side;
+    paint(copy.getContext("2d"));
+    return copy;
+  };
+  const bright = layer((p) => p.drawImage(picture, ...at, ...size));
+  const [left, top, right, bottom] = frame.box.map((b, i) => at[i % 2] + b * scale);
+  const seen = [left, top, right - left, bottom - top];
+  const darkened = (amount) => layer((p) => {
+    p.globalAlpha = 0.3; // outside the box lies what this frame does not see: faded, neither kept nor dropped
+    p.drawImage(bright, 0, 0);
+    p.globalAlpha = 1;
+    p.beginPath();
+    p.rect(...seen);
+    p.clip();
+    p.drawImage(bright, 0, 0);
+    p.globalCompositeOperation = "saturation"; // blending, because canvas filters are not in every browser
+    p.fillStyle = "#000";
+    p.fillRect(...seen);
+    p.globalCompositeOperation = "source-over";
+    p.fillStyle = "rgba(0, 0, 0, " + amount + ")";
+    p.fillRect(...seen);
+  });
+  const edge = (from, to, cells) => Array.from({ length: cells + 1 }, (_, i) => Math.round(from + ((to - from) * i) / cells));
+  return { side, bright, grey: darkened(0), dim: darkened(dimming), cols: frame.cols, n: frame.rows * frame.cols,
+    cropped: size[0] - seen[2] >= 1 || size[1] - seen[3] >= 1,
+    x: edge(left, right, frame.cols), y: edge(top, bottom, frame.rows) };
+}
+
+// Patch i, as [x, y, width, height].
+function patchRect({ x, y, cols }, i) {
+  const c = i % cols, r = (i - c) / cols;
+  return [x[c], y[r], x[c + 1] - x[c], y[r + 1] - y[r]];
+}
+
+// What was dropped grey and dark, what was kept as it is.
+function paintKept(pen, layers, inside) {
+  pen.drawImage(layers.dim, 0, 0);
+  pen.save();
+  pen.beginPath();
+  for (let i = 0; i < layers.n; i++) if (inside(i)) pen.rect(...patchRect(layers, i));
+  pen.clip();
+  pen.drawImage(layers.bright, 0, 0);
+  pen.restore();
+}
+
+// Values between low and high on a ramp of [r, g, b]; a patch whose value is NaN stays grey.
+function paintHeat(pen, layers, value, [low, high], ramp, alpha) {
+  const top = ramp.length - 1;
+  pen.drawImage(layers.grey, 0, 0);
+  pen.globalAlpha = alpha;
+  for (let i = 0; i < layers.n; i++) {
+    const at = high > low ? ((value(i) - low) / (high - low)) * top : top / 2;
+    if (Number.isNaN(at)) continue;
+    const a = ramp[Math.floor(at)], b = ramp[Math.ceil(at)], t = at % 1;
+    pen.fillStyle = "rgb(" + a.map((v, c) => Math.round(v + (b[c] - v) * t)).join() + ")";
+    pen.fillRect(...patchRect(layers, i));
+  }
+  pen.globalAlpha = 1;
+}
+
+// The border between kept and dropped patches: a light line on a dark one, `strokes` as [width, colour].
+function paintBorder(pen, layers, inside, strokes) {
+  const path = new Path2D(), { cols, n } = layers;
+  const line = (open, ...p) => { if (open) { path.moveTo(p[0], p[1]); path.lineTo(p[2], p[3]); } };
+  for (let i = 0; i < n; i++) {
+    if (!inside(i)) continue;
+    const [x, y, w, h] = patchRect(layers, i), c = i % cols;
+    line(c === 0 || !inside(i - 1), x, y, x, y + h);
+    line(c === cols - 1 || !inside(i + 1), x + w, y, x + w, y + h);
+    line(i < cols || !inside(i - cols), x, y, x + w, y);
+    line(i >= n - cols || !inside(i + cols), x, y + h, x + w, y + h);
+  }
+  pen.lineCap = "square";
+  for (const [width, colour] of strokes) {
+    pen.lineWidth = width;
+    pen.strokeStyle = colour;
+    pen.stroke(path);
+  }
+}
