@@ -1,0 +1,62 @@
+"""The catalogue's numbers are those of the real architectures, built at their true shapes without weights."""
+
+import pytest
+from torch import nn
+from transformers import CONFIG_MAPPING
+from transformers.quantizers.quantizers_utils import should_convert_module
+
+from rediprune.models.catalog import CATALOG, IN_16_BITS, find
+
+NAMES = [entry.name for entry in CATALOG]
+TOWERS_AND_PROJECTORS = ("vision_tower", "image_tower", "video_tower", "visual", "multi_modal_projector")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_counts_are_those_of_the_real_architecture(name):
+    entry, model = find(name), find(name).on_meta()
+    assert {weight.device.type for weight in model.parameters()} == {"meta"}
+    assert model.config.model_type == entry.family
+    assert sum(weight.numel() for weight in model.parameters()) == entry.parameters
+
+    # What bitsandbytes would turn into 8 or 4 bits, by the very rule with which transformers asks it to.
+    chosen = {
+        path: module
+        for path, module in model.named_modules()
+        if type(module) is nn.Linear and should_convert_module(path, list(IN_16_BITS))
+    }
+    assert sum(module.weight.numel() for module in chosen.values()) == entry.quantised
+    assert not any(part in path.split(".") for path in chosen for part in (*TOWERS_AND_PROJECTORS, "lm_head"))
+    blocks = {path.split("layers.")[1].split(".")[0] for path in chosen}
+    assert len(blocks) == entry.config["text_config"]["num_hidden_layers"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_cache_of_one_token_is_what_the_config_says(name):
+    entry = find(name)
+    text = CONFIG_MAPPING[entry.family](**entry.config).get_text_config()
+    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    assert entry.kv_bytes_per_token == 4 * text.num_hidden_layers * text.num_key_value_heads * head
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("llava-hf/llava-1.5-7b-hf", 7_063_427_072),
+        ("OpenGVLab/InternVL3-1B-hf", 938_193_024),
+        ("Qwen/Qwen3-VL-8B-Instruct", 8_767_123_696),
+    ],
+)
+def test_a_published_count_is_met(name, published):
+    assert find(name).parameters == published
+
+
+def test_names_are_unique_and_found():
+    assert len(set(NAMES)) == len({entry.title for entry in CATALOG}) == len(CATALOG)
+    assert find("llava-hf/llava-1.5-7b-hf").title == "LLaVA-1.5 7B"
+    assert find("owner/unknown") is None
+
+
+def test_the_menu_says_who_takes_clips():
+    takes = {entry.family: entry.takes for entry in CATALOG}
+    assert takes["llava"] == takes["vipllava"] == takes["llava_next"] == "image"
+    assert takes["llava_next_video"] == takes["qwen3_vl"] == "image and video"

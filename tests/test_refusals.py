@@ -1,0 +1,64 @@
+"""What cannot be pruned before a projector is refused by name, with the reason."""
+
+import pytest
+from transformers import BertConfig, CLIPVisionConfig, LlavaConfig, PixtralVisionConfig
+
+from rediprune.models import FAMILIES, ModelError, load
+from rediprune.models.refusals import _NO_SEPARATE_PROJECTOR, refuse_class, refuse_name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gpt-4-vision-preview", "GPT-4V", "gpt-4o", "openai/gpt-4-turbo", "gemini-1.5-pro", "google/gemini-pro"],
+)
+def test_closed_weights_are_said_to_be_closed(name):
+    with pytest.raises(ModelError, match=f"^{name} has closed weights"):
+        load(name)
+
+
+@pytest.mark.parametrize("name", ["openflamingo/OpenFlamingo-9B-vitl-mpt7b", "someone/open_flamingo-3b"])
+def test_open_flamingo_is_refused_with_its_reason(name):
+    with pytest.raises(
+        ModelError, match=f"^{name} has no separate projector .* Perceiver resampler .* cross-att"
+    ):
+        load(name)
+
+
+@pytest.mark.parametrize("name", ["someone/gemini-style-llava", "nomic-ai/gpt4all-j", "google/gemma-3-4b-it"])
+def test_a_name_that_only_resembles_them_is_not_refused(name):
+    refuse_name(name)
+
+
+class Config:
+    def __init__(self, model_type):
+        self.model_type = model_type
+
+
+@pytest.mark.parametrize("kind", _NO_SEPARATE_PROJECTOR)
+def test_a_family_without_a_separate_projector_is_refused_by_class(kind):
+    with pytest.raises(ModelError, match="SomeModel has no separate projector to prune in front of: "):
+        refuse_class("SomeModel", Config(kind), FAMILIES)
+
+
+def test_open_flamingos_own_class_has_no_config_and_is_known():
+    with pytest.raises(ModelError, match=r"Flamingo has no separate projector .* Perceiver"):
+        refuse_class("Flamingo", None, FAMILIES)
+
+
+def test_which_encoders_are_known_is_each_familys_own_word():
+    class Adapter(FAMILIES["llava"]):
+        vision_types = frozenset({"pixtral"})
+
+    pixtral = LlavaConfig(vision_config=PixtralVisionConfig())
+    refuse_class("Llava", pixtral, {"llava": Adapter})
+    with pytest.raises(ModelError, match="vision encoder of type clip_vision_model is not known"):
+        refuse_class("Llava", LlavaConfig(vision_config=CLIPVisionConfig()), {"llava": Adapter})
+
+
+def test_a_model_without_pictures_and_an_unknown_family_are_told_apart():
+    with pytest.raises(ModelError, match="Bert has no vision encoder"):
+        refuse_class("Bert", BertConfig(), FAMILIES)
+    unknown = Config("owlvit")
+    unknown.vision_config = CLIPVisionConfig()
+    with pytest.raises(ModelError, match="Owl is of a family not known here yet"):
+        refuse_class("Owl", unknown, FAMILIES)
