@@ -159,13 +159,19 @@ def _dimmed(image: Image.Image) -> np.ndarray:
 
 
 def _token_ids(geometry: Geometry) -> np.ndarray:
-    """Which token covers each pixel centre, [height, width] int; -1 outside the box that the model saw."""
-    width, height = geometry.image_size
-    left, top, right, bottom = geometry.box
-    col = np.floor((np.arange(width) + 0.5 - left) / (right - left) * geometry.cols).astype(int)
-    row = np.floor((np.arange(height) + 0.5 - top) / (bottom - top) * geometry.rows).astype(int)
-    inside = ((row >= 0) & (row < geometry.rows))[:, None] & ((col >= 0) & (col < geometry.cols))[None]
-    return np.where(inside, row[:, None] * geometry.cols + col[None], -1)
+    """Which token covers each pixel centre, [height, width] int; -1 where the model saw nothing."""
+    (col, across), (row, down) = (
+        _covering(spans.numpy(), size)
+        for spans, size in zip(geometry.spans, geometry.image_size, strict=True)
+    )
+    return np.where(down[:, None] & across[None], row[:, None] * geometry.cols + col[None], -1)
+
+
+def _covering(spans: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """(the last span that begins left of each pixel's centre, whether that centre lies inside it), [size]."""
+    centre = np.arange(size) + 0.5
+    which = np.searchsorted(spans[:, 0], centre, side="right") - 1
+    return which, (which >= 0) & (centre < spans[which, 1])
 
 
 def _token_mask(geometry: Geometry, indices: Sequence[int] | Tensor) -> np.ndarray:

@@ -28,6 +28,8 @@ class Geometry:
         image_size: (width, height) of the original in pixels.
         whole: how many tokens come behind the grid that each stand for all of `box` and for no place in it:
             a class token that the family leaves in.
+        uneven: (from, to) in pixels of every column, left to right, and of every row, top to bottom, where
+            they are not `box` divided evenly: views laid together of tiles, between which pixels are unread.
     """
 
     rows: int
@@ -35,25 +37,32 @@ class Geometry:
     box: tuple[float, float, float, float]
     image_size: tuple[int, int]
     whole: int = 0
+    uneven: tuple[Sequence[tuple[float, float]], Sequence[tuple[float, float]]] | None = None
 
     @property
     def cells(self) -> int:
         """Tokens that have a place of their own, rows * cols."""
         return self.rows * self.cols
 
+    @property
+    def spans(self) -> tuple[Tensor, Tensor]:
+        """(from, to) in pixels of every column [cols, 2] and of every row [rows, 2], float64."""
+        if self.uneven is not None:
+            across, down = (torch.tensor(spans, dtype=torch.float64) for spans in self.uneven)
+            return across, down
+        left, top, right, bottom = self.box
+        x = torch.linspace(left, right, self.cols + 1, dtype=torch.float64)
+        y = torch.linspace(top, bottom, self.rows + 1, dtype=torch.float64)
+        return torch.stack([x[:-1], x[1:]], dim=-1), torch.stack([y[:-1], y[1:]], dim=-1)
+
     def token_boxes(self) -> Tensor:
         """Pixel box of every token in the original image, [N, 4] as (left, top, right, bottom).
 
         That of a token of the whole is `box`.
         """
-        left, top, right, bottom = self.box
-        x = torch.linspace(left, right, self.cols + 1)
-        y = torch.linspace(top, bottom, self.rows + 1)
-        grid = [
-            torch.stack([x[:-1].expand(self.rows, -1), y[:-1, None].expand(-1, self.cols)], -1),
-            torch.stack([x[1:].expand(self.rows, -1), y[1:, None].expand(-1, self.cols)], -1),
-        ]
-        boxes = torch.cat(grid, -1).reshape(-1, 4)
+        x, y = self.spans
+        x, y = x.repeat(self.rows, 1), y.repeat_interleave(self.cols, dim=0)
+        boxes = torch.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], dim=-1).float()
         return torch.cat([boxes, boxes.new_tensor(self.box).expand(self.whole, -1)])
 
 
