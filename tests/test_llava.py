@@ -12,8 +12,8 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaImageProcessor,
-    LlavaNextForConditionalGeneration,
     MllamaForConditionalGeneration,
+    PaliGemmaForConditionalGeneration,
     PixtralVisionConfig,
     SiglipVisionConfig,
 )
@@ -352,9 +352,9 @@ def test_models_without_a_separate_projector_are_refused_by_name(model):
     ):
         adapter_for(small(MllamaForConditionalGeneration))
     with pytest.raises(
-        ModelError, match="LlavaNextForConditionalGeneration is of a family not known here yet"
+        ModelError, match="PaliGemmaForConditionalGeneration is of a family not known here yet"
     ):
-        adapter_for(small(LlavaNextForConditionalGeneration))
+        adapter_for(small(PaliGemmaForConditionalGeneration))
     with pytest.raises(ModelError, match="LlavaModel has no output layer"):
         adapter_for(model.model)
     with pytest.raises(ModelError, match="str has no vision encoder"):

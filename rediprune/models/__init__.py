@@ -8,13 +8,25 @@ from __future__ import annotations
 
 from .base import Adapter, ModelError
 from .llava import LlavaAdapter
+from .llava_next import LlavaNextAdapter
+from .llava_next_video import LlavaNextVideoAdapter
 from .loading import load, refuse_class
+from .qwen2_5_vl import Qwen25VlAdapter
 from .records import Prompt, Seen
+from .video_llava import VideoLlavaAdapter
+from .vipllava import VipLlavaAdapter
 
 __all__ = ["FAMILIES", "Adapter", "ModelError", "Prompt", "Seen", "adapter_for", "load"]
 
 # config.model_type -> adapter
-FAMILIES: dict[str, type[Adapter]] = {"llava": LlavaAdapter}
+FAMILIES: dict[str, type[Adapter]] = {
+    "llava": LlavaAdapter,
+    "llava_next": LlavaNextAdapter,
+    "llava_next_video": LlavaNextVideoAdapter,
+    "qwen2_5_vl": Qwen25VlAdapter,
+    "video_llava": VideoLlavaAdapter,
+    "vipllava": VipLlavaAdapter,
+}
 
 
 def adapter_for(model: object) -> Adapter:
