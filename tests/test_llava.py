@@ -1,6 +1,5 @@
 """The LLaVA adapter hands over what the model's own code computes, and knows which pixels a token saw."""
 
-
 import numpy as np
 import pytest
 import torch
