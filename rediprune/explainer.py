@@ -60,7 +60,6 @@ class Explainer:
         self.card = card or Card()
         self.defaults, self.knows, self.why_query = self.card.defaults, self.card.knows, self.card.why_query
         self.adapter = adapter_for(model)
-        self.shapes = self.adapter.shapes()
         self.encodes = 0  # how often the vision encoder ran; tests hold the promise of the first line to it
         self._looks: Recent[Look] = Recent(remember)
         self._asked: Recent[Asked] = Recent(remember)
@@ -225,7 +224,7 @@ class Explainer:
         self._together(look, asked)
         vision = look.vision
         return savings.estimate(
-            self.shapes,
+            self.adapter.shapes_for(look.vision),
             n_visual=vision.n_tokens,
             n_kept=kept.numel(),
             n_text=asked.n_text,

@@ -46,15 +46,20 @@ class ModelShapes:
 
     Attributes:
         vision_layers: encoder layers that are run (all of them, whichever layer is read).
-        vision_width, vision_mlp: C and the inner width of the encoder's two-matrix MLP.
+        vision_width, vision_mlp: width of the encoder and inner width of its MLP.
         vision_tokens: tokens inside the encoder per frame, the CLS token included where there is one.
         vision_patches: patches per frame (vision_tokens without CLS).
         patch_dim: numbers in one patch, channels * patch_size ** 2.
-        projector_in, projector_hidden, projector_out: the two-layer projector, per token; the last is D.
+        projector_in, projector_hidden, projector_out: the two-layer projector, per token, from C to D.
         llm_layers, llm_width, llm_mlp: L, D and the inner width m of the gated (three-matrix) FFN.
         n_heads, n_kv_heads, head_dim: attention heads; n_kv_heads < n_heads is grouped-query attention (GQA).
         vocab: rows of the output layer.
         kv_dtype_bytes: bytes of one number in the KV cache (2 for float16 and bfloat16, 4 for float32).
+        vision_mlp_matrices: 2, or 3 where the encoder's MLP is gated.
+        vision_windowed_layers: layers of the encoder that attend within windows only.
+        vision_window_pairs: pairs of a query and a key in one such layer, per frame.
+        projectors: how many projectors of this shape every token goes through (Qwen3-VL's deepstack has more
+            than one).
     """
 
     vision_layers: int
@@ -74,6 +79,10 @@ class ModelShapes:
     head_dim: int
     vocab: int
     kv_dtype_bytes: int = 2
+    vision_mlp_matrices: int = 2
+    vision_windowed_layers: int = 0
+    vision_window_pairs: int = 0
+    projectors: int = 1
 
 
 @dataclass(frozen=True)
@@ -104,18 +113,21 @@ def definition(name: str) -> str:
 
 
 def vision_flops(s: ModelShapes) -> float:
-    """Vision encoder, one frame; n tokens with CLS, width d, MLP m, p patches of patch_dim numbers:
+    """Vision encoder, one frame; n tokens with CLS, width d, MLP m (f matrices), p patches of patch_dim numbers:
 
-    2 * (p * patch_dim * d + layers * (4nd^2 + 2n^2d + 2ndm))
+    2 * (p * patch_dim * d + layers * (4nd^2 + f * ndm) + 2d * pairs), pairs summed over the layers: n^2, or
+    those within windows
     """
-    return 2 * (s.vision_patches * s.patch_dim * s.vision_width) + _encoder_flops(
-        s.vision_layers, s.vision_tokens, s.vision_width, s.vision_mlp
-    )
+    n, d = s.vision_tokens, s.vision_width
+    pairs = (s.vision_layers - s.vision_windowed_layers) * n * n
+    pairs += s.vision_windowed_layers * s.vision_window_pairs
+    products = s.vision_layers * n * d * (4 * d + s.vision_mlp_matrices * s.vision_mlp)
+    return 2 * (s.vision_patches * s.patch_dim * d + products + 2 * d * pairs)
 
 
 def projector_flops(s: ModelShapes, n: int) -> float:
-    """Two-layer projector over n tokens: 2n * (in * hidden + hidden * out)."""
-    return 2 * n * s.projector_hidden * (s.projector_in + s.projector_out)
+    """Two-layer projectors over n tokens: 2n * projectors * (in * hidden + hidden * out)."""
+    return 2 * n * s.projectors * s.projector_hidden * (s.projector_in + s.projector_out)
 
 
 def prefill_flops(s: ModelShapes, n: int) -> float:
