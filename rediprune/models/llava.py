@@ -53,27 +53,31 @@ class LlavaAdapter(Adapter):
         ]
 
     def _encode(self, pixels: Tensor) -> Tensor:
-        """Square views [T, 3, H, W] -> the hidden states that are read of them, class token off, [T, N, C]."""
-        config, side = self.model.config, self.model.config.vision_config.image_size
+        """Square views [T, 3, H, W] -> the hidden states read of them, class token off, [T, N, C]."""
+        vision = self.model.config.vision_config
+        states = self._read(self._base.vision_tower, pixels)
+        features = states[:, 1:] if self._strategy == "default" else states
+        n = (vision.image_size // vision.patch_size) ** 2
+        if features.shape[1] != n:
+            raise ModelError(
+                f"vision_feature_select_strategy={self._strategy!r} leaves {features.shape[1]} tokens on a "
+                f"grid of {n} patches, so tokens and patches do not match: set the strategy that belongs to "
+                "this vision tower"
+            )
+        return features
+
+    def _read(self, tower: torch.nn.Module, pixels: Tensor) -> Tensor:
+        """The hidden states that the projector is made for, side by side; a class token comes first."""
+        side = self.model.config.vision_config.image_size
         if pixels.dim() != 4 or pixels.shape[-2:] != (side, side):
             raise ModelError(
                 f"pixel_values have shape {tuple(pixels.shape)}: this vision encoder takes [T, 3, "
                 f"{side}, {side}], so use the processor that belongs to the model"
             )
-        tower = self._base.vision_tower
         if tower.device.type != "meta":  # an offloaded tower reports "meta" and moves its inputs by itself
             pixels = pixels.to(tower.device)
         states = tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
-        start = 1 if config.vision_feature_select_strategy == "default" else 0
-        features = torch.cat([states[layer][:, start:] for layer in self._layers], dim=-1)
-        n = (side // config.vision_config.patch_size) ** 2
-        if features.shape[1] != n:
-            raise ModelError(
-                f"vision_feature_select_strategy={config.vision_feature_select_strategy!r} leaves "
-                f"{features.shape[1]} tokens on a grid of {n} patches, so tokens and patches do not match: "
-                "set the strategy that belongs to this vision tower"
-            )
-        return features
+        return torch.cat([states[layer] for layer in self._layers], dim=-1)
 
     def project(self, features: Tensor) -> Tensor:
         return self._base.multi_modal_projector(features)
@@ -118,6 +122,11 @@ class LlavaAdapter(Adapter):
             vocab=t.vocab_size,
             kv_dtype_bytes=self.model.dtype.itemsize,
         )
+
+    @property
+    def _strategy(self) -> str:
+        """Whether the first token of every view is taken off ("default") or left in ("full")."""
+        return self.model.config.vision_feature_select_strategy
 
     @property
     def _base(self) -> torch.nn.Module:
