@@ -140,3 +140,160 @@ def test_weights_out_of_range_are_refused_by_name(alphas, says):
 def test_a_query_of_zeros_is_refused():
     with pytest.raises(ValueError, match="query is all zeros"):
         select(FEATURES, torch.zeros(12))
+
+
+# One budget for all frames ----------------------------------------------------------------------------------
+
+SHARED = PruneConfig(0.15, budget="shared")
+
+
+def flat(x: torch.Tensor) -> torch.Tensor:
+    return x.reshape(1, -1, x.shape[-1])
+
+
+@pytest.mark.parametrize("alpha", [0, 0.5, 3, math.inf])
+def test_a_shared_budget_is_one_greedy_choice_among_the_tokens_of_all_frames(alpha):
+    chosen = select(FEATURES, QUERY, PruneConfig(0.15, alpha=alpha, budget="shared"))
+    x, q = flat(FEATURES).double().numpy(), QUERY.double().numpy()
+    scores = reference.relevance(x, q)[0]
+    picks = reference.greedy(x[0], scores, alpha, 40)
+    assert chosen.order.tolist() == [[i for i, _, _ in picks]]
+    assert chosen.score[0].tolist() == pytest.approx([score for _, _, score in picks], abs=1e-5)
+    assert chosen.distance[0, 1:].tolist() == pytest.approx([away for _, away, _ in picks[1:]], abs=1e-5)
+    torch.testing.assert_close(
+        chosen.relevance.flatten().double(), torch.from_numpy(scores), atol=1e-6, rtol=0
+    )
+    assert chosen.relevance.shape == (2, 20) and chosen.counts == (40,)
+
+
+@pytest.mark.parametrize("method", rediprune.config.METHODS)
+@pytest.mark.parametrize("ratio", [0.001, 0.0125, 0.0375, 0.15, 0.5, 1.0])
+def test_a_shared_budget_is_counted_once(method, ratio):
+    """At 0.0375, 1.5 tokens: rounded to 2 once; 0.75 for each of two frames would be 1 + 1."""
+    kept = select(FEATURES, QUERY, PruneConfig(ratio, method=method, budget="shared")).kept()
+    assert kept.tolist() == sorted(set(kept.tolist())) and len(kept) == max(1, round(40 * ratio))
+    per_frame = select(FEATURES, QUERY, PruneConfig(ratio, method=method)).kept()
+    assert len(per_frame) == 2 * max(1, round(20 * ratio))
+
+
+def test_a_shared_budget_lets_a_still_frame_keep_few():
+    """Two frames, the second a copy of the first: its tokens lie at distance 0 and come last."""
+    doubled = torch.cat([FEATURES[:1], FEATURES[:1]])
+    shared, each = (
+        select(doubled, QUERY, PruneConfig(0.5, alpha=0, budget=budget)).kept()
+        for budget in ("shared", "frame")
+    )
+    assert shared.tolist() == list(range(20))
+    assert torch.equal(each[:10] + 20, each[10:])
+
+
+@pytest.mark.parametrize("method", rediprune.config.METHODS)
+def test_for_a_single_frame_both_budgets_are_the_same(method):
+    one, other = (
+        select(FEATURES[:1], QUERY, PruneConfig(method=method, budget=budget))
+        for budget in ("frame", "shared")
+    )
+    assert torch.equal(one.order, other.order)
+
+
+def test_a_shared_grid_is_even_in_space_and_time():
+    chosen = select(torch.randn(3, 16, 4), None, PruneConfig(method="grid", budget="shared"))
+    alone = select(torch.randn(1, 16, 4), None, PruneConfig(method="grid")).order[0]
+    assert chosen.order.shape == (1, 48)
+    for k in range(1, 49):
+        picked = chosen.order[0, :k]
+        counts = torch.bincount(picked // 16, minlength=3)
+        assert counts.max() - counts.min() <= 1
+        for t in range(3):
+            assert torch.equal(picked[picked // 16 == t] % 16, alone[: counts[t]])
+
+
+def test_several_weights_share_a_budget_each_on_its_own():
+    many = select(FEATURES, QUERY, SHARED, alphas=[0, 0.5, math.inf])
+    assert many.order.shape == (3, 1, 40) and many.kept().shape == (3, 6)
+    for w, alpha in enumerate(many.alphas):
+        alone = select(FEATURES, QUERY, PruneConfig(0.15, alpha=alpha, budget="shared"))
+        assert torch.equal(many.at(w).order, alone.order) and torch.equal(many.kept()[w], alone.kept())
+
+
+def test_tau_lets_a_shared_budget_choose_among_the_candidates_of_all_frames():
+    config = PruneConfig(0.1, alpha=0, tau=0.1, budget="shared")
+    x = flat(FEATURES).double().numpy()
+    scores = reference.relevance(x, QUERY.double().numpy())[0]
+    expected = sorted(i for i, _, _ in reference.greedy(x[0], scores, 0, 4, tau=0.1))
+    assert select(FEATURES, QUERY, config).kept().tolist() == expected
+
+
+# Frames with gaps -------------------------------------------------------------------------------------------
+
+PRESENT = torch.rand(2, 20, generator=SOURCE) < torch.tensor([0.4, 0.8])[:, None]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("tau", [0.0, 0.1])
+@pytest.mark.parametrize("method", sorted(set(rediprune.config.METHODS) - {"random", "grid"}))
+@pytest.mark.parametrize("budget", ["frame", "shared"])
+def test_tokens_are_ordered_as_if_the_absent_ones_did_not_exist(budget, method, tau, dtype):
+    config, alphas = PruneConfig(0.3, method=method, budget=budget, tau=tau), [0.0, 0.5, math.inf]
+    x = FEATURES.to(dtype)
+    chosen = select(x, QUERY, config, alphas, present=PRESENT)
+    groups = [(x, PRESENT)] if budget == "shared" else [(x[t : t + 1], PRESENT[t : t + 1]) for t in range(2)]
+    kept = []
+    for g, (tokens, there) in enumerate(groups):
+        here = there.flatten().nonzero()[:, 0]
+        alone = select(flat(tokens)[:, here], QUERY, config, alphas)
+        m = len(here)
+        assert chosen.counts[g] == m
+        assert torch.equal(chosen.order[:, g, :m], here[alone.order[:, 0]])
+        absent = (~there).flatten().nonzero()[:, 0]
+        assert torch.equal(chosen.order[:, g, m:], absent.expand(3, -1))
+        for name in ("distance", "score"):
+            ours, theirs = getattr(chosen, name), getattr(alone, name)
+            assert (ours is None) == (theirs is None)
+            if ours is not None:
+                torch.testing.assert_close(ours[:, g, :m], theirs[:, 0], equal_nan=True)
+                assert ours[:, g, m:].isnan().all()
+        kept.append(here[alone.kept()] + g * 20)
+    assert torch.equal(chosen.kept(), torch.cat(kept, dim=-1))
+    if chosen.relevance is not None:
+        assert torch.equal(chosen.relevance.isnan(), ~PRESENT)
+
+
+@pytest.mark.parametrize("method", ["random", "grid"])
+@pytest.mark.parametrize("budget", ["frame", "shared"])
+def test_methods_that_look_at_no_token_skip_the_absent_ones(budget, method):
+    config = PruneConfig(0.3, method=method, budget=budget)
+    whole, gaps = select(FEATURES, None, config), select(FEATURES, None, config, present=PRESENT)
+    for ours, full, there in zip(gaps.order, whole.order, PRESENT.view(len(whole.order), -1), strict=True):
+        assert torch.equal(ours, torch.cat([full[there[full]], full[~there[full]]]))
+    kept, n = gaps.kept(), PRESENT.sum(-1)
+    assert PRESENT.flatten()[kept].all()
+    assert len(kept) == (
+        kept_count(int(n.sum()), 0.3) if budget == "shared" else sum(kept_count(int(m), 0.3) for m in n)
+    )
+
+
+@pytest.mark.parametrize("method", rediprune.config.METHODS)
+@pytest.mark.parametrize("budget", ["frame", "shared"])
+def test_keeping_all_keeps_what_is_there_and_nothing_else(budget, method):
+    chosen = select(FEATURES, QUERY, PruneConfig(1, method=method, budget=budget), present=PRESENT)
+    assert torch.equal(chosen.kept(), PRESENT.flatten().nonzero()[:, 0])
+
+
+def test_a_mask_without_gaps_changes_nothing_and_its_layout_in_memory_neither():
+    all_there = select(FEATURES, QUERY, present=torch.ones(2, 20, dtype=torch.bool))
+    assert all_there.present is None and torch.equal(all_there.order, select(FEATURES, QUERY).order)
+    strided = PRESENT.T.contiguous().T
+    for config in (SHARED, PruneConfig(method="grid"), PruneConfig()):
+        ours = select(FEATURES, QUERY, config, present=strided)
+        assert torch.equal(ours.order, select(FEATURES, QUERY, config, present=PRESENT).order)
+
+
+@pytest.mark.parametrize(
+    "present",
+    [PRESENT[:1], PRESENT[:, :19], PRESENT.long(), torch.tensor([[True], [False]]).expand(2, 20)],
+    ids=["frames", "tokens", "numbers", "an empty frame"],
+)
+def test_a_mask_that_does_not_fit_is_refused(present):
+    with pytest.raises(ValueError, match=r"present has shape .* it must be bool \[T, N\] = \(2, 20\)"):
+        select(FEATURES, QUERY, present=present)
