@@ -21,10 +21,11 @@ def kept(image: Image.Image, geometry: Geometry, kept_indices: Sequence[int] | T
     Args:
         image: the original, its size equal to geometry.image_size.
         geometry: where the tokens of this frame lie.
-        kept_indices: [K] token indices in raster order of the grid, any order.
+        kept_indices: [K] token indices of this frame, 0..N-1, any order.
 
     Returns:
-        RGB picture of the original's size. What lies outside geometry.box (unseen by the model) is dimmed.
+        RGB picture of the original's size. What lies outside geometry.box (unseen by the model) is dimmed. A
+        kept token of no place (geometry.whole) brightens nothing: it is a line around all that was seen.
 
     Raises:
         ValueError: an index outside the grid, or an image of another size than the geometry speaks of.
@@ -34,6 +35,7 @@ def kept(image: Image.Image, geometry: Geometry, kept_indices: Sequence[int] | T
     pixels = np.where(mask[..., None], np.asarray(image), _dimmed(image))
     canvas = Image.fromarray(pixels.astype(np.uint8))
     _outline(canvas, mask)
+    _surround(canvas, geometry, kept_indices)
     return canvas
 
 
@@ -47,7 +49,7 @@ def heatmap(
 
     Args:
         image, geometry: as for `kept`.
-        values: [N], one finite number per token (relevance).
+        values: [N], one finite number per token (relevance); those of tokens of no place are not shown.
         kept_indices: [K], outlined if given.
 
     Raises:
@@ -55,13 +57,12 @@ def heatmap(
     """
     image = _checked(image, geometry)
     values = np.asarray(values, dtype=np.float64).reshape(-1)
-    n = geometry.rows * geometry.cols
-    if values.size != n:
-        raise ValueError(
-            f"heatmap got {values.size} values for a grid of {geometry.rows} x {geometry.cols} = {n} tokens"
-        )
+    n = geometry.cells
+    if values.size != n + geometry.whole:
+        raise ValueError(f"heatmap got {values.size} values for {_grid_in_words(geometry)}")
     if not np.isfinite(values).all():
         raise ValueError("heatmap got a value that is not finite (NaN or infinity)")
+    values = values[:n]
     low, high = values.min(), values.max()
     colours = palette.ramp((values - low) / (high - low) if high > low else np.full(n, 0.5))
     ids = _token_ids(geometry)
@@ -71,6 +72,7 @@ def heatmap(
     canvas = Image.fromarray(pixels.round().astype(np.uint8))
     if kept_indices is not None:
         _outline(canvas, _token_mask(geometry, kept_indices))
+        _surround(canvas, geometry, kept_indices)
     return canvas
 
 
@@ -85,15 +87,20 @@ def overlay(trace: Trace, image: Image.Image) -> Image.Image:
         image: its original picture.
     """
     (geometry,), indices = trace.vision.geometry, trace.kept
-    n, k = geometry.rows * geometry.cols, len(indices)
+    n, k = geometry.cells + geometry.whole, len(indices)
     panels = [kept(image, geometry, indices)]
     captions = [f"Kept {k} of {n} tokens: {trace.config.rule}"]
+    if (indices >= geometry.cells).any():
+        captions[0] += ". One of them stands for the whole frame: the line around it"
     if trace.selection.relevance is not None:
         relevance = trace.selection.relevance[0].float().cpu()
         panels.append(heatmap(image, geometry, relevance, indices))
+        shown = relevance[: geometry.cells]
         captions.append(
-            f"Relevance to the question, {relevance.min():.2f} to {relevance.max():.2f} ({trace.query.name})"
+            f"Relevance to the question, {shown.min():.2f} to {shown.max():.2f} ({trace.query.name})"
         )
+        if geometry.whole:
+            captions[1] += f". That of the whole frame: {relevance[geometry.cells]:.2f}"
     lines = [
         f"Question: {trace.question}",
         f"All {n} tokens: {trace.full.text}",
@@ -175,17 +182,31 @@ def _covering(spans: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _token_mask(geometry: Geometry, indices: Sequence[int] | Tensor) -> np.ndarray:
-    """Pixels of the given tokens, [height, width] bool."""
-    n = geometry.rows * geometry.cols
+    """Pixels of the given tokens as far as they have a place, [height, width] bool."""
+    n = geometry.cells + geometry.whole
     indices = np.asarray(indices, dtype=int).reshape(-1)
     if indices.size and (indices.min() < 0 or indices.max() >= n):
-        raise ValueError(
-            f"a kept index lies outside 0..{n - 1}, the tokens of a {geometry.rows} x {geometry.cols} grid"
-        )
+        raise ValueError(f"a kept index lies outside 0..{n - 1}, {_grid_in_words(geometry)}")
     chosen = np.zeros(n + 1, dtype=bool)
     chosen[indices] = True
     chosen[n] = False  # index -1 of `_token_ids` lands here
     return chosen[_token_ids(geometry)]
+
+
+def _grid_in_words(geometry: Geometry) -> str:
+    more = f" and {geometry.whole} of the whole frame" if geometry.whole else ""
+    return f"the {geometry.cells} tokens of a {geometry.rows} x {geometry.cols} grid{more}"
+
+
+def _surround(canvas: Image.Image, geometry: Geometry, indices: Sequence[int] | Tensor) -> None:
+    """Where a kept token stands for the whole frame: a line around all that the model saw of it."""
+    if not (np.asarray(indices, dtype=int) >= geometry.cells).any() or min(canvas.size) < 32:
+        return
+    seen = Image.fromarray(_token_ids(geometry) >= 0).getbbox()
+    left, top, right, bottom = seen[0], seen[1], seen[2] - 1, seen[3] - 1
+    pen = ImageDraw.Draw(canvas)
+    pen.rectangle((left, top, right, bottom), outline=palette.OUTLINE, width=2)
+    pen.rectangle((left + 2, top + 2, right - 2, bottom - 2), outline=palette.OUTLINE_EDGE)
 
 
 def _outline(canvas: Image.Image, mask: np.ndarray) -> None:

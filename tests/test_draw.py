@@ -79,6 +79,44 @@ def test_bad_input_gets_a_sentence(image, geometry, call, words):
         call(image, geometry)
 
 
+def test_a_kept_token_of_the_whole_frame_is_a_line_around_it_and_brightens_no_patch(image, geometry):
+    geometry = replace(geometry, whole=1)
+    without, given = (np.asarray(draw.kept(image, geometry, indices)) for indices in ([5], [5, 16]))
+    changed = (without != given).any(-1)
+    assert changed[:, :16].sum() == changed[:, 80:].sum() == 0  # the model did not see the sides
+    assert changed[0, 16:80].all() and changed[:, 16].all()
+    assert not changed[3:-3, 19:77].any()
+    values = [*np.linspace(-0.2, 0.1, 16), 9.0]  # its relevance is no part of the scale
+    heat = draw.heatmap(image, geometry, values)
+    assert np.array_equal(
+        np.asarray(heat), np.asarray(draw.heatmap(image, replace(geometry, whole=0), values[:16]))
+    )
+    with pytest.raises(
+        ValueError, match=r"outside 0\.\.16, the 16 tokens of a 4 x 4 grid and 1 of the whole frame"
+    ):
+        draw.kept(image, geometry, [17])
+
+
+def test_the_caption_tells_of_a_token_of_the_whole_frame(image, geometry, monkeypatch):
+    said = []
+    monkeypatch.setattr(draw, "_figure", lambda panels, captions, lines: said.extend([*captions, *lines]))
+    trace = run(replace(geometry, whole=1))
+    relevance = torch.tensor([[*torch.linspace(-0.2, 0.1, 16), 0.9]])
+    trace = replace(
+        trace,
+        vision=VisionTokens(torch.zeros(1, 17, 4), trace.vision.geometry),
+        selection=replace(trace.selection, relevance=relevance),
+        kept=torch.tensor([3, 16]),
+    )
+    draw.overlay(trace, image)
+    assert said[0].startswith("Kept 2 of 17 tokens")
+    assert "One of them stands for the whole frame" in said[0]
+    assert "-0.20 to 0.10" in said[1]
+    assert said[1].endswith("That of the whole frame: 0.90")
+    draw.overlay(replace(trace, kept=torch.tensor([3])), image)
+    assert "whole frame" not in said[5]
+
+
 def test_a_one_pixel_picture_can_be_drawn():
     tiny = Geometry(rows=4, cols=4, box=(0.0, 0.0, 1.0, 1.0), image_size=(1, 1))
     assert draw.kept(Image.new("RGB", (1, 1)), tiny, [3]).size == (1, 1)
