@@ -12,8 +12,10 @@ import torch
 from rediprune.card import Card
 from rediprune.config import PruneConfig
 from rediprune.explainer import Explainer
-from rediprune.models import ModelError
+from rediprune.models import ModelError, Seen
+from rediprune.models.llava import LlavaAdapter
 from rediprune.prompt import QuestionError
+from rediprune.savings import selection_flops
 from tests import tiny
 
 QUESTION = "What color is the star?"
@@ -370,3 +372,173 @@ def test_half_precision_is_token_identical_too():
     expected = tuple(out[0, inputs["input_ids"].shape[1] :].tolist())
     assert trace.full.token_ids == trace.pruned.token_ids == expected
     assert trace.savings.kv_bytes_full == 2 * 2 * 2 * 16 * (tiny.N + trace.full.n_text) * 2
+
+
+# Clips ------------------------------------------------------------------------------------------------------
+
+FRAMES = [tiny.image(seed, (120, 90)) for seed in range(3)]
+
+
+@torch.no_grad()
+def generated(rows, dtype=torch.float32, model=None, **changes):
+    """New tokens of the unmodified model for one prompt; `changes` replace what the processor returned."""
+    inputs = tiny.inputs(rows)
+    inputs["pixel_values"] = inputs["pixel_values"].to(dtype)
+    out = (model or tiny.model(dtype=dtype)).generate(
+        **inputs | changes, do_sample=False, max_new_tokens=LENGTH
+    )
+    return tuple(out[0, inputs["input_ids"].shape[1] :].tolist())
+
+
+def without(kept, images, whole_positions: bool):
+    """Mask [1, L] that forbids the dropped tokens, and positions that count the whole prompt, or only it."""
+    ids = tiny.inputs((QUESTION, images))["input_ids"]
+    mask = torch.ones_like(ids)
+    places = (ids[0] == tiny.config().image_token_id).nonzero()[:, 0]
+    mask[0, places] = 0
+    mask[0, places[kept]] = 1
+    positions = torch.arange(ids.shape[1])[None] if whole_positions else (mask.cumsum(-1) - 1).clamp(min=0)
+    return {"attention_mask": mask, "position_ids": positions}
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.float16], ids=["fp32", "bf16", "fp16"]
+)
+def test_a_clip_is_what_the_unmodified_model_makes_of_its_frames_as_images(dtype):
+    explainer = Explainer(tiny.model(dtype=dtype), tiny.processor())
+    trace = explainer.run(FRAMES, QUESTION, PruneConfig(keep_ratio=1), max_new_tokens=LENGTH)
+    assert trace.full.token_ids == trace.pruned.token_ids == generated((QUESTION, FRAMES), dtype)
+    assert trace.full.n_visual == 3 * tiny.N
+    assert trace.vision.shape == (3, tiny.N) and torch.equal(trace.kept, torch.arange(3 * tiny.N))
+
+
+@pytest.mark.parametrize("positions", ["compacted", "original"])
+@pytest.mark.parametrize("budget", ["frame", "shared"])
+def test_a_pruned_clip_is_the_whole_prompt_with_the_dropped_tokens_masked(explainer, budget, positions):
+    config = PruneConfig(0.1, budget=budget, positions=positions)
+    trace = explainer.run(FRAMES, QUESTION, config, max_new_tokens=LENGTH)
+    masked = without(trace.kept, FRAMES, positions == "original")
+    assert trace.pruned.token_ids == generated((QUESTION, FRAMES), **masked)
+    assert len(trace.pruned.token_ids) > 3
+    assert trace.pruned.token_ids != trace.full.token_ids
+    counts = [len(frame) for frame in trace.vision.per_frame(trace.kept)]
+    assert (counts == [4, 4, 4]) if budget == "frame" else (sum(counts) == 11)
+    assert trace.pruned.n_visual == sum(counts)
+    assert trace.pruned.n_text == trace.full.n_text == len(masked["position_ids"][0]) - 3 * tiny.N
+
+
+def test_the_first_step_at_original_positions_agrees_with_the_masked_prompt_to_rounding(explainer):
+    """By numbers, as equal words may hide a difference; and agreement is judged at the same positions."""
+    config = PruneConfig(0.1, positions="original")
+    trace = explainer.run(FRAMES, QUESTION, config, max_new_tokens=LENGTH)
+    answer = trace.pruned.token_ids
+    inputs = tiny.inputs((QUESTION, FRAMES))
+    ids = torch.cat([inputs["input_ids"], torch.tensor([answer])], 1)
+    mask = torch.cat(
+        [without(trace.kept, FRAMES, True)["attention_mask"], torch.ones(1, len(answer)).long()], 1
+    )
+    with torch.no_grad():
+        logits = tiny.model()(
+            input_ids=ids,
+            pixel_values=inputs["pixel_values"],
+            attention_mask=mask,
+            position_ids=torch.arange(ids.shape[1])[None],
+        ).logits[0]
+    rows = logits[inputs["input_ids"].shape[1] - 1 : -1].log_softmax(-1)
+    expected = float(rows.gather(-1, torch.tensor(answer)[:, None]).sum())
+    assert trace.agreement.pruned_on_pruned == pytest.approx(expected, abs=1e-5)
+    moved = explainer.run(FRAMES, QUESTION, replace(config, positions="compacted"), max_new_tokens=LENGTH)
+    assert torch.equal(moved.kept, trace.kept)
+    assert abs(moved.agreement.kl_first - trace.agreement.kl_first) > 1e-4
+
+
+def test_a_clip_is_remembered_by_its_pixels_and_is_not_its_first_frame(explainer):
+    first = explainer.look(FRAMES)
+    assert explainer.look([frame.copy() for frame in FRAMES]) is first
+    assert explainer.encodes == 1
+    others = [explainer.look(media) for media in (FRAMES[::-1], FRAMES[:1], FRAMES[0])]
+    assert explainer.encodes == 4
+    assert len({first.key, *(look.key for look in others)}) == 4
+    asked = explainer.ask(first, QUESTION)
+    with pytest.raises(ValueError, match="another image"):
+        explainer.answer(others[0], asked)
+
+
+def test_what_cannot_be_shown_is_refused_and_forgotten(explainer):
+    with pytest.raises(ValueError, match="at least one frame"):
+        explainer.look([])
+    with pytest.raises(ValueError, match="all of one size"):
+        explainer.look([tiny.image(0, (9, 9)), tiny.image(0, (9, 8))])
+    with pytest.raises(TypeError, match="is not a picture"):
+        explainer.look("scene.png")
+    assert explainer.encodes == 0
+
+
+def test_positions_are_one_of_two_words(explainer, asked):
+    for call in (explainer.answer, explainer.time):
+        with pytest.raises(
+            ValueError, match="positions='orignal' is unknown: choose one of compacted, original"
+        ):
+            call(*asked, few(explainer, *asked), positions="orignal")
+
+
+def test_a_shared_choice_among_all_frames_costs_more_than_one_in_each(explainer):
+    look = explainer.look(FRAMES)
+    asked = explainer.ask(look, QUESTION)
+    kept = explainer.select(look, asked).kept()
+    n, c = tiny.N, tiny.C
+    frame, shared = (explainer.savings(look, asked, kept, 1, budget=b).pruned for b in ("frame", "shared"))
+    assert frame.selection == 3 * selection_flops("rediprune", n, c)
+    assert shared.selection == selection_flops("rediprune", 3 * n, c)
+    assert frame.vision == shared.vision
+
+
+# Frames with gaps and lines that end in a separator: a family that takes padding off, as far as we go here --
+
+
+class Lined(LlavaAdapter):
+    def embed(self, seen, kept):
+        slots = seen.slots[seen.stays(kept)]
+        out = torch.zeros(len(slots), tiny.D)
+        out[slots >= 0] = self.project(seen.carried(kept)[None])[0]
+        return out
+
+
+@pytest.fixture
+def lined(explainer):
+    """A look and a question whose image has 30 tokens, a line of 5 in each row and a separator behind it."""
+    look = explainer.look(tiny.image())
+    asked = explainer.ask(look, QUESTION, CONFIG)
+    grid = torch.arange(tiny.N).view(tiny.GRID, tiny.GRID)
+    slots = torch.cat([grid[:, :5], torch.full((tiny.GRID, 1), -1)], 1).flatten()
+    there = torch.zeros(1, tiny.N, dtype=torch.bool)
+    there[0, grid[:, :5].flatten()] = True
+    vision = replace(look.vision, present=there)
+    look = replace(look, seen=(Seen(vision, slots),), vision=vision)
+    return look, replace(asked, n_text=asked.n_text + tiny.GRID)
+
+
+def test_of_an_image_with_gaps_only_what_is_there_is_counted_kept_and_paid_for(explainer, lined):
+    look, asked = lined
+    selection = explainer.select(look, asked, CONFIG)
+    kept = selection.kept()
+    assert (look.n_visual, len(kept)) == (30, 8)
+    assert torch.isin(kept, look.vision.all).all()
+    saved = explainer.savings(look, asked, kept, n_new=1)
+    assert (saved.n_visual_full, saved.n_visual_pruned) == (30, 8)
+    assert saved.pruned.selection == selection_flops("rediprune", 30, tiny.C)
+    with pytest.raises(ValueError, match="kept must hold flat token indices"):
+        explainer.answer(look, asked, torch.tensor([0, 5]))  # the sixth column is not there
+
+
+def test_a_line_without_tokens_loses_its_separator_and_the_count_of_the_text_says_so(explainer, lined):
+    look, asked = lined
+    counts = []
+    explainer.adapter = Lined(explainer.model)
+    explainer.model.model.language_model.register_forward_pre_hook(
+        lambda _, args, kwargs: counts.append(kwargs["inputs_embeds"].shape[1]), with_kwargs=True
+    )
+    for kept, lines in ((None, 6), (torch.tensor([0, 1, 12]), 2), (torch.tensor([34]), 1)):
+        answer = explainer.answer(look, asked, kept, max_new_tokens=1)
+        assert answer.n_text == asked.n_text - (6 - lines)
+        assert counts.pop() == answer.n_text + answer.n_visual
