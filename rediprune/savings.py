@@ -113,7 +113,7 @@ def definition(name: str) -> str:
 
 
 def vision_flops(s: ModelShapes) -> float:
-    """Vision encoder, one frame; n tokens with CLS, width d, MLP m (f matrices), p patches of patch_dim numbers:
+    """Vision encoder, one frame; n tokens with CLS, width d, MLP m of f matrices, p patches of patch_dim:
 
     2 * (p * patch_dim * d + layers * (4nd^2 + f * ndm) + 2d * pairs), pairs summed over the layers: n^2, or
     those within windows

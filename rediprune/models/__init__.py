@@ -12,6 +12,7 @@ from .llava_next import LlavaNextAdapter
 from .llava_next_video import LlavaNextVideoAdapter
 from .loading import load, refuse_class
 from .qwen2_5_vl import Qwen25VlAdapter
+from .qwen3_vl import Qwen3VlAdapter
 from .records import Prompt, Seen
 from .video_llava import VideoLlavaAdapter
 from .vipllava import VipLlavaAdapter
@@ -24,6 +25,7 @@ FAMILIES: dict[str, type[Adapter]] = {
     "llava_next": LlavaNextAdapter,
     "llava_next_video": LlavaNextVideoAdapter,
     "qwen2_5_vl": Qwen25VlAdapter,
+    "qwen3_vl": Qwen3VlAdapter,
     "video_llava": VideoLlavaAdapter,
     "vipllava": VipLlavaAdapter,
 }

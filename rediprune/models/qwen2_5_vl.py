@@ -126,23 +126,18 @@ class Qwen25VlAdapter(Adapter):
     # The encoder -----------------------------------------------------------------------------------------
 
     def _encode(self, pixels: Tensor, grids: Tensor) -> Iterator[list[Tensor]]:
-        """Of each image or clip the tokens [T, N, C]; a subclass may read more than those."""
-        with _read_before(self._tower.merger) as read:
-            self._run(pixels, grids)
-        states = read[0].reshape(-1, self._group * read[0].shape[-1])
-        counts = (grids.prod(-1) // self._group).tolist()
-        for part, (t, h, w) in zip(states.split(counts), grids.tolist(), strict=True):
-            rows, cols = h // self._merge, w // self._merge
-            order = self._window_order(rows, cols).argsort().to(part.device)
-            yield [part.reshape(t, rows * cols, -1)[:, order]]
-
-    def _run(self, pixels: Tensor, grids: Tensor) -> None:
-        """Run the encoder up to its last merger, as the model does."""
+        """For each image or clip: what each of `_mergers` would be given of it, [T, N, C], raster order."""
         tower = self._tower
         if tower.device.type != "meta":  # an offloaded tower reports "meta" and moves its inputs by itself
             pixels, grids = pixels.to(tower.device), grids.to(tower.device)
-        with suppress(_ReadEnough):
+        with _read_before(self._mergers, self._group) as read, suppress(_ReadEnough):
             tower(pixels.to(tower.dtype), grid_thw=grids)
+        counts = (grids.prod(-1) // self._group).tolist()
+        states = [x.reshape(-1, self._group * x.shape[-1]).split(counts) for x in read]
+        for (t, h, w), *parts in zip(grids.tolist(), *states, strict=True):
+            rows, cols = h // self._merge, w // self._merge
+            order = self._window_order(rows, cols).argsort().to(tower.device)
+            yield [part.reshape(t, rows * cols, -1)[:, order] for part in parts]
 
     def _window_order(self, rows: int, cols: int) -> Tensor:
         """Raster indices of a frame's groups in the order in which the encoder works, [rows * cols]."""
@@ -247,6 +242,11 @@ class Qwen25VlAdapter(Adapter):
         return self.model.model.visual
 
     @property
+    def _mergers(self) -> list[torch.nn.Module]:
+        """The projector, and behind it what else makes LLM-wide vectors of the encoder's states."""
+        return [self._tower.merger]
+
+    @property
     def _merge(self) -> int:
         """Side of a group in patches."""
         return self.model.config.vision_config.spatial_merge_size
@@ -268,19 +268,23 @@ class _ReadEnough(Exception):
 
 
 @contextmanager
-def _read_before(merger: torch.nn.Module) -> Iterator[list[Tensor]]:
-    """Inside, `merger` is not run: what it is given is noted, and the encoder ends there.
+def _read_before(mergers: Sequence[torch.nn.Module], group: int) -> Iterator[list[Tensor]]:
+    """Inside, the list holds what each merger was given by the encoder, which ends before the first of them.
 
-    Only kept tokens are to be merged, and the encoder has no switch for that.
+    Only kept tokens are to be merged, and the encoder has no switch for that: the others, which it runs on
+    its way, get a single group of patches instead.
     """
-    read: list[Tensor] = []
+    read: list[Tensor] = [torch.empty(0)] * len(mergers)
 
-    def stop(module: torch.nn.Module, args: tuple[Tensor]) -> None:
-        read.append(args[0])
-        raise _ReadEnough
+    def note(merger: torch.nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+        read[mergers.index(merger)] = args[0]
+        if merger is mergers[0]:
+            raise _ReadEnough
+        return (args[0][:group],)
 
-    handle = merger.register_forward_pre_hook(stop)
+    handles = [merger.register_forward_pre_hook(note) for merger in mergers]
     try:
         yield read
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
