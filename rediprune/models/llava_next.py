@@ -92,13 +92,13 @@ class LlavaNextAdapter(LlavaAdapter):
         present = torch.zeros(t * n, dtype=torch.bool)
         present[slots[slots >= 0]] = True
         present = present.view(t, n)
-        if not present.all(-1).all():
+        if not present.any(-1).all():
             # Of an image thinner than a token, tiles have nothing left: they are no tiles to choose from.
-            tiles = present.any(-1)
-            number = tiles.cumsum(0) - 1
-            slots = torch.where(slots < 0, slots, number[slots.clamp(min=0) // n] * n + slots % n)
+            tiles = present.any(-1).nonzero()[:, 0]
+            number = torch.searchsorted(tiles, slots // n)
+            slots = torch.where(slots < 0, slots, number * n + slots % n)
             features, present = features[tiles.to(features.device)], present[tiles]
-            geometry = tuple(place for place, there in zip(geometry, tiles, strict=True) if there)
+            geometry = tuple(geometry[tile] for tile in tiles)
         return Seen(VisionTokens(features, geometry, None if present.all() else present), slots)
 
     def embed(self, seen: Seen, kept: Tensor) -> Tensor:
