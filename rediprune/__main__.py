@@ -1,6 +1,9 @@
-"""python -m rediprune answer IMAGE "QUESTION": one question, with all visual tokens and with the kept ones.
+"""python -m rediprune COMMAND.
 
-Exit codes: 0 done, 2 bad input (one sentence on stderr), 130 interrupted.
+    answer IMAGE "QUESTION"   one question, with all visual tokens and with the kept ones
+    check [MODEL]             does pruning do what it says with this model on this machine?
+
+Exit codes: 0 done, 1 a check failed, 2 bad input (one sentence on stderr), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -57,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_answer(commands)
+    _add_check(commands)
     return parser
 
 
@@ -89,12 +93,50 @@ def _add_answer(commands: argparse._SubParsersAction) -> None:
     answer.add_argument(
         "--repeats", type=int, default=3, metavar="N", help="timed runs; 0 times nothing (default 3)"
     )
-    answer.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps, auto (default cpu)")
-    answer.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16 (default auto)")
+    _add_where(answer)
     answer.add_argument(
         "--out", type=Path, default=Path("overlay.png"), metavar="FILE", help="default overlay.png"
     )
     answer.add_argument("--json", type=Path, metavar="FILE", help="write the whole run as JSON")
+
+
+def _add_check(commands: argparse._SubParsersAction) -> None:
+    check = commands.add_parser(
+        "check",
+        help="does pruning do what it says with this model on this machine?",
+        description="Run every check that needs real weights, and print what was measured.",
+    )
+    check.set_defaults(run=run_check)
+    check.add_argument("model", nargs="?", help="a folder or a Hub name (default: the built-in model)")
+    check.add_argument("--repeats", type=int, default=3, metavar="N", help="timed runs (default 3)")
+    _add_where(check)
+
+
+def _add_where(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps, auto (default cpu)")
+    command.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16 (default auto)")
+
+
+def run_check(args: argparse.Namespace) -> int:
+    """Load the model, run the checks, print a line for each as it is done; 0 where none failed, else 1."""
+    if args.repeats < 1:
+        raise BadInput(f"--repeats {args.repeats} is out of range: it must be at least 1")
+    from .check import check, read_known
+    from .explainer import DEFAULT_MODEL, Explainer
+
+    known = read_known()
+    explainer = Explainer.from_pretrained(args.model or DEFAULT_MODEL, device=args.device, dtype=args.dtype)
+    model = explainer.model
+    print(f"{explainer.name}: {type(model).__name__}, {model.dtype}, on {model.device}".replace("torch.", ""))
+    verdicts = []
+    for made in check(explainer, known, args.repeats):
+        verdicts.append(made)
+        word = {True: "pass", False: "FAIL", None: " -  "}[made.passed]
+        print(f"{word}  {made.name:<30} {made.seconds:6.1f} s  {made.detail}", flush=True)
+    failed = [made.name for made in verdicts if made.passed is False]
+    passed = sum(made.passed is True for made in verdicts)
+    print(f"{passed} passed, {len(failed)} failed" + (f": {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
 
 
 def run_answer(args: argparse.Namespace) -> int:

@@ -39,6 +39,7 @@ ARROWS = {
     | {"prompt", "look", "ask", "recent"},
     "clip": set(),
     "holder": WORDS | {"card", "explainer", "models"},
+    "check": {"config", "look", "prompt", "prune", "explainer"},
     "palette": set(),
     "draw": {"trace", "palette"},
     "export": WORDS | {"savings"},
