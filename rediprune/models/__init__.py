@@ -10,6 +10,7 @@ from .base import Adapter, ModelError
 from .llava import LlavaAdapter
 from .llava_next import LlavaNextAdapter
 from .llava_next_video import LlavaNextVideoAdapter
+from .llava_onevision import LlavaOnevisionAdapter
 from .loading import load, refuse_class
 from .qwen2_5_vl import Qwen25VlAdapter
 from .qwen3_vl import Qwen3VlAdapter
@@ -24,6 +25,7 @@ FAMILIES: dict[str, type[Adapter]] = {
     "llava": LlavaAdapter,
     "llava_next": LlavaNextAdapter,
     "llava_next_video": LlavaNextVideoAdapter,
+    "llava_onevision": LlavaOnevisionAdapter,
     "qwen2_5_vl": Qwen25VlAdapter,
     "qwen3_vl": Qwen3VlAdapter,
     "video_llava": VideoLlavaAdapter,
