@@ -24,7 +24,7 @@ def select(
     query: Query | Tensor | None,
     config: PruneConfig | None = None,
     alphas: Sequence[float] | None = None,
-    grid: tuple[int, ...] | None = None,
+    grid: tuple[int, ...] | Sequence[tuple[int, ...]] | None = None,
     present: Tensor | None = None,
 ) -> Selection:
     """The full picking order of every frame, or of all together; any keep ratio is then a prefix
@@ -39,8 +39,8 @@ def select(
         alphas: several relevance weights in [0, inf] at once, in place of config.alpha; the order is then
             [W, G, M] instead of [G, M].
         grid: (rows, cols) of a frame's tokens, for the method grid, and how many more follow that stand for
-            no place in it, if any do; by default the two factors of N nearest to a square, not more rows
-            than columns.
+            no place in it, if any do; or one such for each frame. By default the two factors of N nearest to
+            a square, not more rows than columns.
         present: [T, N] bool, False where there is no token (see VisionTokens); at least one per frame.
 
     Raises:
@@ -51,25 +51,25 @@ def select(
     check_tokens(features, "features")
     frames, n = features.shape[:2]
     present = _present(present, frames, n)
-    weights, grid = _weights(config, alphas), _grid(n, grid)
+    weights, grids = _weights(config, alphas), _grids(frames, n, grid)
     relevance = measure(features, _query(query, config)) if config.asks_query else None
 
     def choose(tokens: Tensor, scores: Tensor | None) -> Picks:
-        return METHODS[config.method](tokens, scores, weights, config, grid)
+        return METHODS[config.method](tokens, scores, weights, config, grids)
 
     shared = config.budget == "shared" and frames > 1
     if config.method == "grid" and shared:
-        picks = _interleaved(choose(features, None))
+        picks = _interleaved(choose(features, None), present)
     else:
         if shared:
             features = features.flatten(0, 1)[None]
         scores = None if relevance is None else relevance.view(features.shape[:2])
-        if present is None or config.method in _BLIND:
+        if present is None:
             picks = choose(features, scores)
+        elif config.method in _BLIND:
+            picks = Picks(_absent_last(choose(features, None).order, present), None, None)
         else:
             picks = _ragged(choose, features, scores, present.view(features.shape[:2]))
-    if present is not None and config.method in _BLIND:
-        picks = Picks(_absent_last(picks.order, present), None, None)
 
     def shaped(evidence: Tensor | None) -> Tensor | None:
         """A method that knows no weight gives one order for all of them."""
@@ -92,18 +92,22 @@ def select_tokens(
     alphas: Sequence[float] | None = None,
 ) -> Selection:
     """`select` for the tokens of a model, which bring their grid and their gaps with them."""
-    place = vision.geometry[0]
-    alike = all((g.rows, g.cols) == (place.rows, place.cols) for g in vision.geometry)
-    grid = (place.rows, place.cols, vision.shape[1] - place.cells) if alike else None
-    return select(vision.features, query, config, alphas, grid, vision.present)
+    grids = [(place.rows, place.cols, vision.shape[1] - place.cells) for place in vision.geometry]
+    return select(vision.features, query, config, alphas, grids, vision.present)
 
 
-def _interleaved(picks: Picks) -> Picks:
-    """[W, T, N] -> [W, 1, T * N]: every frame's n-th cell before any frame's next, even in space and time."""
-    order = picks.order
-    frames, n = order.shape[1:]
+def _interleaved(picks: Picks, present: Tensor | None) -> Picks:
+    """[1, T, N] -> [1, 1, T * N]: even in space and time.
+
+    Frames of equal counts take turns; a frame with twice the tokens of another has two turns to its one.
+    """
+    order = picks.order if present is None else _absent_last(picks.order, present)
+    _, frames, n = order.shape
+    counts = torch.full((frames,), n) if present is None else present.sum(-1).cpu()
     flat = order + torch.arange(frames, device=order.device)[:, None] * n
-    return Picks(flat.mT.reshape(len(order), 1, -1), None, None)
+    # When each token's turn comes: within (0, 1) for those that are there, later for all others.
+    turn = (torch.arange(n, dtype=torch.float64) + 0.5) / counts[:, None]
+    return Picks(flat.flatten()[turn.flatten().argsort(stable=True).to(order.device)][None, None], None, None)
 
 
 def _absent_last(order: Tensor, present: Tensor) -> Tensor:
@@ -158,11 +162,18 @@ def _query(query: Query | Tensor | None, config: PruneConfig) -> Query:
     )
 
 
-def _grid(n: int, grid: tuple[int, ...] | None) -> tuple[int, ...]:
+def _grids(
+    frames: int, n: int, grid: tuple[int, ...] | Sequence[tuple[int, ...]] | None
+) -> list[tuple[int, ...]]:
+    """One grid for each frame."""
     if grid is None:
         rows = next(r for r in range(math.isqrt(n), 0, -1) if n % r == 0)
-        return rows, n // rows
-    held = math.prod(grid[:2]) + sum(grid[2:])
-    if held != n or min(grid[:2]) < 1:
-        raise ValueError(f"grid={grid} holds {held} tokens per frame, but the features have {n}")
-    return grid
+        grid = rows, n // rows
+    grids = [grid] * frames if isinstance(grid[0], int) else list(grid)
+    if len(grids) != frames:
+        raise ValueError(f"{len(grids)} grids were given for {frames} frames")
+    for one in grids:
+        held = math.prod(one[:2]) + sum(one[2:])
+        if held != n or min(one[:2]) < 1:
+            raise ValueError(f"grid={one} holds {held} tokens per frame, but the features have {n}")
+    return grids

@@ -9,6 +9,8 @@ import torch
 
 import rediprune
 from rediprune import PruneConfig, Query, kept_count, select
+from rediprune.selection import select_tokens
+from rediprune.trace import Geometry, VisionTokens, joined
 from tests import reference
 
 SOURCE = torch.Generator().manual_seed(0)
@@ -259,18 +261,54 @@ def test_tokens_are_ordered_as_if_the_absent_ones_did_not_exist(budget, method, 
         assert torch.equal(chosen.relevance.isnan(), ~PRESENT)
 
 
-@pytest.mark.parametrize("method", ["random", "grid"])
-@pytest.mark.parametrize("budget", ["frame", "shared"])
+@pytest.mark.parametrize(
+    ("method", "budget"), [("random", "frame"), ("random", "shared"), ("grid", "frame")], ids=str
+)
 def test_methods_that_look_at_no_token_skip_the_absent_ones(budget, method):
     config = PruneConfig(0.3, method=method, budget=budget)
     whole, gaps = select(FEATURES, None, config), select(FEATURES, None, config, present=PRESENT)
     for ours, full, there in zip(gaps.order, whole.order, PRESENT.view(len(whole.order), -1), strict=True):
         assert torch.equal(ours, torch.cat([full[there[full]], full[~there[full]]]))
-    kept, n = gaps.kept(), PRESENT.sum(-1)
+
+
+def test_a_shared_grid_gives_each_frame_the_share_of_what_it_has():
+    config = PruneConfig(0.3, method="grid", budget="shared")
+    (shared,) = select(FEATURES, None, config, present=PRESENT).order
+    alone = select(FEATURES, None, PruneConfig(0.3, method="grid"), present=PRESENT).order
+    counts = PRESENT.sum(-1)
+    total = int(counts.sum())
+    assert counts[0] != counts[1] and PRESENT.flatten()[shared[:total]].all()
+    for k in range(1, total + 1):
+        for t in range(2):
+            mine = shared[:k][shared[:k] // 20 == t] % 20
+            assert torch.equal(mine, alone[t, : len(mine)])
+            assert abs(len(mine) - k * counts[t] / total) <= 1
+
+
+@pytest.mark.parametrize("method", rediprune.config.METHODS)
+@pytest.mark.parametrize("budget", ["frame", "shared"])
+def test_k_counts_what_is_there(budget, method):
+    kept = select(FEATURES, QUERY, PruneConfig(0.3, method=method, budget=budget), present=PRESENT).kept()
+    counts = PRESENT.sum(-1).tolist()
+    groups = [sum(counts)] if budget == "shared" else counts
+    assert len(kept) == sum(kept_count(count, 0.3) for count in groups)
     assert PRESENT.flatten()[kept].all()
-    assert len(kept) == (
-        kept_count(int(n.sum()), 0.3) if budget == "shared" else sum(kept_count(int(m), 0.3) for m in n)
-    )
+
+
+def test_every_frame_has_a_grid_of_its_own():
+    """An overview of 2 x 3 beside a view of 4 x 5: six tokens lie on a grid of their own."""
+    small, large = torch.randn(1, 6, 4), torch.randn(1, 20, 4)
+    parts = [
+        VisionTokens(x, (Geometry(rows, cols, (0, 0, 1, 1), (1, 1)),))
+        for x, rows, cols in ((small, 2, 3), (large, 4, 5))
+    ]
+    config = PruneConfig(method="grid")
+    together = select_tokens(joined(parts), None, config)
+    assert together.counts == (6, 20)
+    assert torch.equal(together.order[0, :6], select_tokens(parts[0], None, config).order[0])
+    assert torch.equal(together.order[1], select_tokens(parts[1], None, config).order[0])
+    with pytest.raises(ValueError, match="3 grids were given for 2 frames"):
+        select(FEATURES, None, config, grid=[(4, 5)] * 3)
 
 
 @pytest.mark.parametrize("method", rediprune.config.METHODS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..greedy import Picks, distances, greedy
 
 
-def pick(features, relevance, alphas, config, grid) -> Picks:
+def pick(features, relevance, alphas, config, grids) -> Picks:
     """First the token farthest from its nearest neighbour, then always the one farthest from all picks.
 
     The distance is the cosine distance of the tokens BEFORE the projector, as for every method here; DivPrune

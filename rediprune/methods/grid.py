@@ -10,12 +10,13 @@ from torch import Tensor
 from ..greedy import Picks
 
 
-def pick(features, relevance, alphas, config, grid) -> Picks:
-    """The same farthest-point order for every frame (see `farthest_points`); tokens of no place come last."""
-    rows, cols = grid[:2]
-    order = torch.cat([farthest_points(rows, cols), torch.arange(rows * cols, features.shape[1])])
-    order = order.to(features.device)
-    return Picks(order.expand(1, len(features), -1).clone(), None, None)
+def pick(features, relevance, alphas, config, grids) -> Picks:
+    """The farthest-point order of every frame (see `farthest_points`); tokens of no place come last."""
+    n = features.shape[1]
+    orders = [
+        torch.cat([farthest_points(rows, cols), torch.arange(rows * cols, n)]) for rows, cols, *_ in grids
+    ]
+    return Picks(torch.stack(orders)[None].to(features.device), None, None)
 
 
 @lru_cache(maxsize=32)

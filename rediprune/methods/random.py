@@ -7,7 +7,7 @@ import torch
 from ..greedy import Picks
 
 
-def pick(features, relevance, alphas, config, grid) -> Picks:
+def pick(features, relevance, alphas, config, grids) -> Picks:
     """A permutation per frame from config.seed, drawn on the CPU so that every device gets the same one.
 
     A frame's permutation depends on its place alone, not on how many frames follow.
