@@ -7,6 +7,7 @@ loading.py opens a checkpoint. A new family is one new file and one line in FAMI
 from __future__ import annotations
 
 from .base import Adapter, ModelError
+from .internvl import InternVlAdapter
 from .llava import LlavaAdapter
 from .llava_next import LlavaNextAdapter
 from .llava_next_video import LlavaNextVideoAdapter
@@ -22,6 +23,7 @@ __all__ = ["FAMILIES", "Adapter", "ModelError", "Prompt", "Seen", "adapter_for",
 
 # config.model_type -> adapter
 FAMILIES: dict[str, type[Adapter]] = {
+    "internvl": InternVlAdapter,
     "llava": LlavaAdapter,
     "llava_next": LlavaNextAdapter,
     "llava_next_video": LlavaNextVideoAdapter,

@@ -136,6 +136,10 @@ class Adapter(ABC):
         """
         return self.project(seen.carried(kept)[None])[0]
 
+    def n_projected(self, seen: Seen, kept: Tensor) -> int:
+        """How many tokens go through the projector so that these flat indices [K] can be embedded."""
+        return len(kept)
+
     def positions(self, input_ids: Tensor, mask: Tensor, inputs: Mapping[str, Any]) -> Tensor:
         """Positions of the whole prompt, as the model would count them: [B, L], or [axes, B, L]."""
         return (mask.long().cumsum(-1) - 1).clamp(min=0)
@@ -188,7 +192,8 @@ class Adapter(ABC):
         """
         slots: list[tuple[int, Tensor]] = [(-1, input_ids)] * len(seen)
         for kind in self.kinds:
-            mine = [i for i, one in enumerate(seen) if one.kind == kind]
+            # Kinds may share a placeholder: their media then come in the order of the prompts.
+            mine = [i for i, one in enumerate(seen) if self.token_id(one.kind) == self.token_id(kind)]
             where = (input_ids == self.token_id(kind)).nonzero()
             sizes = [len(seen[i].slots) for i in mine]
             fits = sum(sizes) == len(where)
