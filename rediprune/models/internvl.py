@@ -6,7 +6,7 @@ image is resized to a canvas of columns x rows tiles of the nearest aspect ratio
 up; an overview of the whole image comes last where there is more than one tile. T are these tiles.
 
 A clip has one tile a frame, and between its frames the processor writes "Frame2: ". To the model, frames are
-images like any other: nothing but the prompt says how many tiles belong together, so `look` reads `input_ids`.
+images like any other: nothing but the prompt says which tiles belong together, so `look` reads `input_ids`.
 One-tile images with differing words in front are taken for the frames of a clip. Were they images on their
 own, the same tokens would be kept: a budget is spent on each frame, or on the whole prompt.
 """
@@ -123,8 +123,8 @@ class InternVlAdapter(Adapter):
         if pixels.dim() != 4 or pixels.shape[-2:] != size or len(pixels) != tiles:
             raise ModelError(
                 f"pixel_values have shape {tuple(pixels.shape)}, but the prompts speak of {tiles} tiles of "
-                f"{size[1]} x {size[0]} pixels: pass input_ids and pixels from one call of the processor that "
-                "belongs to the model"
+                f"{size[1]} x {size[0]} pixels: pass input_ids and pixels from one call of the processor "
+                "that belongs to the model"
             )
         if tower.device.type != "meta":  # an offloaded tower reports "meta" and moves its inputs by itself
             pixels = pixels.to(tower.device)
@@ -144,8 +144,8 @@ class InternVlAdapter(Adapter):
             cols, rows, overview = 1, 1, count - 1
         elif processor is None:
             raise ModelError(
-                "sizes were given without a processor, which decides how an image is cut into tiles: pass the "
-                "processor that made pixel_values"
+                "sizes were given without a processor, which decides how an image is cut into tiles: pass "
+                "the processor that made pixel_values"
             )
         else:
             cols, rows = (1, 1) if count == 1 else _canvas(processor, size)
@@ -184,7 +184,7 @@ class InternVlAdapter(Adapter):
 
 
 def _canvas(processor: Any, size: tuple[int, int]) -> tuple[int, int]:
-    """(columns, rows) of tiles that the image processor cuts an image of (width, height) into, by its own rule."""
+    """(columns, rows) of tiles that an image of (width, height) is cut into, by the processor's own rule."""
     settings = getattr(processor, "image_processor", processor)
     rule = inspect.getmodule(type(settings)).get_optimal_tiled_canvas
     tile = settings.size
