@@ -222,17 +222,22 @@ class Explainer:
     ) -> Savings:
         """ESTIMATE for this prompt and an answer of n_new tokens (see savings.estimate)."""
         self._together(look, asked)
-        vision = look.vision
+        vision, parts = look.vision, [one.vision for one in look.seen]
+        projected = [
+            sum(map(self.adapter.n_projected, look.seen, parted(chosen, parts)))
+            for chosen in (vision.all, kept)
+        ]
         return savings.estimate(
             self.adapter.shapes_for(look.vision),
             n_visual=vision.n_tokens,
             n_kept=kept.numel(),
             n_text=asked.n_text,
             n_new=max(1, n_new),
-            n_frames=vision.shape[0],
+            n_frames=sum(one.n_views for one in look.seen),
             method=method,
             query_flops=asked.query_flops if method in ASKS_QUERY else 0.0,
             choices=[vision.n_tokens] if budget == "shared" else vision.counts,
+            n_projected=tuple(projected),
         )
 
     def time(

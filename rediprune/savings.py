@@ -207,6 +207,7 @@ def estimate(
     method: str = "rediprune",
     query_flops: float = 0.0,
     choices: Sequence[int] | None = None,
+    n_projected: tuple[int, int] | None = None,
     ffn_matrices: int = 2,
 ) -> Savings:
     """What keeping n_kept of n_visual tokens saves for one answer of n_new tokens after n_text text tokens.
@@ -218,12 +219,13 @@ def estimate(
         n_text: all other prompt tokens, >= 0; the same for both runs, so separators between lines of visual
             tokens, of which pruning may take some out too, count as staying.
         n_new: tokens generated, end token included, >= 1. Both runs are given the same number.
-        n_frames: T; the encoder runs frame by frame.
+        n_frames: pictures that the encoder takes in, one by one: frames of a clip, tiles of an image.
         method: one of config.METHODS, for what the selection costs.
         query_flops: what the query costs by itself: 0 for prompt-tail (it only mixes at most 128 embeddings),
             `text_tower_flops` for text-tower. Counted as selection.
         choices: among how many tokens each choice was made: [n_visual] for a shared budget, otherwise the
             tokens of each frame. By default the frames have equally many.
+        n_projected: tokens through the projector without and with pruning; by default n_visual and n_kept.
         ffn_matrices: 2 as the papers count, or 3; changes `visual_only` alone.
 
     One decode length for both runs is a convention: the two answers may really differ in length. Where
@@ -245,18 +247,20 @@ def estimate(
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown: choose one of {', '.join(METHODS)}")
 
-    def flops(n: int, selection: float) -> Flops:
+    projected = n_projected or (n_visual, n_kept)
+
+    def flops(n: int, n_in: int, selection: float) -> Flops:
         return Flops(
             vision=float(n_frames * vision_flops(shapes)),
             selection=float(selection),
-            projector=float(projector_flops(shapes, n)),
+            projector=float(projector_flops(shapes, n_in)),
             prefill=float(prefill_flops(shapes, n + n_text)),
             decode=float(decode_flops(shapes, n + n_text, n_new)),
         )
 
     choosing = sum(selection_flops(method, n, shapes.projector_in) for n in choices) + query_flops
-    full = flops(n_visual, 0)
-    pruned = flops(n_kept, choosing if n_kept < n_visual else 0)
+    full = flops(n_visual, projected[0], 0)
+    pruned = flops(n_kept, projected[1], choosing if n_kept < n_visual else 0)
     return Savings(
         full=full,
         pruned=pruned,

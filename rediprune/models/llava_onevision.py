@@ -90,6 +90,11 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         out[(slots >= 0).to(out.device)] = replace(mix, index=places).of(projected)
         return out
 
+    def n_projected(self, seen: Seen, kept: Tensor) -> int:
+        if len(kept) == seen.vision.n_tokens:
+            return seen.source.tokens.shape[:2].numel()
+        return len(seen.source.mix.rows(kept).index.unique())
+
     def _embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
         # Nothing pruned: the model's own packing of all tokens, projected in the very shape that it would
         # use itself, is equal to the last bit.
@@ -164,7 +169,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         features = packed.mix.of(tokens.flatten(0, 1)).unflatten(0, (len(geometry), -1))
         present = packed.mix.weight.any(-1).view(features.shape[:2])
         vision = VisionTokens(features, tuple(geometry), None if present.all() else present)
-        return Seen(vision, packed.slots, "image", Source(tokens, packed.mix, pack))
+        return Seen(vision, packed.slots, "image", Source(tokens, packed.mix, pack), tiles)
 
     def _clips(
         self, pixels: Tensor, sizes: Sequence[tuple[int, int] | None], processor: object | None

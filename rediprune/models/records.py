@@ -21,12 +21,19 @@ class Seen:
             token index (t * N + n), or -1 for a separator, such as LLaVA-NeXT's newline at the end of a row.
         kind: "image" or "video".
         source: what the family's `embed` needs besides `vision`, where it needs more.
+        encoded: how many pictures the encoder took in for it, where not one for each frame; else 0.
     """
 
     vision: VisionTokens
     slots: Tensor
     kind: str = "image"
     source: Any = None
+    encoded: int = 0
+
+    @property
+    def n_views(self) -> int:
+        """How many pictures the encoder took in for it."""
+        return self.encoded or self.vision.shape[0]
 
     def stays(self, kept: Tensor) -> Tensor:
         """[S] bool: which placeholders are left when only these flat token indices are kept.
