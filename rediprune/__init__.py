@@ -2,8 +2,8 @@
 
 The data path, which is also the reading order of this package:
 
-    media       a file, bytes or an array        -> an RGB image
-    models      the image                        -> visual tokens [T, N, C], as the projector receives them
+    media       a picture or a video file        -> RGB frames
+    models      the frames                       -> visual tokens [T, N, C], as the projector receives them
     query       the question                     -> what relevance is measured against
     greedy      tokens and query                 -> the order of picking, with the evidence of every pick
     methods     the same, by other rules         (selection.select chooses among them)
@@ -38,6 +38,7 @@ _LAZY = {  # public name -> the module that holds it, imported when first asked 
     "estimate": "savings",
     "load": "models",
     "load_image": "media",
+    "load_video": "media.video",
     "select": "selection",
 }
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rediprune import media
-from rediprune.media import MAX_SIDE, LoadedImage, MediaError, load_image
+from rediprune.media import LoadedImage, MediaError, load_image
+from rediprune.media import image as module
+from rediprune.media.image import MAX_SIDE
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 
@@ -203,7 +204,7 @@ def test_more_than_the_limit_is_refused_before_decoding(side):
 
 
 def test_a_pil_image_above_the_limit_is_refused(monkeypatch):
-    monkeypatch.setattr(media, "MAX_PIXELS", 799)
+    monkeypatch.setattr(module, "MAX_PIXELS", 799)
     assert "megapixels" in refusal(halves((40, 20)))
 
 

@@ -1,4 +1,4 @@
-"""Media station: whatever a person hands in -> an upright 8-bit RGB picture, or one sentence saying why not.
+"""Whatever a person hands in as a picture -> upright 8-bit RGB, or one sentence saying why not.
 
 Files come from strangers. So: only raster formats that Pillow decodes by itself (no PostScript, which starts
 a program), the size is checked before a pixel is decoded, and whatever a decoder throws at a damaged file
@@ -29,7 +29,7 @@ ImageSource = str | os.PathLike | bytes | Image.Image | np.ndarray
 
 
 class MediaError(ValueError):
-    """The picture cannot be used; the message is one sentence for the person who gave it."""
+    """The picture or video cannot be used; the message is one sentence for the person who gave it."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def load_image(source: ImageSource) -> LoadedImage:
 def _load(source: ImageSource, name: str) -> LoadedImage:
     image = _open(source, name)
     try:
-        _check_size(image.size, name)
+        check_size(image.size, name)
         notes: list[str] = []
         long_side = max(image.size)
         if image is not source:  # draft changes the object, and a caller's is not ours to change
@@ -88,7 +88,7 @@ def _load(source: ImageSource, name: str) -> LoadedImage:
         # An MPO is one photo with its preview, not an animation.
         if getattr(image, "is_animated", False) and image.format != "MPO":
             notes.append(f"Only frame {image.tell() + 1} of several is used.")
-        rgb = _to_rgb(ImageOps.exif_transpose(image), image.format, name, notes)
+        rgb = to_rgb(ImageOps.exif_transpose(image), image.format, name, notes)
     finally:
         if image is not source:
             image.close()
@@ -104,24 +104,37 @@ def _open(source: ImageSource, name: str) -> Image.Image:
         return source
     if isinstance(source, np.ndarray):
         return _from_array(source, name)
-    if isinstance(source, bytes | bytearray):
-        n_bytes, file = len(source), BytesIO(source)
-    elif isinstance(source, str | os.PathLike):
-        if str(source).startswith(("http:", "https:")):
-            raise MediaError(f"{source} is a web address: download the picture and give the file.")
-        file = Path(source)
-        if not file.is_file():
-            raise MediaError(f"{source} is not a file: check the path.")
-        n_bytes = file.stat().st_size
-    else:
+    if isinstance(source, str | os.PathLike):
+        return Image.open(existing_file(source), formats=FORMATS)
+    if not isinstance(source, bytes | bytearray):
         kind = type(source).__name__
         raise MediaError(f"A {kind} is not an image: give a path, bytes, a PIL image or a numpy array.")
-    if n_bytes == 0:
-        raise MediaError(f"{name} is empty (0 bytes): save or download it again.")
-    return Image.open(file, formats=FORMATS)
+    if not source:
+        raise _empty(name)
+    return Image.open(BytesIO(source), formats=FORMATS)
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
+def existing_file(path: str | os.PathLike) -> Path:
+    """The path of a file that is there and not empty.
+
+    Raises:
+        MediaError: a web address, no file, or no bytes in it.
+    """
+    if str(path).startswith(("http:", "https:")):
+        raise MediaError(f"{path} is a web address: download what is there and give the file.")
+    file = Path(path)
+    if not file.is_file():
+        raise MediaError(f"{path} is not a file: check the path.")
+    if file.stat().st_size == 0:
+        raise _empty(file.name)
+    return file
+
+
+def _empty(name: str) -> MediaError:
+    return MediaError(f"{name} is empty (0 bytes): save or download it again.")
+
+
+def check_size(size: tuple[int, int], name: str) -> None:
     short, long = sorted(size)
     shape = f"{size[0]} x {size[1]} pixels"
     if short == 0:
@@ -137,7 +150,7 @@ def _too_large(name: str) -> MediaError:
     return MediaError(f"{name} has more than {limit} megapixels: save a smaller copy and give that.")
 
 
-def _to_rgb(image: Image.Image, file_format: str | None, name: str, notes: list[str]) -> Image.Image:
+def to_rgb(image: Image.Image, file_format: str | None, name: str, notes: list[str]) -> Image.Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and file_format == "PPM"):
         image = Image.fromarray(_TO_8_BITS[np.asarray(image)])
     elif image.mode in ("I", "F"):
@@ -167,7 +180,7 @@ def _stretch(values: np.ndarray, name: str) -> np.ndarray:
 def _from_array(array: np.ndarray, name: str) -> Image.Image:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise MediaError(f"{name} is an array of shape {array.shape}: give [H, W], [H, W, 3] or [H, W, 4].")
-    _check_size((array.shape[1], array.shape[0]), name)
+    check_size((array.shape[1], array.shape[0]), name)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.dtype == np.uint16:

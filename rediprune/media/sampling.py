@@ -1,0 +1,70 @@
+"""The sampling rule: at which moments a clip is looked at, and which frame is on screen then.
+
+T moments, evenly spaced from the moment the first frame appears to the moment the last one does; at each the
+frame on screen, which is the latest that has appeared. At a constant frame rate these are the frames
+`np.linspace(0, n - 1, T, dtype=int)` of the published LLaVA-NeXT-Video code (LLaVA-VL/LLaVA-NeXT,
+playground/demo/video_demo.py, load_video); at a variable one they follow the clock where indices would not.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from PIL import Image
+
+# Matroska and WebM count in milliseconds: a frame's time is rounded by up to half of one, and so is the last
+# frame's, from which the moments are computed. Without this much grace a frame could miss its own moment.
+GRACE = Fraction(1, 1000)
+# Decoded for one moment at most: 300 frames of 8K or 4800 of 1080p. Video encoders set a keyframe every 250
+# frames unless told otherwise, so this only stops files with next to none, and endless animations.
+MAX_RUN_PIXELS = 10**10
+
+
+@dataclass
+class Clip:
+    """What a reader found.
+
+    Attributes:
+        pictures: by the time at which each appears, in seconds from the first frame; RGB, upright.
+        duration: seconds from the first frame to the end of the last.
+        declared: seconds that the file claims to last; None if it claims nothing.
+        notes: sentences on how the pictures differ from what the file holds.
+        missed: moments at which nothing could be decoded.
+        cut: the file is broken after what was read.
+        far: reading stopped at MAX_RUN_PIXELS.
+        whole: the pictures are all frames of the clip.
+    """
+
+    pictures: dict[Fraction, Image.Image]
+    duration: Fraction
+    declared: Fraction | None = None
+    notes: list[str] = field(default_factory=list)
+    missed: int = 0
+    cut: bool = False
+    far: bool = False
+    whole: bool = False
+
+    def note(self, sentence: str) -> None:
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+
+def moments(first: Fraction, last: Fraction, n: int) -> list[Fraction]:
+    """`n` >= 1 moments in seconds, from `first` to `last` inclusive; a single one is `first`."""
+    return [first + (last - first) * i / max(n - 1, 1) for i in range(n)]
+
+
+def chosen(times: Sequence[Fraction], n: int) -> list[int]:
+    """Indices of the frames on screen at the `n` moments, each once; of `n` frames or fewer, all.
+
+    Args:
+        times: when each frame appears, in seconds, ascending; at least one.
+        n: how many moments, at least 1.
+    """
+    if len(times) <= n:
+        return list(range(len(times)))
+    wanted = moments(times[0], times[-1], n)
+    return sorted({bisect_right(times, moment + GRACE) - 1 for moment in wanted})
