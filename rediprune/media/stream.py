@@ -116,7 +116,7 @@ def _keyframe(container, stream, first: int, moment: Fraction) -> tuple[int, int
         key = next((time_of(packet) for packet in near if packet.is_keyframe), None)
         if key is not None and key <= target:
             return (key, target - back) if key > first else (first, None)
-        back = max(2 * back, int(1 / stream.time_base))
+        back = max(2 * back, int(1 / stream.time_base), 1)  # a tick may be longer than a second
     return first, None
 
 
