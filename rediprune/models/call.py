@@ -20,6 +20,7 @@ _MEDIA = (
     "pixel_values_videos",
     "image_sizes",
     "image_sizes_videos",
+    "batch_num_images",
     "image_grid_thw",
     "video_grid_thw",
 )
@@ -29,6 +30,7 @@ _UNSUPPORTED = {
     "mm_encoder_outputs": _ONLY_PLAIN,
     "vision_feature_layer": _ONLY_CONFIG,
     "vision_feature_select_strategy": _ONLY_CONFIG,
+    "vision_aspect_ratio": _ONLY_CONFIG,
 }
 _BY_PLACE = Parameter.POSITIONAL_OR_KEYWORD
 # These count cached positions by the length of input_ids, which is not that of the pruned prompt.
