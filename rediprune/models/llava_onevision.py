@@ -32,7 +32,7 @@ from .llava import LlavaAdapter
 from .mixing import Mix, joined_mix, marked, unmarked
 from .packing import Pack, read_packing
 from .records import Seen
-from .tiles import canvas_of, check_size, laid_together, squeezed
+from .view import canvas_of, check_size, laid_together, squeezed
 
 
 @dataclass(frozen=True)
