@@ -43,6 +43,7 @@ def same(ours, full) -> bool:
 @pytest.mark.parametrize("media", BATCHES.values(), ids=BATCHES.keys())
 @pytest.mark.parametrize("beams", [1, 3])
 def test_identical_at_100(family, kind, media, beams):
+    """With every token kept, tokens and logits are to the last bit those of the unmodified model."""
     inputs = family.inputs(kind, media)
     full, _ = run(family, inputs, None, num_beams=beams)
     ours, report = run(family, inputs, ALL, num_beams=beams)
@@ -53,6 +54,7 @@ def test_identical_at_100(family, kind, media, beams):
 @pytest.mark.parametrize(("family", "kind"), BOTH)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
 def test_identical_at_100_in_half_precision(family, kind, dtype):
+    """With every token kept, tokens and logits are to the last bit those of the unmodified model here too."""
     inputs = family.inputs(kind)
     assert same(run(family, inputs, ALL, dtype)[0], run(family, inputs, None, dtype)[0])
 
@@ -61,7 +63,8 @@ def test_identical_at_100_in_half_precision(family, kind, dtype):
 @pytest.mark.parametrize("media", BATCHES.values(), ids=BATCHES.keys())
 @pytest.mark.parametrize("budget", ["frame", "shared"])
 def test_masked(family, kind, media, budget):
-    """Original positions: the whole prompt, run by the unmodified model with the dropped tokens masked."""
+    """A fifth of the tokens at their original positions: answer and, to 2e-6, logits are what the unmodified
+    model makes of the whole prompt with the dropped tokens masked."""
     config = PruneConfig(0.2, positions="original", budget=budget)
     inputs = family.inputs(kind, media)
     ours, report = run(family, inputs, config)
@@ -90,7 +93,7 @@ def test_masked(family, kind, media, budget):
 
 @pytest.mark.parametrize(("family", "kind"), BOTH)
 def test_batch(family, kind):
-    """A prompt of a batch answers as it does alone: padding on the left means nothing."""
+    """A pruned prompt of a batch gets the answer, and to 1e-5 the logits, that it gets alone."""
     together, report = run(family, family.inputs(kind, (1, 1)), FEW)
     first, own = run(family, family.inputs(kind, (1,)), FEW)
     torch.testing.assert_close(together.logits[0][0], first.logits[0][0], atol=1e-5, rtol=1e-5)
@@ -117,7 +120,7 @@ def test_kept_count(family, kind):
 
 @pytest.mark.parametrize(("family", "kind"), BOTH)
 def test_overlay(family, kind):
-    """A mark inside a token's box in the upload changes the pixels of that token, and of no distant one."""
+    """A mark inside a token's box in the upload changes the pixels of that token more than of any other."""
     model, processor = family.model(torch.float32), family.processor()
     adapter, checked = adapter_for(model), 0
     for size in family.sizes:
