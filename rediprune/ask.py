@@ -69,7 +69,7 @@ def put_question(
     ids = inputs["input_ids"][0]
     notes, flops = _notes(adapter.model, processor.tokenizer, question, ids), 0.0
     if config.query == "prompt-tail":
-        embeddings, tail = adapter.prompt_tail_embeddings(ids.to(adapter.model.device))
+        embeddings, tail = adapter.prompt_tail_embeddings(ids.to(adapter.device))
         query = prompt_tail(embeddings, token_texts(processor.tokenizer, tail))
         if len(query.tokens) < len(tail):
             notes += (f"The query is made of the last {len(query.tokens)} of {len(tail)} prompt tokens.",)

@@ -241,9 +241,9 @@ def _inputs(explainer: Explainer, shown: Shown, question: str) -> dict:
 
 def _moved(explainer: Explainer, inputs) -> dict:
     """The processor's output on the model's device, pixels in its dtype."""
-    model = explainer.model
+    model, device = explainer.model, explainer.adapter.device
     return {
-        name: value.to(model.device, model.dtype if value.is_floating_point() else None)
+        name: value.to(device, model.dtype if value.is_floating_point() else None)
         if isinstance(value, Tensor)
         else value
         for name, value in inputs.items()

@@ -246,7 +246,7 @@ class Explainer:
         """MEASURED prefill and decode step; `how` (repeats, warmup, steps) goes to stopwatch.time_run."""
         prompt = self._prompt(look, asked, kept, positions)
         with self._turn():
-            return time_prompt(self.adapter, prompt, device=self.model.device, **how)
+            return time_prompt(self.adapter, prompt, device=self.adapter.device, **how)
 
     def run(
         self,
@@ -289,7 +289,7 @@ class Explainer:
         if positions not in POSITIONS:
             raise ValueError(f"positions={positions!r} is unknown: choose one of {', '.join(POSITIONS)}")
         mine = self._kept_of_each(look, asked, kept)
-        ids = asked.inputs["input_ids"].to(self.model.device)
+        ids = asked.inputs["input_ids"].to(self.adapter.device)
         return lambda: self.adapter.splice(
             ids, torch.ones_like(ids), look.seen, mine, positions == "original", asked.inputs
         )
@@ -317,7 +317,7 @@ class Explainer:
                     f"no text tower is known for the vision tower of {self.name or 'this model'}: "
                     "use the prompt-tail query"
                 )
-            self._tower = TextTower.load(self._tower_name, device=self.model.device)
+            self._tower = TextTower.load(self._tower_name, device=self.adapter.device)
         return self._tower
 
     @contextmanager

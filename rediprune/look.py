@@ -114,7 +114,7 @@ def encode(adapter: Adapter, processor, shown: Shown, key: str) -> Look:
     model, inputs = adapter.model, dict(processed(adapter, processor, shown, ""))
     for name, value in inputs.items():
         if isinstance(value, Tensor):
-            inputs[name] = value.to(model.device, model.dtype if value.is_floating_point() else None)
+            inputs[name] = value.to(adapter.device, model.dtype if value.is_floating_point() else None)
     as_video = shown.clip and "video" in adapter.kinds
     seen = tuple(adapter.look(inputs, [shown.size] * (1 if as_video else len(shown.frames)), processor))
     return Look(key, shown.blank(), seen, joined([one.vision for one in seen]))

@@ -191,7 +191,7 @@ def _pruned_call(
 
     mask = call.get("attention_mask")
     mask = mask_of_padding(call, adapter.model) if mask is None else mask
-    device = adapter.model.get_input_embeddings().weight.device
+    device = adapter.device
     ids, mask = call["input_ids"].to(device), mask.to(device)
 
     inputs = {name: call.pop(name) for name in adapter.media_inputs if call.get(name) is not None}

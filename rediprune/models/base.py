@@ -158,6 +158,17 @@ class Adapter(ABC):
     # What all families share -----------------------------------------------------------------------------
 
     @property
+    def device(self) -> torch.device:
+        """Where prompts are embedded.
+
+        Offloaded weights lie on "meta", and accelerate's hook takes them to its device for as long as a call
+        lasts; there the inputs belong.
+        """
+        layer = self.model.get_input_embeddings()
+        where = getattr(getattr(layer, "_hf_hook", None), "execution_device", None)
+        return layer.weight.device if where is None else torch.device(where)
+
+    @property
     def image_token_id(self) -> int:
         return self.token_id("image")
 
