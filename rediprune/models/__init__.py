@@ -1,7 +1,14 @@
 """The only place that knows transformers: one file per model family, chosen by `adapter_for`.
 
-base.py says what a family must answer, llava.py answers it for LLaVA-1.5, geometry.py maps tokens to pixels,
-loading.py opens a checkpoint. A new family is one new file and one line in FAMILIES.
+What a family answers: base (the questions), records (what it hands on), view and geometry (tokens to pixels),
+call (inside `model.generate`); the families: llava, vipllava, llava_next (with anyres and packing: tiles),
+llava_next_video, video_llava, llava_onevision (with mixing), internvl, qwen2_5_vl and qwen3_vl (with mrope).
+refusals says which models cannot be pruned in front of a projector, and why.
+
+Getting a model: catalog (the public checkpoints), memory (what fits), then loading, which asks placement
+(device, numbers), download and progress, and failures (what went wrong, in one sentence).
+
+A new family is one new file and one line in FAMILIES.
 """
 
 from __future__ import annotations

@@ -1,15 +1,23 @@
 """The public checkpoints of the families here: what each is called, takes, and is built like.
 
-Sources, read as text because no checkpoint could be fetched where this was written:
-  - the sub-config defaults of transformers' own configuration classes (CLIP-L/14-336, SigLIP-so400m, ...);
-  - its weight converters (convert_*_weights_to_hf.py), which say what they change: the LLaVAs up to
-    NeXT-Video and Video-LLaVA add their placeholders to Vicuna's or Mistral's 32,000 words, padded to 32,064;
-    LLaVA-OneVision to Qwen2's 151,936 or 152,064, padded to 152,000 and 152,128;
-  - config.json of the Qwen models as several public projects quote them in full.
-Published counts of stored weights agree where one was found: LLaVA-1.5-7B 7,063,427,072, InternVL 1B (2.5, of
-the same shapes as 3) 938,193,024, Qwen3-VL-8B 8,767,123,696.
+No checkpoint could be fetched where this was written; every number was read as text. `Checkpoint.verified`
+says of each entry which of two kinds it is:
 
-Which of these families can be pruned is what `models.FAMILIES` says; the others wait for their adapter.
+Verified, against something that quotes this very checkpoint:
+  - config.json or the loaded config, quoted in full: LLaVA-1.5 7B, LLaVA-NeXT Vicuna 13B (haotian-liu/LLaVA
+    #1378), Qwen2.5-VL 3B, Qwen3-VL 4B; the LLM's part of it: Qwen3-VL 2B, whose encoder is the 4B's;
+  - the printed modules: Qwen2.5-VL 7B;
+  - the published count of its stored weights, which the dimensions below give to the last digit: LLaVA-1.5 7B
+    7,063,427,072, InternVL 1B (2.5, of the same shapes as 3) 938,193,024, Qwen3-VL 8B 8,767,123,696.
+
+Not verified, put together from the defaults of transformers' own configuration classes (CLIP-L/14-336,
+SigLIP-so400m, InternViT, ...), the well-known dimensions of the LLM that the checkpoint's name says, and what
+the weight converters (convert_*_weights_to_hf.py) say they change: LLaVA-1.5 13B, both VipLLaVA, LLaVA-NeXT
+Mistral 7B and Vicuna 7B, LLaVA-NeXT-Video 7B, Video-LLaVA 7B, both LLaVA-OneVision, InternVL3 2B and 8B. The
+converters of the LLaVAs up to NeXT-Video and of Video-LLaVA add placeholders to Vicuna's or Mistral's 32,000
+words and pad them to 32,064; LLaVA-OneVision's pads Qwen2's 151,936 and 152,064 to 152,000 and 152,128.
+
+A wrong number here makes an estimate of memory wrong, and nothing else: opening a model reads its own config.
 """
 
 from __future__ import annotations
@@ -47,6 +55,7 @@ class Checkpoint:
         parameters: how many, the shared ones of tied embeddings counted once.
         quantised: how many of them become 8 or 4 bits in quantised form: the LLM's Linear layers.
         config: what its config says beyond the defaults of its class; `text_config` is always spelled out.
+        verified: its dimensions were held against a quotation of this checkpoint; see the head of this file.
     """
 
     name: str
@@ -55,6 +64,7 @@ class Checkpoint:
     parameters: int
     quantised: int
     config: Mapping[str, Any] = field(repr=False)
+    verified: bool = False
 
     @property
     def takes(self) -> str:
@@ -139,7 +149,7 @@ def _qwen3_vl(width: int, mlp: int, layers: int, heads: int, big_tower: bool) ->
 # fmt: off
 CATALOG: tuple[Checkpoint, ...] = (
     Checkpoint("llava-hf/llava-1.5-7b-hf", "llava", "LLaVA-1.5 7B",
-               7_063_427_072, 6_476_005_376, _VICUNA_7B),
+               7_063_427_072, 6_476_005_376, _VICUNA_7B, verified=True),
     Checkpoint("llava-hf/llava-1.5-13b-hf", "llava", "LLaVA-1.5 13B",
                13_351_494_656, 12_687_769_600, _VICUNA_13B),
     Checkpoint("llava-hf/vip-llava-7b-hf", "vipllava", "VipLLaVA 7B",
@@ -151,7 +161,7 @@ CATALOG: tuple[Checkpoint, ...] = (
     Checkpoint("llava-hf/llava-v1.6-vicuna-7b-hf", "llava_next", "LLaVA-NeXT Vicuna 7B",
                7_063_431_168, 6_476_005_376, _VICUNA_7B),
     Checkpoint("llava-hf/llava-v1.6-vicuna-13b-hf", "llava_next", "LLaVA-NeXT Vicuna 13B",
-               13_351_499_776, 12_687_769_600, _VICUNA_13B),
+               13_351_499_776, 12_687_769_600, _VICUNA_13B, verified=True),
     Checkpoint("llava-hf/LLaVA-NeXT-Video-7B-hf", "llava_next_video", "LLaVA-NeXT-Video 7B",
                7_063_431_168, 6_476_005_376, _VICUNA_7B),
     Checkpoint("LanguageBind/Video-LLaVA-7B-hf", "video_llava", "Video-LLaVA 7B",
@@ -161,21 +171,21 @@ CATALOG: tuple[Checkpoint, ...] = (
     Checkpoint("llava-hf/llava-onevision-qwen2-7b-ov-hf", "llava_onevision", "LLaVA-OneVision 7B",
                8_030_807_584, 6_525_288_448, _onevision("7B", 152128, False)),
     Checkpoint("OpenGVLab/InternVL3-1B-hf", "internvl", "InternVL3 1B",
-               938_193_024, 357_826_560, _internvl("0.5B")),
+               938_193_024, 357_826_560, _internvl("0.5B"), verified=True),
     Checkpoint("OpenGVLab/InternVL3-2B-hf", "internvl", "InternVL3 2B",
                2_088_957_440, 1_310_195_712, _internvl("1.5B")),
     Checkpoint("OpenGVLab/InternVL3-8B-hf", "internvl", "InternVL3 8B",
                7_944_373_760, 6_525_288_448, _internvl("7B")),
     Checkpoint("Qwen/Qwen2.5-VL-3B-Instruct", "qwen2_5_vl", "Qwen2.5-VL 3B",
-               3_754_622_976, 2_774_532_096, _qwen25_vl("3B", 151936, True)),
+               3_754_622_976, 2_774_532_096, _qwen25_vl("3B", 151936, True), verified=True),
     Checkpoint("Qwen/Qwen2.5-VL-7B-Instruct", "qwen2_5_vl", "Qwen2.5-VL 7B",
-               8_292_166_656, 6_525_288_448, _qwen25_vl("7B", 152064, False)),
+               8_292_166_656, 6_525_288_448, _qwen25_vl("7B", 152064, False), verified=True),
     Checkpoint("Qwen/Qwen3-VL-2B-Instruct", "qwen3_vl", "Qwen3-VL 2B",
-               2_127_532_032, 1_409_286_144, _qwen3_vl(2048, 6144, 28, 16, False)),
+               2_127_532_032, 1_409_286_144, _qwen3_vl(2048, 6144, 28, 16, False), verified=True),
     Checkpoint("Qwen/Qwen3-VL-4B-Instruct", "qwen3_vl", "Qwen3-VL 4B",
-               4_437_815_808, 3_633_315_840, _qwen3_vl(2560, 9728, 36, 32, False)),
+               4_437_815_808, 3_633_315_840, _qwen3_vl(2560, 9728, 36, 32, False), verified=True),
     Checkpoint("Qwen/Qwen3-VL-8B-Instruct", "qwen3_vl", "Qwen3-VL 8B",
-               8_767_123_696, 6_945_767_424, _qwen3_vl(4096, 12288, 36, 32, True)),
+               8_767_123_696, 6_945_767_424, _qwen3_vl(4096, 12288, 36, 32, True), verified=True),
 )
 # fmt: on
 
