@@ -301,3 +301,13 @@ def test_explainer(frames):
     if frames == 1:
         with_class = replace(trace, kept=torch.cat([trace.kept[:3], torch.tensor([N])]))
         assert draw.overlay(with_class, pictures[0]).size == draw.overlay(trace, pictures[0]).size
+
+
+def test_a_saved_folder_is_opened_and_answers_about_a_clip(tmp_path):
+    family.model().save_pretrained(tmp_path)
+    family.processor().save_pretrained(tmp_path)
+    opened, built = Explainer.from_pretrained(tmp_path), Explainer(family.model(), family.processor())
+    clip, config = FAMILY.pictures(0, 2, size=(150, 61)), PruneConfig(0.2)
+    ours, known = (e.run(clip, "Is it red?", config, max_new_tokens=3) for e in (opened, built))
+    assert torch.equal(ours.kept, known.kept)
+    assert ours.pruned.token_ids == known.pruned.token_ids
