@@ -6,6 +6,7 @@ from functools import cache
 
 import pytest
 import torch
+from accelerate import cpu_offload
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2VLImageProcessor
 from transformers import Qwen3VLForConditionalGeneration as Qwen3
@@ -124,6 +125,18 @@ def test_only_what_is_kept_is_projected_and_no_hook_is_left(module):
         model.generate(**mixed(module))
     assert not any(m._forward_pre_hooks or m._forward_hooks for m in model.modules())
     assert "generate" not in vars(model)
+
+
+@BOTH
+def test_an_offloaded_encoder_is_read_alike_and_its_weights_go_back(module):
+    """The encoder is left before its end, but not before accelerate has put away what it brought."""
+    inputs = mixed(module)
+    plain = run(module.FAMILY, inputs, FEW)[0]
+    model = module.FAMILY.model(torch.float32)
+    cpu_offload(model.model.visual, execution_device=torch.device("cpu"))
+    with prune(model, FEW):
+        assert same(model.generate(**inputs, **COMPARE), plain)
+    assert all(weight.is_meta for weight in model.model.visual.parameters())
 
 
 # Positions --------------------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ class Qwen25VlAdapter(Adapter):
         states = [x.reshape(-1, self._group * x.shape[-1]).split(counts) for x in read]
         for (t, h, w), *parts in zip(grids.tolist(), *states, strict=True):
             rows, cols = h // self._merge, w // self._merge
-            order = self._window_order(rows, cols).argsort().to(tower.device)
+            order = self._window_order(rows, cols).argsort().to(parts[0].device)
             yield [part.reshape(t, rows * cols, -1)[:, order] for part in parts]
 
     def _window_order(self, rows: int, cols: int) -> Tensor:
