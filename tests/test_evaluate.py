@@ -10,17 +10,22 @@ import pytest
 import torch
 
 from rediprune import Explainer
+from rediprune.models import Seen
+from rediprune.trace import VisionTokens
 from tests import tiny_world
-from world import evaluate, make_scene
-from world.arms import ARMS, QUERIES, RANDOM, Arm
+from world import evaluate, make_clip, make_scene
+from world.arms import ARMS, CLIP_ARMS, CLIP_ARMS_OF_SOME, QUERIES, RANDOM, SHARED, Arm
 from world.bank import FIRST_TRAINING_SEED
+from world.cases import MAX_NEW_TOKENS, Case, cases, clips, right, stills
+from world.clip_questions import CLIP_KINDS
 from world.export import export
 from world.intervals import by_scene, wilson
+from world.plans import FRAMES
 from world.pointing import pointing
 from world.questions import Question
 from world.scenes import N_PATCHES
 
-QUESTIONS = 14
+QUESTIONS, CLIP_QUESTIONS, SOME = 14, 9, 5
 RATIOS = (0.15, 0.05)
 
 
@@ -43,11 +48,13 @@ def explainer(tmp_path_factory) -> Explainer:
 def found(explainer) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "KEEP_RATIOS", RATIOS)
-        patch.setattr(evaluate, "BATCH", 8)  # so that the last batch is a smaller one
-        return evaluate.evaluate(explainer, QUESTIONS)
+        patch.setattr(evaluate, "TOKENS_A_BATCH", 5 * N_PATCHES)  # so that the last batch is a smaller one
+        stills = evaluate.evaluate_stills(explainer, QUESTIONS)
+        return {"stills": stills, "clips": evaluate.evaluate_clips(explainer, CLIP_QUESTIONS, SOME)}
 
 
 def test_every_arm_is_measured_at_every_ratio_with_its_interval(found):
+    found = found["stills"]
     rows = {(row["arm"], row["keep_ratio"]): row for row in found["accuracy"]}
     assert set(rows) == {("unpruned", 1.0), *((arm.name, r) for arm in ARMS for r in RATIOS)}
     for (arm, ratio), row in rows.items():
@@ -63,6 +70,32 @@ def test_every_arm_is_measured_at_every_ratio_with_its_interval(found):
     assert sum(per_scene[:-1]) < QUESTIONS <= sum(per_scene)
 
 
+def test_clips_are_measured_with_both_budgets(found):
+    """The less important arms on fewer questions, and never at the first ratio."""
+    found = found["clips"]
+    rows = {(row["arm"], row["keep_ratio"]): row for row in found["accuracy"]}
+    assert set(rows) == {
+        ("unpruned", 1.0),
+        *((arm.name, r) for arm in CLIP_ARMS for r in RATIOS),
+        *((arm.name, r) for arm in CLIP_ARMS_OF_SOME for r in RATIOS[1:]),
+    }
+    of_some = {arm.name for arm in CLIP_ARMS_OF_SOME}
+    for (arm, ratio), row in rows.items():
+        assert row["n"] == (SOME if arm in of_some else CLIP_QUESTIONS)
+        assert set(row["by_kind"]) <= set(CLIP_KINDS)
+        total = FRAMES * N_PATCHES
+        shared = arm.endswith(SHARED) or ratio == 1
+        assert row["k"] == (round(total * ratio) if shared else FRAMES * round(N_PATCHES * ratio))
+        assert ("minus_frame" in row) == arm.endswith(SHARED)
+    assert (found["frames"], found["visual_tokens"]) == (FRAMES, FRAMES * N_PATCHES)
+    assert {row["pointing"] for row in found["pointing"]["rows"]} == {"cosine"}
+
+
+def test_the_default_query_is_chosen_on_other_questions(found):
+    assert found["stills"]["choosing"]["first_seed"] != found["stills"]["first_seed"]
+    assert found["stills"]["choosing"]["n"] <= QUESTIONS // 4
+
+
 def test_arms_differ_by_name_and_cover_every_query():
     names = [arm.name for arm in ARMS]
     assert len(set(names)) == len(names)
@@ -72,44 +105,57 @@ def test_arms_differ_by_name_and_cover_every_query():
 
 
 def test_what_is_found_survives_json(found):
-    assert json.loads(json.dumps(found))["pointing"]["k"] == 29
+    assert json.loads(json.dumps(found))["stills"]["pointing"]["k"] == 29
 
 
-def test_its_scenes_are_held_out_and_every_kind_is_asked(explainer):
-    made = list(evaluate.cases(explainer, 9))
-    assert all(evaluate.FIRST_SEED <= c.scene_seed < FIRST_TRAINING_SEED for c in made)
-    first = make_scene(evaluate.FIRST_SEED).questions
-    assert tuple(c.question for c in made)[: len(first)] == first
-    for case in made:
-        assert set(case.orders) == set(ARMS)
-        assert all(sorted(order.tolist()) == list(range(N_PATCHES)) for order in case.orders.values())
-        assert set(case.relevance) == set(QUERIES)
+@pytest.fixture(scope="module")
+def made(explainer) -> list[Case]:
+    return list(cases(explainer, stills(evaluate.FIRST_SEED), 9, ARMS, RATIOS))
 
 
-def test_an_answer_in_a_batch_is_the_explainer_s_own(explainer):
+@pytest.fixture(scope="module")
+def made_of_clips(explainer) -> list[Case]:
+    return list(cases(explainer, clips(evaluate.FIRST_SEED), 7, CLIP_ARMS, RATIOS))
+
+
+def test_its_scenes_are_held_out_and_every_kind_is_asked(made, made_of_clips):
+    for found, asked in ((made, make_scene), (made_of_clips, make_clip)):
+        assert all(evaluate.FIRST_SEED <= c.seed < FIRST_TRAINING_SEED for c in found)
+        first = asked(evaluate.FIRST_SEED).questions
+        assert tuple(c.question for c in found)[: len(first)] == first[: len(found)]
+    assert set(made[0].kept) == {(arm, ratio) for arm in ARMS for ratio in RATIOS}
+    assert set(made[0].relevance) == set(QUERIES)
+    assert len(made_of_clips[0].seen) == FRAMES
+
+
+@pytest.mark.parametrize("of_clips", [False, True])
+def test_an_answer_in_a_batch_is_the_explainer_s_own(explainer, made, made_of_clips, of_clips):
     """Padding and neighbours change nothing: what the explainer answers alone is right, all else is wrong."""
-    made = list(evaluate.cases(explainer, 7))
-    assert len({len(case.input_ids) for case in made}) > 1
-    kept = [case.orders[RANDOM][:29].sort().values for case in made]
+    found = made_of_clips if of_clips else made[:7]
+    assert len({len(case.input_ids) for case in found}) > 1
+    arm = Arm("rediprune", "text-tower", "cosine", "shared") if of_clips else RANDOM
+    kept = [case.kept[arm, 0.15] for case in found]
     echo = []
-    for case, tokens in zip(made, kept, strict=True):
-        look = explainer.look(make_scene(case.scene_seed).image)
+    for case, tokens in zip(found, kept, strict=True):
+        look = explainer.look(make_clip(case.seed).images if of_clips else make_scene(case.seed).image)
         asked = explainer.ask(look, case.question.text)
-        said = explainer.answer(look, asked, tokens[None], max_new_tokens=evaluate.MAX_NEW_TOKENS)
+        said = explainer.answer(look, asked, tokens, max_new_tokens=MAX_NEW_TOKENS)
         echo.append(replace(case, question=replace(case.question, answer=said.text)))
     assert len({c.question.answer for c in echo}) > 3
-    assert all(evaluate.right(explainer, echo, kept))
+    assert all(right(explainer, echo, kept))
     wrong = [replace(c, question=replace(c.question, answer=c.question.answer + "!")) for c in echo]
-    assert not any(evaluate.right(explainer, wrong, kept))
+    assert not any(right(explainer, wrong, kept))
 
 
-def case(patches: tuple[int, ...], order: torch.Tensor, relevance: torch.Tensor, seed: int) -> evaluate.Case:
-    return evaluate.Case(
-        scene_seed=seed,
+def case(patches: tuple[int, ...], order: torch.Tensor, relevance: torch.Tensor, seed: int) -> Case:
+    seen = Seen(VisionTokens(torch.zeros(1, 20, 4), ()), torch.arange(20))
+    return Case(
+        seed=seed,
         question=Question("What color is the star?", "red", "color", patches),
         input_ids=torch.zeros(1).long(),
-        features=torch.zeros(20, 4),
-        orders={Arm("rediprune", *q): order for q in QUERIES} | {RANDOM: torch.arange(20).flip(0)},
+        seen=(seen,),
+        kept={(Arm("rediprune", *q), 0.2): order[:4] for q in QUERIES}
+        | {(RANDOM, 0.2): torch.arange(16, 20)},
         relevance=dict.fromkeys(QUERIES, relevance),
     )
 
@@ -123,7 +169,7 @@ def test_pointing_counts_the_tokens_on_the_answer():
         case((0,), order, relevance, 1),
         case((), order, relevance, 2),
     ]
-    said = pointing(made, k=4)
+    said = pointing(made, QUERIES, 0.2)
     assert (said["n"], said["k"]) == (2, 4)  # the third has no answer to point at
     assert said["chance"] == pytest.approx((4 / 20 + 1 / 20) / 2)
     assert said["ceiling"] == pytest.approx((4 / 4 + 1 / 4) / 2)

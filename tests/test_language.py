@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 
 from tests import tiny_world
+from world.clip_questions import CLIP_TEMPLATES
 from world.language import clip_tokenizer, fix_tokenizer_class, random_phrase
 from world.questions import NUMBER_WORDS, RELATIONS, TEMPLATES
 from world.scenes import COLORS, DIGITS, SHAPES
 
 ANSWERS = (*COLORS, *SHAPES, *DIGITS, *NUMBER_WORDS, "yes", "no", "top", "bottom", "left", "right")
+ANSWERS += ("up", "down", "start", "end", "still", "appears", "vanishes", "turns")
 PLURALS = ("shapes", *(s + ("es" if s == "cross" else "s") for s in SHAPES))
 
 
 def template_words(opening: bool) -> set[str]:
     """The words that open a question, or those that stand inside one."""
-    texts = [text for forms in TEMPLATES.values() for text in forms]
+    texts = [text for made in (TEMPLATES, CLIP_TEMPLATES) for forms in made.values() for text in forms]
     split = [re.sub(r"{\w+}", "", text.lower()).split() for text in texts]
     words = {words[0] for words in split} if opening else {w for words in split for w in words[1:]}
     return {re.sub("[^a-z]", "", word) for word in words} - {""}

@@ -9,18 +9,11 @@ import torch.nn.functional as F
 from transformers import LlamaForCausalLM
 
 from tests import tiny_world
-from world.language import PROMPT
-from world.pages import Pages
+from world.language import prompt
+from world.pages import VISUAL, Pages
 from world.questions import KINDS, ask, describe
-from world.reader import (
-    LLM_HEADS,
-    LLM_WIDTH,
-    MAX_TEXTS,
-    curriculum,
-    draw_questions,
-    drop_tokens,
-)
-from world.scenes import GRID, MAX_SHAPES, N_PATCHES, PATCH, SIZE
+from world.reader import LLM_HEADS, LLM_LAYERS, LLM_WIDTH, TIME_LAYER, grow
+from world.scenes import SHAPES
 
 K = 9
 
@@ -71,9 +64,9 @@ def test_a_packed_page_is_each_text_alone(reader, plain, questions):
 def test_a_packed_page_gives_the_logits_of_each_text_alone(reader, plain, questions):
     visual = torch.randn(2, K, LLM_WIDTH, generator=torch.Generator().manual_seed(1))
     words, pages = plain.get_input_embeddings(), reader.pages
-    page = pages.lay_out(questions, K)
-    embeds = words(page.ids)
-    embeds = torch.cat([embeds[:, : page.n_before], visual, embeds[:, page.n_before :]], dim=1)
+    page = pages.lay_out(questions, torch.zeros(2, K).long())
+    embeds = words(page.ids.clamp(min=0))
+    embeds[page.ids == VISUAL] = visual.flatten(0, 1)
     packed = reader.llm(inputs_embeds=embeds, attention_mask=page.mask, position_ids=page.positions).logits
     for b, asked in enumerate(questions):
         for j, q in enumerate(asked, start=1):
@@ -85,11 +78,11 @@ def test_a_packed_page_gives_the_logits_of_each_text_alone(reader, plain, questi
 
 
 def test_a_page_trains_on_the_answers_with_their_ends_and_nothing_else(reader, questions):
-    page = reader.pages.lay_out(questions, K)
+    page = reader.pages.lay_out(questions, torch.zeros(2, K).long())
     tokenizer = reader.pages.tokenizer
     for b, asked in enumerate(questions):
         for j, q in enumerate(asked, start=1):
-            trained = page.full_ids[b, page.answers[b] & (page.segment[b] == j)]
+            trained = page.ids[b, page.answers[b] & (page.segment[b] == j)]
             assert trained[-1] == tokenizer.eos_token_id
             assert tokenizer.decode(trained[:-1]).strip() == q.answer
     assert not page.answers[page.segment <= 0].any()
@@ -100,7 +93,7 @@ def test_question_and_answer_tokenize_together_as_apart():
     tokenizer = tiny_world.tokenizer()
     pages = Pages(tokenizer)
     for text, answer in (("What color is the star?", "red"), ("Where is the red heart?", "top left")):
-        whole = tokenizer.encode(PROMPT.format(question=text) + " " + answer)
+        whole = tokenizer.encode(prompt().format(question=text) + " " + answer)
         image = tokenizer.convert_tokens_to_ids("<image>")
         assert whole[: whole.index(image)] == pages.before
         assert whole[whole.index(image) + 1 :] == pages.question_ids(text) + pages.answer_ids(answer)[:-1]
@@ -121,66 +114,6 @@ def test_attention_starts_as_match_and_copy(reader):
 
 
 @torch.no_grad()
-def test_a_symbol_is_the_sum_of_the_words_for_what_its_patch_shows(reader, tmp_path):
-    bank = tiny_world.bank(tmp_path, 2)
-    attributes, owner = (torch.from_numpy(x[:].astype(np.int64)) for x in (bank.attributes, bank.owner))
-    found, t, tokenizer = reader.symbols(attributes, owner), reader.symbols.tables, reader.pages.tokenizer
-
-    def word(name: str) -> torch.Tensor:
-        (one,) = tokenizer.encode(" " + name, add_special_tokens=False)
-        return reader.llm.get_input_embeddings().weight[one]
-
-    for b in range(2):
-        scene = bank.scene(b)
-        for p in range(N_PATCHES):
-            shown = t["background"].weight[0]
-            x, y = (p % GRID + 0.5) * PATCH, (p // GRID + 0.5) * PATCH
-            for s in scene.shapes:
-                if p in s.patches:
-                    shown = word(s.color) + word(s.shape) + (word(s.digit) if s.digit else 0)
-                    x, y = s.x, s.y
-                    same = [
-                        sum(getattr(o, k) == getattr(s, k) for o in scene.shapes) for k in ("color", "shape")
-                    ]
-                    shown = shown + t["same_color"].weight[same[0]] + t["same_shape"].weight[same[1]]
-            right, down = reader.symbols.axes
-            place = (x / (SIZE / 2) - 1) * right + (y / (SIZE / 2) - 1) * down
-            expected = shown + place + t["total"].weight[len(scene.shapes)]
-            assert torch.allclose(found[b, p], expected, atol=1e-5), (b, p)
-
-
-def test_words_of_the_symbols_are_the_llm_s_own(reader):
-    assert reader.symbols.words[0] is reader.llm.get_input_embeddings()
-    assert not any(name.startswith("symbols.words") for name in reader.state_dict())
-
-
-@pytest.mark.parametrize("k", [10, 30, N_PATCHES])
-def test_dropping_keeps_k_places_and_every_shape(tmp_path, k):
-    owner = torch.from_numpy(tiny_world.bank(tmp_path, 4).owner[:].astype(np.int64))
-    lost = 0
-    for seed in range(20):
-        for keep_each in (True, False):
-            keep = drop_tokens(owner, k, np.random.default_rng(seed), keep_each)
-            assert keep.shape == (4, k)
-            assert (keep[:, 1:] > keep[:, :-1]).all()  # sorted, none twice
-            for row, chosen in zip(owner, keep, strict=True):
-                missing = {j for j in range(MAX_SHAPES) if (row == j).any()} - set(row[chosen].tolist())
-                assert not (keep_each and missing)
-                lost += bool(missing)
-    assert bool(lost) == (k < N_PATCHES)  # without it shapes do get lost, so it matters
-
-
-def test_the_curriculum_ends_with_every_kind_and_fits_the_page():
-    stages = [curriculum(p) for p in (0.0, 0.3, 0.5, 0.76, 1.0)]
-    shares, counts, kinds = zip(*stages, strict=True)
-    assert set(kinds[0]) < set(kinds[1]) < set(KINDS)
-    assert set(kinds[2]) == set(kinds[3]) == set(KINDS)
-    assert kinds[2].count("relation") > len(kinds[2]) / 2  # the drill
-    assert shares[0] > 0.5 > shares[-1] > 0
-    assert max(counts) + 1 <= MAX_TEXTS
-
-
-@torch.no_grad()
 def test_plurals_start_as_their_singulars(reader):
     tokenizer, embedding = reader.pages.tokenizer, reader.llm.get_input_embeddings().weight
     for one, many in (("star", "stars"), ("cross", "crosses")):
@@ -188,10 +121,54 @@ def test_plurals_start_as_their_singulars(reader):
         assert a != b and torch.equal(embedding[a], embedding[b])
 
 
-def test_a_page_is_never_empty():
-    """A scene of twins has nothing to offer for look-ups: it is described instead."""
-    twins = tiny_world.sketch(("red", "circle", "7", 40, 40), ("red", "circle", "3", 180, 180))
-    rng = np.random.default_rng(0)
-    assert [q.kind for q in draw_questions(twins, rng, 0.0, 3, ("color", "digit"))] == ["describe"]
-    assert draw_questions(tiny_world.scene(1), rng, 1.0, 3, KINDS)[0].kind == "describe"
-    assert "describe" not in {q.kind for q in draw_questions(tiny_world.scene(1), rng, 0.0, 3, KINDS)}
+CLIP_FRAMES, KEPT = 3, torch.tensor([[0, 0, 2, 2, 2], [0, 1, 1, 1, 2]])  # the frame of each visual token
+
+
+@torch.no_grad()
+def test_a_packed_clip_is_the_processor_s_prompt(reader, plain, questions):
+    """Frames with any number of tokens, none included: the logits are those of the prompt with its gaps."""
+    visual = torch.randn(2, 5, LLM_WIDTH, generator=torch.Generator().manual_seed(2))
+    words, tokenizer = plain.get_input_embeddings(), reader.pages.tokenizer
+    page = reader.pages.lay_out(questions, KEPT, CLIP_FRAMES)
+    embeds = words(page.ids.clamp(min=0))
+    embeds[page.ids == VISUAL] = visual.flatten(0, 1)
+    packed = reader.llm(inputs_embeds=embeds, attention_mask=page.mask, position_ids=page.positions).logits
+    image = tokenizer.convert_tokens_to_ids("<image>")
+    for b, asked in enumerate(questions):
+        for j, q in enumerate(asked, start=1):
+            parts, tokens = [], iter(visual[b])
+            for i in tokenizer.encode(prompt(CLIP_FRAMES).format(question=q.text)):
+                if i == image:
+                    t = sum(part is None for part in parts)
+                    parts += [None, *(next(tokens) for _ in range(int((KEPT[b] == t).sum())))]
+                else:
+                    parts.append(words.weight[i])
+            alone = torch.stack([part for part in parts if part is not None])
+            answer = torch.tensor(reader.pages.answer_ids(q.answer))
+            expected = plain(inputs_embeds=torch.cat([alone, words(answer)])[None]).logits[
+                0, -len(answer) - 1 :
+            ]
+            found = packed[b, page.segment[b] == j][-len(answer) - 1 :]
+            assert torch.allclose(found, expected, atol=1e-4), (b, j)
+
+
+@torch.no_grad()
+def test_a_grown_reader_looks_for_its_like_and_keeps_what_it_knew(reader):
+    big = tiny_world.reader(layers=LLM_LAYERS + 1)
+    grow(big, reader.state_dict())
+    old, new = reader.llm.model.layers, big.llm.model.layers
+    kept = [new[i] for i in range(LLM_LAYERS + 1) if i != TIME_LAYER]
+    for a, b in zip(old, kept, strict=True):
+        assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+    assert torch.equal(big.symbols.axes, reader.symbols.axes)
+    words = big.llm.get_input_embeddings().weight
+    star, heart = (words[big.symbols.shape_ids[SHAPES.index(s)]] for s in ("star", "heart"))
+    place = torch.randn(2, LLM_WIDTH, generator=torch.Generator().manual_seed(3)) * words.std()
+    x = torch.stack([star + place[0], heart + place[1], star + place[1]])
+    attention = new[TIME_LAYER].self_attn
+    query, key = (
+        m(x).view(3, LLM_HEADS, -1)[:, : LLM_HEADS // 2] for m in (attention.q_proj, attention.k_proj)
+    )
+    to_star, to_heart = ((query[2] * key[i]).sum(-1) for i in (0, 1))
+    assert (to_star > 2 * to_heart.abs()).all()
+    assert not new[TIME_LAYER].mlp.down_proj.weight.any()

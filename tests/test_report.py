@@ -24,16 +24,27 @@ def row(arm: str, keep_ratio: float, k: int, accuracy: float) -> dict:
     return made
 
 
-@pytest.fixture
-def found() -> dict:
-    """What an evaluation of 100 questions might have found."""
-    pointing = [
-        ("prompt-tail", "cosine", 0.07),
-        ("text-tower", "cosine", 0.11),
-        ("text-tower", "value", 0.23),
-    ]
+def pointing(*rows: tuple[str, str, float]) -> dict:
     return {
-        "questions": 1234,
+        "n": 1100,
+        "k": 29,
+        "chance": 0.031,
+        "random": share(0.03),
+        "ceiling": 0.24,
+        "rows": [
+            {"query": q, "pointing": p, "top_relevance": share(x), "kept": share(x / 2)} for q, p, x in rows
+        ],
+    }
+
+
+POINTING = (("prompt-tail", "cosine", 0.07), ("text-tower", "cosine", 0.11), ("text-tower", "value", 0.23))
+
+
+@pytest.fixture
+def stills() -> dict:
+    """What an evaluation of 100 questions might have found."""
+    return {
+        "questions": 100,
         "scenes": 180,
         "first_seed": 500_000,
         "visual_tokens": 196,
@@ -45,40 +56,88 @@ def found() -> dict:
             row("rediprune (prompt-tail)", 0.15, 29, 0.75),
             row("random", 0.15, 29, 0.5),
         ],
-        "pointing": {
-            "n": 1100,
-            "k": 29,
-            "chance": 0.031,
-            "random": share(0.03),
-            "ceiling": 0.24,
-            "rows": [
-                {"query": q, "pointing": p, "top_relevance": share(x), "kept": share(x / 2)}
-                for q, p, x in pointing
-            ],
-        },
+        "pointing": pointing(*POINTING),
+        "choosing": pointing(("text-tower", "value", 0.2), *POINTING[:2]) | {"n": 300},
     }
 
 
-def test_the_accuracy_table_has_a_row_an_arm_and_a_column_a_ratio(found):
-    table = report.accuracy_table(found)
-    assert "1,234 held-out questions about 180 scenes" in table
+@pytest.fixture
+def clips() -> dict:
+    """Of clips: two arms on all questions, two on some."""
+    rows = [
+        row("unpruned", 1.0, 1568, 0.9),
+        row("rediprune (text-tower/cosine)", 0.15, 232, 0.8),
+        row("random", 0.15, 232, 0.5),
+        row("diversity", 0.15, 232, 0.6) | {"n": 40},
+        row("rediprune (text-tower/cosine), shared budget", 0.15, 235, 0.85),
+        row("diversity, shared budget", 0.15, 235, 0.7) | {"n": 40},
+        row("random", 0.05, 80, 0.4),
+    ]
+    for shared in (4, 5):
+        rows[shared]["minus_frame"] = {"mean": 0.05, "interval": [0.01, 0.09]}
+    return {
+        "questions": 100,
+        "questions_of_some": 40,
+        "unpruned_of_some": 0.91,
+        "clips": 15,
+        "frames": 8,
+        "visual_tokens": 1568,
+        "alpha": 0.5,
+        "accuracy": rows,
+        "pointing": pointing(*POINTING[:2]),
+    }
+
+
+@pytest.fixture
+def found(stills, clips) -> dict:
+    return {"stills": stills, "clips": clips}
+
+
+def test_the_accuracy_table_has_a_row_an_arm_and_a_column_a_ratio(stills):
+    table = report.accuracy_table(stills)
+    assert "100 held-out questions about 180 scenes" in table
     assert "all 196 visual tokens: **90.0 [87.0, 92.0]**" in table
     assert "| method (query) | 50% (K = 98) | 15% (K = 29) |\n|---|---|---|" in table
     assert "| rediprune (prompt-tail) | 87.0 [84.0, 89.0] | 75.0 [72.0, 77.0] |" in table
     assert "| random | 80.0 [77.0, 82.0] | 50.0 [47.0, 52.0] |" in table
 
 
-def test_differences_carry_their_sign(found):
-    table = report.difference_table(found)
+def test_differences_carry_their_sign(stills):
+    table = report.difference_table(stills)
     assert "| rediprune (prompt-tail) | -15.0 [-18.0, -13.0] | +25.0 [+21.0, +29.0] |" in table
 
 
-def test_kinds_and_pointing_are_told(found):
-    assert "| *n* | *60* | *40* |" in report.kinds_table(found)
-    assert "| unpruned | 90.0 | 25.0 |" in report.kinds_table(found)
-    table = report.pointing_table(found)
+def test_kinds_and_pointing_are_told(stills):
+    assert "| *n* | *60* | *40* |" in report.kinds_table(stills)
+    assert "| unpruned | 90.0 | 25.0 |" in report.kinds_table(stills)
+    table = report.pointing_table(stills)
     assert "| text-tower (value) | 23.0 [21.0, 25.0] | 11.5 [9.5, 13.5] | 50.0 |" in table
     assert "Chance is 3.1; no choice of 29 tokens can exceed 24.0" in table
+
+
+def test_clips_tell_both_budgets_and_who_was_asked_less(clips):
+    table = report.accuracy_table(clips)
+    assert "100 held-out questions about 15 clips" in table
+    assert "all 1,568 visual tokens: **90.0 [87.0, 92.0]**" in table
+    assert "the first 40 of these questions only, where unpruned is 91.0" in table
+    names = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")]
+    assert names == [
+        "| method (query)",
+        "| rediprune (text-tower/cosine)",
+        "| rediprune (text-tower/cosine), shared budget",
+        "| random",
+        "| diversity \\*",
+        "| diversity, shared budget \\*",
+    ]
+    assert "| random | 50.0 [47.0, 52.0] | 40.0 [37.0, 42.0] |" in table
+    differences = report.difference_table(clips)
+    assert (
+        "| diversity, shared budget \\* | -20.0 [-23.0, -18.0] | +20.0 [+16.0, +24.0] | +5.0 [+1.0, +9.0] |"
+        in differences
+    )
+    assert "| random | -40.0 [-43.0, -38.0] | +0.0 [-4.0, +4.0] |  |" in differences
+    assert "bootstrap over clips" in differences
+    assert "questions about clips" in report.kinds_table(clips)
 
 
 def test_the_query_that_points_best_becomes_the_default_and_says_why(found, tmp_path):
@@ -106,7 +165,7 @@ def test_a_text_without_the_mark_is_refused():
         report.insert("nothing here", "a-table", "body")
 
 
-def test_the_command_writes_readme_model_card_and_settings(found, tmp_path, monkeypatch, capsys):
+def test_the_command_writes_readme_model_card_and_settings(found, stills, tmp_path, monkeypatch, capsys):
     model, readme = tmp_path / "tiny-llava", tmp_path / "README.md"
     model.mkdir()
     (model / "evaluation.json").write_text(json.dumps(found))
@@ -116,8 +175,8 @@ def test_the_command_writes_readme_model_card_and_settings(found, tmp_path, monk
     monkeypatch.setattr("sys.argv", ["report", "--model", str(model), "--readme", str(readme)])
     report.main()
     texts = [readme.read_text(), (model / "README.md").read_text()]
-    assert all(report.accuracy_table(found) in text for text in texts)
-    assert report.kinds_table(found) in texts[1]
+    assert all(report.accuracy_table(stills) in text for text in texts)
+    assert report.kinds_table(stills) in texts[1]
     assert read_card(model).defaults.pointing == "value"
     report.main()
     assert [readme.read_text(), (model / "README.md").read_text()] == texts

@@ -8,11 +8,14 @@ import torch
 
 from rediprune import Explainer
 from tests import tiny_world
-from world import make_scene, train
+from world import make_clip, make_scene, train
+from world.bank import FIRST_TRAINING_SEED
+from world.clip_run import ClipRun
+from world.plans import FRAMES
 from world.scenes import N_PATCHES
 from world.tower import WIDTH
 
-SCENES = 12
+SCENES, CLIPS = 12, 4
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +28,9 @@ def folder(tmp_path_factory):
 
 
 def arguments(folder, *more: str) -> list[str]:
-    steps = [f"--{stage}-steps=2" for stage in ("tower", "symbols", "align", "reader")]
+    steps = [f"--{stage}-steps=2" for stage in train.STEPS]
     paths = [f"--folder={folder}", f"--assets={folder / 'assets'}"]
-    return [*paths, f"--scenes={SCENES}", "--threads=1", *steps, *more]
+    return [*paths, f"--scenes={SCENES}", f"--clips={CLIPS}", "--threads=1", *steps, *more]
 
 
 def test_from_nothing_to_a_model_that_answers(folder):
@@ -41,9 +44,7 @@ def test_from_nothing_to_a_model_that_answers(folder):
 
 
 def test_each_stage_trains_its_own_part(folder):
-    saved = {
-        s: torch.load(folder / f"{s}.pt", weights_only=True)["module"] for s in ("symbols", "align", "reader")
-    }
+    saved = {stage: torch.load(folder / f"{stage}.pt", weights_only=True)["module"] for stage in train.STEPS}
 
     def changed(before: str, after: str) -> set[str]:
         a, b = saved[before], saved[after]
@@ -51,16 +52,41 @@ def test_each_stage_trains_its_own_part(folder):
 
     assert changed("symbols", "align") == {"projector"}
     assert changed("align", "reader") == {"projector", "llm"}
+    assert changed("tower", "text") == {"text"}
+    assert changed("moves", "clips") == {"projector", "llm", "time"}
+    assert not any(saved["moves"][k].equal(saved["clips"][k]) for k in saved["moves"] if "embed_tokens" in k)
 
 
 def test_features_are_the_frozen_tower_s(folder):
     features = np.load(folder / "features.npy")
     explainer = Explainer.from_pretrained(folder / "assets" / "tiny-llava")
-    bank = train.Run(folder, SCENES).bank
+    bank = ClipRun(folder, SCENES, CLIPS).bank
     seen = explainer.look(bank.scene(SCENES - 1).image).vision.features[0]
     assert features.shape == (SCENES, N_PATCHES, WIDTH)
     # Written from bfloat16 products; the look is float32 from float16 weights.
     assert np.abs(features[-1] - seen.numpy()).max() < 0.03 * seen.abs().max()
+
+
+def test_frames_are_the_frozen_tower_s_too(folder):
+    frames = np.load(folder / "frames.npy")
+    explainer = Explainer.from_pretrained(folder / "assets" / "tiny-llava")
+    seen = explainer.look(make_clip(FIRST_TRAINING_SEED + 1).images).vision.features
+    assert frames.shape == (CLIPS, FRAMES, N_PATCHES, WIDTH)
+    assert np.abs(frames[1] - seen.numpy()).max() < 0.03 * seen.abs().max()
+
+
+def test_an_older_run_is_taken_over_word_by_word(folder, tmp_path):
+    """Its tokenizer knew fewer words; what it had learned is what the new run starts from."""
+    older = tmp_path / "older"
+    older.mkdir()
+    for name in ("tokenizer.json", "tower.pt", "reader.pt"):
+        (older / name).write_bytes((folder / name).read_bytes())
+    tiny_world.words().save(str(tmp_path / "tokenizer.json"))
+    run = ClipRun(tmp_path, 1, 1)
+    run.adopt(older)
+    for stage in ("tower", "reader"):
+        before = torch.load(folder / f"{stage}.pt", weights_only=True)["module"]
+        assert all(torch.equal(before[k], v) for k, v in run.weights(stage).items())
 
 
 def test_a_finished_run_started_again_trains_nothing(folder):
@@ -69,13 +95,13 @@ def test_a_finished_run_started_again_trains_nothing(folder):
     weights = {p: p.read_bytes() for p in folder.rglob("*.safetensors")}
     train.main(arguments(folder))
     assert {p.name: p.stat().st_mtime_ns for p in folder.glob("*.pt")} == before
-    assert len(before) == 4 and len(weights) >= 2
+    assert len(before) == len(train.STEPS) and len(weights) >= 2
     assert all(p.read_bytes() == bytes_before for p, bytes_before in weights.items())
 
 
 def test_features_of_an_earlier_tower_are_made_again(folder):
     """Else the LLM would be trained on a tower that is not exported."""
-    run, path = train.Run(folder, SCENES), folder / "features.npy"
+    run, path = ClipRun(folder, SCENES, CLIPS), folder / "features.npy"
     before = np.load(path)
     run.features()
     assert np.array_equal(np.load(path), before)

@@ -17,8 +17,11 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from rediprune import Explainer
 from rediprune.text_tower import TextTower
+from rediprune.trace import parted
 from tests import tiny_world
+from world import make_clip
 from world.export import export
+from world.pages import VISUAL
 from world.questions import Question
 from world.scenes import N_PATCHES
 from world.tower import LAYER, Batch
@@ -83,19 +86,33 @@ def test_prompt_and_logits_are_those_of_training(explainer, tower, reader, image
     asked = explainer.ask(look, QUESTION)
     pages = reader.pages
     image = [explainer.adapter.image_token_id] * N_PATCHES
-    assert asked.input_ids.tolist() == pages.before + image + pages.question_ids(QUESTION)
+    assert asked.inputs["input_ids"][0].tolist() == pages.before + image + pages.question_ids(QUESTION)
 
-    embeddings, _ = explainer.adapter.splice(
-        asked.input_ids[None], torch.ones(1, len(asked.input_ids)).long(), [look.vision.features[0]]
-    )
-    found = explainer.model(inputs_embeds=embeddings).logits[0, -1]
-    page = pages.lay_out([[Question(QUESTION, "", "color", ())]], N_PATCHES)
-    words = reader.llm.get_input_embeddings()(page.ids)
-    seen = reader.projector(look.vision.features)
-    trained = torch.cat([words[:, : page.n_before], seen, words[:, page.n_before :]], dim=1)
+    spliced = explainer.adapter.splice(asked.inputs["input_ids"], None, look.seen, [look.vision.all])
+    found = explainer.model(inputs_embeds=spliced.embeds).logits[0, -1]
+    page = pages.lay_out([[Question(QUESTION, "", "color", ())]], torch.zeros(1, N_PATCHES).long())
+    trained = reader.llm.get_input_embeddings()(page.ids.clamp(min=0))
+    trained[page.ids == VISUAL] = reader.projector(look.vision.features)[0]
     logits = reader.llm(inputs_embeds=trained, attention_mask=page.mask, position_ids=page.positions).logits
     last = page.answers[0].nonzero()[0, 0] - 1
     assert torch.allclose(found, logits[0, last], atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_pruned_clip_is_prompted_as_in_training(explainer, reader):
+    """Two frames, one of which keeps nothing: the product's prompt is the page's."""
+    clip = make_clip(3)
+    look = explainer.look(clip.images[:2])
+    asked = explainer.ask(look, QUESTION)
+    kept = torch.tensor([200, 207, 300])
+    of_each = parted(kept, [one.vision for one in look.seen])
+    spliced = explainer.adapter.splice(asked.inputs["input_ids"], None, look.seen, of_each)
+    page = reader.pages.lay_out([[Question(QUESTION, "", "color", ())]], kept[None] // N_PATCHES, n_frames=2)
+    trained = reader.llm.get_input_embeddings()(page.ids.clamp(min=0))
+    trained[page.ids == VISUAL] = reader.projector(look.vision.take(kept))
+    length = spliced.embeds.shape[1]
+    assert not page.answers[0, :length].any() and page.answers[0, length]
+    assert torch.allclose(spliced.embeds[0], trained[0, :length], atol=1e-4)
 
 
 @torch.no_grad()

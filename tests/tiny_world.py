@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from world.bank import SceneBank
 from world.language import clip_tokenizer, llm_tokenizer, train_tokenizer
-from world.reader import Reader
+from world.reader import LLM_LAYERS, Reader
 from world.scenes import Scene, Shape, render_scene
 from world.tower import TowerTrainer
 
@@ -34,9 +34,9 @@ def tower(seed: int = 0) -> TowerTrainer:
     return _seeded(lambda: TowerTrainer(clip_tokenizer(words())), seed)
 
 
-def reader(seed: int = 0) -> Reader:
+def reader(seed: int = 0, layers: int = LLM_LAYERS) -> Reader:
     """As before training; the global RNG stays put."""
-    return _seeded(lambda: Reader(tokenizer()), seed)
+    return _seeded(lambda: Reader(tokenizer(), layers), seed)
 
 
 def _seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:

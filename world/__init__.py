@@ -1,4 +1,4 @@
-"""The rendered world of the embedded model: scenes with ground truth, questions, training, evaluation."""
+"""The rendered world of the embedded model: scenes and clips, questions about them, training, evaluation."""
 
 from __future__ import annotations
 
@@ -7,10 +7,24 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from .clip_questions import CLIP_KINDS, ask_clip
+from .clips import Clip, render_clip
 from .questions import KINDS, Question, ask
 from .scenes import Scene, render_scene
 
-__all__ = ["KINDS", "AskedScene", "Question", "Scene", "make_scene", "render_scene"]
+__all__ = [
+    "CLIP_KINDS",
+    "KINDS",
+    "AskedClip",
+    "AskedScene",
+    "Clip",
+    "Question",
+    "Scene",
+    "make_clip",
+    "make_scene",
+    "render_clip",
+    "render_scene",
+]
 
 
 @dataclass(frozen=True)
@@ -30,6 +44,24 @@ class AskedScene:
         return self.scene.image
 
 
+@dataclass(frozen=True)
+class AskedClip:
+    """A clip with one question of every kind that it can answer.
+
+    Attributes:
+        clip: the rendered clip, with all that happens in it.
+        questions: at most one per kind, in the order of CLIP_KINDS.
+    """
+
+    clip: Clip
+    questions: tuple[Question, ...]
+
+    @property
+    def images(self) -> list[Image.Image]:
+        """Its frames, in order."""
+        return self.clip.images
+
+
 def make_scene(seed: int) -> AskedScene:
     """The scene of a seed with its questions; deterministic. `seed` is a whole number >= 0."""
     if seed < 0:
@@ -38,3 +70,11 @@ def make_scene(seed: int) -> AskedScene:
     rng = np.random.default_rng((seed, 1))
     asked = (ask(scene, kind, rng) for kind in KINDS)
     return AskedScene(scene, tuple(q for q in asked if q is not None))
+
+
+def make_clip(seed: int) -> AskedClip:
+    """The clip of a seed with its questions; deterministic. `seed` is a whole number >= 0."""
+    clip = render_clip(seed)
+    rng = np.random.default_rng((seed, 1))
+    asked = (ask_clip(clip.plan, kind, rng) for kind in CLIP_KINDS)
+    return AskedClip(clip, tuple(q for q in asked if q is not None))

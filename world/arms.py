@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+SHARED = ", shared budget"  # in the names of arms
 
 # (query, pointing) as in rediprune.config. The first is the published one.
 QUERIES = (
@@ -15,22 +17,29 @@ QUERIES = (
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to choose tokens: a method and, where it asks one, a query with its pointing."""
+    """One way to choose tokens: a method, its budget and, where it asks one, a query with its pointing."""
 
     method: str
     query: str = ""
     pointing: str = ""
+    budget: str = "frame"
 
     @property
     def name(self) -> str:
         asked = self.query if self.query != "text-tower" else f"text-tower/{self.pointing}"
-        return f"{self.method} ({asked})" if asked else self.method
+        budget = SHARED if self.budget == "shared" else ""
+        return (f"{self.method} ({asked})" if asked else self.method) + budget
 
     @property
     def settings(self) -> dict[str, str]:
         """For rediprune.PruneConfig; a method that asks no query is handed the first one and ignores it."""
         query, pointing = (self.query, self.pointing) if self.query else QUERIES[0]
-        return {"method": self.method, "query": query, "pointing": pointing}
+        return {"method": self.method, "query": query, "pointing": pointing, "budget": self.budget}
+
+    @property
+    def shared(self) -> Arm:
+        """The same with one budget for the whole clip."""
+        return replace(self, budget="shared")
 
 
 RANDOM = Arm("random")
@@ -41,3 +50,8 @@ ARMS = (
     Arm("grid"),
     RANDOM,
 )
+# Of clips, which cost eight times as much: two queries; what matters most on all questions, the rest on some.
+CLIP_QUERIES = QUERIES[:2]
+_ALL = (Arm("rediprune", *CLIP_QUERIES[1]), Arm("rediprune", *CLIP_QUERIES[1]).shared, Arm("grid"), RANDOM)
+_SOME = (Arm("rediprune", *CLIP_QUERIES[0]), Arm("relevance", *CLIP_QUERIES[1]), Arm("diversity"))
+CLIP_ARMS, CLIP_ARMS_OF_SOME = _ALL, tuple(a for arm in _SOME for a in (arm, arm.shared))

@@ -1,18 +1,19 @@
 """`python -m world.evaluate`: does the model answer when tokens go, and which query points at the answer?
 
-Held-out scenes (seeds that training never saw), exact-match answers by greedy decoding, every method and
-query at every keep ratio, random selection beside them. Writes evaluation.json next to the weights, from
+Held-out scenes and clips (seeds that training never saw), exact-match answers by greedy decoding, methods and
+queries at every keep ratio, random selection beside them. Writes evaluation.json next to the weights, from
 which `world.report` makes the tables in README and model card.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import platform
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import count, islice
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -21,134 +22,124 @@ import transformers
 from torch import Tensor
 from tqdm import tqdm
 
-from rediprune import Explainer, PruneConfig, kept_count
+from rediprune import Explainer, PruneConfig
 from rediprune.explainer import DEFAULT_MODEL
-from rediprune.models import Seen
 
-from . import make_scene
-from .arms import ARMS, QUERIES, RANDOM, Arm
+from .arms import ARMS, CLIP_ARMS, CLIP_ARMS_OF_SOME, CLIP_QUERIES, QUERIES, RANDOM, Arm
+from .cases import Case, cases, clips, right, stills
+from .clip_questions import CLIP_KINDS
 from .intervals import by_scene, wilson
 from .pointing import pointing
-from .questions import KINDS, Question
+from .questions import KINDS
 
 FIRST_SEED = 500_000  # held out: training draws from bank.FIRST_TRAINING_SEED up
+CHOOSING_SEED = 400_000  # held out too; the default query is chosen on these, and reported on the others
 KEEP_RATIOS = (0.5, 0.25, 0.15, 0.10, 0.05)
 POINTING_RATIO = 0.15
-MAX_NEW_TOKENS = 6  # the longest answer has two words
-BATCH = 64
+TOKENS_A_BATCH = 8_000  # of all prompts that are answered at once
 
 
-@dataclass(frozen=True)
-class Case:
-    """One held-out question, with what every arm would keep of its image.
-
-    Attributes:
-        scene_seed: which scene it is about.
-        question: with its answer, and the patches that hold it.
-        input_ids: [L], the prompt with its image placeholders.
-        seen: what the encoder gave of the scene, N visual tokens.
-        orders: per arm, [N] tokens in the order of picking.
-        relevance: per (query, pointing), [N] by token.
-    """
-
-    scene_seed: int
-    question: Question
-    input_ids: Tensor
-    seen: Seen
-    orders: dict[Arm, Tensor]
-    relevance: dict[tuple[str, str], Tensor]
-
-
-def cases(explainer: Explainer, n_questions: int) -> Iterator[Case]:
-    """`n_questions` of them, one of every kind that a scene can answer, scene after scene."""
-    scenes = ((seed, make_scene(seed)) for seed in count(FIRST_SEED))
-    asked = ((seed, scene.image, q) for seed, scene in scenes for q in scene.questions)
-    for seed, image, question in islice(asked, n_questions):
-        look = explainer.look(image)
-        queries = {
-            q: explainer.ask(look, question.text, PruneConfig(query=q[0], pointing=q[1])) for q in QUERIES
-        }
-        orders, relevance = {}, {}
-        for arm in ARMS:
-            config = PruneConfig(keep_ratio=POINTING_RATIO, seed=seed, **arm.settings)
-            chosen = explainer.select(look, queries[config.query, config.pointing], config)
-            orders[arm] = chosen.order[0]
-            if arm.method == "rediprune":
-                relevance[arm.query, arm.pointing] = chosen.relevance[0]
-        yield Case(seed, question, queries[QUERIES[0]].inputs["input_ids"][0], look.seen[0], orders, relevance)
-
-
-@torch.no_grad()
-def right(explainer: Explainer, batch: list[Case], kept: list[Tensor]) -> list[bool]:
-    """Whether the greedy answer from the kept tokens [K] of each case is exactly the expected one."""
-    tokenizer = explainer.processor.tokenizer
-    longest = max(len(c.input_ids) for c in batch)
-    ids = torch.full((len(batch), longest), tokenizer.pad_token_id)
-    mask = torch.zeros_like(ids)
-    for row, case in enumerate(batch):
-        ids[row, longest - len(case.input_ids) :] = case.input_ids
-        mask[row, longest - len(case.input_ids) :] = 1
-    prompt = explainer.adapter.splice(ids, mask, [c.seen for c in batch], kept)
-    made = explainer.model.generate(
-        inputs_embeds=prompt.embeds, **prompt.arguments(), max_new_tokens=MAX_NEW_TOKENS, do_sample=False
-    )
-    answers = tokenizer.batch_decode(made, skip_special_tokens=True)
-    return [a.strip() == c.question.answer for a, c in zip(answers, batch, strict=True)]
-
-
-def evaluate(explainer: Explainer, n_questions: int) -> dict:
-    """Everything that `world.report` prints, as plain data."""
-    found = list(tqdm(cases(explainer, n_questions), total=n_questions, desc="selecting", mininterval=10))
-    n_tokens = found[0].seen.vision.n_tokens
-    seeds = [c.scene_seed for c in found]
-    batches = [slice(start, start + BATCH) for start in range(0, n_questions, BATCH)]
-    bar = tqdm(total=len(batches) * (1 + len(ARMS) * len(KEEP_RATIOS)), desc="answering", mininterval=10)
-
-    def hits(kept: list[Tensor]) -> np.ndarray:
-        said = []
-        for part in batches:
-            said += right(explainer, found[part], kept[part])
-            bar.update()
-        return np.array(said)
-
-    def row(name: str, keep_ratio: float, hit: np.ndarray) -> dict:
-        return {
-            "arm": name,
-            "keep_ratio": keep_ratio,
-            "k": kept_count(n_tokens, keep_ratio),
-            **_shares(found, hit),
-        }
-
-    full = hits([torch.arange(n_tokens)] * n_questions)
-    rows = [row("unpruned", 1.0, full)]
-    for ratio in KEEP_RATIOS:
-        k = kept_count(n_tokens, ratio)
-        hit = {arm: hits([c.orders[arm][:k].sort().values for c in found]) for arm in ARMS}
-        for arm in ARMS:
-            rows.append(
-                row(arm.name, ratio, hit[arm])
-                | {
-                    "minus_unpruned": by_scene(hit[arm].astype(int) - full, seeds),
-                    "minus_random": by_scene(hit[arm].astype(int) - hit[RANDOM], seeds),
-                }
-            )
-    bar.close()
+def evaluate_stills(explainer: Explainer, n_questions: int, first_seed: int = FIRST_SEED) -> dict:
+    """Everything that `world.report` prints about stills, as plain data."""
+    some = max(1, n_questions // 4)
+    aims = [arm for arm in ARMS if arm.method == "rediprune"]
+    choosing = _selected(explainer, stills(CHOOSING_SEED), some, (*aims, RANDOM))
+    found = _selected(explainer, stills(first_seed), n_questions, ARMS)
+    tests = [(arm, ratio, len(found)) for ratio in KEEP_RATIOS for arm in ARMS]
+    rows, _ = _accuracy(explainer, found, tests, KINDS)
     return {
-        "questions": n_questions,
-        "scenes": len(set(seeds)),
-        "first_seed": FIRST_SEED,
-        "visual_tokens": n_tokens,
+        "questions": len(found),
+        "scenes": len({c.seed for c in found}),
+        "first_seed": first_seed,
+        "visual_tokens": len(found[0].all),
         "alpha": PruneConfig().alpha,
         "accuracy": rows,
-        "pointing": pointing(found, kept_count(n_tokens, POINTING_RATIO)),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__,
-                     "transformers": transformers.__version__},
-    }  # fmt: skip
+        "pointing": pointing(found, QUERIES, POINTING_RATIO),
+        "choosing": {"first_seed": CHOOSING_SEED, **pointing(choosing, QUERIES, POINTING_RATIO)},
+    }
 
 
-def _shares(found: list[Case], hit: np.ndarray) -> dict:
+def evaluate_clips(explainer: Explainer, n_questions: int, n_some: int, first_seed: int = FIRST_SEED) -> dict:
+    """Everything that `world.report` prints about clips, as plain data.
+
+    The arms of CLIP_ARMS_OF_SOME are measured on the first `n_some` questions and below 50% only.
+    """
+    asked = clips(first_seed)
+    found = _selected(explainer, asked, n_some, (*CLIP_ARMS, *CLIP_ARMS_OF_SOME))
+    found += _selected(explainer, asked, n_questions - n_some, CLIP_ARMS)
+    tests = [(arm, ratio, len(found)) for ratio in KEEP_RATIOS for arm in CLIP_ARMS]
+    tests += [(arm, ratio, n_some) for ratio in KEEP_RATIOS[1:] for arm in CLIP_ARMS_OF_SOME]
+    rows, full = _accuracy(explainer, found, tests, CLIP_KINDS)
+    return {
+        "questions": len(found),
+        "questions_of_some": n_some,
+        "unpruned_of_some": float(full[:n_some].mean()),
+        "clips": len({c.seed for c in found}),
+        "frames": len(found[0].seen),
+        "first_seed": first_seed,
+        "visual_tokens": len(found[0].all),
+        "alpha": PruneConfig().alpha,
+        "accuracy": rows,
+        "pointing": pointing(found[:n_some], CLIP_QUERIES, POINTING_RATIO),
+    }
+
+
+def _selected(explainer: Explainer, asked, n_questions: int, arms: Sequence[Arm]) -> list[Case]:
+    made = cases(explainer, asked, n_questions, arms, KEEP_RATIOS)
+    return list(tqdm(made, total=n_questions, desc="selecting", mininterval=10))
+
+
+def _accuracy(
+    explainer: Explainer, found: list[Case], tests: list[tuple[Arm, float, int]], kinds: Sequence[str]
+) -> tuple[list[dict], np.ndarray]:
+    """A row for the whole prompt, then one for each test: an arm at a ratio, on the first n questions.
+
+    Beside the rows, which questions the whole prompt answers right.
+    """
+    seeds = [c.seed for c in found]
+    bar = tqdm(total=len(found) + sum(n for *_, n in tests), desc="answering", mininterval=10)
+    full = _hits(explainer, found, [c.all for c in found], bar)
+    hit = {
+        (arm, ratio): _hits(explainer, found[:n], [c.kept[arm, ratio] for c in found[:n]], bar)
+        for arm, ratio, n in tests
+    }
+    bar.close()
+    rows = [{"arm": "unpruned", "keep_ratio": 1.0, "k": len(found[0].all), **_shares(found, full, kinds)}]
+    for (arm, ratio), mine in hit.items():
+        against = {"unpruned": full, "random": hit[RANDOM, ratio]}
+        if arm.budget == "shared":
+            against["frame"] = hit[replace(arm, budget="frame"), ratio]
+        n = len(mine)
+        rows.append(
+            {"arm": arm.name, "keep_ratio": ratio, "k": len(found[0].kept[arm, ratio])}
+            | _shares(found[:n], mine, kinds)
+            | {
+                f"minus_{name}": by_scene(mine.astype(int) - other[:n], seeds[:n])
+                for name, other in against.items()
+            }
+        )
+    return rows, full
+
+
+def _hits(explainer: Explainer, found: list[Case], kept: list[Tensor], bar: tqdm) -> np.ndarray:
+    """Which questions are answered right from the kept tokens.
+
+    Only prompts of equal length share a batch: none is padded, which is quicker, and every answer is that of
+    its prompt alone.
+    """
+    said = np.zeros(len(found), dtype=bool)
+    length = [len(case.input_ids) + len(k) for case, k in zip(found, kept, strict=True)]
+    for same, group in groupby(sorted(range(len(found)), key=length.__getitem__), length.__getitem__):
+        alike, size = list(group), max(1, TOKENS_A_BATCH // same)
+        for part in (alike[i : i + size] for i in range(0, len(alike), size)):
+            said[part] = right(explainer, [found[i] for i in part], [kept[i] for i in part])
+            bar.update(len(part))
+    return said
+
+
+def _shares(found: list[Case], hit: np.ndarray, kinds: tuple[str, ...]) -> dict:
     """Accuracy over all questions, with its interval, and by kind."""
-    by_kind = {kind: hit[[c.question.kind == kind for c in found]] for kind in KINDS}
+    by_kind = {kind: hit[[c.question.kind == kind for c in found]] for kind in kinds}
     return {
         "n": len(hit),
         "accuracy": float(hit.mean()),
@@ -157,17 +148,39 @@ def _shares(found: list[Case], hit: np.ndarray) -> dict:
     }
 
 
+def fingerprint(model: Path) -> str:
+    """Names the weights of a model's folder."""
+    return hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()[:16]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m world.evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
-    parser.add_argument("--questions", type=int, default=2_100)
+    parser.add_argument("--questions", type=int, default=2_100, help="about stills")
+    parser.add_argument("--clip-questions", type=int, default=1_050)
+    parser.add_argument("--some", type=int, default=420, help="clip questions for the arms that matter less")
+    parser.add_argument(
+        "--part", choices=("stills", "clips", "both"), default="both", help="the other part stays as it is"
+    )
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--out", type=Path, help="default: evaluation.json in the model's folder")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    found = evaluate(Explainer.from_pretrained(args.model), args.questions)
-    out = args.out or args.model / "evaluation.json"
-    out.write_text(json.dumps(found, indent=1) + "\n")
+    explainer, out = Explainer.from_pretrained(args.model), args.out or args.model / "evaluation.json"
+    about = {
+        "weights": fingerprint(args.model),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__,
+                     "transformers": transformers.__version__},
+    }  # fmt: skip
+    for part, evaluate, counts in (
+        ("stills", evaluate_stills, (args.questions,)),
+        ("clips", evaluate_clips, (args.clip_questions, min(args.some, args.clip_questions))),
+    ):
+        if args.part in (part, "both"):
+            measured = about | evaluate(explainer, *counts, first_seed=args.first_seed)
+            found = json.loads(out.read_text()) if out.exists() else {}
+            out.write_text(json.dumps(found | {part: measured}, indent=1) + "\n")
     print(f"wrote {out}; `python -m world.report` puts it into the tables")
 
 

@@ -35,7 +35,7 @@ def build_llava(tower: TowerTrainer, reader: Reader, words: Tokenizer) -> LlavaF
     special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
     config = LlavaConfig(
         vision_config=vision_config(),
-        text_config=llm_config(len(tokenizer), *special),
+        text_config=llm_config(len(tokenizer), *special, reader.llm.config.num_hidden_layers),
         image_token_index=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
         image_seq_length=N_PATCHES,
         projector_hidden_act="gelu",

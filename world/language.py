@@ -9,6 +9,8 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from .clip_questions import CLIP_KINDS, CLIP_TEMPLATES, DESCRIBE_CLIP, MOMENTS, ask_clip, describe_clip
+from .plans import plan_clip
 from .questions import (
     DESCRIBE,
     KINDS,
@@ -23,7 +25,6 @@ from .questions import (
 from .scenes import COLORS, DIGITS, SHAPES, render_scene
 
 IMAGE_TOKEN = "<image>"
-PROMPT = "USER: " + IMAGE_TOKEN + "\n{question} ASSISTANT:"
 # The chat template of LLaVA-1.5, so that the embedded model is prompted like the public checkpoints.
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
@@ -35,12 +36,19 @@ CHAT_TEMPLATE = (
 _SPECIAL = ("<pad>", "<s>", "<unk>", "</s>")
 
 
+def prompt(frames: int = 1) -> str:
+    """The prompt of a still or, with one image a frame, of a clip; with {question} to fill in."""
+    return "USER: " + f"{IMAGE_TOKEN}\n" * frames + "{question} ASSISTANT:"
+
+
 def _corpus(scenes: int = 400) -> list[str]:
     """Every word of the world, about as often as it is used."""
-    lines = [DESCRIBE, "USER: ASSISTANT:", *COLORS, *SHAPES, *DIGITS, *NUMBER_WORDS]
+    lines = [DESCRIBE, DESCRIBE_CLIP, "USER: ASSISTANT:", *COLORS, *SHAPES, *DIGITS, *NUMBER_WORDS]
     for seed in range(scenes):
         scene, rng = render_scene(seed), np.random.default_rng(seed)
         made = [ask(scene, kind, rng) for kind in KINDS] + [describe(scene)]
+        plan = plan_clip(seed)
+        made += [ask_clip(plan, kind, rng) for kind in (*CLIP_KINDS, "frame")] + [describe_clip(plan)]
         lines += [f"USER: \n{q.text} ASSISTANT: {q.answer}" for q in made if q]
     return lines
 
@@ -97,7 +105,8 @@ def random_phrase(rng: np.random.Generator) -> tuple[str, list[tuple[int, int, i
     """A text and what it names: up to two wanted (colour, shape, digit) triples, -1 where any will do.
 
     Digits count as stored in the bank (1 + value). Half of the texts are bare phrases, half are questions
-    in the words of `questions.TEMPLATES`, so that a whole question points at what it asks about.
+    about stills or clips, in the words that these are asked in, so that a whole question points at what it
+    asks about.
     """
     c, s, d = int(rng.integers(len(COLORS))), int(rng.integers(len(SHAPES))), int(rng.integers(len(DIGITS)))
     color, shape, any_ = list(COLORS)[c], SHAPES[s], -1
@@ -111,9 +120,10 @@ def random_phrase(rng: np.random.Generator) -> tuple[str, list[tuple[int, int, i
         ]  # fmt: skip
         text, wanted = bare[int(rng.integers(len(bare)))]
         return text, [wanted]
-    kind = str(rng.choice(KINDS))
+    templates = TEMPLATES if rng.random() < 0.5 else CLIP_TEMPLATES
+    kind = str(rng.choice(list(templates)))
     ref = form if rng.random() < 0.5 else name
-    words = {"ref": ref[0], "what": ref[0], "color": color}
+    words = {"ref": ref[0], "what": ref[0], "color": color, "moment": str(rng.choice(list(MOMENTS)))}
     wanted = [ref[1]]
     if kind == "color":
         words["ref"], wanted = shape, [form[1]]
@@ -121,6 +131,8 @@ def random_phrase(rng: np.random.Generator) -> tuple[str, list[tuple[int, int, i
         wanted = [(c, any_, any_)]
     elif kind == "existence":
         words["what"] = with_article(ref[0])
+    elif kind == "last" or (kind == "count" and templates is CLIP_TEMPLATES):
+        wanted = [(any_, any_, any_)]  # any shape
     elif kind == "count":
         options = [
             (plural(shape), form[1]),
@@ -128,10 +140,10 @@ def random_phrase(rng: np.random.Generator) -> tuple[str, list[tuple[int, int, i
         ]
         words["what"], target = options[int(rng.integers(2))]
         wanted = [target]
-    elif kind == "relation":
+    elif kind in ("relation", "order"):
         c2, s2 = int(rng.integers(len(COLORS))), int(rng.integers(len(SHAPES)))
         by_form = rng.random() < 0.5
         words["other"] = SHAPES[s2] if by_form else f"{list(COLORS)[c2]} {SHAPES[s2]}"
         words["relation"] = str(rng.choice(RELATIONS))
         wanted.append((any_ if by_form else c2, s2, any_))
-    return str(rng.choice(TEMPLATES[kind])).format(**words), wanted
+    return str(rng.choice(templates[kind])).format(**words), wanted

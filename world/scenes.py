@@ -37,7 +37,7 @@ JITTER = 3  # pixels around the patch centre
 COVER = 0.2  # a patch "holds" a shape when at least this share of it is covered
 TOUCH = 0.02  # and a shape "touches" it when more than this share is
 MIN_SHAPES, MAX_SHAPES = 3, 6
-_ROTATIONS = (-12, -6, 0, 6, 12)  # degrees
+ROTATIONS = (-12, -6, 0, 6, 12)  # degrees
 _DARK_INK = ("orange", "yellow", "cyan", "pink")  # colours too light for a white digit
 
 
@@ -97,9 +97,9 @@ def render_scene(seed: int) -> Scene:
     for x, y, radius in _places(rng, int(rng.integers(MIN_SHAPES, MAX_SHAPES + 1))):
         color, shape = str(rng.choice(list(COLORS))), str(rng.choice(SHAPES))
         digit = str(rng.choice(DIGITS)) if radius > RADII[0] and rng.random() < 0.75 else ""
-        mask = shape_mask(shape, radius, int(rng.choice(_ROTATIONS)))
+        mask = shape_mask(shape, radius, int(rng.choice(ROTATIONS)))
         tint = np.array(COLORS[color]) + rng.normal(0, 7, 3)
-        share = _per_patch(paste(canvas, mask, tint, x, y, light=rng.uniform(0.05, 0.2)))
+        share = per_patch(paste(canvas, mask, tint, x, y, light=rng.uniform(0.05, 0.2)))
         if digit:
             write(canvas, digit, x, y, dark=color in _DARK_INK)
         touched |= share > TOUCH
@@ -111,7 +111,7 @@ def render_scene(seed: int) -> Scene:
     return Scene(pixels, tuple(shapes), touched, seed)
 
 
-def _per_patch(covered: np.ndarray) -> np.ndarray:
+def per_patch(covered: np.ndarray) -> np.ndarray:
     """Mean of [224, 224] over each patch, [196]."""
     return covered.reshape(GRID, PATCH, GRID, PATCH).mean(axis=(1, 3)).reshape(-1)
 

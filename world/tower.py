@@ -121,10 +121,8 @@ class Batch:
 
     @classmethod
     def draw(cls, bank: SceneBank, index: np.ndarray) -> Batch:
-        pixels = torch.from_numpy(bank.pixels[index]).permute(0, 3, 1, 2).float() / 255
-        pixels = (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
         return cls(
-            pixels.contiguous(),
+            normalise(bank.pixels[index]),
             torch.from_numpy(bank.attributes[index].astype(np.int64)),
             torch.from_numpy(bank.owner[index].astype(np.int64)),
             tuple(bank.scene(int(i)) for i in index),
@@ -140,6 +138,12 @@ class Batch:
         have = self.per_patch()[:, :, None, None, :3]
         match = ((wanted == have) | (wanted == -1)).all(-1).any(-1)
         return (match & (self.owner >= 0)[..., None]).float()
+
+
+def normalise(pixels: np.ndarray) -> Tensor:
+    """uint8 [B, 224, 224, 3] -> float32 [B, 3, 224, 224], as the exported processor does it."""
+    found = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+    return ((found - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)).contiguous()
 
 
 def draw_phrases(count: int, rng: np.random.Generator) -> tuple[list[str], Tensor]:
