@@ -1,1 +1,4 @@
-"""The page: a thin Gradio skin over `rediprune`. Read ui, then handlers, then views, then the web files."""
+"""The page: a thin Gradio skin over `rediprune`.
+
+Read ui, layout, wiring, then handlers, answering, picture, then the web files.
+"""

@@ -6,9 +6,11 @@ from dataclasses import asdict
 
 import gradio as gr
 
-from .controls import METHODS, default_query, query_choices, settings
+from rediprune.draw import shown_in
+
+from .answering import SAID
+from .controls import BUDGETS, METHODS, default_query, query_choices, settings
 from .desk import Desk
-from .handlers import SAID
 from .sources import file_source, shown
 
 
@@ -16,34 +18,46 @@ def offer(desk: Desk) -> None:
     """Add /answer to the Blocks that are being built. Its components are hidden: they say what goes in."""
     explainer = desk.explainer
 
-    def answer(image: dict, question: str, keep_ratio: float, weight: float, method: str, query: str) -> dict:
-        """Answer a question about an image with all visual tokens and with a pruned few.
+    def answer(
+        media: dict,
+        question: str,
+        keep_ratio: float,
+        weight: float,
+        method: str,
+        query: str,
+        budget: str,
+        n_frames: int,
+    ) -> dict:
+        """Answer a question about a picture or a clip with all visual tokens and with a pruned few.
 
         Args:
-            image: the picture.
+            media: a picture, a video, or an animated picture, which counts as a clip.
             question: one question about it.
             keep_ratio: share of the visual tokens to keep, above 0 and at most 1.
             weight: relevance against diversity, 0 (only diversity) to 1 (only relevance).
             method: which rule chooses the tokens.
             query: what relevance is measured against.
+            budget: "frame": each frame of a clip keeps its share; "shared": one choice among all of them.
+            n_frames: how many frames are taken of a clip, 1 to 32.
         """
         try:
-            return answer_once(desk, image, question, keep_ratio, weight, method, query)
+            return answer_once(desk, media, question, keep_ratio, weight, method, query, budget, n_frames)
         except SAID as error:
             raise gr.Error(str(error), print_exception=False) from None
 
+    def menu(name: str, choices: list[str], value: str) -> gr.Dropdown:
+        return gr.Dropdown(choices, value=value, label=name, visible=False)
+
+    defaults = explainer.defaults
     inputs = [
-        gr.Image(type="filepath", image_mode=None, label="image", visible=False),
+        gr.File(label="media", visible=False),
         gr.Textbox(label="question", visible=False),
-        gr.Number(explainer.defaults.keep_ratio, label="keep_ratio", visible=False),
-        gr.Number(explainer.defaults.weight, label="weight", visible=False),
-        gr.Dropdown(list(METHODS), value=explainer.defaults.method, label="method", visible=False),
-        gr.Dropdown(
-            [name for _, name in query_choices(explainer)],
-            value=default_query(explainer),
-            label="query",
-            visible=False,
-        ),
+        gr.Number(defaults.keep_ratio, label="keep_ratio", visible=False),
+        gr.Number(defaults.weight, label="weight", visible=False),
+        menu("method", list(METHODS), defaults.method),
+        menu("query", [name for _, name in query_choices(explainer)], default_query(explainer)),
+        menu("budget", list(BUDGETS), defaults.budget),
+        gr.Number(8, precision=0, label="n_frames", visible=False),
     ]
     gr.Button("answer", visible=False).click(
         answer,
@@ -57,24 +71,43 @@ def offer(desk: Desk) -> None:
 
 
 def answer_once(
-    desk: Desk, image: object, question: str, keep_ratio: float, weight: float, method: str, query: str
+    desk: Desk,
+    media: object,
+    question: str,
+    keep_ratio: float,
+    weight: float,
+    method: str,
+    query: str,
+    budget: str = "frame",
+    n_frames: object = 8,
 ) -> dict:
     """One run as plain data: both answers, the kept tokens, the estimated savings and the agreement.
+
+    "kept" are flat token indices, frame * tokens of a frame + token; "frames" says of each frame (or tile)
+    when it is shown and how many of its tokens were kept.
 
     Raises:
         ValueError: any input that cannot be used, in one sentence.
     """
     explainer = desk.explainer
-    config = settings(explainer, {"keep": keep_ratio, "weight": weight}, method, query)
-    media, notes = shown(file_source(image))
-    trace = explainer.run(media, question, config)
+    config = settings(explainer, {"keep": keep_ratio, "weight": weight}, method, query, budget)
+    given, notes = shown(file_source(media, n_frames))
+    trace = explainer.run(given, question, config)
     said = {
         name: {"text": a.text, "visual_tokens": a.n_visual, "seconds_measured": a.seconds}
         for name, a in (("unpruned", trace.full), ("pruned", trace.pruned))
     }
+    vision = trace.vision
+    frames = zip(
+        shown_in(len(given.frames), vision), vision.counts, vision.per_frame(trace.kept), strict=True
+    )
     return {
         **said,
         "kept": trace.kept.tolist(),
+        "frames": [
+            {"second": given.seconds[i] if given.seconds else None, "tokens": count, "kept": len(mine)}
+            for i, count, mine in frames
+        ],
         "savings_estimated": asdict(trace.savings),
         "agreement": asdict(trace.agreement),
         "settings": {
@@ -82,6 +115,7 @@ def answer_once(
             "weight": config.weight,
             "method": method,
             "query": query,
+            "budget": budget,
         },
         "model": trace.model_name,
         "notes": [*notes, *trace.notes],

@@ -7,10 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from gradio.utils import get_upload_folder
-from PIL import Image
 
-from rediprune import load_image, load_video
 from rediprune.look import Shown, shown_media
+from rediprune.media.either import load_media
 from world import make_clip, make_scene
 
 # Seeds of the scenes offered first: chosen by eye for light and variety, not by answers.
@@ -18,12 +17,19 @@ EXAMPLES = (42, 21, 28, 12, 32, 49)
 CLIP_EXAMPLES = (0, 1, 2)
 CLIP_SECONDS = 0.5  # a frame of a rendered clip
 MAX_SEED = 2**31 - 1
-NO_UPLOAD = "No uploaded picture arrived: choose a file, paste one or take one with the camera."
+N_FRAMES = (4, 8, 16, 32)  # how many frames may be taken of a visitor's clip; 8 is the published number
+NO_UPLOAD = "No uploaded file arrived: choose one, paste a picture or take one with the camera."
 PHOTO_QUESTIONS = (
     "What is in this picture?",
     "What color is the largest object?",
     "How many objects are there?",
     "What is on the left?",
+)
+CLIP_QUESTIONS = (
+    "What happens in this clip?",
+    "What moves?",
+    "Which way does it move?",
+    "What is there at the end?",
 )
 
 
@@ -59,7 +65,7 @@ def scene_source(seed: object, clip: bool = False) -> Source:
     return Source(seed=int(seed), clip=clip)
 
 
-def file_source(file: object) -> Source:
+def file_source(file: object, n_frames: object = 8) -> Source:
     """The source of an upload: a dict whose "path" is a file in the folder where Gradio keeps uploads.
 
     Handlers get the file unread (preprocess=False), and a stranger's request may name any path: Gradio
@@ -67,15 +73,28 @@ def file_source(file: object) -> Source:
     sentence is the same, so that nobody learns which files the server has.
 
     Raises:
-        ValueError: anything but the path of an uploaded file.
+        ValueError: anything but the path of an uploaded file; n_frames none that is offered.
     """
+    count = checked_n_frames(n_frames)
     try:
         path = Path(file["path"]).resolve(strict=True)  # links are followed: one may lead out of the folder
         if path.is_file() and path.is_relative_to(Path(get_upload_folder()).resolve()):
-            return Source(path=str(path))
+            return Source(path=str(path), n_frames=count)
     except (TypeError, KeyError, ValueError, OSError, RuntimeError):
         pass
     raise ValueError(NO_UPLOAD)
+
+
+def checked_n_frames(n: object) -> int:
+    """How many frames are taken of a clip.
+
+    Raises:
+        ValueError: not a whole number from 1 to the most that is offered.
+    """
+    number = isinstance(n, int | float) and not isinstance(n, bool)
+    if not number or not 1 <= n <= N_FRAMES[-1] or n != int(n):
+        raise ValueError(f"The number of frames is a whole number from 1 to {N_FRAMES[-1]}.")
+    return int(n)
 
 
 def shown(source: Source) -> tuple[Shown, tuple[str, ...]]:
@@ -91,17 +110,27 @@ def shown(source: Source) -> tuple[Shown, tuple[str, ...]]:
         return Shown(frames, True, tuple(t * CLIP_SECONDS for t in range(len(frames)))), ()
     if not Path(source.path).is_file():
         raise ValueError(
-            "Your picture is no longer on the server, which forgets files after a while: give it again."
+            "Your file is no longer on the server, which forgets files after a while: give it again."
         )
     return _file(source.path, source.n_frames)
 
 
 def suggestions(source: Source) -> tuple[str, ...]:
-    """Questions that fit: the scene's or the clip's own, with known answers, or general ones for a photo."""
+    """Questions that fit: the scene's or the clip's own, with known answers, or general ones for a file.
+
+    Raises:
+        ValueError: a file that cannot be read (any more).
+    """
     if not source.is_scene:
-        return PHOTO_QUESTIONS
+        return CLIP_QUESTIONS if shown(source)[0].clip else PHOTO_QUESTIONS
     asked = _clip(source.seed) if source.clip else _scene(source.seed)
     return tuple(q.text for q in asked.questions)
+
+
+def suggested(question: str, source: Source) -> bool:
+    """Whether a question is one of ours, so that it may be replaced when the picture is."""
+    ours = suggestions(source) if source.is_scene else PHOTO_QUESTIONS + CLIP_QUESTIONS
+    return question in ours
 
 
 @lru_cache(maxsize=64)
@@ -114,12 +143,7 @@ def _clip(seed: int):
     return make_clip(seed)
 
 
-@lru_cache(maxsize=4)  # a file is read again at each answer; these few are at most 50 MB each
+@lru_cache(maxsize=4)  # a file is read again at each answer; 32 frames of 1280 x 720 are 88 MB
 def _file(path: str, n_frames: int) -> tuple[Shown, tuple[str, ...]]:
-    try:
-        with Image.open(path) as opened:
-            moves = getattr(opened, "n_frames", 1) > 1
-    except Exception:  # Pillow knows no such picture, and says so in many ways: then it may be a clip
-        moves = True
-    loaded = load_video(path, n_frames) if moves else load_image(path)
-    return shown_media(loaded if moves else loaded.image), tuple(loaded.notes)
+    loaded = load_media(path, n_frames)
+    return shown_media(getattr(loaded, "image", loaded)), loaded.notes

@@ -1,25 +1,14 @@
-"""Records -> what the web parts read: dicts of text and numbers, arrays as base64. No model, no Gradio."""
+"""Records -> what the cards read: dicts of text and numbers. No model, no Gradio."""
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from rediprune.look import Shown
 from rediprune.savings import definition
-from rediprune.trace import Agreement, Answer, Geometry, Savings, Selection, Timing, VisionTokens
-
-from .controls import WEIGHTS
-
-PREVIEW = 768  # longest side of the picture that is sent to the browser, in pixels
-FILM = 480  # the same for each frame of a clip
+from rediprune.trace import Agreement, Answer, Savings, Timing
 
 RATIOS = (
     ("visual_only", "visual tokens only"),
@@ -48,6 +37,11 @@ RELEVANCE = (
     "How well a patch fits the question: a cosine, between -1 and 1. The scale runs from the least to the "
     "most relevant patch of this picture, so colours compare patches, not pictures."
 )
+BUDGET = (
+    "What the keep ratio is a share of. Each frame: every frame keeps the same share of its own tokens, as "
+    "published. Shared: one choice among the tokens of all frames, so that a frame that shows nothing new "
+    "keeps few."
+)
 MEASURED = (
     "Wall clock on this machine. Prefill: projector and language model over the whole prompt, up to the "
     "first token. The vision encoder is not in it: it ran once for the picture."
@@ -65,6 +59,8 @@ class View:
     question: str | None = None
     suggestions: list[str] | None = None
     photo: dict | None = None
+    clip: dict | None = None
+    budget: dict | None = None
     run: Any = None
 
 
@@ -73,78 +69,15 @@ def cleared() -> dict:
     return {"value": None, "__type__": "update"}
 
 
+def budget_menu(frames: int) -> dict:
+    """The menu of budgets, open only where there is more than one frame; else its label says why not."""
+    label = "Budget" if frames > 1 else "Budget: only one frame here"
+    return {"interactive": frames > 1, "label": label, "__type__": "update"}
+
+
 def notice(text: str = "", kind: str = "info", code: str = "") -> dict:
     """The page's one line of news: kind "info" or "error"; `code` is shown as a command."""
     return {"text": text, "kind": kind, "code": code}
-
-
-def explorer(
-    shown: Shown,
-    vision: VisionTokens,
-    selection: Selection,
-    relevance: np.ndarray | None,
-    about: str,
-    why: str,
-    setting: dict,
-) -> dict:
-    """All that the browser needs to draw every setting of both sliders by itself.
-
-    Args:
-        shown: the picture, or the frames; sent as small copies.
-        vision: the visual tokens, T frames or tiles of N.
-        selection: of WEIGHTS, order [W, G, M].
-        relevance: [T, N], NaN where there is no token, or None where there is none to show.
-        about, why: what relevance is measured against, and why this is the choice.
-        setting: what the picture belongs to: "picture" (its key), "method", "query", "budget", "weighted"
-            (whether the method looks at the weight at all), "seed" and "clip" (of what was rendered; None for
-            a file).
-    """
-    # A clip brings a picture for each of its T frames (or, where the encoder reads several at once, every so
-    # many); the tiles of a still lie in one picture.
-    every = max(1, len(shown.frames) // len(vision.geometry))
-    pictures = shown.frames[:: every if shown.clip else 1][: len(vision.geometry)]
-    frames = [
-        _frame(t, place, shown, t if shown.clip else 0, every) for t, place in enumerate(vision.geometry)
-    ]
-    side = PREVIEW if len(pictures) == 1 else FILM
-    return {
-        "pictures": [data_url(_small(picture, side)) for picture in pictures],
-        "frames": frames,
-        "clip": shown.clip,
-        "n": vision.shape[1],
-        "counts": list(selection.counts),
-        "weights": list(WEIGHTS),
-        "orders": _base64(selection.order.numpy().astype("<u2").tobytes()),
-        "relevance": "" if relevance is None else _base64(relevance.astype("<f4").tobytes()),
-        "about": about,
-        "why": why,
-        "setting": setting,
-    }
-
-
-def _frame(t: int, place: Geometry, shown: Shown, picture: int, every: int) -> dict:
-    """Where the tokens of one frame lie in its small picture, and what it is called."""
-    side = PREVIEW if len(shown.frames) == 1 else FILM
-    scale = min(1.0, side / max(place.image_size))
-    second = shown.seconds[t * every] if shown.seconds else float(t)
-    if shown.clip:
-        label = f"{second:.1f} s" if shown.seconds else ""
-    else:
-        label = "whole" if t == 0 else f"part {t}"
-    return {
-        "picture": picture,
-        "box": [edge * scale for edge in place.box],
-        "rows": place.rows,
-        "cols": place.cols,
-        "second": second,
-        "label": label,
-    }
-
-
-def _small(image: Image.Image, side: int) -> Image.Image:
-    copy = image.copy()
-    copy.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return copy
 
 
 def answer(made: Answer | None, n: int, text: str = "", state: str = "done", earlier: bool = False) -> dict:
@@ -196,6 +129,7 @@ def savings(by_percent: list[Savings], keep: float, measured: str) -> dict:
             "agreement": AGREEMENT,
             "weight": WEIGHT,
             "relevance": RELEVANCE,
+            "budget": BUDGET,
         },
     }
     return {"table": json.dumps(table), "measured": measured}
@@ -226,18 +160,6 @@ def seconds(value: float) -> str:
     return f"{value * 1000:.0f} ms" if value < 0.9995 else f"{value:.1f} s"
 
 
-def data_url(image: Image.Image) -> str:
-    """The picture as a data URL: PNG where it is small (sharp edges stay sharp), JPEG else."""
-    small = max(image.size) <= 256
-    out = io.BytesIO()
-    image.save(out, **({"format": "PNG"} if small else {"format": "JPEG", "quality": 88}))
-    return f"data:image/{'png' if small else 'jpeg'};base64,{_base64(out.getvalue())}"
-
-
 def _share(log_probability: float) -> str:
     share = math.exp(min(0.0, log_probability))
     return f"{share:.0%}" if share >= 0.005 else "below 0.5%"
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")

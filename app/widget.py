@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 HERE = Path(__file__).parent
-PURE = ("explorer/order.js", "explorer/paint.js")  # functions without state, put in front of each script
+PURE = ("explorer/order.js", "explorer/paint.js", "explorer/film.js")  # put in front of each script
 
 
 def widget(part: str, value: Any = None, **props: Any) -> gr.HTML:

@@ -15,12 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from .config import METHODS, POINTINGS, QUERIES, PruneConfig, alpha_from_weight
+from .config import BUDGETS, METHODS, POINTINGS, POSITIONS, QUERIES, PruneConfig, alpha_from_weight
 
 if TYPE_CHECKING:
     from .trace import Timing, Trace
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+CLIPS = (".mp4", ".gif")
+CLIP_SIDE = 640  # longer side of the clip that is written, in pixels
 
 
 class BadInput(ValueError):
@@ -68,10 +70,10 @@ def _add_answer(commands: argparse._SubParsersAction) -> None:
     answer = commands.add_parser(
         "answer",
         help="answer one question with and without pruning",
-        description="Answer one question about one image with all visual tokens and with the kept ones.",
+        description="One question about a picture or clip, with all visual tokens and with the kept ones.",
     )
     answer.set_defaults(run=run_answer)
-    answer.add_argument("image", help="a picture file")
+    answer.add_argument("file", help="a picture, a video or an animated picture")
     answer.add_argument("question")
     answer.add_argument(
         "--model", help="a folder or a Hub name, e.g. llava-hf/llava-1.5-7b-hf (default: built in)"
@@ -88,6 +90,9 @@ def _add_answer(commands: argparse._SubParsersAction) -> None:
     answer.add_argument("--method", choices=METHODS)
     answer.add_argument("--query", choices=QUERIES)
     answer.add_argument("--pointing", choices=POINTINGS, help="how tokens meet the text-tower query")
+    answer.add_argument("--frames", type=int, default=8, metavar="T", help="taken of a clip (default 8)")
+    answer.add_argument("--budget", choices=BUDGETS, help="each frame keeps its share, or one for all")
+    answer.add_argument("--positions", choices=POSITIONS, help="of the kept tokens in the prompt")
     answer.add_argument("--seed", type=int, help="of the random method")
     answer.add_argument("--max-new-tokens", type=int, default=48, metavar="M")
     answer.add_argument(
@@ -96,6 +101,12 @@ def _add_answer(commands: argparse._SubParsersAction) -> None:
     _add_where(answer)
     answer.add_argument(
         "--out", type=Path, default=Path("overlay.png"), metavar="FILE", help="default overlay.png"
+    )
+    answer.add_argument(
+        "--clip",
+        type=Path,
+        metavar="FILE",
+        help="also write the frames, kept tokens outlined, as .mp4 or .gif",
     )
     answer.add_argument("--json", type=Path, metavar="FILE", help="write the whole run as JSON")
 
@@ -144,27 +155,37 @@ def run_answer(args: argparse.Namespace) -> int:
     changes = _config_changes(args)
     PruneConfig(**changes)
     _check_outputs(args)
-    from .media import load_image
+    from .look import shown_media
+    from .media.either import load_media
 
-    loaded = load_image(args.image)
+    loaded = load_media(args.file, args.frames)
+    shown = shown_media(getattr(loaded, "image", loaded))
+    if args.clip and not shown.clip:
+        raise BadInput(f"--clip={args.clip} needs a clip, but {args.file} is a still picture: leave it out")
 
     from . import draw
     from .explainer import DEFAULT_MODEL, Explainer
 
     explainer = Explainer.from_pretrained(args.model or DEFAULT_MODEL, device=args.device, dtype=args.dtype)
     config = replace(explainer.defaults, **changes)
-    trace = explainer.run(loaded.image, args.question, config, max_new_tokens=args.max_new_tokens)
+    trace = explainer.run(shown, args.question, config, max_new_tokens=args.max_new_tokens)
     trace = replace(trace, notes=(*loaded.notes, *trace.notes))
     timings = {}
     if args.repeats:
-        look = explainer.look(loaded.image)
+        look = explainer.look(shown)
         asked = explainer.ask(look, args.question, config)
-        for name, kept in (("full", None), ("pruned", trace.kept)):
-            timings[name] = explainer.time(look, asked, kept, repeats=args.repeats, warmup=1)
+        for name, kept, where in (("full", None, "compacted"), ("pruned", trace.kept, config.positions)):
+            timings[name] = explainer.time(look, asked, kept, where, repeats=args.repeats, warmup=1)
 
     print(report(trace, timings, explainer.knows))
-    draw.overlay(trace, loaded.image).save(args.out)
+    draw.overlay(trace, shown.frames).save(args.out)
     print(f"Wrote {args.out}")
+    if args.clip:
+        from .clip import save_clip
+
+        film = draw.film(shown.frames, trace.vision, trace.kept, CLIP_SIDE)
+        save_clip(film, args.clip, draw.film_fps(shown.seconds))
+        print(f"Wrote {args.clip}")
     if args.json:
         from .export import as_dict
 
@@ -184,7 +205,7 @@ def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:
         f"All {n:<11} {trace.full.text or '(no words)'}",
         f"Kept {k:<10} {trace.pruned.text or '(no words)'}",
         "",
-        f"Kept {k} of {n} tokens: {trace.config.rule}",
+        f"Kept {k} of {n} tokens{_of_each(trace)}: {trace.config.rule}",
         "",
         "Estimated from the model's shapes (1 multiply-add = 2 FLOPs), full / pruned:",
         f"  visual tokens only, as the papers count   {s.visual_only:6.2f}x",
@@ -215,8 +236,14 @@ def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:
     return "\n".join([*lines, *([""] if notes else []), *(f"Note: {note}" for note in notes)])
 
 
+def _of_each(trace: Trace) -> str:
+    """How many were kept of every frame or tile, where there are several."""
+    counts = [len(mine) for mine in trace.vision.per_frame(trace.kept)]
+    return f" ({' + '.join(map(str, counts))})" if len(counts) > 1 else ""
+
+
 def _config_changes(args: argparse.Namespace) -> dict:
-    names = ("keep_ratio", "alpha", "tau", "method", "query", "pointing", "seed")
+    names = ("keep_ratio", "alpha", "tau", "method", "query", "pointing", "seed", "budget", "positions")
     changes = {name: value for name in names if (value := getattr(args, name)) is not None}
     if args.weight is not None:
         changes["alpha"] = alpha_from_weight(args.weight)
@@ -231,7 +258,9 @@ def _config_changes(args: argparse.Namespace) -> dict:
 def _check_outputs(args: argparse.Namespace) -> None:
     if args.out.suffix.lower() not in PICTURES:
         raise BadInput(f"--out={args.out} has no known picture ending: use one of {', '.join(PICTURES)}")
-    for path in filter(None, (args.out, args.json)):
+    if args.clip and args.clip.suffix.lower() not in CLIPS:
+        raise BadInput(f"--clip={args.clip} has no known ending of a clip: use one of {', '.join(CLIPS)}")
+    for path in filter(None, (args.out, args.json, args.clip)):
         if not path.parent.is_dir():
             raise BadInput(f"there is no folder {path.parent} to write {path.name} into")
 

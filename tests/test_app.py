@@ -15,6 +15,7 @@ import pytest
 from rediprune import Explainer, kept_count
 from rediprune.card import Card
 from tests import tiny
+from tests.footage import write, write_sound
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,14 +49,15 @@ def test_answer_is_the_only_public_endpoint_and_is_described(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     assert list(endpoints) == ["/answer"]
     names = [p["parameter_name"] for p in endpoints["/answer"]["parameters"]]
-    assert names == ["image", "question", "keep_ratio", "weight", "method", "query"]
+    assert names == ["media", "question", "keep_ratio", "weight", "method", "query", "budget", "n_frames"]
     assert "pruned few" in endpoints["/answer"]["description"]
 
 
 def test_the_endpoint_answers_with_defaults(client, photo):
     found = client.predict(photo, "What color is the star?", api_name="/answer")
     assert found["unpruned"]["visual_tokens"] == tiny.N
-    assert found["pruned"]["visual_tokens"] == kept_count(tiny.N, 0.15) == len(found["kept"][0])
+    assert found["pruned"]["visual_tokens"] == kept_count(tiny.N, 0.15) == len(found["kept"])
+    assert found["frames"] == [{"second": None, "tokens": tiny.N, "kept": len(found["kept"])}]
     assert found["savings_estimated"]["prefill"] > 1
     assert found["agreement"]["kl_first"] >= 0
 
@@ -68,10 +70,24 @@ def test_the_endpoint_refuses_bad_input_with_the_librarys_sentence(client, photo
         ({"question": " "}, "question is empty"),
         ({"keep_ratio": 0}, "keep_ratio"),
         ({"method": "magic"}, "magic"),
-        ({"image": handle_file(str(tmp_path / "broken.png"))}, "broken.png"),
+        ({"media": handle_file(str(tmp_path / "broken.png"))}, "broken.png"),
+        ({"media": handle_file(str(write_sound(tmp_path / "song.wav", "pcm_s16le")))}, "only sound"),
+        ({"budget": "magic"}, "magic"),
+        ({"n_frames": 99}, "from 1 to 32"),
     ):
         with pytest.raises(Exception, match=words):
-            client.predict(**{"image": photo, "question": "What?", **change}, api_name="/answer")
+            client.predict(**{"media": photo, "question": "What?", **change}, api_name="/answer")
+
+
+def test_the_endpoint_answers_about_a_clip_with_either_budget(client, tmp_path):
+    from gradio_client import handle_file
+
+    clip = handle_file(str(write(tmp_path / "clip.mp4", n=40)))
+    for budget, count in (("frame", 4 * kept_count(tiny.N, 0.15)), ("shared", kept_count(4 * tiny.N, 0.15))):
+        found = client.predict(clip, "Is it near?", budget=budget, n_frames=4, api_name="/answer")
+        assert found["unpruned"]["visual_tokens"] == 4 * tiny.N
+        assert sum(frame["kept"] for frame in found["frames"]) == len(found["kept"]) == count
+        assert [frame["second"] for frame in found["frames"]] == [0, 1.3, 2.6, 3.9]
 
 
 def posted(address, call, data):
@@ -92,12 +108,14 @@ def test_a_path_that_was_not_uploaded_is_refused(address, tmp_path, mark):
     tiny.image(1).save(secret)
     for path in (str(secret), str(tmp_path / "missing.png")):
         file = {"path": path, **mark}
-        said = posted(address, "answer", [file, "What?", 0.15, 0.33, "rediprune", "prompt-tail"])
+        said = posted(address, "answer", [file, "What?", 0.15, 0.33, "rediprune", "prompt-tail", "frame", 8])
         assert "event: error" in said and "event: complete" not in said
         knobs = {"keep": 0.15, "weight": 0.33}
-        said = posted(address, "give", [file, "What?", None, knobs, "rediprune", "prompt-tail"])
-        assert "data:image" not in said
-        assert mark or "No uploaded picture arrived" in said
+        for call in ("give", "give_1"):  # of the picture and of the clip
+            asked = [file, 8, "What?", None, knobs, "rediprune", "prompt-tail", "frame"]
+            said = posted(address, call, asked)
+            assert "data:image" not in said
+            assert mark or call == "give_1" or "No uploaded file arrived" in said  # Gradio checks files of File
 
 
 def test_a_models_name_is_never_html(address):

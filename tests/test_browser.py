@@ -1,4 +1,7 @@
-"""The page in real Chromium: what a visitor sees and does. Waits are for states, never for time."""
+"""The page in real Chromium: what a visitor sees and does. Waits are for states, never for time.
+
+Clips, tiles and files to save are in test_film.py.
+"""
 
 import re
 from pathlib import Path
@@ -7,13 +10,13 @@ from threading import Event
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from rediprune import Explainer, kept_count
 from rediprune.card import Card
 from tests import tiny
+from tests.visitor import DESK, PHONE, canvas, card, let_go, pixels, served, settled, slide, visitor
 
-expect.set_options(timeout=30_000)  # two slow cores may be busy with other things
 KNOWS = "This model knows only its own test pictures."
 
 
@@ -24,61 +27,21 @@ def explainer():
 
 @pytest.fixture(scope="module")
 def address(explainer):
-    from app.ui import build_demo, launch_options
-
-    demo = build_demo(explainer)
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
-    yield url
-    demo.close()
+    with served(explainer) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def desk(browser):
     """A browser window at desk size, shared so that Gradio's own scripts are read once."""
-    with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
+    with browser.new_context(viewport=DESK) as context:
         yield context
 
 
 @pytest.fixture
 def page(desk, address):
-    """A fresh visitor; every request and every error in the page's own scripts is noted."""
-    opened = desk.new_page()
-    opened.requests, opened.errors = [], []
-    opened.on("request", lambda request: opened.requests.append(request.url))
-    opened.on("pageerror", lambda error: opened.errors.append(str(error)))
-    opened.goto(address)
-    expect(canvas(opened)).to_have_attribute("data-kept", re.compile(r"\d+"))
-    yield opened
-    assert opened.errors == []
-    opened.close()
-
-
-def canvas(page: Page):
-    return page.locator("#rp-explorer canvas")
-
-
-def card(page: Page, side: str):
-    return page.locator(f"#rp-answers .card.{side}")
-
-
-def settled(page: Page):
-    """The answers belong to what the page shows, and nothing is running."""
-    return expect(page.locator("#rp-answers .card[data-state=done]")).to_have_count(2)
-
-
-def pixels(page: Page) -> str:
-    return canvas(page).evaluate("c => c.toDataURL()")
-
-
-def slide(page: Page, name: str, to: str) -> None:
-    """Move a slider as a hand does: input while it moves, change when it lets go."""
-    page.locator(name).evaluate(
-        "(s, to) => { s.value = to; s.dispatchEvent(new Event('input', {bubbles: true})); }", to
-    )
-
-
-def let_go(page: Page, name: str) -> None:
-    page.locator(name).dispatch_event("change")
+    with visitor(desk, address) as opened:
+        yield opened
 
 
 def test_the_first_paint_is_a_real_run(page, explainer):
@@ -188,7 +151,7 @@ def test_another_scene_is_shown_and_asked_about(page):
     before = pixels(page)
     page.get_by_role("button", name="Example scene").nth(2).click()
     page.wait_for_function(
-        "before => document.querySelector('#rp-explorer canvas').toDataURL() !== before", arg=before
+        "before => document.querySelector('#rp-explorer .map').toDataURL() !== before", arg=before
     )
     settled(page)
 
@@ -225,7 +188,7 @@ def test_a_broken_file_gets_a_sentence_and_the_picture_stays(page, tmp_path):
 def test_a_phone_gets_picture_sliders_answers_savings_in_this_order_without_sideways_scroll(
     browser, address, scheme
 ):
-    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True)
+    context = browser.new_context(viewport=PHONE, color_scheme=scheme, has_touch=True)
     page = context.new_page()
     page.goto(address)
     expect(canvas(page)).to_have_attribute("data-kept", re.compile(r"\d+"))
@@ -408,28 +371,24 @@ def test_a_waiting_request_is_seen_at_once_and_enter_replaces_it_with_the_newest
 def test_a_slow_model_answers_once_the_page_is_open_can_be_stopped_and_never_keeps_a_visitor_waiting(
     desk, explainer, held
 ):
-    from app.ui import build_demo, launch_options
+    with served(explainer, first_run=False) as url:
+        page = desk.new_page()
+        page.goto(url)
+        expect(card(page, "pruned").locator(".text")).to_have_text("so far")
+        expect(canvas(page)).to_have_attribute("data-kept", re.compile(r"\d+"))
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator("#rp-answers .line")).to_contain_text("Stopped")
+        expect(page.get_by_role("button", name="Stop")).to_be_hidden()
 
-    demo = build_demo(explainer, first_run=False)
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
-    page = desk.new_page()
-    page.goto(url)
-    expect(card(page, "pruned").locator(".text")).to_have_text("so far")
-    expect(canvas(page)).to_have_attribute("data-kept", re.compile(r"\d+"))
-    page.get_by_role("button", name="Stop").click()
-    expect(page.locator("#rp-answers .line")).to_contain_text("Stopped")
-    expect(page.get_by_role("button", name="Stop")).to_be_hidden()
-
-    question = page.get_by_label("Question", exact=True)
-    for number in (1, 2):  # the second while the first is being answered
-        chip = page.locator("#rp-chips button").nth(number)
-        chip.click()
-        expect(question).to_have_value(chip.inner_text())
-        expect(card(page, "pruned")).to_have_attribute("data-state", "stream")
-        started(held, chip.inner_text())
-    question.fill("And where is the dog?")
-    page.get_by_role("button", name="Ask").click()
-    stop = started(held, "And where is the dog?")
-    page.close()
-    assert stop.wait(60), "the visitor left, but the answer went on"
-    demo.close()
+        question = page.get_by_label("Question", exact=True)
+        for number in (1, 2):  # the second while the first is being answered
+            chip = page.locator("#rp-chips button").nth(number)
+            chip.click()
+            expect(question).to_have_value(chip.inner_text())
+            expect(card(page, "pruned")).to_have_attribute("data-state", "stream")
+            started(held, chip.inner_text())
+        question.fill("And where is the dog?")
+        page.get_by_role("button", name="Ask").click()
+        stop = started(held, "And where is the dog?")
+        page.close()
+        assert stop.wait(60), "the visitor left, but the answer went on"

@@ -70,7 +70,8 @@ def test_the_ramp_is_ordered_by_lightness_so_that_it_reads_without_colour():
     [
         (lambda i, g: draw.kept(i, g, [16]), "outside 0..15"),
         (lambda i, g: draw.heatmap(i, g, [0.0] * 15), "15 values"),
-        (lambda i, g: draw.heatmap(i, g, [float("nan")] * 16), "not finite"),
+        (lambda i, g: draw.heatmap(i, g, [float("nan")] * 16), "no value at all"),
+        (lambda i, g: draw.heatmap(i, g, [float("inf")] * 16), "not finite"),
         (lambda i, g: draw.kept(i.resize((8, 8)), g, [0]), "its geometry was made for"),
     ],
 )
@@ -99,7 +100,9 @@ def test_a_kept_token_of_the_whole_frame_is_a_line_around_it_and_brightens_no_pa
 
 def test_the_caption_tells_of_a_token_of_the_whole_frame(image, geometry, monkeypatch):
     said = []
-    monkeypatch.setattr(draw, "_figure", lambda panels, captions, lines: said.extend([*captions, *lines]))
+    monkeypatch.setattr(
+        draw.figure, "_sheet", lambda rows, cell, lines: said.extend([c for _, c in rows[0]] + lines)
+    )
     trace = run(replace(geometry, whole=1))
     relevance = torch.tensor([[*torch.linspace(-0.2, 0.1, 16), 0.9]])
     trace = replace(
@@ -172,9 +175,9 @@ def test_a_picture_of_any_shape_fits_its_box_and_its_text_fits_the_sheet(size):
 def test_text_is_wrapped_at_spaces_and_loses_nothing_until_it_is_cut():
     font = ImageFont.load_default(size=15)
     text = "a caption that has rather more words than one line of it can hold"
-    rows = draw._wrapped(text, font, 200)
+    rows = draw.figure._wrapped(text, font, 200)
     assert len(rows) == 3 and " ".join(rows) == text
-    assert draw._wrapped("short", font, 200) == ["short"]
-    cut = draw._wrapped("x" * 500, font, 200)
+    assert draw.figure._wrapped("short", font, 200) == ["short"]
+    cut = draw.figure._wrapped("x" * 500, font, 200)
     assert len(cut) == 3 and cut[-1].endswith("x…")
     assert all(font.getlength(row) <= 200 for row in rows + cut)

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from rediprune import load_video
 from rediprune.__main__ import main
 from tests import tiny
+from tests.footage import write, write_sound
 
 ROOT = Path(__file__).resolve().parents[1]
 QUESTION = "what color is the star"
@@ -68,6 +70,40 @@ def test_the_settings_reach_the_run(tmp_path, image, model, capsys):
     assert "Kept 5 of 36 tokens: method relevance, query prompt-tail\n" in capsys.readouterr().out
 
 
+@pytest.fixture
+def video(tmp_path):
+    return str(write(tmp_path / "clip.mp4", n=40, images=[tiny.image(t // 5, (120, 80)) for t in range(40)]))
+
+
+def test_a_clip_is_answered_with_a_film_strip_and_written_as_a_clip(tmp_path, video, model, capsys):
+    more = ["--frames", "4", "--budget", "shared", "--positions", "original", "--keep-ratio", "0.25"]
+    files = ["--clip", str(tmp_path / "film.mp4"), "--json", str(tmp_path / "run.json")]
+    assert answer(tmp_path, video, model, *more, *files) == 0
+    run, out = json.loads((tmp_path / "run.json").read_text()), capsys.readouterr().out
+    counts = [sum(i // tiny.N == t for i in run["kept"]) for t in range(4)]
+    assert sum(counts) == len(run["kept"]) == tiny.N
+    assert (
+        f"Kept 36 of 144 tokens ({' + '.join(map(str, counts))}): method rediprune, alpha 0.5 (weight 0.33), "
+        "query prompt-tail, budget shared by all frames, original positions\n"
+    ) in out
+    assert run["seconds"] == [0, 1.3, 2.6, 3.9] and run["config"]["positions"] == "original"
+    film = load_video(tmp_path / "film.mp4", 4)
+    assert len(film.frames) == 4 and film.frames[0].size == (
+        640,
+        428,
+    )  # 427, and one more: H.264 wants even sides
+    assert film.seconds == pytest.approx([0, 0.5, 1, 1.5])  # at least 2 a second
+    assert f"Wrote {tmp_path / 'film.mp4'}\n" in out
+
+
+def test_a_frame_of_an_animation_counts_as_much_as_one_of_a_video(tmp_path, model):
+    frames = [tiny.image(t) for t in range(3)]
+    frames[0].save(tmp_path / "dance.gif", save_all=True, append_images=frames[1:], duration=250)
+    assert answer(tmp_path, str(tmp_path / "dance.gif"), model, "--clip", str(tmp_path / "film.gif")) == 0
+    film = load_video(tmp_path / "film.gif", 8)
+    assert film.seconds == pytest.approx([0, 0.25, 0.5]) and film.frames[0].size == (640, 640)
+
+
 def test_nothing_is_timed_when_no_run_is_asked_for(tmp_path, image, model, capsys):
     assert answer(tmp_path, image, model, "--repeats", "0") == 0
     assert "Measured on" not in capsys.readouterr().out
@@ -98,6 +134,11 @@ def test_what_a_picture_lost_is_noted(tmp_path, model, capsys):
         (["--device", "abacus"], "device='abacus'"),
         (["--query", "text-tower"], "use the prompt-tail query"),
         (["--unheard-of"], "unrecognized arguments"),
+        (["--budget", "magic"], "invalid choice"),
+        (["--positions", "magic"], "invalid choice"),
+        (["--clip", "film.avi"], "no known ending of a clip"),
+        (["--clip", "/no/such/folder/film.mp4"], "there is no folder /no/such/folder"),
+        (["--clip", "film.mp4"], "is a still picture"),
     ],
 )
 def test_bad_settings_are_one_sentence_and_exit_code_2(tmp_path, image, model, capsys, more, says):
@@ -117,7 +158,8 @@ def test_bad_questions_are_one_sentence_and_exit_code_2(image, model, capsys, qu
 
 def test_a_file_that_is_no_picture_is_one_sentence_and_exit_code_2(tmp_path, model, capsys):
     (tmp_path / "not.png").write_text("hello")
-    for name in ("not.png", "missing.png"):
+    write_sound(tmp_path / "song.wav", "pcm_s16le")
+    for name in ("not.png", "missing.png", "song.wav"):
         assert main(["answer", str(tmp_path / name), QUESTION, "--model", model]) == 2
         assert_one_sentence(capsys.readouterr(), name)
 

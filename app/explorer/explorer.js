@@ -1,39 +1,52 @@
 // The picture: what was kept, what was dropped, how relevant each patch is, frame by frame. Everything after the
-// server's one message per (picture or clip, question, method, query) is drawn here; knobs arrive as window events,
-// never by the server. A token's flat index is frame * n + patch, as in the library.
+// server's one message per (picture or clip, question, method, query, budget) is drawn here; knobs arrive as window
+// events, never by the server. A token's flat index is frame * n + token, as in the library; those of a frame that
+// have no place (frame.whole) come behind its patches.
 const shared = (window.rediprune ||= {});
 const find = (selector) => element.querySelector(selector);
 const canvas = find(".map"), pen = canvas.getContext("2d");
-const ramp = props.look.ramp.map((c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16)));
+const look = { ...props.look, ramp: props.look.ramp.map((c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16))) };
 const HINT = matchMedia("(hover: none)").matches ? "Tap a patch." : "Point at a patch, or use the arrow keys.";
-const THUMB = 72; // side of a frame in the film strip, in CSS pixels
-let run = null, view = "kept", at = 0, cell = -1, layers = null, thumbs = [], queued = false, playing = 0;
+let run = null, view = "kept", at = 0, cell = -1, layers = null, queued = false, said = "";
 let sources = [], images = [];
+const strip = filmStrip(find(".film"), look, go);
 
 function load() {
   const value = props.value;
   if (!value || !value.orders) return;
-  const frames = value.frames.map((f) => ({ ...f, box: [...f.box] })), counts = [...value.counts];
+  const frames = JSON.parse(value.frames), counts = [...value.counts];
+  for (const frame of frames) Object.assign(frame, { cols: frame.x.length / 2, rows: frame.y.length / 2 });
   const size = (frames.length * value.n) / counts.length; // tokens of a group: one frame, or all of them
   run = { ...value, frames, counts, size, weights: [...value.weights],
-    ranks: ranksOf(decode(value.orders, Uint16Array), size),
+    ranks: ranksOf(decode(value.orders, value.wide ? Uint32Array : Uint16Array), size),
     relevance: value.relevance ? decode(value.relevance, Float32Array) : null };
-  run.span = run.relevance ? span(run.relevance) : [0, 0];
+  run.span = run.relevance ? spanOf(run) : [0, 0];
   run.total = counts.reduce((a, b) => a + b, 0);
-  shared.run = { n: run.total, ...run.setting };
+  run.whole = frames.reduce((sum, frame) => sum + frame.whole, 0);
+  said = "";
+  shared.run = { n: run.total, frames: frames.length, ...run.setting };
   window.dispatchEvent(new CustomEvent("rp:run", { detail: shared.run }));
   find(".why").textContent = run.why;
-  const wanted = [...value.pictures];
-  if (wanted.join() !== sources.join()) {
+  find(".unseen").textContent = frames.length > 1 && !run.clip ? "faded: outside this part" : "faded: outside the model's view";
+  const wanted = [...value.pictures], other = wanted.join() !== sources.join();
+  if (other) {
     sources = wanted;
     images = sources.map((url) => Object.assign(new Image(), { onload: fresh, src: url }));
+  }
+  if (other || at >= frames.length) {
     at = 0;
     cell = -1;
-    stop();
-    film();
-    fresh();
-  } else later();
+    strip.stop();
+  }
+  find(".stage").dataset.film = frames.length > 1;
+  strip.load(run);
+  fresh();
   older();
+}
+
+// [low, high] of the relevance of all patches, of every frame; that of tokens of no place is no part of the scale.
+function spanOf({ frames, n, relevance }) {
+  return span(frames.flatMap(({ rows, cols }, t) => [...relevance.subarray(t * n, t * n + rows * cols)]));
 }
 
 // After an error the menus may stand at something that was never drawn.
@@ -52,95 +65,76 @@ function chosen() {
   return { rank, k, group, inside: (flat) => rank[flat] < k[group(flat)] };
 }
 
-const pictureOf = (t) => images[run.frames[t].picture];
-const ready = (t) => pictureOf(t).complete && pictureOf(t).naturalWidth > 0;
-const pixelsOf = (shown) => Math.max(1, Math.round(shown.clientWidth * (window.devicePixelRatio || 1)));
+function pictureOf(t) {
+  const image = images[run.frames[t].picture];
+  return image.complete && image.naturalWidth > 0 ? image : null;
+}
 
 function draw() {
   queued = false;
-  if (!run || !ready(at) || !canvas.clientWidth) return;
+  if (!run || !pictureOf(at) || !canvas.clientWidth) return;
   if (!layers) {
-    canvas.width = canvas.height = pixelsOf(canvas);
-    layers = layersOf(pictureOf(at), run.frames[at], canvas.width, props.look.dim);
+    canvas.width = canvas.height = Math.max(1, Math.round(canvas.clientWidth * (window.devicePixelRatio || 1)));
+    layers = layersOf(pictureOf(at), run.frames[at], canvas.width, look.dim);
   }
-  const picks = chosen(), hot = view === "heat" && run.relevance, unit = layers.side / canvas.clientWidth;
-  paint(pen, layers, at, picks, hot, unit);
+  const picks = chosen(), hot = view === "heat" && run.relevance !== null, unit = layers.side / canvas.clientWidth;
+  const first = at * run.n, inside = (i) => picks.inside(first + i);
+  pen.clearRect(0, 0, layers.side, layers.side);
+  if (hot) paintHeat(pen, layers, (i) => run.relevance[first + i], run.span, look.ramp, look.heat);
+  else paintKept(pen, layers, inside);
+  const whole = wholeOf(at).some(picks.inside);
+  paintBorder(pen, layers, inside, [[3 * unit, look.edge], [1.5 * unit, look.outline]], whole);
   if (cell >= 0) {
     pen.lineWidth = 3 * unit;
-    pen.strokeStyle = props.look.cursor;
+    pen.strokeStyle = look.cursor;
     pen.strokeRect(...patchRect(layers, cell));
   }
   words(picks, hot);
-  strip(picks, hot);
+  strip.draw(run, picks, hot, pictureOf, at);
+  // For tests and the benchmark: what is painted now.
+  Object.assign(canvas.dataset, { frame: at, view: hot ? "heat" : "kept", paints: 1 + Number(canvas.dataset.paints || 0) });
 }
 
-function paint(on, made, t, picks, hot, unit) {
-  const inside = (i) => picks.inside(t * run.n + i);
-  on.clearRect(0, 0, made.side, made.side);
-  if (hot) paintHeat(on, made, (i) => run.relevance[t * run.n + i], run.span, ramp, props.look.heat);
-  else paintKept(on, made, inside);
-  paintBorder(on, made, inside, [[3 * unit, props.look.edge], [1.5 * unit, props.look.outline]]);
+// Flat indices of the tokens that stand for all of frame t.
+function wholeOf(t) {
+  const { rows, cols, whole } = run.frames[t];
+  return Array.from({ length: whole }, (_, i) => t * run.n + rows * cols + i);
 }
 
-// The film strip: one small picture for each frame or tile, with how many of its tokens are kept.
-function film() {
-  const strip = find(".film"), frames = run.frames;
-  strip.hidden = frames.length < 2;
-  find(".play").hidden = !run.clip;
-  find(".frames").replaceChildren(...(frames.length < 2 ? [] : frames).map((frame, t) => {
-    const button = document.createElement("button"), small = document.createElement("canvas"), label = document.createElement("span");
-    button.type = "button";
-    button.append(small, label);
-    button.addEventListener("click", () => { stop(); go(t); });
-    return button;
-  }));
-}
-
-function strip(picks, hot) {
-  find(".frames").querySelectorAll("button").forEach((button, t) => {
-    const small = button.firstChild, frame = run.frames[t];
-    button.setAttribute("aria-pressed", String(t === at));
-    let count = 0;
-    for (let i = 0; i < run.n; i++) count += picks.inside(t * run.n + i);
-    button.lastChild.textContent = (frame.label ? frame.label + ": " : "") + count;
-    button.setAttribute("aria-label", frameName(t) + ", " + count + " tokens kept");
-    button.dataset.kept = count;
-    if (!ready(t)) return;
-    const side = Math.round(THUMB * (window.devicePixelRatio || 1));
-    if (!thumbs[t]) { small.width = small.height = side; thumbs[t] = layersOf(pictureOf(t), frame, side, props.look.dim); }
-    const brush = small.getContext("2d");
-    brush.clearRect(0, 0, side, side);
-    if (hot) paintHeat(brush, thumbs[t], (i) => run.relevance[t * run.n + i], run.span, ramp, props.look.heat);
-    else paintKept(brush, thumbs[t], (i) => picks.inside(t * run.n + i));
-  });
-}
-
-const frameName = (t) => (run.clip ? "Frame " : "View ") + (t + 1) + " of " + run.frames.length + (run.frames[t].label ? " (" + run.frames[t].label + ")" : "");
-
-function words({ rank, k, group, inside }, hot) {
-  const kept = k.reduce((a, b) => a + b, 0), several = run.frames.length > 1, { rows, cols } = run.frames[at];
-  find(".kept").textContent = kept;
+function words(picks, hot) {
+  const kept = picks.k.reduce((a, b) => a + b, 0), several = run.frames.length > 1, { rows, cols } = run.frames[at];
+  find(".kept").textContent = canvas.dataset.kept = kept;
   find(".total").textContent = run.total;
-  find(".each").textContent = several ? "in " + run.frames.length + (run.clip ? " frames" : " views") : "(one per patch)";
+  find(".one").hidden = several;
+  find(".one").textContent = run.whole ? "(one per patch, " + run.whole + " for the whole)" : "(one per patch)";
+  find(".each").hidden = !several;
+  find(".each").textContent = "in " + run.frames.length + (run.clip ? " frames, " : " views, ") +
+    (run.setting.budget === "shared" ? "shared" : "each its share");
+  find(".still").hidden = run.clip && several;
   find(".legend-kept").hidden = hot;
   find(".legend-heat").hidden = !hot;
   find(".legend-cropped").hidden = !layers.cropped;
   find(".low").textContent = run.span[0].toFixed(2);
   find(".high").textContent = run.span[1].toFixed(2);
-  canvas.setAttribute("aria-label", (several ? frameName(at) : "The picture") + " as " + cols + " by " + rows + " patches, " +
+  canvas.setAttribute("aria-label", (several ? frameName(run, at) : "The picture") + " as " + cols + " by " + rows + " patches, " +
     kept + " of " + run.total + " visual tokens kept. Arrow keys walk over them.");
-  // For tests and the benchmark: what is painted now.
-  Object.assign(canvas.dataset, { kept, frame: at, view: hot ? "heat" : "kept", paints: 1 + Number(canvas.dataset.paints || 0) });
-  if (cell < 0) { find(".readout").textContent = HINT; return; }
-  const flat = at * run.n + cell, count = k[group(flat)];
-  const where = (several ? frameName(at) + ", row " : "Row ") + (Math.floor(cell / cols) + 1) + ", column " + ((cell % cols) + 1) + ": ";
-  if (rank[flat] >= run.counts[group(flat)]) { find(".readout").textContent = where + "no token here, only padding."; return; }
-  const what = inside(flat) ? "kept, pick " + (rank[flat] + 1) + " of " + count : "dropped (would be pick " + (rank[flat] + 1) + ")";
-  find(".readout").textContent = where + what + (run.relevance ? ". Relevance " + run.relevance[flat].toFixed(3) + "." : ".");
+  const line = cell >= 0 ? patchInWords(picks, several) : said || [HINT, ...wholeOf(at).map((flat) => wholeInWords(picks, flat))].join(" ");
+  if (find(".readout").textContent !== line) find(".readout").textContent = line;
 }
 
-const later = () => { if (!queued) { queued = true; requestAnimationFrame(draw); } };
-const fresh = () => { layers = null; thumbs = []; later(); };
+function fate({ rank, k, group, inside }, flat) {
+  const what = inside(flat) ? "kept, pick " + (rank[flat] + 1) + " of " + k[group(flat)] : "dropped (would be pick " + (rank[flat] + 1) + ")";
+  return what + (run.relevance ? ". Relevance " + run.relevance[flat].toFixed(3) + "." : ".");
+}
+const wholeInWords = (picks, flat) => "1 token stands for the whole frame: " + fate(picks, flat);
+function patchInWords(picks, several) {
+  const flat = at * run.n + cell, { cols } = run.frames[at];
+  const where = (several ? frameName(run, at) + ", row " : "Row ") + (Math.floor(cell / cols) + 1) + ", column " + ((cell % cols) + 1) + ": ";
+  return where + (picks.rank[flat] >= run.counts[picks.group(flat)] ? "no token here, only padding." : fate(picks, flat));
+}
+
+function later() { if (!queued) { queued = true; requestAnimationFrame(draw); } }
+function fresh() { layers = null; strip.fresh(); later(); }
 
 function go(t) {
   const { rows, cols } = run.frames[t];
@@ -150,35 +144,28 @@ function go(t) {
   later();
 }
 
-// Plays the frames at the clip's own pace, a second at most for each.
-function stop() {
-  clearTimeout(playing);
-  playing = 0;
-  find(".play").setAttribute("aria-pressed", "false");
-  find(".play").textContent = "Play";
-}
-function next() {
-  const t = (at + 1) % run.frames.length, gap = run.frames[t].second - run.frames[at].second;
-  playing = setTimeout(() => { go(t); next(); }, Math.min(1000, Math.max(120, (gap > 0 ? gap : 0.5) * 1000)));
-}
-find(".play").addEventListener("click", () => {
-  if (playing) return stop();
-  find(".play").setAttribute("aria-pressed", "true");
-  find(".play").textContent = "Pause";
-  next();
-});
-
 function show(wanted) {
   view = wanted;
   element.querySelectorAll("[data-view]").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.view === view)));
   later();
 }
-
 element.querySelectorAll("[data-view]").forEach((b) => b.addEventListener("click", () => show(b.dataset.view)));
+
+// The server draws the file at the sliders of this moment; saved.js downloads it.
+const savers = element.querySelectorAll(".save");
+shared.saved = (sentence) => { savers.forEach((b) => { b.disabled = false; }); said = sentence; cell = -1; later(); };
+savers.forEach((b) => b.addEventListener("click", () => {
+  if (!run) return;
+  savers.forEach((other) => { other.disabled = true; });
+  said = "Making the file.";
+  later();
+  trigger("save", { kind: b.dataset.kind, at });
+}));
+
 const under = (event) => {
   if (!run || !layers) return -1;
   const box = canvas.getBoundingClientRect(), unit = layers.side / box.width;
-  const cellAt = (edges, where) => edges.findIndex((e, i) => i + 1 < edges.length && where >= e && where < edges[i + 1]);
+  const cellAt = (spans, where) => spans.findIndex(([from, to]) => where >= from && where < to);
   const c = cellAt(layers.x, (event.clientX - box.left) * unit), r = cellAt(layers.y, (event.clientY - box.top) * unit);
   return c < 0 || r < 0 ? -1 : r * layers.cols + c;
 };

@@ -1,7 +1,7 @@
 // One frame on a canvas: ready copies of its picture, and where its patches lie. No state, no Gradio.
 
-// `side` is the canvas in device pixels; `frame` has box (in pixels of its picture), rows and cols.
-// The picture as it is, grey, and grey and dark; patch edges x [cols + 1] and y [rows + 1].
+// `side` is the canvas in device pixels; `frame` has box (in pixels of its picture), and x and y: from and to of every
+// column and every row, in a row. Layers: the picture as it is, grey, and grey and dark.
 function layersOf(picture, frame, side, dimming) {
   const scale = side / Math.max(picture.naturalWidth, picture.naturalHeight);
   const size = [picture.naturalWidth * scale, picture.naturalHeight * scale];
@@ -30,16 +30,17 @@ function layersOf(picture, frame, side, dimming) {
     p.fillStyle = "rgba(0, 0, 0, " + amount + ")";
     p.fillRect(...seen);
   });
-  const edge = (from, to, cells) => Array.from({ length: cells + 1 }, (_, i) => Math.round(from + ((to - from) * i) / cells));
-  return { side, bright, grey: darkened(0), dim: darkened(dimming), cols: frame.cols, n: frame.rows * frame.cols,
-    cropped: size[0] - seen[2] >= 1 || size[1] - seen[3] >= 1,
-    x: edge(left, right, frame.cols), y: edge(top, bottom, frame.rows) };
+  const spans = (edges, from) => Array.from({ length: edges.length / 2 }, (_, i) =>
+    [edges[2 * i], edges[2 * i + 1]].map((e) => Math.round(from + e * scale)));
+  const x = spans(frame.x, at[0]), y = spans(frame.y, at[1]);
+  return { side, bright, grey: darkened(0), dim: darkened(dimming), seen, x, y, cols: x.length, n: x.length * y.length,
+    cropped: size[0] - seen[2] >= 1 || size[1] - seen[3] >= 1 };
 }
 
 // Patch i, as [x, y, width, height].
 function patchRect({ x, y, cols }, i) {
-  const c = i % cols, r = (i - c) / cols;
-  return [x[c], y[r], x[c + 1] - x[c], y[r + 1] - y[r]];
+  const [left, right] = x[i % cols], [top, bottom] = y[Math.floor(i / cols)];
+  return [left, top, right - left, bottom - top];
 }
 
 // What was dropped grey and dark, what was kept as it is.
@@ -68,8 +69,9 @@ function paintHeat(pen, layers, value, [low, high], ramp, alpha) {
   pen.globalAlpha = 1;
 }
 
-// The border between kept and dropped patches: a light line on a dark one, `strokes` as [width, colour].
-function paintBorder(pen, layers, inside, strokes) {
+// The border between kept and dropped patches: a light line on a dark one, `strokes` as [width, colour]. Where a kept
+// token stands for the whole frame, it is also a line around all that the frame sees.
+function paintBorder(pen, layers, inside, strokes, whole) {
   const path = new Path2D(), { cols, n } = layers;
   const line = (open, ...p) => { if (open) { path.moveTo(p[0], p[1]); path.lineTo(p[2], p[3]); } };
   for (let i = 0; i < n; i++) {
@@ -79,6 +81,10 @@ function paintBorder(pen, layers, inside, strokes) {
     line(c === cols - 1 || !inside(i + 1), x + w, y, x + w, y + h);
     line(i < cols || !inside(i - cols), x, y, x + w, y);
     line(i >= n - cols || !inside(i + cols), x, y + h, x + w, y + h);
+  }
+  if (whole) {
+    const [x, y, w, h] = layers.seen, half = strokes[0][0] / 2;
+    path.rect(x + half, y + half, w - 2 * half, h - 2 * half);
   }
   pen.lineCap = "square";
   for (const [width, colour] of strokes) {

@@ -1,18 +1,17 @@
-"""Trace -> pictures: kept tokens bright, relevance as a heatmap, both side by side for files. Only PIL."""
+"""One frame: kept tokens bright and outlined, everything else dimmed, or relevance as a heatmap."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
-from . import palette
-from .trace import Geometry, Trace
+from .. import palette
+from ..trace import Geometry
 
 HEAT = 0.62  # share of the ramp over the grey picture: enough to read the value and still see the object
-BOX = 448  # pixels, either way, that a picture of the figure gets
 
 
 def kept(image: Image.Image, geometry: Geometry, kept_indices: Sequence[int] | Tensor) -> Image.Image:
@@ -44,112 +43,40 @@ def heatmap(
     geometry: Geometry,
     values: Sequence[float] | Tensor,
     kept_indices: Sequence[int] | Tensor | None = None,
+    span: tuple[float, float] | None = None,
 ) -> Image.Image:
-    """The picture in grey under the ramp's colours: dark blue is the frame's lowest value, yellow the top.
+    """The picture in grey under the ramp's colours: dark blue is the lowest value, yellow the highest.
 
     Args:
         image, geometry: as for `kept`.
-        values: [N], one finite number per token (relevance); those of tokens of no place are not shown.
+        values: [N], one number per token (relevance), NaN where there is none: it stays grey. Those of tokens
+            of no place are not shown.
         kept_indices: [K], outlined if given.
+        span: (lowest, highest) of the scale, for frames that share one; None: those of the values.
 
     Raises:
-        ValueError: another number of values than tokens, a value that is not finite, or as for `kept`.
+        ValueError: another number of values than tokens, an infinite or no value, or as for `kept`.
     """
     image = _checked(image, geometry)
     values = np.asarray(values, dtype=np.float64).reshape(-1)
     n = geometry.cells
     if values.size != n + geometry.whole:
         raise ValueError(f"heatmap got {values.size} values for {_grid_in_words(geometry)}")
-    if not np.isfinite(values).all():
-        raise ValueError("heatmap got a value that is not finite (NaN or infinity)")
     values = values[:n]
-    low, high = values.min(), values.max()
-    colours = palette.ramp((values - low) / (high - low) if high > low else np.full(n, 0.5))
+    if np.isinf(values).any() or np.isnan(values).all():
+        raise ValueError("heatmap got a value that is not finite, or no value at all")
+    low, high = span or (np.nanmin(values), np.nanmax(values))
+    known = np.where(np.isnan(values), low, values)
+    colours = palette.ramp((known - low) / (high - low) if high > low else np.full(n, 0.5))
     ids = _token_ids(geometry)
     grey = np.asarray(image.convert("L"), dtype=np.float64)[..., None].repeat(3, -1)
     heated = (1 - HEAT) * grey + HEAT * colours[ids.clip(0)]
-    pixels = np.where((ids >= 0)[..., None], heated, _dimmed(image))
+    pixels = np.where(((ids >= 0) & ~np.isnan(values)[ids.clip(0)])[..., None], heated, _dimmed(image))
     canvas = Image.fromarray(pixels.round().astype(np.uint8))
     if kept_indices is not None:
         _outline(canvas, _token_mask(geometry, kept_indices))
         _surround(canvas, geometry, kept_indices)
     return canvas
-
-
-def overlay(trace: Trace, image: Image.Image) -> Image.Image:
-    """One figure for a file: kept tokens and relevance side by side, captions and both answers below.
-
-    Every picture is scaled, its shape kept, to fit a box of BOX x BOX pixels; the sheet is one or two such
-    boxes wide, whatever the picture's shape. Long text is wrapped, and cut after three lines.
-
-    Args:
-        trace: the run, of one image.
-        image: its original picture.
-    """
-    (geometry,), indices = trace.vision.geometry, trace.kept
-    n, k = geometry.cells + geometry.whole, len(indices)
-    panels = [kept(image, geometry, indices)]
-    captions = [f"Kept {k} of {n} tokens: {trace.config.rule}"]
-    if (indices >= geometry.cells).any():
-        captions[0] += ". One of them stands for the whole frame: the line around it"
-    if trace.selection.relevance is not None:
-        relevance = trace.selection.relevance[0].float().cpu()
-        panels.append(heatmap(image, geometry, relevance, indices))
-        shown = relevance[: geometry.cells]
-        captions.append(
-            f"Relevance to the question, {shown.min():.2f} to {shown.max():.2f} ({trace.query.name})"
-        )
-        if geometry.whole:
-            captions[1] += f". That of the whole frame: {relevance[geometry.cells]:.2f}"
-    lines = [
-        f"Question: {trace.question}",
-        f"All {n} tokens: {trace.full.text}",
-        f"{k} tokens: {trace.pruned.text}",
-    ]
-    return _figure([_fit(panel) for panel in panels], captions, lines)
-
-
-def _figure(panels: list[Image.Image], captions: list[str], lines: list[str]) -> Image.Image:
-    gap, leading, font = 16, 22, ImageFont.load_default(size=15)
-    width = len(panels) * (BOX + gap) + gap
-    below = [_wrapped(caption, font, BOX) for caption in captions]
-    said = [row for line in lines for row in _wrapped(line, font, width - 2 * gap)]
-    text_top = gap + max(panel.height for panel in panels) + 6
-    said_top = text_top + leading * max(map(len, below)) + gap
-    sheet = Image.new("RGB", (width, said_top + leading * len(said) + gap), palette.PAPER)
-    pen = ImageDraw.Draw(sheet)
-
-    def write(rows: list[str], x: int, y: int) -> None:
-        for row, text in enumerate(rows):
-            pen.text((x, y + leading * row), text, fill=palette.INK, font=font)
-
-    for i, (panel, rows) in enumerate(zip(panels, below, strict=True)):
-        sheet.paste(panel, (gap + i * (BOX + gap), gap))
-        write(rows, gap + i * (BOX + gap), text_top)
-    write(said, gap, said_top)
-    return sheet
-
-
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int, most: int = 3) -> list[str]:
-    """At most `most` lines, none wider than `width` pixels, broken at spaces where there are any."""
-    text, rows = " ".join(text.split()), []
-    while text and len(rows) < most:
-        # Measured from the left and never the whole text, which may be a book.
-        fits = next((i for i in range(len(text)) if font.getlength(text[: i + 1]) > width), len(text))
-        space = text.rfind(" ", 0, fits + 1) if fits < len(text) else -1
-        end = space if space > 0 else max(1, fits)
-        row, text = text[:end], text[end:].lstrip()
-        rows.append(row)
-    if text:
-        while rows[-1] and font.getlength(rows[-1] + "…") > width:
-            rows[-1] = rows[-1][:-1]
-        rows[-1] += "…"
-    return rows
-
-
-def _fit(image: Image.Image) -> Image.Image:
-    scale = BOX / max(image.size)
-    return image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.LANCZOS)
 
 
 def _checked(image: Image.Image, geometry: Geometry) -> Image.Image:

@@ -1,0 +1,217 @@
+"""One question answered with all tokens and with the kept ones, as a stream of Views. No browser needed.
+
+Bad input of every kind ends in one sentence in the notice; the picture, the question and the answers stay.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weight
+from rediprune.config import ASKS_QUERY
+from rediprune.models import ModelError
+from rediprune.stopwatch import pooled
+from rediprune.trace import Timing
+
+from . import picture, views
+from .controls import QUERIES, QUERY_WORDS, WEIGHTS, default_query, nearest_stop, query_name, settings
+from .desk import Desk, Run
+from .sources import shown
+from .views import View, notice
+
+SAID = (ValueError, OSError, ModelError)  # what the library says of bad input: sentences for the visitor
+QUICK_SECONDS = 2.0  # where both answers come within this, a released slider answers again by itself
+PUBLIC_MODEL = "python app.py --model llava-hf/llava-1.5-7b-hf"
+TIMED = 5  # prefills of each prompt that are timed
+IDLE = {"busy": False}  # back to the answers that were there before
+log = logging.getLogger(__name__)
+
+
+def answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool = True) -> Iterator[View]:
+    """Answer with the kept tokens and with all of them; yields the page's changes as they come.
+
+    Args:
+        run: what is asked.
+        knobs: {"keep": ratio in (0, 1], "weight": in [0, 1]}.
+        stop: set from elsewhere to end the answers where they stand.
+        redraw: False where only the sliders moved: the picture already shows it.
+    """
+    cards = None  # this run's own, once the page shows them
+    try:
+        for view in _answer(desk, run, knobs, stop, redraw):
+            if view.answers and "full" in view.answers:
+                cards = view.answers
+            yield view
+    except SAID as error:  # their messages are written for the person at the page
+        yield View(notice=notice(str(error), "error"), answers=_given_up(cards))
+    except Exception:
+        log.exception("an answer failed")
+        text = (
+            "Something went wrong inside (the program's log says what). Nothing of yours is lost: try again."
+        )
+        yield View(notice=notice(text, "error"), answers=_given_up(cards))
+    finally:
+        stop.set()  # also when the visitor left: the thread that answers must end
+
+
+def _answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool) -> Iterator[View]:
+    explainer = desk.explainer
+    config = settings(explainer, knobs, run.method, run.query, run.budget)
+    media, media_notes = shown(run.source)
+    yield View(answers={"busy": True, "line": f"Reading the {'clip' if media.clip else 'picture'}."})
+    look = explainer.look(media)
+    asked = explainer.ask(look, run.question, config)
+    orders = explainer.select(look, asked, config, [alpha_from_weight(w) for w in WEIGHTS])
+    selection = orders.at(nearest_stop(config.weight))
+    kept = selection.kept(config.keep_ratio)
+    drawn = menu = None
+    if redraw:
+        drawn = _explorer_view(explainer, run, media, look, asked, config, orders)
+        menu = views.budget_menu(look.vision.shape[0])
+    said = _news(explainer, run, (*media_notes, *asked.notes))
+
+    n, k = look.n_visual, kept.numel()
+    key = (look.key, asked.question)
+    earlier = full = desk.full.get(key)
+    cards = {
+        "busy": True,
+        "line": "Answering.",
+        "at": {
+            "keep": config.keep_ratio,
+            "weight": config.weight,
+            "question": run.question.strip(),
+            "method": run.method,
+            "query": run.query,
+            "budget": run.budget,
+            "picture": look.key,
+        },
+        "foreign": _foreign(explainer, run),
+        "pruned": views.answer(None, k, state="wait"),
+        "full": views.answer(full, n, state="wait" if full is None else "done", earlier=full is not None),
+    }
+    yield View(explorer=drawn, answers=dict(cards), notice=said, budget=menu, run=run)
+
+    # One after the other, so that neither answer's time is spoiled by the other; the quick one comes first.
+    pruned = None
+    for pruned in _stream(explainer, look, asked, kept, stop):
+        cards["pruned"] = views.answer(*_either(pruned, k))
+        yield View(answers=dict(cards))
+    if full is None:
+        for full in _stream(explainer, look, asked, None, stop):
+            cards["full"] = views.answer(*_either(full, n))
+            yield View(answers=dict(cards))
+    stopped = stop.is_set()
+    quick = not stopped and pruned.seconds + full.seconds < QUICK_SECONDS
+    if stopped:
+        cards |= {"busy": False, "quick": quick, "line": "Stopped: the answers end where they stood."}
+        yield View(answers=dict(cards))
+        return
+    cards["line"] = "Comparing the answers."
+    yield View(answers=dict(cards))
+    agreed = explainer.agreement(look, asked, kept, full, pruned)
+    cards |= {"busy": False, "quick": quick, "line": views.agreement(agreed)}
+    yield View(answers=dict(cards))
+    desk.full.put(key, full)
+    measured = views.one_timing(full, pruned, earlier is not None)
+    if quick:
+        measured = views.timing(*_time_both(explainer, look, asked, kept))
+    yield View(savings=_savings_view(explainer, look, asked, selection, len(full.token_ids), measured))
+
+
+def _stream(explainer, look, asked, kept, stop: threading.Event) -> Iterator[str | Answer]:
+    """The text so far, again and again, and at last the Answer. The model works in a thread of its own."""
+    news: queue.SimpleQueue = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            news.put(explainer.answer(look, asked, kept, on_text=news.put, stop=stop))
+        except BaseException as error:
+            news.put(error)
+
+    threading.Thread(target=work, name="answer", daemon=True).start()
+    while True:
+        found = news.get()
+        while isinstance(found, str) and not news.empty():
+            found = news.get()  # only the newest text is worth a message
+        if isinstance(found, BaseException):
+            raise found
+        yield found
+        if isinstance(found, Answer):
+            return
+
+
+def _time_both(explainer, look, asked, kept) -> tuple[Timing, Timing]:
+    """Prefill with all tokens and with the kept ones, run by run: what slows the machine slows both."""
+    runs: tuple[list[Timing], list[Timing]] = ([], [])
+    for turn in range(TIMED):
+        for prompt, timed in zip((None, kept), runs, strict=True):
+            timed.append(explainer.time(look, asked, prompt, steps=1, repeats=1, warmup=int(turn == 0)))
+    return tuple(pooled(timed) for timed in runs)
+
+
+def _either(found: str | Answer, n: int) -> tuple:
+    return (None, n, found, "stream") if isinstance(found, str) else (found, n)
+
+
+def _explorer_view(explainer, run: Run, media, look, asked, config: PruneConfig, orders: Selection) -> dict:
+    relevance = orders.relevance
+    if relevance is None:  # the method looks at no query, but the reader may want to
+        relevance = explainer.select(look, asked, replace(config, method="relevance")).relevance
+    about = "Relevance, measured against: "
+    if run.method not in ASKS_QUERY:
+        about = "This method asks for no relevance. It is shown all the same, measured against: "
+    why = QUERY_WORDS[query_name(config)]
+    if explainer.why_query and query_name(config) == default_query(explainer):
+        why += f" Default here: {explainer.why_query}"
+    return picture.explorer(
+        media,
+        look.vision,
+        orders,
+        np.asarray(relevance, dtype=np.float32),
+        about=about + QUERIES[query_name(config)],
+        why=why,
+        setting={
+            "picture": look.key,
+            "method": run.method,
+            "query": run.query,
+            "weighted": run.method == "rediprune",
+            "budget": run.budget,
+            "seed": run.source.seed,
+            "clip": run.source.clip,
+        },
+    )
+
+
+def _savings_view(explainer, look, asked, selection: Selection, n_new: int, measured: str) -> dict:
+    config = selection.config
+    every = [
+        explainer.savings(look, asked, selection.kept(percent / 100), n_new, config.method, config.budget)
+        for percent in range(1, 101)
+    ]
+    return views.savings(every, config.keep_ratio, f"{measured} (at {config.keep_ratio:.0%} kept)")
+
+
+def _given_up(cards: dict | None) -> dict:
+    """The cards when an error ended a run: its own as far as they came, else those that were there."""
+    if cards is None:
+        return IDLE
+    ended = {side: {**cards[side], "state": "idle"} for side in ("full", "pruned")}
+    return {**cards, **ended, "busy": False, "line": "Not answered: the message above says why."}
+
+
+def _foreign(explainer: Explainer, run: Run) -> bool:
+    """Whether the picture lies outside what the model says it knows."""
+    return bool(explainer.knows) and not run.source.is_scene
+
+
+def _news(explainer: Explainer, run: Run, notes: tuple[str, ...]) -> dict:
+    if _foreign(explainer, run):
+        text = " ".join((*notes, explainer.knows, "For photos, start with a public checkpoint:"))
+        return notice(text, code=PUBLIC_MODEL)
+    return notice(" ".join(notes))

@@ -1,0 +1,75 @@
+"""What the model menu offers: every public checkpoint in plain data, and what of it fits this machine now."""
+
+from __future__ import annotations
+
+import json
+
+from rediprune.explainer import DEFAULT_MODEL
+from rediprune.models import FAMILIES
+from rediprune.models.catalog import CATALOG, Checkpoint
+from rediprune.models.memory import FORMS, Room, fit, needed_bytes, room
+from rediprune.models.placement import why_not_quantised
+
+BUILT_IN = "built-in"  # in the field for names: the model that comes with the repository
+# Numbers to hold a model in: what OneModel.open is told, and the column of the estimates that they belong to.
+PRECISIONS = {
+    "stored": ({}, "bf16", "as stored"),
+    "bf16": ({"dtype": "bfloat16"}, "bf16", "bfloat16"),
+    "int8": ({"quantise": "int8"}, "int8", "int8"),
+    "int4": ({"quantise": "int4"}, "int4", "int4"),
+}
+OFFERED = tuple(entry for entry in CATALOG if entry.family in FAMILIES)
+
+
+def rows() -> str:
+    """What never changes: every checkpoint, and the numbers to choose from. JSON: the browser reads it."""
+    models = [
+        {
+            "name": entry.name,
+            "title": entry.title,
+            "takes": entry.takes,
+            "parameters": parameters(entry.parameters),
+            "unverified": not entry.verified,
+        }
+        for entry in OFFERED
+    ]
+    precisions = {name: {"column": column, "said": said} for name, (_, column, said) in PRECISIONS.items()}
+    built_in = BUILT_IN if DEFAULT_MODEL.is_dir() else ""
+    return json.dumps({"models": models, "precisions": precisions, "built_in": built_in})
+
+
+def fits(device: str, freed: int) -> str:
+    """One estimate per checkpoint and form, and what is free on the device. JSON, as above.
+
+    Args:
+        device: "cpu", "cuda", "cuda:1" or "mps".
+        freed: bytes that come free when the open model is closed.
+    """
+    here = room(device, freed)
+    free = (
+        f"{here.free / 2**30:.1f} GiB are free for a model on {device} now." if here.free is not None else ""
+    )
+    return json.dumps(
+        {
+            "room": free,
+            "quantised": why_not_quantised(device),
+            "models": {entry.name: _estimates(entry, here) for entry in OFFERED},
+        }
+    )
+
+
+def parameters(count: int) -> str:
+    """7063427072 -> "7.06 B", 3421696 -> "3.4 M"."""
+    return f"{count / 1e9:.2f} B" if count >= 1e8 else f"{count / 1e6:.1f} M"
+
+
+def _estimates(entry: Checkpoint, here: Room) -> dict:
+    found = {form: fit(entry, form, here) for form in FORMS}
+    return {
+        form: {
+            "need": f"{needed_bytes(entry, form) / 2**30:.1f}",
+            "verdict": made.verdict,
+            "sentence": made.sentence,
+        }
+        for form, made in found.items()
+    }

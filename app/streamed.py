@@ -1,0 +1,37 @@
+"""A function that reports to a callback -> a generator of what it reports."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from typing import TypeVar
+
+News, Result = TypeVar("News"), TypeVar("Result")
+
+
+def streamed(work: Callable[[Callable[[News], None]], Result]) -> Iterator[News | Result]:
+    """Run `work(tell)` in a thread of its own; yields what it tells, and at last what it returns.
+
+    Of news that came while nobody asked, only the newest is yielded. What `work` raises is raised here. The
+    thread runs in the caller's context: that says whose request this is, and ZeroGPU asks.
+    """
+    news: queue.SimpleQueue = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            end = ("returned", work(lambda said: news.put(("told", said))))
+        except BaseException as error:
+            end = ("raised", error)
+        news.put(end)
+
+    threading.Thread(target=copy_context().run, args=(run,), name="answer", daemon=True).start()
+    how = "told"
+    while how == "told":
+        how, what = news.get()
+        while how == "told" and not news.empty():
+            how, what = news.get()
+        if how == "raised":
+            raise what
+        yield what

@@ -1,0 +1,138 @@
+"""One sheet for a file: the pictures of a run, captions, the question and both answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .. import palette
+from ..trace import Trace
+from .film import film, resized, scaled, shown_in
+from .marks import heatmap
+
+BOX = 448  # pixels, either way, that a still picture of the figure gets
+GAP, LEADING = 16, 22
+COLUMNS = 4  # pictures of a clip beside each other, together as wide as two of a still
+SMALL = (2 * BOX + GAP - (COLUMNS - 1) * GAP) // COLUMNS
+
+
+def overlay(trace: Trace, image: Image.Image | Sequence[Image.Image]) -> Image.Image:
+    """One figure: kept tokens and relevance, captions and both answers below.
+
+    Of a still they stand side by side, each scaled, its shape kept, to fit a box of BOX x BOX pixels. Of a
+    clip, or of a still that was read in tiles, there is a film strip: COLUMNS frames in a row, each with its
+    number of kept tokens, and their relevance below them, on one scale. Long text is wrapped, and cut after
+    three lines.
+
+    Args:
+        trace: the run.
+        image: its original picture, or the frames of its clip.
+    """
+    images = [image] if isinstance(image, Image.Image) else list(image)
+    t, n, k = len(trace.vision.geometry), trace.vision.n_tokens, len(trace.kept)
+    side = BOX if t == 1 else SMALL
+    chosen = film(images, trace.vision, trace.kept, side)
+    told = f"Kept {k} of {n} tokens: {trace.config.rule}{_whole_kept(trace)}"
+    warm, heat_told = _heatmaps(trace, images, side)
+    lines = [
+        f"Question: {trace.question}",
+        f"All {n} tokens: {trace.full.text}",
+        f"{k} tokens: {trace.pruned.text}",
+    ]
+    if t == 1:
+        captions = [told, *([heat_told] if warm else [])]
+        return _sheet([list(zip([*chosen, *warm], captions, strict=True))], BOX, lines)
+    rows, labels = [], _labels(trace, len(images))
+    for start in range(0, t, COLUMNS):
+        part = slice(start, start + COLUMNS)
+        rows.append(list(zip(chosen[part], labels[part], strict=True)))
+        if warm:
+            rows.append([(picture, "") for picture in warm[part]])
+    told = told.replace(" tokens:", f" tokens in {t} {'frames' if len(images) > 1 else 'views'}:", 1)
+    return _sheet(rows, SMALL, [told, *([heat_told] if warm else []), *lines])
+
+
+def _heatmaps(trace: Trace, images: list[Image.Image], side: int) -> tuple[list[Image.Image], str]:
+    """Relevance of every frame on one scale, and the sentence about it; nothing where there is none."""
+    if trace.selection.relevance is None:
+        return [], ""
+    vision, relevance = trace.vision, trace.selection.relevance.float().cpu().numpy()
+    values = [row[: place.cells + place.whole] for row, place in zip(relevance, vision.geometry, strict=True)]
+    cells = [row[: place.cells] for row, place in zip(values, vision.geometry, strict=True)]
+    low, high = (float(edge(np.concatenate(cells))) for edge in (np.nanmin, np.nanmax))
+    shown = [resized(image, side) for image in images]
+    made = []
+    mine = zip(
+        vision.geometry, values, shown_in(len(images), vision), vision.per_frame(trace.kept), strict=True
+    )
+    for place, row, i, indices in mine:
+        made.append(heatmap(shown[i], scaled(place, shown[i].size), row, indices, (low, high)))
+    said = f"Relevance to the question, {low:.2f} to {high:.2f} ({trace.query.name})"
+    of_all = [f"{x:.2f}" for row, c in zip(values, cells, strict=True) for x in row[len(c) :]]
+    if of_all:
+        said += f". That of the whole frame: {', '.join(of_all)}"
+    return made, said
+
+
+def _whole_kept(trace: Trace) -> str:
+    """How many of the kept tokens have no place, as a sentence."""
+    each = zip(trace.vision.per_frame(trace.kept), trace.vision.geometry, strict=True)
+    count = sum(int((mine >= place.cells).sum()) for mine, place in each)
+    if not count:
+        return ""
+    which = "One of them stands" if count == 1 else f"{count} of them stand"
+    return f". {which} for the whole frame: the line around it"
+
+
+def _labels(trace: Trace, pictures: int) -> list[str]:
+    """Of every frame: when it is shown, or its number, and how many of its tokens were kept."""
+    kept = map(len, trace.vision.per_frame(trace.kept))
+    if trace.seconds:
+        names = [f"{trace.seconds[i]:.1f} s" for i in shown_in(pictures, trace.vision)]
+    else:
+        names = [str(i + 1) for i in range(len(trace.vision.geometry))]
+    each = zip(names, kept, trace.vision.counts, strict=True)
+    return [f"{name}: {k} of {n}" for name, k, n in each]
+
+
+def _sheet(rows: list[list[tuple[Image.Image, str]]], cell: int, lines: list[str]) -> Image.Image:
+    """Rows of (picture, caption) in cells of `cell` pixels, and lines of text below them all."""
+    font = ImageFont.load_default(size=15)
+    width = max(map(len, rows)) * (cell + GAP) + GAP
+    placed, written, y = [], [], GAP
+    for row in rows:
+        below = [_wrapped(caption, font, cell) for _, caption in row]
+        text_top = y + max(picture.height for picture, _ in row) + 6
+        for i, ((picture, _), said) in enumerate(zip(row, below, strict=True)):
+            placed.append((picture, (GAP + i * (cell + GAP), y)))
+            written.append((said, GAP + i * (cell + GAP), text_top))
+        y = text_top + LEADING * max(map(len, below)) + (GAP if any(below) else GAP // 2)
+    said = [row for line in lines for row in _wrapped(line, font, width - 2 * GAP)]
+    written.append((said, GAP, y))
+    sheet = Image.new("RGB", (width, y + LEADING * len(said) + GAP), palette.PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for picture, corner in placed:
+        sheet.paste(picture, corner)
+    for said, x, top in written:
+        for i, text in enumerate(said):
+            pen.text((x, top + LEADING * i), text, fill=palette.INK, font=font)
+    return sheet
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int, most: int = 3) -> list[str]:
+    """At most `most` lines, none wider than `width` pixels, broken at spaces where there are any."""
+    text, rows = " ".join(text.split()), []
+    while text and len(rows) < most:
+        # Measured from the left and never the whole text, which may be a book.
+        fits = next((i for i in range(len(text)) if font.getlength(text[: i + 1]) > width), len(text))
+        space = text.rfind(" ", 0, fits + 1) if fits < len(text) else -1
+        end = space if space > 0 else max(1, fits)
+        row, text = text[:end], text[end:].lstrip()
+        rows.append(row)
+    if text:
+        while rows[-1] and font.getlength(rows[-1] + "…") > width:
+            rows[-1] = rows[-1][:-1]
+        rows[-1] += "…"
+    return rows

@@ -1,0 +1,68 @@
+"""The frames of a clip, or the tiles of a still, each with its kept tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from PIL import Image
+from torch import Tensor
+
+from ..trace import Geometry, VisionTokens
+from .marks import kept
+
+LEAST_FPS, MOST_FPS = 2.0, 30.0  # slower reads as a still, faster cannot be followed
+
+
+def film(
+    images: Sequence[Image.Image], vision: VisionTokens, indices: Tensor, side: int
+) -> list[Image.Image]:
+    """Every frame with its kept tokens as they are and outlined, everything else dimmed.
+
+    Args:
+        images: the pictures that the tokens were read from, in order (see `shown_in`).
+        vision: T frames or tiles.
+        indices: [K] flat indices of the kept tokens, ascending.
+        side: the longer side of what comes back, in pixels; drawn at this size, so that outlines are sharp.
+
+    Returns:
+        T pictures.
+    """
+    shown = [resized(image, side) for image in images]
+    places = zip(vision.geometry, shown_in(len(images), vision), vision.per_frame(indices), strict=True)
+    return [kept(shown[i], scaled(place, shown[i].size), mine) for place, i, mine in places]
+
+
+def shown_in(pictures: int, vision: VisionTokens) -> tuple[int, ...]:
+    """Which of the pictures each frame's tokens were read from, length T.
+
+    One for one; the first of two where an encoder reads frames in pairs; the same one for all of its tiles.
+    """
+    t = vision.shape[0]
+    if t >= pictures:
+        return tuple(i * pictures // t for i in range(t))
+    every = -(-pictures // t)
+    return tuple(i * every for i in range(t))
+
+
+def film_fps(seconds: Sequence[float]) -> float:
+    """Frames a second at which a clip of these times takes as long as it did, within what can be watched."""
+    if len(seconds) < 2 or seconds[-1] <= seconds[0]:
+        return LEAST_FPS
+    return min(MOST_FPS, max(LEAST_FPS, (len(seconds) - 1) / (seconds[-1] - seconds[0])))
+
+
+def resized(image: Image.Image, side: int) -> Image.Image:
+    """Its longer side `side` pixels, its shape kept."""
+    scale = side / max(image.size)
+    return image.resize([max(1, round(edge * scale)) for edge in image.size], Image.Resampling.LANCZOS)
+
+
+def scaled(place: Geometry, size: tuple[int, int]) -> Geometry:
+    """The same places in a copy of `size` (width, height)."""
+    by = [new / old for new, old in zip(size, place.image_size, strict=True)]
+    box = tuple(edge * by[i % 2] for i, edge in enumerate(place.box))
+    uneven = place.uneven and tuple(
+        tuple((a * s, b * s) for a, b in spans) for spans, s in zip(place.uneven, by, strict=True)
+    )
+    return replace(place, box=box, image_size=tuple(size), uneven=uneven)
