@@ -22,9 +22,9 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(params=["room for both", "room for one"])
 def roomy(request, monkeypatch):
-    free = 2**40 if request.param == "room for both" else 0
+    free = 2**40 if request.param == "room for both" else 2**20  # the tiny model's files hold 0.6 MB
     monkeypatch.setattr("rediprune.holder.room", lambda _: memory.Room("cpu", free, free))
-    return bool(free)
+    return request.param == "room for both"
 
 
 def test_opening_gives_an_explainer_that_answers(folders):
@@ -83,6 +83,42 @@ def test_what_fails_before_the_weights_costs_nothing(folders, arguments, sentenc
     one.open(folders["first"])
     with pytest.raises(ModelError, match=sentence):
         one.open(*arguments)
+    assert one.name == "first"
+
+
+def test_what_cannot_fit_is_not_even_read_and_the_old_model_stays(folders, monkeypatch):
+    one = OneModel()
+    one.open(folders["first"])
+    held = sum(w.numel() * w.element_size() for w in one._explainer.model.parameters())
+    assert one.weight_bytes == held
+    monkeypatch.setattr(OneModel, "weight_bytes", 0)
+    monkeypatch.setattr("rediprune.holder.room", lambda _: memory.Room("cpu", held // 3, held))
+    with pytest.raises(ModelError, match=r"second takes at least .* GiB and cpu has .*: choose int8"):
+        one.open(folders["second"])
+    assert one.name == "first"
+
+
+def test_numbers_and_numerals(folders):
+    one = OneModel()
+    assert one.number == 0
+    one.open(folders["first"])
+    before = one.number
+    one.open(folders["first"], dtype="bfloat16")
+    with one.using() as explainer:
+        assert one.number != before and explainer.model.dtype == torch.bfloat16
+    with pytest.raises(ModelError, match="there is no folder"):
+        one.open("no/such/folder")
+    assert one.number == before + 1
+
+
+def test_who_reports_may_end_the_opening(folders):
+    def enough(step):
+        raise ModelError("stopped")
+
+    one = OneModel()
+    one.open(folders["first"])
+    with pytest.raises(ModelError, match=r"^stopped$"):
+        one.open(folders["second"], progress=enough)
     assert one.name == "first"
 
 
