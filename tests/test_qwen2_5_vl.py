@@ -226,6 +226,14 @@ def test_seconds_become_the_time_axis():
         assert moments.unique().diff().tolist() == [int(2 * spacing * rate)] * 2
 
 
+@BOTH
+def test_frames_shown_at_one_moment_are_no_trouble(module):
+    adapter, processor = adapter_for(model_of(module)), module.processor()
+    text, pictures = prompt_text(processor, "When?", "video"), module.FAMILY.pictures(0, 2)
+    inputs = adapter.prepare(processor, text, pictures, True, (2.0, 2.0))
+    assert adapter.positions(inputs["input_ids"], inputs["attention_mask"], inputs).min() == 0
+
+
 # The public shapes ------------------------------------------------------------------------------------------
 
 # What the public checkpoints' preprocessor_config.json says; the LLM may be any.

@@ -91,7 +91,7 @@ class Qwen25VlAdapter(Adapter):
             ticks = [round(second * _TICKS) for second in seconds]
             ticks += ticks[-1:] * lacking
             # The processor takes the mean distance of the frames to be the whole length by their number.
-            length = (ticks[-1] - ticks[0]) * len(ticks) / (len(ticks) - 1)
+            length = max(1, (ticks[-1] - ticks[0]) * len(ticks) / (len(ticks) - 1))
             when = {
                 "video_metadata": [
                     {"total_num_frames": round(length), "fps": _TICKS, "frames_indices": ticks}
