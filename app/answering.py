@@ -6,7 +6,6 @@ Bad input of every kind ends in one sentence in the notice; the picture, the que
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,19 +15,17 @@ import numpy as np
 from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weight
 from rediprune.config import ASKS_QUERY
 from rediprune.models import ModelError
-from rediprune.stopwatch import pooled
-from rediprune.trace import Timing
 
 from . import picture, views
 from .controls import QUERIES, QUERY_WORDS, WEIGHTS, default_query, nearest_stop, query_name, settings
 from .desk import Desk, Run
 from .sources import shown
+from .streamed import streamed
 from .views import View, notice
 
 SAID = (ValueError, OSError, ModelError)  # what the library says of bad input: sentences for the visitor
 QUICK_SECONDS = 2.0  # where both answers come within this, a released slider answers again by itself
 PUBLIC_MODEL = "python app.py --model llava-hf/llava-1.5-7b-hf"
-TIMED = 5  # prefills of each prompt that are timed
 IDLE = {"busy": False}  # back to the answers that were there before
 log = logging.getLogger(__name__)
 
@@ -120,39 +117,13 @@ def _answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bo
     desk.full.put(key, full)
     measured = views.one_timing(full, pruned, earlier is not None)
     if quick:
-        measured = views.timing(*_time_both(explainer, look, asked, kept))
+        measured = views.timing(*explainer.time_both(look, asked, kept))
     yield View(savings=_savings_view(explainer, look, asked, selection, len(full.token_ids), measured))
 
 
 def _stream(explainer, look, asked, kept, stop: threading.Event) -> Iterator[str | Answer]:
-    """The text so far, again and again, and at last the Answer. The model works in a thread of its own."""
-    news: queue.SimpleQueue = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            news.put(explainer.answer(look, asked, kept, on_text=news.put, stop=stop))
-        except BaseException as error:
-            news.put(error)
-
-    threading.Thread(target=work, name="answer", daemon=True).start()
-    while True:
-        found = news.get()
-        while isinstance(found, str) and not news.empty():
-            found = news.get()  # only the newest text is worth a message
-        if isinstance(found, BaseException):
-            raise found
-        yield found
-        if isinstance(found, Answer):
-            return
-
-
-def _time_both(explainer, look, asked, kept) -> tuple[Timing, Timing]:
-    """Prefill with all tokens and with the kept ones, run by run: what slows the machine slows both."""
-    runs: tuple[list[Timing], list[Timing]] = ([], [])
-    for turn in range(TIMED):
-        for prompt, timed in zip((None, kept), runs, strict=True):
-            timed.append(explainer.time(look, asked, prompt, steps=1, repeats=1, warmup=int(turn == 0)))
-    return tuple(pooled(timed) for timed in runs)
+    """The text so far, again and again, and at last the Answer."""
+    return streamed(lambda tell: explainer.answer(look, asked, kept, on_text=tell, stop=stop))
 
 
 def _either(found: str | Answer, n: int) -> tuple:

@@ -29,12 +29,14 @@ from . import savings
 from .ask import Asked, put_question
 from .card import Card, read_card
 from .config import ASKS_QUERY, POINTINGS, POSITIONS, QUERIES, PruneConfig
+from .devices import on_device
 from .generate import agreement, generate_answer, time_prompt
 from .look import Look, encode, shown_media
 from .models import ModelError, Prompt, adapter_for, load
 from .prompt import checked_question
 from .recent import Recent
 from .selection import select_tokens
+from .stopwatch import pooled
 from .text_tower import TextTower
 from .trace import Agreement, Answer, Savings, Selection, Timing, Trace, VisionTokens, parted
 
@@ -53,13 +55,24 @@ class Explainer:
         name: what to call it.
         card: what is known about it beside its config: default query, text tower, what it can be asked.
         remember: how many images and clips, and how many questions, are kept, >= 1.
+        keep_on: the device that features are kept on between calls, such as "cpu" where the model's own is
+            only lent; each call then brings along what it needs. None leaves them where the encoder did.
     """
 
-    def __init__(self, model, processor, name: str = "", card: Card | None = None, remember: int = 16):
+    def __init__(
+        self,
+        model,
+        processor,
+        name: str = "",
+        card: Card | None = None,
+        remember: int = 16,
+        keep_on: str | torch.device | None = None,
+    ):
         self.model, self.processor, self.name = model, processor, name
         self.card = card or Card()
         self.defaults, self.knows, self.why_query = self.card.defaults, self.card.knows, self.card.why_query
         self.adapter = adapter_for(model)
+        self.keep_on = keep_on
         self.encodes = 0  # how often the vision encoder ran; tests hold the promise of the first line to it
         self._looks: Recent[Look] = Recent(remember)
         self._asked: Recent[Asked] = Recent(remember)
@@ -69,9 +82,15 @@ class Explainer:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_dir: str | Path = DEFAULT_MODEL, device: str = "cpu", dtype="auto"
+        cls,
+        name_or_dir: str | Path = DEFAULT_MODEL,
+        device: str = "cpu",
+        dtype="auto",
+        quantise: str | None = None,
     ) -> Explainer:
         """A local folder (its rediprune.json is read) or a Hub name such as "llava-hf/llava-1.5-7b-hf".
+
+        `device`, `dtype` and `quantise` are those of `rediprune.load`.
 
         Raises:
             ModelError, ValueError: nothing usable there, or a senseless card; one sentence.
@@ -83,7 +102,7 @@ class Explainer:
                 "pass --model / name_or_dir"
             )
         card = read_card(name_or_dir)
-        model, processor = load(name_or_dir, device=device, dtype=dtype)
+        model, processor = load(name_or_dir, device=device, dtype=dtype, quantise=quantise)
         name = Path(name_or_dir).name if Path(name_or_dir).is_dir() else str(name_or_dir)
         return cls(model, processor, name, card)
 
@@ -112,7 +131,8 @@ class Explainer:
         if (known := self._looks.get(key)) is None:
             with self._turn():
                 if (known := self._looks.get(key)) is None:  # another visitor may have brought it meanwhile
-                    known = self._looks.put(key, encode(self.adapter, self.processor, shown, key))
+                    known = encode(self.adapter, self.processor, shown, key, self.keep_on)
+                    self._looks.put(key, known)
                     self.encodes += 1
         return known
 
@@ -130,10 +150,15 @@ class Explainer:
             # One at a time: the text tower is loaded once, and the first encoding may set the tokenizer up,
             # which it refuses while in use. Decoding sets nothing up, so answers need no turn here.
             with self._asking:
-                known = self._asked.get(key) or self._asked.put(
-                    key, put_question(self.adapter, self.processor, look, question, config, self._text_tower)
-                )
+                known = self._asked.get(key) or self._asked.put(key, self._put(look, question, config))
         return known
+
+    def _put(self, look: Look, question: str, config: PruneConfig) -> Asked:
+        station = (self.adapter, self.processor)
+        if self.keep_on is None:
+            return put_question(*station, look, question, config, self._text_tower)
+        here = replace(look, vision=on_device(look.vision, self.adapter.device))
+        return on_device(put_question(*station, here, question, config, self._text_tower), self.keep_on)
 
     def select(
         self,
@@ -248,6 +273,15 @@ class Explainer:
         with self._turn():
             return time_prompt(self.adapter, prompt, device=self.adapter.device, **how)
 
+    def time_both(self, look: Look, asked: Asked, kept: Tensor, repeats: int = 5) -> tuple[Timing, Timing]:
+        """MEASURED prefill with all tokens and with the kept ones, run by run: what slows one slows both."""
+        runs: tuple[list[Timing], list[Timing]] = ([], [])
+        for turn in range(repeats):
+            for tokens, timed in zip((None, kept), runs, strict=True):
+                warmup = int(turn == 0)
+                timed.append(self.time(look, asked, tokens, steps=1, repeats=1, warmup=warmup))
+        return pooled(runs[0]), pooled(runs[1])
+
     def run(
         self,
         media: Media,
@@ -290,8 +324,9 @@ class Explainer:
             raise ValueError(f"positions={positions!r} is unknown: choose one of {', '.join(POSITIONS)}")
         mine = self._kept_of_each(look, asked, kept)
         ids = asked.inputs["input_ids"].to(self.adapter.device)
+        seen = look.seen if self.keep_on is None else on_device(look.seen, self.adapter.device)
         return lambda: self.adapter.splice(
-            ids, torch.ones_like(ids), look.seen, mine, positions == "original", asked.inputs
+            ids, torch.ones_like(ids), seen, mine, positions == "original", asked.inputs
         )
 
     def _kept_of_each(self, look: Look, asked: Asked, kept: Tensor | None) -> list[Tensor]:
@@ -310,8 +345,14 @@ class Explainer:
     def _tower_name(self) -> str | None:
         return self.card.text_tower or self.adapter.text_tower_name
 
+    def load_text_tower(self) -> None:
+        """Load the text tower now, where one is known, and not at the first question that needs it."""
+        if self._tower_name:
+            with self._asking:
+                self._text_tower()
+
     def _text_tower(self) -> TextTower:
-        if self._tower is None:  # only `ask` comes here, behind its lock
+        if self._tower is None:  # whoever comes here holds the lock of `ask`
             if self._tower_name is None:
                 raise ValueError(
                     f"no text tower is known for the vision tower of {self.name or 'this model'}: "

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import torch
 from PIL import Image
 from torch import Tensor
 
+from .devices import on_device
 from .prompt import prompt_text
 from .trace import VisionTokens, joined
 
@@ -109,12 +111,16 @@ def processed(adapter: Adapter, processor, shown: Shown, question: str) -> Mappi
     return adapter.prepare(processor, text, shown.frames, as_video, shown.seconds)
 
 
-def encode(adapter: Adapter, processor, shown: Shown, key: str) -> Look:
-    """Run the vision encoder."""
+def encode(
+    adapter: Adapter, processor, shown: Shown, key: str, keep_on: str | torch.device | None = None
+) -> Look:
+    """Run the vision encoder; its features are moved to `keep_on`, or stay where they are (None)."""
     model, inputs = adapter.model, dict(processed(adapter, processor, shown, ""))
     for name, value in inputs.items():
         if isinstance(value, Tensor):
             inputs[name] = value.to(adapter.device, model.dtype if value.is_floating_point() else None)
     as_video = shown.clip and "video" in adapter.kinds
     seen = tuple(adapter.look(inputs, [shown.size] * (1 if as_video else len(shown.frames)), processor))
+    if keep_on is not None:
+        seen = on_device(seen, keep_on)
     return Look(key, shown.blank(), seen, joined([one.vision for one in seen]))

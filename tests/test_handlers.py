@@ -350,7 +350,7 @@ def test_a_remembered_answer_says_that_it_was_measured_earlier_and_the_times_com
     found = answered(desk, run_of(), {"keep": 0.5, "weight": 0.5})
     cards = last(found, "answers")
     assert "measured earlier" in cards["full"]["time"] and "earlier" not in cards["pruned"]["time"]
-    assert timed == [True, False] * answering.TIMED
+    assert timed == [True, False] * 5
     assert last(found, "savings")["measured"].count("–") == 2  # each median beside its spread
 
 

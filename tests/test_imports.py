@@ -18,6 +18,7 @@ PICKING = WORDS | {"text_tower", "query", "greedy", "methods"}
 ARROWS = {
     "config": set(),
     "trace": {"config"},
+    "devices": set(),
     "media": WORDS,
     "text_tower": WORDS | {"savings"},
     "query": WORDS | {"text_tower"},
@@ -30,13 +31,13 @@ ARROWS = {
     "prune": PICKING | {"selection", "savings", "models"},
     "card": WORDS,
     "prompt": WORDS,
-    "look": WORDS | {"models", "media", "prompt"},
+    "look": WORDS | {"models", "media", "prompt", "devices"},
     "recent": set(),
     "ask": WORDS | {"query", "text_tower", "savings", "models", "prompt", "look"},
     "generate": WORDS | {"stopwatch", "models"},
     "explainer": PICKING
     | {"selection", "savings", "stopwatch", "models", "media", "card", "generate"}
-    | {"prompt", "look", "ask", "recent"},
+    | {"prompt", "look", "ask", "recent", "devices"},
     "clip": set(),
     "holder": WORDS | {"card", "explainer", "models"},
     "check": {"config", "look", "prompt", "prune", "explainer"},
@@ -125,7 +126,9 @@ def test_an_outside_library_stays_where_it_belongs(library, house):
 
 def test_the_world_knows_the_library_only_in_its_evaluation():
     def allowed(path: Path, name: list[str]) -> bool:
-        return name[0] not in {"app", "tests"} and (name[0] != "rediprune" or station(path) in {"cases", "evaluate"})
+        return name[0] not in {"app", "tests"} and (
+            name[0] != "rediprune" or station(path) in {"cases", "evaluate"}
+        )
 
     assert breaches("world", allowed) == []
 

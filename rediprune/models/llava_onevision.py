@@ -37,17 +37,17 @@ from .view import canvas_of, check_size, laid_together, squeezed
 
 @dataclass(frozen=True)
 class Source:
-    """What stands behind the slots of one image or clip.
+    """What stands behind the slots of one image or clip. No model: looks outlive it and change processes.
 
     Attributes:
         tokens: [tiles, n, C], all that the encoder gave.
         mix: of which of them each token is made, [T * N].
-        pack: the model's own packing.
+        shape: (height, width) of an image as the processor read it; None for a clip.
     """
 
     tokens: Tensor
     mix: Mix
-    pack: Pack
+    shape: tuple[int, int] | None = None
 
 
 class LlavaOnevisionAdapter(LlavaAdapter):
@@ -106,7 +106,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
             if mine:
                 projected = self.project(torch.cat([source.tokens for source in mine]))
                 parts = projected.split([len(source.tokens) for source in mine])
-                out += [s.pack(part, self._newline(part)) for s, part in zip(mine, parts, strict=True)]
+                out += map(self._all_packed, mine, parts)
         return out
 
     @property
@@ -169,7 +169,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         features = packed.mix.of(tokens.flatten(0, 1)).unflatten(0, (len(geometry), -1))
         present = packed.mix.weight.any(-1).view(features.shape[:2])
         vision = VisionTokens(features, tuple(geometry), None if present.all() else present)
-        return Seen(vision, packed.slots, "image", Source(tokens, packed.mix, pack), tiles)
+        return Seen(vision, packed.slots, "image", Source(tokens, packed.mix, shape), tiles)
 
     def _clips(
         self, pixels: Tensor, sizes: Sequence[tuple[int, int] | None], processor: object | None
@@ -187,9 +187,6 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         mix = joined_mix([replace(one, index=one.index + t * grid**2) for t in range(frames)])
         slots = torch.cat([torch.arange(len(mix.index)), torch.tensor([-1])])
 
-        def pack(tokens: Tensor, newline: Tensor) -> Tensor:
-            return torch.cat([base.apply_pooling(tokens).flatten(0, 1), newline[None]])
-
         settings = getattr(processor, "video_processor", processor)
         seen = []
         for tokens, size in zip(self._encode(pixels.flatten(0, 1)).split(frames), sizes, strict=True):
@@ -197,8 +194,15 @@ class LlavaOnevisionAdapter(LlavaAdapter):
             place = replace(place, rows=edge, cols=edge)
             features = mix.of(tokens.flatten(0, 1)).view(frames, edge**2, -1)
             vision_tokens = VisionTokens(features, (place,) * frames)
-            seen.append(Seen(vision_tokens, slots, "video", Source(tokens, mix, pack)))
+            seen.append(Seen(vision_tokens, slots, "video", Source(tokens, mix)))
         return seen
+
+    def _all_packed(self, source: Source, projected: Tensor) -> Tensor:
+        """The model's own packing of all projected tokens [tiles, n, D] of one image or clip: [S, D]."""
+        newline = self._newline(projected)
+        if source.shape is None:
+            return torch.cat([self._base.apply_pooling(projected).flatten(0, 1), newline[None]])
+        return self._packing(source.shape, self.model.config.vision_aspect_ratio)(projected, newline)
 
     def _packing(self, shape: tuple[int, int], aspect: str) -> Pack:
         """The model's own packing of one image of this (height, width)."""

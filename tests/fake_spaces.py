@@ -1,0 +1,74 @@
+"""What `spaces` 0.51 does on ZeroGPU, without a GPU: each call in a forked process, pickles both ways.
+
+As there: the process inherits the page's memory as it is at the fork; closing the generator ends it at its
+next item; an exception comes back as its class name alone; the seconds are asked of a callable that is given
+the arguments of the call.
+"""
+
+from __future__ import annotations
+
+import inspect
+import multiprocessing
+import pickle
+
+import torch
+
+
+class Refused(Exception):
+    """In the place of gradio.Error."""
+
+
+class Spaces:
+    """The module. `decorated` names every decorated function; `calls` holds (its name, seconds) of leases."""
+
+    def __init__(self) -> None:
+        self.decorated, self.calls = [], []
+        self.refusal = ""  # why no GPU is lent; empty where one is
+
+    def GPU(self, *, duration):
+        def decorate(task):
+            assert inspect.isgeneratorfunction(task)
+            self.decorated.append(task.__name__)
+
+            def lent(*args):
+                if self.refusal:
+                    raise Refused(self.refusal)
+                self.calls.append((task.__name__, duration(*args)))
+                yield from _in_another_process(task, pickle.dumps(args))
+
+            return lent
+
+        return decorate
+
+
+def _in_another_process(task, packed: bytes):
+    fork = multiprocessing.get_context("fork")
+    mine, its = fork.Pipe()
+    stop = fork.Event()
+    process = fork.Process(target=_run, args=(task, packed, its, stop), daemon=True)
+    process.start()
+    its.close()
+    try:
+        while (received := pickle.loads(mine.recv_bytes()))[0] == "item":
+            yield received[1]
+        if received[0] == "error":
+            raise Refused(received[1])
+    finally:
+        stop.set()
+        while received[0] == "item":
+            received = pickle.loads(mine.recv_bytes())
+        process.join()
+
+
+def _run(task, packed: bytes, out, stop) -> None:
+    torch.set_num_threads(1)  # OpenMP's other threads did not come along through the fork
+    made = task(*pickle.loads(packed))
+    try:
+        for item in made:
+            if stop.is_set():
+                made.close()
+                break
+            out.send_bytes(pickle.dumps(("item", item)))
+        out.send_bytes(pickle.dumps(("end",)))
+    except Exception as error:
+        out.send_bytes(pickle.dumps(("error", type(error).__name__)))
