@@ -72,6 +72,7 @@ def clips() -> dict:
         row("rediprune (text-tower/cosine), shared budget", 0.15, 235, 0.85),
         row("diversity, shared budget", 0.15, 235, 0.7) | {"n": 40},
         row("random", 0.05, 80, 0.4),
+        row("random", 0.5, 784, 0.8) | {"n": 40},
     ]
     for shared in (4, 5):
         rows[shared]["minus_frame"] = {"mean": 0.05, "interval": [0.01, 0.09]}
@@ -129,7 +130,8 @@ def test_clips_tell_both_budgets_and_who_was_asked_less(clips):
         "| diversity \\*",
         "| diversity, shared budget \\*",
     ]
-    assert "| random | 50.0 [47.0, 52.0] | 40.0 [37.0, 42.0] |" in table
+    assert "| method (query) | 50% (K = 784) \\* | 15% (K = 232) | 5% (K = 80) |" in table
+    assert "| random | 80.0 [77.0, 82.0] | 50.0 [47.0, 52.0] | 40.0 [37.0, 42.0] |" in table
     differences = report.difference_table(clips)
     assert (
         "| diversity, shared budget \\* | -20.0 [-23.0, -18.0] | +20.0 [+16.0, +24.0] | +5.0 [+1.0, +9.0] |"

@@ -82,7 +82,7 @@ class ClipRun(Run):
                 "stills": self.read_stills(module, features, rng, batch),
             }
 
-        train(module, losses, steps=steps, lr=1e-3, warmup=50, checkpoint=self.checkpoint("moves"),
+        train(module, losses, steps=steps, lr=1.5e-3, warmup=50, checkpoint=self.checkpoint("moves"),
               seed=self.seed + 5, log=module.progress_text)  # fmt: skip
 
     def frames(self, batch: int = 6) -> np.ndarray:
@@ -101,9 +101,9 @@ class ClipRun(Run):
         module.symbols.requires_grad_(False)
 
         def losses(rng: np.random.Generator, progress: float) -> dict[str, Tensor]:
-            k = int(rng.choice((1568, 784, 392, 235, 157, 80), p=(0.04, 0.08, 0.2, 0.3, 0.23, 0.15)))
+            k = int(rng.choice((1568, 784, 392, 235, 157, 80), p=(0.12, 0.16, 0.22, 0.22, 0.16, 0.12)))
             # Long contexts in small batches, so that a step stays about as long.
-            index = np.sort(rng.integers(0, len(frames), max(2, min(batch, 12 * 235 // k))))
+            index = np.sort(rng.integers(0, len(frames), max(3, min(batch, 12 * 235 // k))))
             plans = [_plan(FIRST_TRAINING_SEED + int(i)) for i in index]
             attributes, owner, keep = _truth(plans, k, rng)
             tokens = torch.from_numpy(frames[index]).flatten(1, 2)

@@ -58,7 +58,7 @@ def build_llava(tower: TowerTrainer, reader: Reader, words: Tokenizer) -> LlavaF
 
 def save_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: Path) -> None:
     """Model and processor as `from_pretrained` reads them; the model at hand becomes float16."""
-    model.half().save_pretrained(folder, max_shard_size="8MB")
+    model.half().save_pretrained(folder, max_shard_size=9 * 2**20)
     config_path = folder / "config.json"
     config = json.loads(config_path.read_text())
     # float16 is for the disk only: on a CPU the model should be loaded and run in float32.

@@ -68,8 +68,9 @@ def grow(reader: Reader, smaller: dict[str, Tensor]) -> None:
     Half of its heads match patches by the shape they show and read what the like ones are, into directions of
     their own: a patch then holds its place beside that of its shape in earlier frames, and the difference is
     the motion. They match in the six dimensions that rotary positions turn least, so that distance in the
-    prompt does not matter. The layer's MLP begins silent. Seen once: without it the direction of a motion
-    stayed near a guess for 900 steps of 12 clips.
+    prompt does not matter. The layer's MLP begins silent. Seen once, with the rate and the weight of `moved`
+    raised at the same time: directions at 0.6 after 1,150 steps without the layer (where a shape stands tells
+    a part of it), at 0.9 some 100 steps after it went in.
     """
     state = reader.state_dict()
     for name, value in smaller.items():

@@ -43,7 +43,8 @@ def accuracy_table(found: dict) -> str:
     by = {(row["arm"], row["keep_ratio"]): row for row in found["accuracy"]}
     arms = _arms(found)
     k = {r: next(by[arm, r]["k"] for arm in arms if (arm, r) in by) for r in ratios}
-    head = " | ".join(f"{r:.0%} (K = {k[r]})" for r in ratios)
+    most = {r: max(row["n"] for row in found["accuracy"] if row["keep_ratio"] == r) for r in ratios}
+    head = " | ".join(f"{r:.0%} (K = {k[r]}){_mark(found, most[r])}" for r in ratios)
     lines = [f"| method (query) | {head} |", "|---" * (len(ratios) + 1) + "|"]
     for arm in arms:
         cells = " | ".join(_share(by[arm, r]) if (arm, r) in by else "" for r in ratios)
@@ -58,7 +59,7 @@ def accuracy_table(found: dict) -> str:
         intro += (
             f" Every clip has {found['frames']} frames; K counts the tokens of all of them, spent frame by "
             "frame or shared by all. "
-            f"Arms marked \\* saw the first {found['questions_of_some']:,} of these questions only, where "
+            f"What is marked \\* saw the first {found['questions_of_some']:,} of these questions only, where "
             f"unpruned is {100 * found['unpruned_of_some']:.1f}."
         )
     return intro + "\n\n" + "\n".join(lines)
@@ -164,8 +165,12 @@ def _arms(found: dict) -> list[str]:
 
 def _name(found: dict, arm: str) -> str:
     """As tables print it: marked where it was not asked every question."""
-    n = next(row["n"] for row in found["accuracy"] if row["arm"] == arm)
-    return f"{arm} \\*" if n < found["questions"] else arm
+    most = max((row["n"] for row in found["accuracy"] if row["arm"] == arm), default=found["questions"])
+    return arm + _mark(found, most)
+
+
+def _mark(found: dict, n: int) -> str:
+    return " \\*" if n < found["questions"] else ""
 
 
 def insert(text: str, name: str, body: str) -> str:

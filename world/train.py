@@ -30,9 +30,9 @@ STEPS = {
     "symbols": 5_000,
     "align": 4_000,
     "reader": 2_000,
-    "text": 500,
-    "moves": 2_500,
-    "clips": 2_000,
+    "text": 400,
+    "moves": 2_000,
+    "clips": 1_300,
 }
 STAGES = (
     "tower", "symbols", "features", "align", "reader", "text", "moves", "frames", "clips", "export",
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--stage", choices=("all", *STAGES), default="all")
     parser.add_argument("--adopt", type=Path, help="take tower and reader from the folder of an older run")
     parser.add_argument("--scenes", type=int, default=40_000, help="scenes to render, 150 kB each on disk")
-    parser.add_argument("--clips", type=int, default=4_000, help="clips to render, 400 kB each on disk")
+    parser.add_argument("--clips", type=int, default=8_000, help="clips to render, 400 kB each on disk")
     for stage, steps in STEPS.items():
         parser.add_argument(f"--{stage}-steps", type=int, default=steps)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
