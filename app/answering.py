@@ -17,7 +17,16 @@ from rediprune.config import ASKS_QUERY
 from rediprune.models import ModelError
 
 from . import picture, views
-from .controls import QUERIES, QUERY_WORDS, WEIGHTS, default_query, nearest_stop, query_name, settings
+from .controls import (
+    QUERIES,
+    QUERY_WORDS,
+    WEIGHTS,
+    default_query,
+    nearest_stop,
+    query_choices,
+    query_name,
+    settings,
+)
 from .desk import Desk, Run
 from .sources import shown
 from .streamed import streamed
@@ -58,7 +67,23 @@ def answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: boo
 
 
 def _answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool) -> Iterator[View]:
-    explainer = desk.explainer
+    with desk.models.using() as explainer:  # it stays open until this run ends
+        yield from _answer_with(explainer, desk, run, knobs, stop, redraw)
+
+
+def _answer_with(
+    explainer: Explainer, desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool
+) -> Iterator[View]:
+    changed = ()
+    if run.model != desk.models.number:  # by this visitor or another: nothing on the page is this model's
+        changed = (f"The model is now {explainer.name}, for everyone who has this page open.",)
+        run = replace(run, model=desk.models.number, query=default_query(explainer))
+        redraw = True
+        yield View(
+            query=views.query_menu(query_choices(explainer), run.query),
+            outside=views.outside(explainer.knows, PUBLIC_MODEL),
+            models=desk.menu.state(),
+        )
     config = settings(explainer, knobs, run.method, run.query, run.budget)
     media, media_notes = shown(run.source)
     yield View(answers={"busy": True, "line": f"Reading the {'clip' if media.clip else 'picture'}."})
@@ -71,10 +96,10 @@ def _answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bo
     if redraw:
         drawn = _explorer_view(explainer, run, media, look, asked, config, orders)
         menu = views.budget_menu(look.vision.shape[0])
-    said = _news(explainer, run, (*media_notes, *asked.notes))
+    said = _news(explainer, run, (*changed, *media_notes, *asked.notes))
 
     n, k = look.n_visual, kept.numel()
-    key = (look.key, asked.question)
+    key = (run.model, look.key, asked.question)
     earlier = full = desk.full.get(key)
     cards = {
         "busy": True,
@@ -87,6 +112,7 @@ def _answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bo
             "query": run.query,
             "budget": run.budget,
             "picture": look.key,
+            "model": run.model,
         },
         "foreign": _foreign(explainer, run),
         "pruned": views.answer(None, k, state="wait"),
@@ -153,6 +179,7 @@ def _explorer_view(explainer, run: Run, media, look, asked, config: PruneConfig,
             "query": run.query,
             "weighted": run.method == "rediprune",
             "budget": run.budget,
+            "model": run.model,
             "seed": run.source.seed,
             "clip": run.source.clip,
         },

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import gradio as gr
 
+from rediprune import Explainer
 from rediprune.draw import shown_in
 
 from .answering import SAID
@@ -13,10 +14,14 @@ from .controls import BUDGETS, METHODS, default_query, query_choices, settings
 from .desk import Desk
 from .sources import file_source, shown
 
+MODELS_OWN = "default"  # whichever query is the open model's default
 
-def offer(desk: Desk) -> None:
-    """Add /answer to the Blocks that are being built. Its components are hidden: they say what goes in."""
-    explainer = desk.explainer
+
+def offer(desk: Desk, explainer: Explainer) -> None:
+    """Add /answer to the Blocks that are being built. Its components are hidden: they say what goes in.
+
+    The menus are those of the model that is open now; what another one cannot do, it says itself.
+    """
 
     def answer(
         media: dict,
@@ -36,7 +41,7 @@ def offer(desk: Desk) -> None:
             keep_ratio: share of the visual tokens to keep, above 0 and at most 1.
             weight: relevance against diversity, 0 (only diversity) to 1 (only relevance).
             method: which rule chooses the tokens.
-            query: what relevance is measured against.
+            query: what relevance is measured against; "default" is the open model's own choice.
             budget: "frame": each frame of a clip keeps its share; "shared": one choice among all of them.
             n_frames: how many frames are taken of a clip, 1 to 32.
         """
@@ -55,7 +60,7 @@ def offer(desk: Desk) -> None:
         gr.Number(defaults.keep_ratio, label="keep_ratio", visible=False),
         gr.Number(defaults.weight, label="weight", visible=False),
         menu("method", list(METHODS), defaults.method),
-        menu("query", [name for _, name in query_choices(explainer)], default_query(explainer)),
+        menu("query", [MODELS_OWN, *(name for _, name in query_choices(explainer))], MODELS_OWN),
         menu("budget", list(BUDGETS), defaults.budget),
         gr.Number(8, precision=0, label="n_frames", visible=False),
     ]
@@ -88,11 +93,13 @@ def answer_once(
 
     Raises:
         ValueError: any input that cannot be used, in one sentence.
+        ModelError: no model is open at this moment.
     """
-    explainer = desk.explainer
-    config = settings(explainer, {"keep": keep_ratio, "weight": weight}, method, query, budget)
     given, notes = shown(file_source(media, n_frames))
-    trace = explainer.run(given, question, config)
+    with desk.models.using() as explainer:
+        query = default_query(explainer) if query == MODELS_OWN else query
+        config = settings(explainer, {"keep": keep_ratio, "weight": weight}, method, query, budget)
+        trace = explainer.run(given, question, config)
     said = {
         name: {"text": a.text, "visual_tokens": a.n_visual, "seconds_measured": a.seconds}
         for name, a in (("unpruned", trace.full), ("pruned", trace.pruned))

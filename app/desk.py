@@ -1,4 +1,4 @@
-"""What the page remembers: of each visitor the last question, and a bounded number of unpruned answers."""
+"""What the page holds: the open model and its menu; of each visitor the last question; unpruned answers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rediprune import Answer, Explainer
+from rediprune.holder import OneModel
 from rediprune.recent import Recent
 
+from .model_menu import ModelMenu
 from .sources import Source
 
 EVERY = 2**53  # above every ticket a browser can count to
@@ -25,21 +27,28 @@ class Run:
     method: str
     query: str
     budget: str = "frame"
+    model: int = 0  # OneModel.number of the model that answered
 
 
 class Desk:
-    """One explainer for many visitors; remembers no picture, and of answers the unpruned ones, bounded.
+    """One model for many visitors; remembers no picture, and of answers the unpruned ones, bounded.
 
     A visitor's requests carry tickets, numbered upwards by the browser. To stop means: this ticket and all
     before it. So a stop that arrives late cannot hit a newer request, and one that is still in the queue
     ends before it begins.
 
+    Args:
+        models: holds the model, or the model to begin with.
+        fixed: why the model cannot be changed, one sentence; empty where it can.
+
     Attributes:
-        full: unpruned answers by (look's key, question).
+        models: work with the model inside `models.using()`; it may be exchanged at any other time.
+        full: unpruned answers by (number of the model, look's key, question).
     """
 
-    def __init__(self, explainer: Explainer, remember: int = 64):
-        self.explainer = explainer
+    def __init__(self, models: OneModel | Explainer, remember: int = 64, fixed: str = ""):
+        self.models = models if isinstance(models, OneModel) else OneModel(models)
+        self.menu = ModelMenu(self.models, fixed)
         self.full: Recent[Answer] = Recent(remember)
         self._over: Recent[int] = Recent(VISITORS)  # the newest ticket that was stopped
         self._running: dict[str, tuple[int, threading.Event]] = {}

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import gradio as gr
 from PIL import Image
 
 from rediprune import Explainer, draw, palette
 
-from . import views
+from . import model_offer, views
 from .answering import PUBLIC_MODEL
 from .controls import BUDGETS, METHODS, WEIGHTS, query_choices
-from .desk import Run
+from .desk import Desk, Run
 from .picture import data_url
 from .sources import CLIP_EXAMPLES, EXAMPLES, N_FRAMES, Source, shown, suggestions
 from .views import View
 from .widget import widget
 
 HEAD = """<h1>ReDiPrune: answer from a few of the picture's tokens</h1>
-<p>Each patch of the picture becomes a visual token, which the projector hands to the language model: here
-only tokens that fit the question and are unlike each other. Model: {}</p>"""
-OUTSIDE = "<p>{} For photos, start with a public checkpoint: <code>{}</code></p>"
+<p>The language model is handed only tokens that fit the question and are unlike each other.</p>"""
 
 
-def layout(explainer: Explainer, run: Run, knobs: dict, first: View) -> tuple[dict, dict]:
+def layout(explainer: Explainer, desk: Desk, run: Run, knobs: dict, first: View) -> tuple[dict, dict]:
     """The components: those that a View changes, by its field's name, and those that a visitor works."""
     parts, controls = {"run": gr.State(run)}, {}
     with gr.Row(elem_id="rp-head"):
         with gr.Column(scale=6, min_width=320, elem_id="rp-name"):
-            gr.HTML(HEAD.format(escape(explainer.name)), elem_id="rp-title")
+            gr.HTML(HEAD, elem_id="rp-title")
+            parts["models"] = widget(
+                "cards/models",
+                {**desk.menu.state(), "baked": True},  # the page itself asks for the state of its day
+                elem_id="rp-models",
+                offer=model_offer.rows(),
+            )
         with gr.Column(scale=4, min_width=320, elem_id="rp-news"):
             parts["notice"] = widget("cards/notice", first.notice, elem_id="rp-notice")
     with gr.Row(elem_id="rp-page"):
@@ -43,9 +45,7 @@ def layout(explainer: Explainer, run: Run, knobs: dict, first: View) -> tuple[di
                 methods = [(words, name) for name, words in METHODS.items()]
                 controls["method"] = gr.Dropdown(methods, value=run.method, label="Method")
                 queries = query_choices(explainer)
-                controls["query"] = gr.Dropdown(
-                    queries, value=run.query, label="Relevance is measured against"
-                )
+                parts["query"] = gr.Dropdown(queries, value=run.query, label="Relevance is measured against")
                 budgets = [(words, name) for name, words in BUDGETS.items()]
                 menu = {k: v for k, v in (first.budget or views.budget_menu(1)).items() if k != "__type__"}
                 parts["budget"] = gr.Dropdown(budgets, value=run.budget, elem_id="rp-budget", **menu)
@@ -53,9 +53,8 @@ def layout(explainer: Explainer, run: Run, knobs: dict, first: View) -> tuple[di
                 "cards/scenes", elem_id="rp-scenes", examples=_thumbnails(), first=run.source.seed
             )
             with gr.Accordion("Your own picture or clip", open=False, elem_id="rp-own"):
-                if explainer.knows:
-                    outside = OUTSIDE.format(escape(explainer.knows), escape(PUBLIC_MODEL))
-                    gr.HTML(outside, elem_id="rp-outside")
+                outside = views.outside(explainer.knows, PUBLIC_MODEL)
+                parts["outside"] = gr.HTML(outside["value"], visible=outside["visible"], elem_id="rp-outside")
                 with gr.Row(elem_id="rp-files"):
                     parts["photo"] = gr.Image(
                         type="filepath",

@@ -30,15 +30,18 @@ def overlay_file(
         The file and a sentence about it.
 
     Raises:
-        ValueError: another kind, no such frame, or what `answer` refuses.
+        ValueError: another kind, no such frame, the picture of another model, or what `answer` refuses.
+        ModelError: no model is open at this moment.
     """
     if kind not in SIDES:
         raise ValueError(f"A file of kind {kind!r} is not offered: choose one of {', '.join(SIDES)}.")
-    explainer = desk.explainer
-    config = settings(explainer, knobs, run.method, run.query, run.budget)
     media, _ = shown(run.source)
-    look = explainer.look(media)
-    kept = explainer.select(look, explainer.ask(look, run.question, config), config).kept()
+    with desk.models.using() as explainer:
+        if run.model != desk.models.number:
+            raise ValueError("the picture is an earlier model's; answer again with this one, then save.")
+        config = settings(explainer, knobs, run.method, run.query, run.budget)
+        look = explainer.look(media)
+        kept = explainer.select(look, explainer.ask(look, run.question, config), config).kept()
     t = look.vision.shape[0]
     if isinstance(at, bool) or not isinstance(at, int) or not 0 <= at < t:
         raise ValueError(f"There is no frame {at!r} of {t}.")

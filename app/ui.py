@@ -7,12 +7,14 @@ from pathlib import Path
 import gradio as gr
 
 from rediprune import Explainer, palette
+from rediprune.holder import OneModel
 
 from . import api, handlers
 from .controls import default_query
 from .desk import Desk, Run
 from .layout import layout
 from .sources import EXAMPLES, Source, suggestions
+from .switching import wire_menu
 from .views import View
 from .wiring import wire
 
@@ -38,26 +40,33 @@ def launch_options() -> dict:
     }
 
 
-def build_demo(explainer: Explainer, first_run: bool = True) -> gr.Blocks:
-    """The page for one model; not launched.
+def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str = "") -> gr.Blocks:
+    """The page; not launched.
 
     Args:
-        explainer: the model.
+        models: holds the open model, which visitors may exchange for another one; or just the model.
         first_run: compute the first answers now, so that they are there at first paint; else (for models that
             take long) the page computes them when it opens.
+        fixed: why visitors may not change the model, one sentence; empty where they may.
     """
-    desk = Desk(explainer)
-    knobs = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
-    source = Source(seed=EXAMPLES[0])
-    run = Run(source, suggestions(source)[0], explainer.defaults.method, default_query(explainer))
-    if first_run:
-        handlers.first_paint(
-            Desk(explainer), run, knobs
-        )  # warms up, so that the times shown are not those of a start
-    first = handlers.first_paint(desk, run, knobs) if first_run else View()
+    desk = Desk(models, fixed=fixed)
     # Files that visitors give are forgotten: looked at every ten minutes, removed after an hour.
-    with gr.Blocks(title="ReDiPrune", analytics_enabled=False, delete_cache=(600, 3600)) as demo:
-        parts, controls = layout(explainer, run, knobs, first)
+    demo = gr.Blocks(title="ReDiPrune", analytics_enabled=False, delete_cache=(600, 3600))
+    with desk.models.using() as explainer, demo:
+        knobs = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
+        source, number = Source(seed=EXAMPLES[0]), desk.models.number
+        run = Run(
+            source,
+            suggestions(source)[0],
+            explainer.defaults.method,
+            default_query(explainer),
+            model=number,
+        )
+        if first_run:  # once before, to warm up, so that the times shown are not those of a start
+            handlers.first_paint(Desk(desk.models), run, knobs)
+        first = handlers.first_paint(desk, run, knobs) if first_run else View()
+        parts, controls = layout(explainer, desk, run, knobs, first)
         wire(desk, parts, controls, at_load=None if first_run else demo.load, unload=demo.unload)
-        api.offer(desk)
+        wire_menu(desk.menu, parts["models"], at_load=demo.load)
+        api.offer(desk, explainer)
     return demo.queue(max_size=MAX_WAITING)

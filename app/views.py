@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from rediprune.savings import definition
@@ -61,6 +62,9 @@ class View:
     photo: dict | None = None
     clip: dict | None = None
     budget: dict | None = None
+    query: dict | None = None
+    outside: dict | None = None
+    models: dict | None = None
     run: Any = None
 
 
@@ -73,6 +77,18 @@ def budget_menu(frames: int) -> dict:
     """The menu of budgets, open only where there is more than one frame; else its label says why not."""
     label = "Budget" if frames > 1 else "Budget: only one frame here"
     return {"interactive": frames > 1, "label": label, "__type__": "update"}
+
+
+def query_menu(choices: list[tuple[str, str]], value: str) -> dict:
+    """The menu of queries, which are not the same for every model."""
+    return {"choices": choices, "value": value, "__type__": "update"}
+
+
+def outside(knows: str, command: str) -> dict:
+    """What the model says of itself beside the place for visitors' files, where it says anything."""
+    said = f"{escape(knows)} For photos, start with a public checkpoint:"
+    text = f"<p>{said} <code>{escape(command)}</code></p>"
+    return {"value": text if knows else "", "visible": bool(knows), "__type__": "update"}
 
 
 def notice(text: str = "", kind: str = "info", code: str = "") -> dict:

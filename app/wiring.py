@@ -29,6 +29,9 @@ PARTS = (
     "photo",
     "clip",
     "budget",
+    "query",
+    "outside",
+    "models",
     "run",
 )
 # What the browser does with a request before it is sent; answers.js.
@@ -40,7 +43,7 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
     """Who calls whom. Answers take turns at the model; none is a public endpoint (see api.py)."""
 
     def ask(text: str, before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request):
-        run = Run(before.source, text, method, query, budget)
+        run = replace(before, question=text, method=method, query=query, budget=budget)
         yield from _turn(desk, request, knobs, lambda stop: handlers.answer(desk, run, knobs, stop))
 
     def choose(
@@ -52,7 +55,7 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         event: gr.EventData,
         request: gr.Request,
     ):
-        run = Run(before.source, str(event.text), method, query, budget)
+        run = replace(before, question=str(event.text), method=method, query=query, budget=budget)
         yield from _turn(desk, request, knobs, lambda stop: handlers.choose(desk, run, knobs, stop))
 
     def change(before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request):
@@ -109,7 +112,7 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
     }
     question, knobs, scenes = parts["question"], controls["knobs"], controls["scenes"]
     photo, clip, frames = parts["photo"], parts["clip"], controls["frames"]
-    menus = [controls["method"], controls["query"], parts["budget"]]
+    menus = [controls["method"], parts["query"], parts["budget"]]
     dials = [parts["run"], knobs, *menus]
     asking = [controls["ask"].click, question.submit]
     requests = [
@@ -118,6 +121,7 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         parts["suggestions"].choose(choose, dials, js=BEGIN, **turn),
         knobs.settle(again, [parts["run"], knobs], js=BEGIN, **turn),
         parts["answers"].again(again, [parts["run"], knobs], js=BEGIN, **turn),
+        parts["models"].arrive(again, [parts["run"], knobs], js=BEGIN, **turn),
         scenes.pick(pick, [question, *dials], js=BEGIN, **turn),
         # preprocess=False: the file arrives unread (load_media judges it) and unchecked (file_source does).
         photo.input(giver("photo"), [photo, frames, question, *dials], preprocess=False, js=BEGIN, **turn),

@@ -287,7 +287,7 @@ def test_a_new_picture_replaces_a_suggested_question_but_not_ones_own(desk):
         assert last(found, "run") == run_of(Source(seed=2), expected)
 
 
-def test_a_stopped_answer_says_so_and_is_not_remembered(desk):
+def test_a_stopped_answer_says_so_and_is_not_remembered(desk, explainer):
     stop = threading.Event()
     found = []
     for view in answering.answer(desk, run_of(), KNOBS, stop):
@@ -296,8 +296,8 @@ def test_a_stopped_answer_says_so_and_is_not_remembered(desk):
             stop.set()
     assert "Stopped" in last(found, "answers")["line"]
     assert not last(found, "answers")["busy"]
-    look = desk.explainer.look(media(Source(seed=1)))
-    assert desk.full.get((look.key, run_of().question)) is None
+    look = explainer.look(media(Source(seed=1)))
+    assert desk.full.get((0, look.key, run_of().question)) is None
 
 
 def test_a_visitor_who_leaves_ends_the_answer(desk):
@@ -496,12 +496,12 @@ def test_a_question_of_ones_own_stays_when_the_file_before_is_gone(desk):
 @pytest.mark.parametrize("name", ["llava_next", "video_llava"])
 def test_tiles_lie_in_one_picture_and_tokens_of_the_whole_are_told(name):
     family = importlib.import_module(f"tests.families.{name}").FAMILY
-    desk = Desk(Explainer(family.model(), family.processor(), name, Card()))
+    explainer = Explainer(family.model(), family.processor(), name, Card())
     frames = [tiny.image(t, (150, 61)) for t in range(2)]
     shown = shown_media(frames if "video" in family.kinds else frames[0])
-    look = desk.explainer.look(shown)
-    asked = desk.explainer.ask(look, "Is it near?")
-    orders = desk.explainer.select(look, asked, alphas=[0.0, 1.0])
+    look = explainer.look(shown)
+    asked = explainer.ask(look, "Is it near?")
+    orders = explainer.select(look, asked, alphas=[0.0, 1.0])
     relevance = orders.relevance.numpy()
     sent = picture.explorer(shown, look.vision, orders, relevance, "", "", {})
     told = json.loads(sent["frames"])

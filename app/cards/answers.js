@@ -37,6 +37,8 @@ shared.failed = () => {
 };
 
 function become(next) {
+  // Another model's answers: its menu of queries came with them.
+  if (next.at && value.at && next.at.model !== value.at.model) shared.menus = Object.fromEntries(MENUS.map((name) => [name, next.at[name]]));
   if (next.busy && !(value.busy && value.ticket === next.ticket)) since = performance.now();
   value = next;
   if (!value.busy) settled = value;
@@ -63,11 +65,13 @@ function card(side, stale) {
 // In what the cards differ from the rest of the page: each a sentence, or "".
 function differences() {
   const { at } = value, { run, menus, knobs } = shared, box = document.querySelector("#rp-ask textarea");
-  const none = { asked: "", menus: "", knobs: "" };
+  const none = { model: "", asked: "", menus: "", knobs: "" };
   if (!at) return none;
   const weighted = !run || run.weighted, now = knobs && (weighted ? knobs : { ...knobs, weight: at.weight });
   const where = (k) => percent(k.keep) + (weighted ? ", weight " + k.weight.toFixed(2) : "");
   return {
+    model: shared.model && shared.model.number !== at.model
+      ? "The picture and these answers are an earlier model's." + (shared.model.name ? " The model is now " + shared.model.name + "." : "") : "",
     asked: (box && box.value.trim() !== at.question) || (run && run.picture !== at.picture)
       ? "These answers belong to the question that stands above them." : "",
     menus: menus && differ(menus, at)
@@ -78,12 +82,12 @@ function differences() {
 }
 
 function draw() {
-  const now = differences(), stale = now.asked || now.menus || now.knobs;
-  card("full", value.waiting || (!value.busy && now.asked));
+  const now = differences(), stale = now.model || now.asked || now.menus || now.knobs;
+  card("full", value.waiting || (!value.busy && (now.model || now.asked)));
   card("pruned", value.waiting || (!value.busy && stale));
   element.dataset.state = value.busy ? "busy" : stale ? "stale" : "done";
   find(".question").textContent = value.at ? value.at.question : "";
-  find(".again").hidden = value.busy || value.quick || !now.knobs;
+  find(".again").hidden = value.busy || !(now.model ? shared.model.name : !value.quick && now.knobs);
   find(".stop").hidden = !value.busy;
   find(".def").hidden = Boolean(value.busy || stale);
   const seconds = " " + ((performance.now() - since) / 1000).toFixed(0) + " s";
@@ -108,5 +112,6 @@ find(".stop").addEventListener("click", () => {
 });
 window.addEventListener("rp:knobs", draw);
 window.addEventListener("rp:run", draw);
+window.addEventListener("rp:model", draw);
 watch("value", load);
 load();

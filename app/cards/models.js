@@ -81,7 +81,7 @@ function draw() {
 function load() {
   const news = JSON.parse(JSON.stringify(props.value || {}));
   if (news.number === undefined) return;
-  const first = !shared.model, ended = value.busy && !news.busy;
+  const first = value.baked === true, ended = value.busy && !news.busy;
   if (news.failed && news.busy) mine = false; // somebody else's opening runs: this one was refused
   value = news;
   if (news.fits) { fits = JSON.parse(news.fits); fitting(); }

@@ -53,7 +53,9 @@ function spanOf({ frames, n, relevance }) {
 function older() {
   const { menus, busy } = shared, set = run && run.setting;
   const old = set && menus && !busy && ["method", "query", "budget"].some((name) => menus[name] !== undefined && menus[name] !== set[name]);
-  if (run) find(".query").textContent = (old ? "Still the earlier setting. " : "") + run.about;
+  const other = set && shared.model && !busy && shared.model.number !== set.model;
+  const still = other ? "Still the earlier model's. " : old ? "Still the earlier setting. " : "";
+  if (run) find(".query").textContent = still + run.about;
 }
 
 // What the two knobs choose: inside(flat) and the pick number of every token.
@@ -185,5 +187,6 @@ canvas.addEventListener("keydown", (e) => {
 new ResizeObserver(fresh).observe(canvas);
 window.addEventListener("rp:knobs", later);
 window.addEventListener("rp:state", older);
+window.addEventListener("rp:model", older);
 watch("value", load);
 load();
