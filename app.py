@@ -1,4 +1,8 @@
-"""The page: `python app.py`, `gradio app.py`, and what a Space runs. Flags: `python app.py --help`."""
+"""The page: `python app.py`, `gradio app.py`, and what a Space runs. Flags: `python app.py --help`.
+
+A Space has no command line, so its variables REDIPRUNE_MODEL, _DEVICE, _DTYPE and _QUANTISE stand for the
+flags of these names. They, and ZeroGPU's own, are read in this file alone.
+"""
 
 from __future__ import annotations
 
@@ -10,48 +14,95 @@ from types import ModuleType
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: else it asks other hosts
 
+ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in {"1", "t", "true"}
+if ZERO_GPU:
+    import spaces  # the Space brings it along; before anything that may touch CUDA
+
+SHARED = (
+    "everyone who opens this page shares its model, so visitors cannot change it: start the page yourself, "
+    "or duplicate the Space and set its variable REDIPRUNE_MODEL"
+)
+
 # `gradio app.py` makes this file the module "app", in front of the folder: let it find the folder's modules.
 __path__ = [str(Path(__file__).resolve().with_name("app"))]
 
 
 def flags() -> argparse.Namespace:
-    """The command line."""
+    """The command line; what it does not say, the variables do."""
     parser = argparse.ArgumentParser(
-        description="See what ReDiPrune keeps of a picture, and what that saves."
+        description="See what ReDiPrune keeps of a picture, and what that saves.",
+        epilog="Variables REDIPRUNE_MODEL, REDIPRUNE_DEVICE, ... stand for the flags.",
     )
-    say = parser.add_argument
-    say(
+
+    def say(flag: str, **how) -> None:
+        parser.add_argument(flag, **how)
+
+    def also(flag: str, otherwise: str | None = None, **how) -> None:
+        variable = "REDIPRUNE_" + flag.removeprefix("--").upper()
+        say(flag, default=os.environ.get(variable) or otherwise, **how)
+
+    also(
         "--model",
         help="a folder, or a Hub name such as llava-hf/llava-1.5-7b-hf (default: the built-in model)",
     )
-    say("--device", default="cpu", help="cpu (default), cuda or mps")
-    say("--dtype", default="auto", help="auto (default), float32, bfloat16 or float16")
+    also("--device", help="cpu, cuda, mps or auto (default: auto; cpu for the built-in model)")
+    also("--dtype", "auto", help="auto (default), float32, bfloat16 or float16")
+    also("--quantise", help="int8 or int4; needs bitsandbytes and accelerate")
     say("--host", help="address to listen on, 0.0.0.0 for all (default: this machine only)")
     say("--port", type=int, help="default: the first free one from 7860")
     say("--share", action="store_true", help="also make a public link, through Gradio's servers")
     return parser.parse_args()
 
 
-def explainer_for(args: argparse.Namespace):
-    """The model, read once per process: `gradio app.py` runs this file again at every edit."""
+def models_for(args: argparse.Namespace):
+    """What holds the model, read once per process: `gradio app.py` runs this file again at every edit."""
     from rediprune import Explainer
+    from rediprune.holder import OneModel
 
     kept = sys.modules.setdefault("_rediprune_kept", ModuleType("_rediprune_kept")).__dict__
-    if (old := kept.get("explainer")) is not None:  # the same weights under the edited code
-        return Explainer(old.model, old.processor, old.name, old.card)
+    if (old := kept.get("models")) is not None:  # the same weights under the edited code
+        with old.using() as one:
+            explainer = Explainer(one.model, one.processor, one.name, one.card)
+    else:
+        explainer = first_explainer(args)
+    kept["models"] = OneModel(
+        explainer, device="cpu" if ZERO_GPU else args.device or "auto", dtype=args.dtype
+    )
+    return kept["models"]
+
+
+def first_explainer(args: argparse.Namespace):
+    """The model that the flags name, opened here, or for ZeroGPU placed where its GPU will find it."""
+    from rediprune import Explainer
+
+    if ZERO_GPU and args.quantise:
+        sys.exit(
+            "int8 and int4 are not offered on ZeroGPU: take REDIPRUNE_QUANTISE out of the Space's settings"
+        )
     source = {} if args.model is None else {"name_or_dir": args.model}
+    device = args.device or ("cpu" if args.model is None else "auto")
+    how = {"device": "cpu" if ZERO_GPU else device, "dtype": args.dtype, "quantise": args.quantise}
     try:
-        kept["explainer"] = Explainer.from_pretrained(**source, device=args.device, dtype=args.dtype)
+        explainer = Explainer.from_pretrained(**source, **how)
+        if not ZERO_GPU:
+            return explainer
+        from gradio import Error
+
+        from app.lent import LentExplainer
+
+        explainer.model.to("cuda")  # `spaces` holds it back until a GPU is lent
+        return LentExplainer(explainer, spaces.GPU, Error)
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(str(error))
-    return kept["explainer"]
 
 
 def make_demo(args: argparse.Namespace):
-    """The page. Another model than the built-in one may be slow: it answers first when the page is opened."""
+    """The page. The built-in model answers at once; others, and a lent GPU, when the page is opened."""
     from app.ui import build_demo
 
-    return build_demo(explainer_for(args), first_run=args.model is None)
+    public = args.share or "SPACE_ID" in os.environ or args.host not in {None, "127.0.0.1", "localhost"}
+    first_run = args.model is None and not ZERO_GPU
+    return build_demo(models_for(args), first_run=first_run, fixed=SHARED if public else "")
 
 
 args = flags()
@@ -60,4 +111,7 @@ demo = make_demo(args)
 if __name__ == "__main__":
     from app.ui import launch_options
 
-    demo.launch(server_name=args.host, server_port=args.port, share=args.share, **launch_options())
+    # A Space renders on its server by default; the page is made and tested without.
+    demo.launch(
+        server_name=args.host, server_port=args.port, share=args.share, ssr_mode=False, **launch_options()
+    )

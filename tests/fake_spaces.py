@@ -21,7 +21,8 @@ class Refused(Exception):
 class Spaces:
     """The module. `decorated` names every decorated function; `calls` holds (its name, seconds) of leases."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused: type[Exception] = Refused) -> None:
+        self.refused = refused
         self.decorated, self.calls = [], []
         self.refusal = ""  # why no GPU is lent; empty where one is
 
@@ -32,32 +33,31 @@ class Spaces:
 
             def lent(*args):
                 if self.refusal:
-                    raise Refused(self.refusal)
+                    raise self.refused(self.refusal)
                 self.calls.append((task.__name__, duration(*args)))
-                yield from _in_another_process(task, pickle.dumps(args))
+                yield from self._in_another_process(task, pickle.dumps(args))
 
             return lent
 
         return decorate
 
-
-def _in_another_process(task, packed: bytes):
-    fork = multiprocessing.get_context("fork")
-    mine, its = fork.Pipe()
-    stop = fork.Event()
-    process = fork.Process(target=_run, args=(task, packed, its, stop), daemon=True)
-    process.start()
-    its.close()
-    try:
-        while (received := pickle.loads(mine.recv_bytes()))[0] == "item":
-            yield received[1]
-        if received[0] == "error":
-            raise Refused(received[1])
-    finally:
-        stop.set()
-        while received[0] == "item":
-            received = pickle.loads(mine.recv_bytes())
-        process.join()
+    def _in_another_process(self, task, packed: bytes):
+        fork = multiprocessing.get_context("fork")
+        mine, its = fork.Pipe()
+        stop = fork.Event()
+        process = fork.Process(target=_run, args=(task, packed, its, stop), daemon=True)
+        process.start()
+        its.close()
+        try:
+            while (received := pickle.loads(mine.recv_bytes()))[0] == "item":
+                yield received[1]
+            if received[0] == "error":
+                raise self.refused(received[1])
+        finally:
+            stop.set()
+            while received[0] == "item":
+                received = pickle.loads(mine.recv_bytes())
+            process.join()
 
 
 def _run(task, packed: bytes, out, stop) -> None:

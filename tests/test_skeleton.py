@@ -37,7 +37,31 @@ def test_the_front_matter_is_what_a_space_reads():
     assert {FRONT_MATTER["colorFrom"], FRONT_MATTER["colorTo"]} <= COLOURS
     assert len(FRONT_MATTER["short_description"]) <= 60
     assert FRONT_MATTER["license"] == PROJECT["license"].lower()
-    assert f">={FRONT_MATTER['python_version']}" == PROJECT["requires-python"]
+    assert FRONT_MATTER["suggested_hardware"] == "cpu-basic"  # enough for what runs without any variable
+    assert FRONT_MATTER["pinned"] is False and all(isinstance(tag, str) for tag in FRONT_MATTER["tags"])
+
+
+def test_a_space_runs_a_python_that_the_package_admits_and_zero_gpu_has():
+    major, minor = map(int, FRONT_MATTER["python_version"].split("."))
+    lowest = PROJECT["requires-python"].removeprefix(">=")
+    assert (major, minor) >= tuple(map(int, lowest.split(".")))
+    assert (major, minor) in {(3, 10), (3, 12)}  # all that ZeroGPU offers
+
+
+def test_the_front_matter_names_a_public_checkpoint_of_every_family():
+    from rediprune.models import FAMILIES
+    from rediprune.models.catalog import CATALOG
+
+    named = {one.name: one.family for one in CATALOG if one.name in FRONT_MATTER["models"]}
+    assert sorted(named) == sorted(FRONT_MATTER["models"])
+    assert set(named.values()) == set(FAMILIES)
+    shown = set(re.findall(r"llava-hf/[\w.-]+\w", README.split("---\n", 2)[2]))
+    assert shown <= set(named)  # what the examples use
+
+
+def test_a_space_brings_along_what_it_manages_itself():
+    names = {re.split(r"[<>=~\[]", line)[0] for line in requirements("requirements.txt")}
+    assert not names & {"spaces", "huggingface_hub"}
 
 
 def test_a_space_runs_a_gradio_that_the_requirements_admit():
