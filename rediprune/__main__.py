@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 from .config import BUDGETS, METHODS, POINTINGS, POSITIONS, QUERIES, PruneConfig, alpha_from_weight
 
 if TYPE_CHECKING:
+    from .explainer import Explainer
     from .trace import Timing, Trace
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -126,6 +127,19 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
 def _add_where(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps, auto (default cpu)")
     command.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16 (default auto)")
+    command.add_argument(
+        "--quantise",
+        choices=("int8", "int4"),
+        help="the LLM in 8 or 4 bits; needs bitsandbytes and accelerate",
+    )
+
+
+def _load(args: argparse.Namespace) -> Explainer:
+    """The model that the command line names, where and in the numbers that it says."""
+    from .explainer import DEFAULT_MODEL, Explainer
+
+    where = {"device": args.device, "dtype": args.dtype, "quantise": args.quantise}
+    return Explainer.from_pretrained(args.model or DEFAULT_MODEL, **where)
 
 
 def run_check(args: argparse.Namespace) -> int:
@@ -133,10 +147,9 @@ def run_check(args: argparse.Namespace) -> int:
     if args.repeats < 1:
         raise BadInput(f"--repeats {args.repeats} is out of range: it must be at least 1")
     from .check import check, read_known
-    from .explainer import DEFAULT_MODEL, Explainer
 
     known = read_known()
-    explainer = Explainer.from_pretrained(args.model or DEFAULT_MODEL, device=args.device, dtype=args.dtype)
+    explainer = _load(args)
     model = explainer.model
     print(f"{explainer.name}: {type(model).__name__}, {model.dtype}, on {model.device}".replace("torch.", ""))
     verdicts = []
@@ -164,9 +177,8 @@ def run_answer(args: argparse.Namespace) -> int:
         raise BadInput(f"--clip={args.clip} needs a clip, but {args.file} is a still picture: leave it out")
 
     from . import draw
-    from .explainer import DEFAULT_MODEL, Explainer
 
-    explainer = Explainer.from_pretrained(args.model or DEFAULT_MODEL, device=args.device, dtype=args.dtype)
+    explainer = _load(args)
     config = replace(explainer.defaults, **changes)
     trace = explainer.run(shown, args.question, config, max_new_tokens=args.max_new_tokens)
     trace = replace(trace, notes=(*loaded.notes, *trace.notes))

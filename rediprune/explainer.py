@@ -42,6 +42,7 @@ from .trace import Agreement, Answer, Savings, Selection, Timing, Trace, VisionT
 
 if TYPE_CHECKING:
     from .look import Media
+    from .models.progress import Report
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[1] / "assets" / "tiny-llava"
 MAX_NEW_TOKENS = 48
@@ -87,10 +88,12 @@ class Explainer:
         device: str = "cpu",
         dtype="auto",
         quantise: str | None = None,
+        device_map: str | None = None,
+        progress: Report | None = None,
     ) -> Explainer:
         """A local folder (its rediprune.json is read) or a Hub name such as "llava-hf/llava-1.5-7b-hf".
 
-        `device`, `dtype` and `quantise` are those of `rediprune.load`.
+        The other arguments are those of `rediprune.load`.
 
         Raises:
             ModelError, ValueError: nothing usable there, or a senseless card; one sentence.
@@ -102,7 +105,7 @@ class Explainer:
                 "pass --model / name_or_dir"
             )
         card = read_card(name_or_dir)
-        model, processor = load(name_or_dir, device=device, dtype=dtype, quantise=quantise)
+        model, processor = load(name_or_dir, device, dtype, quantise, device_map, progress)
         name = Path(name_or_dir).name if Path(name_or_dir).is_dir() else str(name_or_dir)
         return cls(model, processor, name, card)
 

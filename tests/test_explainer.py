@@ -304,6 +304,18 @@ def test_a_long_prompt_is_said_to_be_cut_where_it_is_cut(explainer):
     assert any("128" in note for note in notes)
 
 
+def test_what_loading_is_told_goes_through(tmp_path):
+    tiny.save(tmp_path / "llava")
+    steps = []
+    explainer = Explainer.from_pretrained(
+        tmp_path / "llava", dtype="bfloat16", device_map="auto", progress=steps.append
+    )
+    assert steps[-1].share == 1 and explainer.model.dtype == torch.bfloat16
+    assert explainer.model.hf_device_map
+    with pytest.raises(ModelError, match="quantise='int3' is unknown"):
+        Explainer.from_pretrained(tmp_path / "llava", quantise="int3")
+
+
 def test_a_saved_model_with_a_card_brings_its_text_tower_and_its_defaults(tmp_path):
     tiny.save(tmp_path / "llava")
     tiny.save_clip(tmp_path / "clip")

@@ -126,6 +126,7 @@ def test_what_a_picture_lost_is_noted(tmp_path, model, capsys):
         (["--alpha", "-1"], "alpha=-1.0"),
         (["--alpha", "1", "--weight", "1"], "not allowed with"),
         (["--method", "magic"], "invalid choice"),
+        (["--quantise", "int3"], "argument --quantise: invalid choice: 'int3'"),
         (["--max-new-tokens", "0"], "--max-new-tokens=0 is out of range"),
         (["--repeats", "-1"], "--repeats=-1 is out of range"),
         (["--out", "picture.docx"], "no known picture ending"),
@@ -200,3 +201,14 @@ def assert_one_sentence(captured, says):
     assert says in refusal
     assert "Traceback" not in captured.err
     assert captured.out == ""
+
+
+@pytest.mark.parametrize("command", ["answer", "check"])
+def test_where_there_is_no_quantisation_it_is_one_sentence(
+    tmp_path, image, model, monkeypatch, capsys, command
+):
+    reason = "int8 and int4 need bitsandbytes: pip install 'rediprune[quantised]'"
+    monkeypatch.setattr("rediprune.models.placement.why_not_quantised", lambda device: reason)
+    words = {"answer": [image, "What?", "--model", model], "check": [model]}[command]
+    assert main([command, *words, "--quantise", "int4"]) == 2
+    assert capsys.readouterr().err == f"rediprune: {reason}\n"
