@@ -65,9 +65,7 @@ def layout(explainer: Explainer, desk: Desk, run: Run, knobs: dict, first: View)
                         elem_id="rp-photo",
                     )
                     with gr.Column(min_width=160, elem_id="rp-clip-side"):
-                        parts["clip"] = gr.File(
-                            label="Clip: a video, GIF or WebP", height=140, elem_id="rp-clip"
-                        )
+                        parts["clip"] = gr.File(label="Clip", height=140, elem_id="rp-clip")
                         counts = [(str(n), n) for n in N_FRAMES]
                         controls["frames"] = gr.Radio(
                             counts, value=run.source.n_frames, label="Frames taken of a clip"

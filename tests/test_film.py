@@ -275,7 +275,7 @@ def test_every_bad_file_gets_one_sentence_and_the_clip_before_stays(clip, video,
     with (tmp_path / "huge.mp4").open("r+b") as file:
         file.truncate(101 * 2**20)
     give(page, tmp_path / "huge.mp4")
-    expect(page.get_by_text("exceeds the maximum", exact=False).first).to_be_visible()
+    expect(page.get_by_text("exceed the maximum allowed size").first).to_be_visible()
     settled(page)
     assert pixels(page) == before
 

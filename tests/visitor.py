@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 expect.set_options(timeout=30_000)  # two slow cores may be busy with other things
@@ -18,12 +19,16 @@ def served(explainer, **how) -> Iterator[str]:
     """The address of a page for this model; `how` goes to build_demo."""
     from app.ui import build_demo, launch_options
 
-    demo = build_demo(explainer, **how)
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())
-    try:
-        yield url
-    finally:
-        demo.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.answering.QUICK_SECONDS", 60)  # a busy machine is no slow model
+        demo = build_demo(explainer, **how)
+        _, url, _ = demo.launch(
+            prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options()
+        )
+        try:
+            yield url
+        finally:
+            demo.close()
 
 
 @contextmanager
