@@ -311,7 +311,8 @@ def test_what_loading_is_told_goes_through(tmp_path):
         tmp_path / "llava", dtype="bfloat16", device_map="auto", progress=steps.append
     )
     assert steps[-1].share == 1 and explainer.model.dtype == torch.bfloat16
-    assert explainer.model.hf_device_map
+    with pytest.raises(ModelError, match="device_map='cuda' is unknown"):
+        Explainer.from_pretrained(tmp_path / "llava", device_map="cuda")
     with pytest.raises(ModelError, match="quantise='int3' is unknown"):
         Explainer.from_pretrained(tmp_path / "llava", quantise="int3")
 

@@ -204,9 +204,7 @@ def assert_one_sentence(captured, says):
 
 
 @pytest.mark.parametrize("command", ["answer", "check"])
-def test_where_there_is_no_quantisation_it_is_one_sentence(
-    tmp_path, image, model, monkeypatch, capsys, command
-):
+def test_where_there_is_no_quantisation_it_is_one_sentence(image, model, monkeypatch, capsys, command):
     reason = "int8 and int4 need bitsandbytes: pip install 'rediprune[quantised]'"
     monkeypatch.setattr("rediprune.models.placement.why_not_quantised", lambda device: reason)
     words = {"answer": [image, "What?", "--model", model], "check": [model]}[command]

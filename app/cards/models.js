@@ -64,6 +64,7 @@ function draw() {
   const { name, about, busy, wanted, fixed, line, share } = value, percent = Math.round(100 * (share || 0)) + "%";
   find(".name").textContent = name || "none is open";
   find(".about").textContent = busy ? "· getting " + wanted + " " + percent : value.failed && !dialog.open ? "· " + value.said : about || "";
+  find(".about").title = find(".about").textContent;
   find(".change").textContent = busy ? "Show" : fixed ? "Why this one" : "Change";
   find(".fixed").hidden = !fixed;
   find(".fixed").textContent = fixed || "";
