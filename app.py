@@ -18,6 +18,7 @@ ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in {"1", "t", "true"}
 if ZERO_GPU:
     import spaces  # the Space brings it along; before anything that may touch CUDA
 
+HERE = {None, "", "127.0.0.1", "localhost", "::1"}  # addresses that only this machine reaches
 SHARED = (
     "everyone who opens this page shares its model, so visitors cannot change it: start the page yourself, "
     "or duplicate the Space and set its variable REDIPRUNE_MODEL"
@@ -51,6 +52,12 @@ def flags() -> argparse.Namespace:
     say("--host", help="address to listen on, 0.0.0.0 for all (default: this machine only)")
     say("--port", type=int, help="default: the first free one from 7860")
     say("--share", action="store_true", help="also make a public link, through Gradio's servers")
+    say(
+        "--fixed-model",
+        action=argparse.BooleanOptionalAction,
+        help="whether visitors may not change the model (default: where others than this machine reach the "
+        "page: on a Space, with --share, with a --host)",
+    )
     return parser.parse_args()
 
 
@@ -100,9 +107,17 @@ def make_demo(args: argparse.Namespace):
     """The page. The built-in model answers at once; others, and a lent GPU, when the page is opened."""
     from app.ui import build_demo
 
-    public = args.share or "SPACE_ID" in os.environ or args.host not in {None, "127.0.0.1", "localhost"}
     first_run = args.model is None and not ZERO_GPU
-    return build_demo(models_for(args), first_run=first_run, fixed=SHARED if public else "")
+    return build_demo(models_for(args), first_run=first_run, fixed=SHARED if fixed_model(args) else "")
+
+
+def fixed_model(args: argparse.Namespace) -> bool:
+    """Whether visitors may not change the model: it is everyone's, and its name may be any folder here."""
+    if ZERO_GPU or args.fixed_model is not None:
+        return ZERO_GPU or args.fixed_model
+    host = args.host or os.environ.get("GRADIO_SERVER_NAME")  # without a flag, Gradio asks its variables
+    shared = args.share or os.environ.get("GRADIO_SHARE", "").lower() == "true"
+    return shared or "SPACE_ID" in os.environ or host not in HERE
 
 
 args = flags()

@@ -135,7 +135,7 @@ def start(monkeypatch, *words):
 def test_help_names_every_flag(monkeypatch, capsys):
     assert start(monkeypatch, "--help") == 0
     shown = capsys.readouterr().out
-    for flag in ("--share", "--host", "--port", "--model", "--device", "--dtype"):
+    for flag in ("--share", "--host", "--port", "--model", "--device", "--dtype", "--no-fixed-model"):
         assert flag in shown
 
 

@@ -2,7 +2,11 @@
 
 import json
 import re
+import runpy
+import sys
 import urllib.request
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -12,6 +16,7 @@ from rediprune.card import Card
 from tests import tiny
 
 expect.set_options(timeout=30_000)  # two slow cores may be busy with other things
+ROOT = Path(__file__).resolve().parents[1]
 KNOWS = "This model knows only its own test pictures."
 FIXED = "The model of this page is fixed for this test."
 
@@ -168,6 +173,34 @@ def test_the_list_says_what_fits_and_picking_an_entry_fills_the_name(visit, addr
     expect(menu(page, ".row[data-name='LanguageBind/Video-LLaVA-7B-hf']")).to_contain_text("*")
     page.keyboard.press("Escape")
     expect(menu(page, "dialog")).not_to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "fixed"),
+    [
+        ([], {}, False),
+        (["--host", "localhost"], {}, False),
+        (["--host", "0.0.0.0"], {}, True),
+        (["--share"], {}, True),
+        (["--share", "--no-fixed-model"], {}, False),
+        (["--fixed-model"], {}, True),
+        ([], {"SPACE_ID": "someone/something"}, True),
+        ([], {"GRADIO_SERVER_NAME": "0.0.0.0"}, True),
+        ([], {"GRADIO_SHARE": "True"}, True),
+    ],
+)
+def test_where_others_reach_the_page_its_model_is_fixed(words, variables, fixed, monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "argv", ["app.py", *words])
+    monkeypatch.setattr("app.ui.build_demo", lambda models, first_run, fixed: told.append(fixed))
+    monkeypatch.setattr(Explainer, "from_pretrained", lambda *_, **__: None)
+    monkeypatch.setitem(sys.modules, "_rediprune_kept", ModuleType("_rediprune_kept"))
+    for name in ("SPACE_ID", "GRADIO_SERVER_NAME", "GRADIO_SHARE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    runpy.run_path(str(ROOT / "app.py"), run_name="app_of_a_test")
+    assert bool(told[0]) == fixed
 
 
 def test_a_fixed_page_says_why_and_opens_nothing_for_a_strangers_request_either(
