@@ -49,12 +49,13 @@ function fitting() {
     const found = fits.models[line.dataset.name];
     for (const cell of found ? line.querySelectorAll(".need") : []) {
       const { need, verdict, sentence } = found[cell.dataset.form];
-      cell.replaceChildren(need + " ", make("b", MARKS[verdict], verdict));
-      cell.title = sentence;
+      const away = fits.quantised && cell.dataset.form.startsWith("int"); // it may fit, but cannot be had
+      cell.replaceChildren(need + " ", make("b", away ? "–" : MARKS[verdict], away ? "away" : verdict));
+      cell.title = away ? fits.quantised : sentence;
     }
   }
   find(".room").textContent = fits.room;
-  find(".without").textContent = fits.quantised && "Not here: " + fits.quantised + ".";
+  find(".without").textContent = fits.quantised && "– not here: " + fits.quantised + ".";
   find(".without").hidden = !fits.quantised;
   for (const option of precision.options) option.disabled = Boolean(fits.quantised) && option.value.startsWith("int");
   judge();
