@@ -22,6 +22,7 @@ from .controls import (
     QUERY_WORDS,
     WEIGHTS,
     default_query,
+    method_choices,
     nearest_stop,
     query_choices,
     query_name,
@@ -77,10 +78,13 @@ def _answer_with(
     changed = ()
     if run.model != desk.models.number:  # by this visitor or another: nothing on the page is this model's
         changed = (f"The model is now {explainer.name}, for everyone who has this page open.",)
-        run = replace(run, model=desk.models.number, query=default_query(explainer))
+        methods, queries = method_choices(explainer), query_choices(explainer)
+        method = run.method if run.method in dict(methods).values() else explainer.defaults.method
+        run = replace(run, model=desk.models.number, method=method, query=default_query(explainer))
         redraw = True
         yield View(
-            query=views.query_menu(query_choices(explainer), run.query),
+            method=views.menu(methods, method),
+            query=views.menu(queries, run.query),
             outside=views.outside(explainer.knows, PUBLIC_MODEL),
             models=desk.menu.state(),
         )

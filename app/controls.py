@@ -40,6 +40,11 @@ def default_query(explainer: Explainer) -> str:
     return query_name(explainer.defaults)
 
 
+def method_choices(explainer: Explainer) -> list[tuple[str, str]]:
+    """(words, value) of the methods that this model's tokens can be chosen by: today all of them."""
+    return [(words, name) for name, words in METHODS.items()]
+
+
 def query_choices(explainer: Explainer) -> list[tuple[str, str]]:
     """(words, value) of the queries that this model can be asked with; the default says that it is."""
     found = []

@@ -9,7 +9,7 @@ from rediprune import Explainer, draw, palette
 
 from . import model_offer, views
 from .answering import PUBLIC_MODEL
-from .controls import BUDGETS, METHODS, WEIGHTS, query_choices
+from .controls import BUDGETS, WEIGHTS, method_choices, query_choices
 from .desk import Desk, Run
 from .picture import data_url
 from .sources import CLIP_EXAMPLES, EXAMPLES, N_FRAMES, Source, shown, suggestions
@@ -42,8 +42,7 @@ def layout(explainer: Explainer, desk: Desk, run: Run, knobs: dict, first: View)
             controls["saved"] = widget("explorer/saved", elem_id="rp-saved")
             controls["knobs"] = widget("explorer/knobs", knobs, elem_id="rp-knobs", weights=WEIGHTS)
             with gr.Row(elem_id="rp-menus"):
-                methods = [(words, name) for name, words in METHODS.items()]
-                controls["method"] = gr.Dropdown(methods, value=run.method, label="Method")
+                parts["method"] = gr.Dropdown(method_choices(explainer), value=run.method, label="Method")
                 queries = query_choices(explainer)
                 parts["query"] = gr.Dropdown(queries, value=run.query, label="Relevance is measured against")
                 budgets = [(words, name) for name, words in BUDGETS.items()]

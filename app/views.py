@@ -62,6 +62,7 @@ class View:
     photo: dict | None = None
     clip: dict | None = None
     budget: dict | None = None
+    method: dict | None = None
     query: dict | None = None
     outside: dict | None = None
     models: dict | None = None
@@ -79,8 +80,8 @@ def budget_menu(frames: int) -> dict:
     return {"interactive": frames > 1, "label": label, "__type__": "update"}
 
 
-def query_menu(choices: list[tuple[str, str]], value: str) -> dict:
-    """The menu of queries, which are not the same for every model."""
+def menu(choices: list[tuple[str, str]], value: str) -> dict:
+    """A menu's entries, (words, value) each: methods and queries are not the same for every model."""
     return {"choices": choices, "value": value, "__type__": "update"}
 
 

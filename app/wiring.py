@@ -29,6 +29,7 @@ PARTS = (
     "photo",
     "clip",
     "budget",
+    "method",
     "query",
     "outside",
     "models",
@@ -112,7 +113,7 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
     }
     question, knobs, scenes = parts["question"], controls["knobs"], controls["scenes"]
     photo, clip, frames = parts["photo"], parts["clip"], controls["frames"]
-    menus = [controls["method"], parts["query"], parts["budget"]]
+    menus = [parts["method"], parts["query"], parts["budget"]]
     dials = [parts["run"], knobs, *menus]
     asking = [controls["ask"].click, question.submit]
     requests = [

@@ -11,6 +11,9 @@ from types import ModuleType
 import pytest
 from playwright.sync_api import Page, expect
 
+from app import handlers
+from app.desk import Desk, Run
+from app.sources import Source
 from rediprune import Explainer
 from rediprune.card import Card
 from tests import tiny
@@ -173,6 +176,21 @@ def test_the_list_says_what_fits_and_picking_an_entry_fills_the_name(visit, addr
     expect(menu(page, ".row[data-name='LanguageBind/Video-LLaVA-7B-hf']")).to_contain_text("*")
     page.keyboard.press("Escape")
     expect(menu(page, "dialog")).not_to_be_visible()
+
+
+def test_a_method_that_the_new_model_does_not_offer_gives_way_to_its_default(folders, monkeypatch):
+    monkeypatch.setattr(
+        "app.answering.method_choices", lambda _: [("ReDiPrune", "rediprune"), ("Grid", "grid")]
+    )
+    desk = Desk(Explainer(tiny.model(), tiny.processor(), "first"))
+    desk.models.open(folders["other"])
+    for asked, answered in (("random", "rediprune"), ("grid", "grid")):
+        before = Run(Source(seed=1), "What color is the star?", asked, "text-tower/value")
+        view = handlers.first_paint(desk, before, {"keep": 0.25, "weight": 1 / 3})
+        assert view.method["value"] == view.run.method == answered
+        assert view.query["value"] == view.run.query == "prompt-tail"
+        assert view.run.model == desk.models.number != before.model
+        assert view.models["name"] == "other"
 
 
 @pytest.mark.parametrize(
