@@ -16,6 +16,7 @@ from app.desk import Desk, Run
 from app.sources import Source
 from rediprune import Explainer
 from rediprune.card import Card
+from rediprune.holder import OneModel
 from tests import tiny
 
 expect.set_options(timeout=30_000)  # two slow cores may be busy with other things
@@ -191,6 +192,14 @@ def test_a_method_that_the_new_model_does_not_offer_gives_way_to_its_default(fol
         assert view.query["value"] == view.run.query == "prompt-tail"
         assert view.run.model == desk.models.number != before.model
         assert view.models["name"] == "other"
+
+
+def test_where_no_model_is_open_the_page_says_so_and_nothing_is_lost():
+    desk, run = Desk(OneModel()), Run(Source(seed=1), "What color is the star?", "rediprune", "prompt-tail")
+    view = handlers.first_paint(desk, run, {"keep": 0.25, "weight": 1 / 3})
+    assert view.notice["kind"] == "error" and "no model is open at this moment" in view.notice["text"]
+    assert view.run is None and view.answers is None
+    assert desk.menu.state()["name"] == ""
 
 
 @pytest.mark.parametrize(
