@@ -135,6 +135,15 @@ class LentExplainer(Explainer):
         (found,) = self._borrowed("agreement", look, asked, kept, full, pruned, positions, read=read)
         return found
 
+    def expects(self, look, asked, kept, answer: Answer, positions: str = "compacted"):
+        read = self._prompt_tokens(look, asked, kept)
+        (found,) = self._borrowed("expects", look, asked, kept, answer, positions, read=read)
+        return found
+
+    def projected(self, look):
+        (found,) = self._borrowed("projected", look, read=look.n_visual)
+        return found
+
     def time(self, look, asked, kept=None, positions: str = "compacted", **how):
         runs = how.get("warmup", 2) + how.get("repeats", 5)
         read = runs * self._prompt_tokens(look, asked, kept)

@@ -10,6 +10,7 @@ The data path, which is also the reading order of this package:
     prune       the kept tokens inside model.generate, in two lines and without a trace afterwards
     explainer   look, ask, select, answer: with and without pruning, side by side
     savings     what was saved, estimated; stopwatch: measured
+    sweep       every method at every keep ratio on one input; sweep_report: read off that
     draw        the picture of it
 
 config holds every dial, trace the record that each station hands to the next.

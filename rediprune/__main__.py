@@ -1,6 +1,7 @@
 """python -m rediprune COMMAND.
 
     answer IMAGE "QUESTION"   one question, with all visual tokens and with the kept ones
+    sweep IMAGE "QUESTION"    the same over methods and keep ratios: from where on does the answer hold?
     check [MODEL]             does pruning do what it says with this model on this machine?
 
 Exit codes: 0 done, 1 a check failed, 2 bad input (one sentence on stderr), 130 interrupted.
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_answer(commands)
+    _add_sweep(commands)
     _add_check(commands)
     return parser
 
@@ -74,11 +76,7 @@ def _add_answer(commands: argparse._SubParsersAction) -> None:
         description="One question about a picture or clip, with all visual tokens and with the kept ones.",
     )
     answer.set_defaults(run=run_answer)
-    answer.add_argument("file", help="a picture, a video or an animated picture")
-    answer.add_argument("question")
-    answer.add_argument(
-        "--model", help="a folder or a Hub name, e.g. llava-hf/llava-1.5-7b-hf (default: built in)"
-    )
+    _add_input(answer)
     answer.add_argument(
         "--keep-ratio", type=float, metavar="R", help="share of the tokens to keep, in (0, 1]"
     )
@@ -89,13 +87,6 @@ def _add_answer(commands: argparse._SubParsersAction) -> None:
     )
     answer.add_argument("--tau", type=float, help="the published candidate filter; 0 is off")
     answer.add_argument("--method", choices=METHODS)
-    answer.add_argument("--query", choices=QUERIES)
-    answer.add_argument("--pointing", choices=POINTINGS, help="how tokens meet the text-tower query")
-    answer.add_argument("--frames", type=int, default=8, metavar="T", help="taken of a clip (default 8)")
-    answer.add_argument("--budget", choices=BUDGETS, help="each frame keeps its share, or one for all")
-    answer.add_argument("--positions", choices=POSITIONS, help="of the kept tokens in the prompt")
-    answer.add_argument("--seed", type=int, help="of the random method")
-    answer.add_argument("--max-new-tokens", type=int, default=48, metavar="M")
     answer.add_argument(
         "--repeats", type=int, default=3, metavar="N", help="timed runs; 0 times nothing (default 3)"
     )
@@ -110,6 +101,46 @@ def _add_answer(commands: argparse._SubParsersAction) -> None:
         help="also write the frames, kept tokens outlined, as .mp4 or .gif",
     )
     answer.add_argument("--json", type=Path, metavar="FILE", help="write the whole run as JSON")
+
+
+def _add_input(command: argparse.ArgumentParser) -> None:
+    """What is asked about what, and of which model, and the settings that hold for every method."""
+    command.add_argument("file", help="a picture, a video or an animated picture")
+    command.add_argument("question")
+    command.add_argument(
+        "--model", help="a folder or a Hub name, e.g. llava-hf/llava-1.5-7b-hf (default: built in)"
+    )
+    command.add_argument("--query", choices=QUERIES)
+    command.add_argument("--pointing", choices=POINTINGS, help="how tokens meet the text-tower query")
+    command.add_argument("--frames", type=int, default=8, metavar="T", help="taken of a clip (default 8)")
+    command.add_argument("--budget", choices=BUDGETS, help="each frame keeps its share, or one for all")
+    command.add_argument("--positions", choices=POSITIONS, help="of the kept tokens in the prompt")
+    command.add_argument("--seed", type=int, help="of the random method")
+    command.add_argument("--max-new-tokens", type=int, default=48, metavar="M")
+
+
+def _add_sweep(commands: argparse._SubParsersAction) -> None:
+    sweep = commands.add_parser(
+        "sweep",
+        help="every method at every keep ratio, for one question",
+        description="How likely the unpruned answer stays at each keep ratio, and what is saved.",
+    )
+    sweep.set_defaults(run=run_sweep)
+    _add_input(sweep)
+    _add_where(sweep)
+    sweep.add_argument(
+        "--methods",
+        metavar="A,B",
+        help=f"of {', '.join(METHODS)} (default: all that the model can; random is always added)",
+    )
+    sweep.add_argument(
+        "--ratios", default="0.05,0.1,0.15,0.25,0.5,0.75", metavar="R,R", help="default %(default)s"
+    )
+    sweep.add_argument("--weights", metavar="W,W", help="of rediprune, in [0, 1] (default: the model's)")
+    sweep.add_argument(
+        "--seeds", type=int, default=5, metavar="S", help="masks that random is the mean of (default 5)"
+    )
+    sweep.add_argument("--csv", type=Path, metavar="FILE", help="also write the table as CSV")
 
 
 def _add_check(commands: argparse._SubParsersAction) -> None:
@@ -206,6 +237,54 @@ def run_answer(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_sweep(args: argparse.Namespace) -> int:
+    """The `sweep` command: a line for each point as it is done, then what can be read off them."""
+    changes = _config_changes(args)
+    PruneConfig(**changes)
+    methods = args.methods and [name.strip() for name in args.methods.split(",")]
+    ratios, weights = _numbers(args, "ratios"), _numbers(args, "weights")
+    for name in methods or ():
+        PruneConfig(method=name)
+    for ratio in ratios:
+        PruneConfig(keep_ratio=ratio)
+    for weight in weights or ():
+        alpha_from_weight(weight)
+    _check_folders(args.csv)
+    from .look import shown_media
+    from .media.either import load_media
+
+    loaded = load_media(args.file, args.frames)
+    shown = shown_media(getattr(loaded, "image", loaded))
+    from . import sweep_report as table
+    from .sweep import sweep
+
+    explainer = _load(args)
+    look, points = explainer.look(shown), []
+    config = replace(explainer.defaults, **changes)
+    chosen, length = methods or explainer.methods, args.max_new_tokens
+    for point in sweep(
+        explainer, look, args.question, chosen, ratios, weights, config, args.seeds, max_new_tokens=length
+    ):
+        if not points:
+            print(table.opening(args.question, look.n_visual, point))
+        points.append(point)
+        print(table.row(point), flush=True)
+    print(f"\n{table.summary(points)}")
+    if args.csv:
+        args.csv.write_text(table.as_csv(points), encoding="utf-8")
+        print(f"Wrote {args.csv}")
+    return 0
+
+
+def _numbers(args: argparse.Namespace, name: str) -> list[float] | None:
+    """A list of numbers of the command line, None where it was not given."""
+    given = getattr(args, name)
+    try:
+        return given and [float(part) for part in given.split(",")]
+    except ValueError:
+        raise BadInput(f"--{name}={given} must be numbers with commas between them, as 0.1,0.25") from None
+
+
 def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:
     """The run as text: answers, what was kept, estimates and measurements apart, agreement, notes."""
     s, a = trace.savings, trace.agreement
@@ -256,11 +335,11 @@ def _of_each(trace: Trace) -> str:
 
 def _config_changes(args: argparse.Namespace) -> dict:
     names = ("keep_ratio", "alpha", "tau", "method", "query", "pointing", "seed", "budget", "positions")
-    changes = {name: value for name in names if (value := getattr(args, name)) is not None}
-    if args.weight is not None:
+    changes = {name: value for name in names if (value := getattr(args, name, None)) is not None}
+    if getattr(args, "weight", None) is not None:
         changes["alpha"] = alpha_from_weight(args.weight)
-    for name, least in (("max_new_tokens", 1), ("repeats", 0)):
-        if getattr(args, name) < least:
+    for name, least in (("max_new_tokens", 1), ("repeats", 0), ("seeds", 1)):
+        if getattr(args, name, least) < least:
             raise BadInput(
                 f"--{name.replace('_', '-')}={getattr(args, name)} is out of range: it must be >= {least}"
             )
@@ -272,7 +351,11 @@ def _check_outputs(args: argparse.Namespace) -> None:
         raise BadInput(f"--out={args.out} has no known picture ending: use one of {', '.join(PICTURES)}")
     if args.clip and args.clip.suffix.lower() not in CLIPS:
         raise BadInput(f"--clip={args.clip} has no known ending of a clip: use one of {', '.join(CLIPS)}")
-    for path in filter(None, (args.out, args.json, args.clip)):
+    _check_folders(args.out, args.json, args.clip)
+
+
+def _check_folders(*files: Path | None) -> None:
+    for path in filter(None, files):
         if not path.parent.is_dir():
             raise BadInput(f"there is no folder {path.parent} to write {path.name} into")
 

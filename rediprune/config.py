@@ -8,12 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
 
-METHODS = ("rediprune", "random", "grid", "relevance", "diversity")
+METHODS = ("rediprune", "random", "grid", "relevance", "diversity", "divprune", "cdpruner", "cls-attention")
 QUERIES = ("prompt-tail", "text-tower")
 POINTINGS = ("cosine", "negated", "value")
 BUDGETS = ("frame", "shared")
 POSITIONS = ("compacted", "original")
-ASKS_QUERY = frozenset({"rediprune", "relevance"})  # the methods that measure relevance
+ASKS_QUERY = frozenset({"rediprune", "relevance", "cdpruner"})  # the methods that measure relevance
+ASKS_PROJECTED = frozenset({"divprune", "cdpruner"})  # that measure distances behind the projector
+ASKS_ATTENTION = frozenset({"cls-attention"})  # that need an encoder with a class token
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class PruneConfig:
         alpha: weight of relevance against distance, in [0, inf] (paper, eq. 4; published default 0.5).
             0 is diversity only, ``math.inf`` is relevance only.
         tau: the published candidate filter, >= 0; 0 turns it off. With tau > 0 the picks are not nested in K.
-        method: which rule chooses, one of METHODS ("rediprune" is the paper's; the others are baselines).
+        method: which rule chooses, one of METHODS ("rediprune" is the paper's; "divprune", "cdpruner" and
+            "cls-attention" are its published peers; the others are baselines).
         query: what relevance is measured against, one of QUERIES. "prompt-tail" is the published query;
             "text-tower" is the question through the CLIP text encoder that belongs to the vision tower.
         pointing: for the text-tower query, how visual tokens enter the joint space, one of POINTINGS:

@@ -30,7 +30,7 @@ from .ask import Asked, put_question
 from .card import Card, read_card
 from .config import ASKS_QUERY, POINTINGS, POSITIONS, QUERIES, PruneConfig
 from .devices import on_device
-from .generate import agreement, generate_answer, time_prompt
+from .generate import Expected, agreement, expected, generate_answer, time_prompt
 from .look import Look, encode, shown_media
 from .models import ModelError, Prompt, adapter_for, load
 from .prompt import checked_question
@@ -115,6 +115,11 @@ class Explainer:
         return QUERIES if self._tower_name else tuple(q for q in QUERIES if q != "text-tower")
 
     @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that this model's tokens can be chosen by."""
+        return self.adapter.methods
+
+    @property
     def pointings(self) -> tuple[str, ...]:
         """The pointings of the text-tower query that this model's vision tower allows."""
         return POINTINGS if self.adapter.value_path else tuple(p for p in POINTINGS if p != "value")
@@ -183,9 +188,15 @@ class Explainer:
                 f"the question was asked with {said} but the settings say {wanted}: "
                 "ask again with these settings"
             )
-        chosen = select_tokens(look.vision, asked.query, config, alphas)
+        chosen = select_tokens(look.vision, asked.query, config, alphas, lambda: self.projected(look))
         parts = ("order", "relevance", "distance", "score")
         return replace(chosen, **{p: x.cpu() for p in parts if (x := getattr(chosen, p)) is not None})
+
+    def projected(self, look: Look) -> Tensor:
+        """Every token as the LLM would receive it, [T, N, D], kept nowhere: some methods measure it."""
+        seen = look.seen if self.keep_on is None else on_device(look.seen, self.adapter.device)
+        made = self.adapter.projected(seen)
+        return made if self.keep_on is None else on_device(made, self.keep_on)
 
     def answer(
         self,
@@ -238,6 +249,14 @@ class Explainer:
         with self._turn(), torch.no_grad():
             whole, few = self._prompt(look, asked, None)(), self._prompt(look, asked, kept, positions)()
             return agreement(self.adapter, whole, few, full, pruned)
+
+    def expects(
+        self, look: Look, asked: Asked, kept: Tensor | None, answer: Answer, positions: str = "compacted"
+    ) -> Expected:
+        """How likely an answer is after the prompt with the kept tokens (None: all), and its first token."""
+        prompt = self._prompt(look, asked, kept, positions)
+        with self._turn(), torch.no_grad():
+            return on_device(expected(self.adapter, prompt(), answer.token_ids), "cpu")
 
     def savings(
         self,

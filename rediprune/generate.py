@@ -33,6 +33,19 @@ class Generated:
     first_token_seconds: float
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What a prompt makes a model expect: log-probabilities in nats.
+
+    Attributes:
+        first: [vocab] float32, of the first answer token.
+        log_prob: of a whole answer, summed over its tokens.
+    """
+
+    first: Tensor
+    log_prob: float
+
+
 class _Listener:
     """A `generate` streamer: text as it grows, and when the first token was there."""
 
@@ -125,29 +138,35 @@ def agreement(adapter: Adapter, full: Prompt, pruned: Prompt, full_answer, prune
     full, pruned: the prompt with all and with the kept visual tokens. The answers are `Answer`s.
     """
 
-    def judge(prompt: Prompt) -> tuple[Tensor, float, float]:
-        on_full = next_token_log_probs(adapter, prompt, full_answer.token_ids)
+    def judge(prompt: Prompt) -> tuple[Expected, float]:
+        on_full = expected(adapter, prompt, full_answer.token_ids)
         same = full_answer.token_ids == pruned_answer.token_ids
-        on_pruned = on_full if same else next_token_log_probs(adapter, prompt, pruned_answer.token_ids)
-        return on_full[0], _sum(on_full, full_answer.token_ids), _sum(on_pruned, pruned_answer.token_ids)
+        on_pruned = on_full if same else expected(adapter, prompt, pruned_answer.token_ids)
+        return on_full, on_pruned.log_prob
 
-    p, full_on_full, full_on_pruned = judge(full)
-    q, pruned_on_full, pruned_on_pruned = judge(pruned)
-    # A token with probability 0 under p adds nothing; rounding may leave -1e-9, which KL never is.
-    kl = torch.where(p.isneginf(), 0.0, p.exp() * (p - q)).sum().clamp(min=0)
+    whole, full_on_pruned = judge(full)
+    few, pruned_on_pruned = judge(pruned)
     return Agreement(
-        full_on_full=full_on_full,
-        pruned_on_full=pruned_on_full,
+        full_on_full=whole.log_prob,
+        pruned_on_full=few.log_prob,
         full_on_pruned=full_on_pruned,
         pruned_on_pruned=pruned_on_pruned,
-        kl_first=float(kl),
+        kl_first=divergence(whole.first, few.first),
         same_text=full_answer.text == pruned_answer.text,
     )
 
 
-def _sum(log_probs: Tensor, answer: Sequence[int]) -> float:
+def expected(adapter: Adapter, prompt: Prompt, answer: Sequence[int]) -> Expected:
+    """What the model expects after the prompt, and of these answer tokens."""
+    log_probs = next_token_log_probs(adapter, prompt, answer)
     ids = torch.tensor(list(answer), dtype=torch.long, device=log_probs.device)
-    return float(log_probs[: len(ids)].gather(-1, ids[:, None]).sum())
+    return Expected(log_probs[0], float(log_probs[: len(ids)].gather(-1, ids[:, None]).sum()))
+
+
+def divergence(p: Tensor, q: Tensor) -> float:
+    """KL(p || q) in nats of two log-probability vectors, >= 0."""
+    # A token with probability 0 under p adds nothing; rounding may leave -1e-9, which KL never is.
+    return float(torch.where(p.isneginf(), 0.0, p.exp() * (p - q)).sum().clamp(min=0))
 
 
 @torch.no_grad()

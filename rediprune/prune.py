@@ -208,7 +208,8 @@ def _pruned_call(
         else:
             if config.asks_query:
                 query = ask(ids[prompt][mask[prompt].bool()], vision.features, prompt, len(ids))
-            selection = select_tokens(vision, query, _own_seed(config, number, prompt))
+            project = functools.partial(adapter.projected, [seen[i] for i in mine])
+            selection = select_tokens(vision, query, _own_seed(config, number, prompt), project=project)
             of_prompt = selection.kept().cpu()
             if len(of_prompt) == vision.n_tokens:
                 raise PruneError(
@@ -239,6 +240,11 @@ def _own_seed(config: PruneConfig, call: int, prompt: int) -> PruneConfig:
 def _check_query(config: PruneConfig, adapter: Adapter, question: object, text_tower: object) -> None:
     if not isinstance(config, PruneConfig):
         raise TypeError(f"config must be a PruneConfig, not {type(config).__name__}")
+    if config.method not in adapter.methods:
+        raise ValueError(
+            f"method={config.method!r} needs the attention of a class token, which the vision encoder of "
+            f"{type(adapter.model).__name__} does not give: choose one of {', '.join(adapter.methods)}"
+        )
     if config.query == "prompt-tail" and (question is not None or text_tower is not None):
         raise ValueError(
             "question and text_tower serve the text-tower query only: set query='text-tower' too"

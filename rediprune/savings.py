@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .config import METHODS
+from .config import ASKS_ATTENTION, ASKS_PROJECTED, METHODS
 from .trace import Flops, Savings
 
 # One sentence for each number that is shown, beside the formula that makes it: the page shows it on hover.
@@ -155,20 +155,41 @@ def decode_flops(s: ModelShapes, n: int, n_new: int) -> float:
     return 2 * (s.llm_layers * (steps * _llm_token_macs(s) + attention) + steps * s.llm_width * s.vocab)
 
 
-def selection_flops(method: str, n: int, c: int) -> float:
-    """One choice among n tokens (width c); the full order of n picks is made, whatever K is.
+def selection_flops(method: str, n: int, c: int, d: int = 0) -> float:
+    """One choice among n tokens (width c, projected d); the full order of n picks is made, whatever K is.
 
     rediprune   5nc for unit vectors and relevance, 2n^2c for the Gram matrix, 4n^2 for n picks (minimum,
                 scale, add and compare over n tokens each)
     diversity   3nc + 2n^2c + 4n^2: the same without relevance
+    divprune    3nd + 2n^2d + 4n^2: the same over projected tokens
+    cdpruner    5nc for relevance, 3nd + 2n^2d for the Gram matrix, n^3 - n^2 for the rows of its Cholesky
+                factor (pick i reads i earlier ones: 2in), 8n^2 for n picks
     relevance   5nc
-    random, grid   0
+    cls-attention, random, grid   0
+
+    What comes before is not in it: `extra_flops`.
     """
     return {
         "rediprune": 5 * n * c + 2 * n * n * c + 4 * n * n,
         "diversity": 3 * n * c + 2 * n * n * c + 4 * n * n,
+        "divprune": 3 * n * d + 2 * n * n * d + 4 * n * n,
+        "cdpruner": 5 * n * c + 3 * n * d + 2 * n * n * d + n**3 - n * n + 8 * n * n,
         "relevance": 5 * n * c,
     }.get(method, 0)
+
+
+def extra_flops(method: str, s: ModelShapes, n_projected: int, n_frames: int) -> float:
+    """What a method must know beside the tokens, over the whole prompt.
+
+    divprune, cdpruner   all tokens through the projector (`projector_flops`); those that are kept go through
+                         it once more, as every other method's do
+    cls-attention        per frame 2 * (nd^2 + d^2 + nd): the keys of n tokens (CLS included) of one layer of
+                         width d, one query, and their products
+    """
+    if method in ASKS_PROJECTED:
+        return projector_flops(s, n_projected)
+    n, d = s.vision_tokens, s.vision_width
+    return 2 * n_frames * (n * d * d + d * d + n * d) if method in ASKS_ATTENTION else 0
 
 
 def text_tower_flops(t: TextTowerShapes, n: int, c: int, value_path: bool = False) -> float:
@@ -258,7 +279,9 @@ def estimate(
             decode=float(decode_flops(shapes, n + n_text, n_new)),
         )
 
-    choosing = sum(selection_flops(method, n, shapes.projector_in) for n in choices) + query_flops
+    widths = shapes.projector_in, shapes.projector_out
+    choosing = sum(selection_flops(method, n, *widths) for n in choices) + query_flops
+    choosing += extra_flops(method, shapes, projected[0], n_frames)
     full = flops(n_visual, projected[0], 0)
     pruned = flops(n_kept, projected[1], choosing if n_kept < n_visual else 0)
     return Savings(

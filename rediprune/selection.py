@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .config import PruneConfig
+from .config import ASKS_ATTENTION, ASKS_PROJECTED, PruneConfig
 from .greedy import Picks, check_tokens
 from .greedy import relevance as measure
 from .methods import METHODS
@@ -26,6 +26,8 @@ def select(
     alphas: Sequence[float] | None = None,
     grid: tuple[int, ...] | Sequence[tuple[int, ...]] | None = None,
     present: Tensor | None = None,
+    projected: Tensor | None = None,
+    attention: Tensor | None = None,
 ) -> Selection:
     """The full picking order of every frame, or of all together; any keep ratio is then a prefix
     (`Selection.kept`).
@@ -34,7 +36,7 @@ def select(
         features: [T, N, C] visual tokens of T frames in any float dtype, before the projector. With
             config.budget "frame" every frame is selected on its own, with "shared" all of them at once.
         query: a Query, or a plain vector [C], or of another width, folded by the published rule (query.fold).
-            The methods random, grid and diversity ask none and take None.
+            A method that is not among config.ASKS_QUERY asks none and takes None.
         config: the dials; default PruneConfig().
         alphas: several relevance weights in [0, inf] at once, in place of config.alpha; the order is then
             [W, G, M] instead of [G, M].
@@ -42,10 +44,13 @@ def select(
             no place in it, if any do; or one such for each frame. By default the two factors of N nearest to
             a square, not more rows than columns.
         present: [T, N] bool, False where there is no token (see VisionTokens); at least one per frame.
+        projected: [T, N, D] the same tokens behind the projector, for the methods divprune and cdpruner.
+        attention: [T, N] how much the encoder's class token attends to each (see VisionTokens), finite, for
+            the method cls-attention.
 
     Raises:
         ValueError: one sentence on what was wrong: shapes, NaN, infinite or all-zero features or query,
-            weights out of range, a method that needs a query without one.
+            weights out of range, a method without the query, projected tokens or attention that it needs.
     """
     config = PruneConfig() if config is None else config
     check_tokens(features, "features")
@@ -53,23 +58,29 @@ def select(
     present = _present(present, frames, n)
     weights, grids = _weights(config, alphas), _grids(frames, n, grid)
     relevance = measure(features, _query(query, config)) if config.asks_query else None
+    tokens, scores = features, relevance
+    if config.method in ASKS_PROJECTED:
+        tokens = _projected(projected, frames, n, config.method)
+        scores = None if relevance is None else relevance.to(tokens.device)
+    if config.method in ASKS_ATTENTION:
+        scores = _attention(attention, frames, n, config.method, features.device)
 
     def choose(tokens: Tensor, scores: Tensor | None) -> Picks:
         return METHODS[config.method](tokens, scores, weights, config, grids)
 
     shared = config.budget == "shared" and frames > 1
     if config.method == "grid" and shared:
-        picks = _interleaved(choose(features, None), present)
+        picks = _interleaved(choose(tokens, None), present)
     else:
         if shared:
-            features = features.flatten(0, 1)[None]
-        scores = None if relevance is None else relevance.view(features.shape[:2])
+            tokens = tokens.flatten(0, 1)[None]
+        scores = None if scores is None else scores.reshape(tokens.shape[:2])
         if present is None:
-            picks = choose(features, scores)
+            picks = choose(tokens, scores)
         elif config.method in _BLIND:
-            picks = Picks(_absent_last(choose(features, None).order, present), None, None)
+            picks = Picks(_absent_last(choose(tokens, None).order, present), None, None)
         else:
-            picks = _ragged(choose, features, scores, present.view(features.shape[:2]))
+            picks = _ragged(choose, tokens, scores, present.view(tokens.shape[:2]))
 
     def shaped(evidence: Tensor | None) -> Tensor | None:
         """A method that knows no weight gives one order for all of them."""
@@ -90,10 +101,15 @@ def select_tokens(
     query: Query | None,
     config: PruneConfig,
     alphas: Sequence[float] | None = None,
+    project: Callable[[], Tensor] | None = None,
 ) -> Selection:
-    """`select` for the tokens of a model, which bring their grid and their gaps with them."""
+    """`select` for the tokens of a model, which bring their grid, gaps and attention with them.
+
+    `project` makes [T, N, D] of them; it is called where the method asks for projected tokens.
+    """
     grids = [(place.rows, place.cols, vision.shape[1] - place.cells) for place in vision.geometry]
-    return select(vision.features, query, config, alphas, grids, vision.present)
+    projected = project() if project and config.method in ASKS_PROJECTED else None
+    return select(vision.features, query, config, alphas, grids, vision.present, projected, vision.attention)
 
 
 def _interleaved(picks: Picks, present: Tensor | None) -> Picks:
@@ -116,12 +132,12 @@ def _absent_last(order: Tensor, present: Tensor) -> Tensor:
     return order.gather(-1, absent.gather(-1, order).long().argsort(dim=-1, stable=True))
 
 
-def _ragged(choose, features: Tensor, relevance: Tensor | None, present: Tensor) -> Picks:
+def _ragged(choose, tokens: Tensor, scores: Tensor | None, present: Tensor) -> Picks:
     """Group by group among the tokens that are there; the others follow in raster order, without evidence."""
     groups = []
-    for g, there in enumerate(present.to(features.device)):
+    for g, there in enumerate(present.to(tokens.device)):
         here, absent = there.nonzero()[:, 0], (~there).nonzero()[:, 0]
-        picks = choose(features[g, here][None], None if relevance is None else relevance[g, here][None])
+        picks = choose(tokens[g, here][None], None if scores is None else scores[g, here][None])
         order = torch.cat([here[picks.order], absent.expand(*picks.order.shape[:2], -1)], dim=-1)
         evidence = (e if e is None else F.pad(e, (0, len(absent)), value=math.nan) for e in picks[1:])
         groups.append(Picks(order, *evidence))
@@ -138,6 +154,35 @@ def _present(present: Tensor | None, frames: int, n: int) -> Tensor | None:
             f"[T, N] = {(frames, n)} with at least one token in every frame"
         )
     return None if present.all() else present.contiguous()
+
+
+def _projected(projected: Tensor | None, frames: int, n: int, method: str) -> Tensor:
+    if projected is None:
+        raise ValueError(
+            f"method={method!r} measures distances behind the projector: pass projected=[T, N, D], or let "
+            "Explainer or prune do it"
+        )
+    check_tokens(projected, "projected tokens")
+    if projected.shape[:2] != (frames, n):
+        raise ValueError(
+            f"projected tokens have shape {tuple(projected.shape)}: they must be [T, N, D] with [T, N] = "
+            f"{(frames, n)}, the features' own"
+        )
+    return projected
+
+
+def _attention(attention: Tensor | None, frames: int, n: int, method: str, device: torch.device) -> Tensor:
+    if attention is None:
+        raise ValueError(
+            f"method={method!r} needs the attention of a class token, which the vision encoder of these "
+            "tokens does not give: choose another method"
+        )
+    if attention.shape != (frames, n) or not attention.isfinite().all():
+        raise ValueError(
+            f"attention has shape {tuple(attention.shape)}: it must be [T, N] = {(frames, n)} without NaN or "
+            "infinite values"
+        )
+    return attention.float().to(device)
 
 
 def _weights(config: PruneConfig, alphas: Sequence[float] | None) -> tuple[float, ...]:

@@ -77,11 +77,15 @@ class VisionTokens:
         geometry: one Geometry per frame, length T.
         present: [T, N] bool on the CPU, False where there is no token: a tile whose padding the family takes
             off again, or a frame with fewer tokens than its neighbours. None means that all are there.
+        attention: [T, N] float32, how much the encoder's class token attends to each token in the layer that
+            made it, mean over the heads. None where the encoder has no class token, or where its patches
+            have become tokens in a way that says nothing of their attention.
     """
 
     features: Tensor
     geometry: tuple[Geometry, ...]
     present: Tensor | None = None
+    attention: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -126,7 +130,10 @@ def joined(parts: Sequence[VisionTokens]) -> VisionTokens:
     if any(part.present is not None or part.shape[1] < n for part in parts):
         given = (torch.ones(p.shape, dtype=torch.bool) if p.present is None else p.present for p in parts)
         present = torch.cat([F.pad(there, (0, n - there.shape[1])) for there in given])
-    return VisionTokens(features, tuple(g for part in parts for g in part.geometry), present)
+    attention = None
+    if all(part.attention is not None for part in parts):
+        attention = torch.cat([F.pad(p.attention, (0, n - p.shape[1])) for p in parts])
+    return VisionTokens(features, tuple(g for part in parts for g in part.geometry), present, attention)
 
 
 def parted(kept: Tensor, parts: Sequence[VisionTokens]) -> list[Tensor]:

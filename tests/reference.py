@@ -66,6 +66,46 @@ def diversity(features: np.ndarray) -> list[int]:
     return order
 
 
+def determinantal(tokens: np.ndarray, scores: np.ndarray) -> list[tuple[int, float]]:
+    """CDPruner on one frame: always the token that makes det(L) largest, L = diag(r) S diag(r).
+
+    tokens [N, D] projected, scores [N] relevance -> every pick as (index, factor by which det(L) grew).
+    """
+    n, low, high = len(tokens), min(scores), max(scores)
+    r = [(s - low) / (high - low) if high > low else 1.0 for s in scores]
+    kernel = np.array([[r[i] * cosine(tokens[i], tokens[j]) * r[j] for j in range(n)] for i in range(n)])
+
+    def volume(chosen: list[int]) -> float:
+        return float(np.linalg.det(kernel[np.ix_(chosen, chosen)])) if chosen else 1.0
+
+    def growth(chosen: list[int], i: int) -> float:
+        return round(volume([*chosen, i]) / volume(chosen), 12)  # so that ties are ties
+
+    picks: list[tuple[int, float]] = []
+    while len(picks) < n:
+        chosen = [i for i, _ in picks]
+        best = max((i for i in range(n) if i not in chosen), key=lambda i: growth(chosen, i))
+        picks.append((best, growth(chosen, best)))
+    return picks
+
+
+def class_attention(states: np.ndarray, norm, query, key, heads: int) -> np.ndarray:
+    """Attention of token 0 of one view [S, C] to all S, head by head, then the mean.
+
+    norm, query, key: (weight, bias) of the block's LayerNorm and of its two projections.
+    """
+    x = (states - states.mean(-1, keepdims=True)) / np.sqrt(states.var(-1, keepdims=True) + 1e-5)
+    x = x * norm[0] + norm[1]
+    q, k = query[0] @ x[0] + query[1], x @ key[0].T + key[1]
+    width, found = states.shape[-1] // heads, []
+    for h in range(heads):
+        part = slice(h * width, (h + 1) * width)
+        score = np.array([q[part] @ row[part] for row in k]) / math.sqrt(width)
+        attention = np.exp(score - score.max())
+        found.append(attention / attention.sum())
+    return np.mean(found, axis=0)
+
+
 def fold(vector: np.ndarray, width: int) -> np.ndarray:
     """[D] -> [C]: groups of adjacent entries, adaptive pooling, or repeat and cut."""
     d = len(vector)

@@ -38,6 +38,8 @@ ARROWS = {
     "explainer": PICKING
     | {"selection", "savings", "stopwatch", "models", "media", "card", "generate"}
     | {"prompt", "look", "ask", "recent", "devices"},
+    "sweep": WORDS | {"explainer", "ask", "look", "generate"},
+    "sweep_report": {"sweep"},
     "clip": set(),
     "holder": WORDS | {"card", "explainer", "models"},
     "check": {"config", "look", "prompt", "prune", "explainer"},

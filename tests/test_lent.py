@@ -12,6 +12,7 @@ from rediprune import Explainer, PruneConfig
 from rediprune.card import Card
 from rediprune.models import ModelError
 from rediprune.prompt import QuestionError
+from rediprune.sweep import sweep
 from tests import tiny
 from tests.fake_spaces import Refused, Spaces
 
@@ -65,6 +66,21 @@ def test_a_whole_run_is_the_same_as_here_and_only_model_work_is_lent(plain, lent
     assert found.savings == expected.savings
     assert len(set(spaces.decorated)) == 1  # each decorated function would have weights of its own
     assert len(spaces.calls) == 5  # look, ask, two answers, agreement: choosing and estimating need no GPU
+
+
+def test_what_methods_and_sweeps_need_of_the_model_is_lent_too(plain, lent):
+    for method in ("divprune", "cls-attention"):
+        config, orders = PruneConfig(0.25, method=method), []
+        for one in (plain, lent):
+            look = one.look(tiny.image())
+            orders.append(one.select(look, one.ask(look, QUESTION, config), config).order)
+        assert torch.equal(*orders)
+    (expected,), (found,) = (
+        list(sweep(one, one.look(tiny.image()), QUESTION, ["random"], [0.25], seeds=1, max_new_tokens=3))
+        for one in (plain, lent)
+    )
+    assert found.probability == expected.probability and found.kl_first == expected.kl_first
+    assert found.runs[0].text == expected.runs[0].text
 
 
 def test_a_clip_crosses_too(plain, lent):

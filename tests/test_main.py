@@ -1,5 +1,6 @@
 """The command line: a whole run on a tiny model; one sentence and exit code 2 for everything senseless."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -68,6 +69,37 @@ def test_the_settings_reach_the_run(tmp_path, image, model, capsys):
     config = json.loads(record.read_text())["config"]
     assert (config["alpha"], config["weight"], config["seed"], config["tau"]) == ("inf", 1, 3, 0.5)
     assert "Kept 5 of 36 tokens: method relevance, query prompt-tail\n" in capsys.readouterr().out
+
+
+def test_a_sweep_prints_its_points_and_writes_them_as_csv(tmp_path, image, model, capsys):
+    settings = ["--methods", "divprune,grid", "--ratios", "0.25,1", "--seeds", "2", "--max-new-tokens", "3"]
+    more = ["--model", model, "--csv", str(tmp_path / "out.csv")]
+    assert main(["sweep", image, QUESTION, *settings, *more]) == 0
+    out, rows = capsys.readouterr().out, list(csv.DictReader((tmp_path / "out.csv").open(newline="")))
+    assert [(row["method"], row["kept"]) for row in rows] == [
+        (method, kept) for kept in ("9", "36") for method in ("divprune", "grid", "random")
+    ]
+    assert [row["runs"] for row in rows[:3]] == ["1", "1", "2"]
+    for row in rows:
+        assert f"{float(row['probability']):.3f}" in out and f"{float(row['estimated_prefill']):.2f}x" in out
+    assert "Smallest ratio from which on" in out and f"Wrote {tmp_path / 'out.csv'}\n" in out
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--methods", "grid,magic"], "method='magic' is unknown"),
+        (["--ratios", "0.1,2"], "keep_ratio=2.0 is out of range"),
+        (["--ratios", "a,b"], "--ratios=a,b must be numbers with commas between them"),
+        (["--weights", "0,-1"], "weight=-1.0"),
+        (["--seeds", "0"], "--seeds=0 is out of range"),
+        (["--csv", "/no/such/folder/out.csv"], "there is no folder /no/such/folder"),
+        (["--query", "text-tower"], "use the prompt-tail query"),
+    ],
+)
+def test_a_senseless_sweep_is_one_sentence_and_exit_code_2(image, model, capsys, more, says):
+    assert main(["sweep", image, QUESTION, "--model", model, *more]) == 2
+    assert_one_sentence(capsys.readouterr(), says)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from rediprune import PruneConfig, select
+from rediprune import PruneConfig, Query, select
 from rediprune.config import ASKS_QUERY
 from rediprune.config import METHODS as NAMES
 from rediprune.methods import METHODS
@@ -22,6 +22,14 @@ def features(t: int = 2, n: int = 36, c: int = 16, seed: int = 0) -> torch.Tenso
 QUERY = torch.randn(16, generator=torch.Generator().manual_seed(99))
 
 
+def more(n: int = 36) -> dict[str, torch.Tensor]:
+    """What some methods need besides: projected tokens, wider, and the attention of a class token."""
+    return {
+        "projected": features(n=n, c=48, seed=5),
+        "attention": features(n=n, c=1, seed=6)[..., 0].sigmoid(),
+    }
+
+
 def test_registry_holds_exactly_the_methods_that_the_config_accepts():
     assert set(METHODS) == set(NAMES) and set(NAMES) >= ASKS_QUERY
 
@@ -30,7 +38,7 @@ def test_registry_holds_exactly_the_methods_that_the_config_accepts():
 @pytest.mark.parametrize("n", [1, 2, 7, 36])
 def test_every_method_orders_every_token_once_for_one_weight_and_for_several(method, n):
     config, alphas = PruneConfig(method=method), [0.0, 0.5, math.inf]
-    one, many = select(features(n=n), QUERY, config), select(features(n=n), QUERY, config, alphas)
+    one, many = (select(features(n=n), QUERY, config, weights, **more(n)) for weights in (None, alphas))
     assert one.order.shape == (2, n) and many.order.shape == (3, 2, n)
     assert one.alphas == (0.5,) and many.alphas == (0.0, 0.5, math.inf)
     assert torch.equal(many.at(1).order, one.order)
@@ -46,7 +54,8 @@ def test_every_method_orders_every_token_once_for_one_weight_and_for_several(met
 @pytest.mark.parametrize("method", sorted(set(NAMES) - ASKS_QUERY))
 def test_methods_that_ask_no_query_need_none_and_ignore_it(method):
     config = PruneConfig(method=method)
-    assert torch.equal(select(features(), None, config).order, select(features(), QUERY, config).order)
+    none, one = (select(features(), query, config, **more()).order for query in (None, QUERY))
+    assert torch.equal(none, one)
 
 
 @pytest.mark.parametrize("method", sorted(ASKS_QUERY))
@@ -92,6 +101,59 @@ def test_diversity_is_the_max_min_rule_of_the_slow_reference():
         ]
         assert found.score[t, 0].item() == pytest.approx(min(others), abs=1e-6)
     assert found.distance[:, 0].isnan().all() and torch.equal(found.distance[:, 1:], found.score[:, 1:])
+
+
+def test_divprune_is_diversity_behind_the_projector():
+    projected = more(25)["projected"]
+    found = select(features(n=25), None, PruneConfig(method="divprune"), projected=projected)
+    assert found.order.tolist() == [reference.diversity(x.double().numpy()) for x in projected]
+    behind = select(projected, None, PruneConfig(method="diversity"))
+    assert torch.equal(found.score, behind.score) and found.relevance is None
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_cdpruner_is_the_greedy_determinant_of_the_slow_reference(sign):
+    x, projected = features(n=20), more(20)["projected"]
+    query = Query("prompt-tail", QUERY, sign=sign)
+    found = select(x, query, PruneConfig(method="cdpruner"), projected=projected)
+    scores = sign * reference.relevance(x.double().numpy(), QUERY.double().numpy())
+    torch.testing.assert_close(found.relevance.double(), torch.from_numpy(scores), atol=1e-6, rtol=0)
+    for t in range(2):
+        picks = reference.determinantal(projected[t].double().numpy(), scores[t])
+        assert found.order[t].tolist() == [i for i, _ in picks]
+        assert found.score[t].tolist() == pytest.approx([gain for _, gain in picks], abs=1e-5)
+        tokens, order = projected[t].double().numpy(), found.order[t].tolist()
+        for k in (1, 7, 19):
+            nearest = min(1 - reference.cosine(tokens[order[k]], tokens[u]) for u in order[:k])
+            assert found.distance[t, k].item() == pytest.approx(nearest, abs=1e-6)
+    assert found.order[:, 0].tolist() == found.relevance.argmax(-1).tolist()
+    assert found.distance[:, 0].isnan().all() and (found.score[:, 0] == 1).all()
+
+
+def test_cdpruner_takes_what_adds_nothing_last_in_raster_order():
+    """Tokens in 6 dimensions: six are independent. Copies, and a token of zeros, span nothing new either."""
+    projected = features(t=1, n=36, c=6)
+    projected[0, 20:] = projected[0, :16]
+    projected[0, 7] = 0
+    found = select(features(t=1), QUERY, PruneConfig(method="cdpruner"), projected=projected)
+    assert (found.score[0, :6] > 0).all() and (found.score[0, 6:] == 0).all()
+    assert found.order[0, 6:].tolist() == sorted(found.order[0, 6:].tolist()) and 7 in found.order[0, 6:]
+
+
+def test_cdpruner_of_tokens_that_are_all_as_relevant_is_diverse():
+    x = torch.ones(1, 20, 16)
+    found = select(x, QUERY, PruneConfig(method="cdpruner"), projected=more(20)["projected"][:1])
+    picks = reference.determinantal(more(20)["projected"][0].double().numpy(), [1.0] * 20)
+    assert found.order[0].tolist() == [i for i, _ in picks]
+
+
+def test_cls_attention_takes_the_most_attended_first():
+    x, attention = features(), more()["attention"].clone()
+    attention[0, 30] = attention[0, 5]
+    found = select(x, None, PruneConfig(method="cls-attention"), attention=attention)
+    order = [sorted(range(36), key=lambda i, row=row: (-row[i], i)) for row in attention.tolist()]
+    assert found.order.tolist() == order and found.relevance is None and found.distance is None
+    assert torch.equal(found.score, attention.gather(-1, found.order))
 
 
 @pytest.mark.parametrize(("rows", "cols"), [(1, 1), (1, 9), (4, 4), (9, 16), (14, 14), (24, 24)])

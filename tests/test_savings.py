@@ -11,6 +11,7 @@ from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForCon
 from rediprune import PruneConfig, savings, select
 from rediprune.config import METHODS
 from rediprune.models import adapter_for
+from rediprune.models.class_token import class_attention
 from rediprune.savings import ModelShapes, estimate
 from rediprune.text_tower import TextTower
 from tests import tiny
@@ -142,13 +143,41 @@ def test_kv_cache_is_half_a_mebibyte_per_token_at_7b():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_selection_multiplies_one_gram_matrix_where_it_measures_distances_and_nothing_else(method):
-    n, c = 196, 128
+    n, c, d = 196, 128, 160
     features, query = torch.randn(1, n, c), torch.randn(c)
-    gram = 2 * n * n * c if method in ("rediprune", "diversity") else 0
-    assert counted(lambda: select(features, query, PruneConfig(method=method))) == gram
+    more = {"projected": torch.randn(1, n, d), "attention": torch.rand(1, n)}
+    width = {"rediprune": c, "diversity": c, "divprune": d, "cdpruner": d}.get(method, 0)
+    products = 2 * n * n * width
+    if method == "cdpruner":  # pick i multiplies i rows of the Cholesky factor
+        products += sum(2 * i * n for i in range(n))
+    assert counted(lambda: select(features, query, PruneConfig(method=method), **more)) == products
     # What no flop counter sees: unit vectors, relevance and picks, element by element.
-    beside = {"rediprune": 5 * n * c + 4 * n * n, "diversity": 3 * n * c + 4 * n * n, "relevance": 5 * n * c}
-    assert savings.selection_flops(method, n, c) == gram + beside.get(method, 0)
+    beside = {
+        "rediprune": 5 * n * c + 4 * n * n,
+        "diversity": 3 * n * c + 4 * n * n,
+        "relevance": 5 * n * c,
+        "divprune": 3 * n * d + 4 * n * n,
+        "cdpruner": 5 * n * c + 3 * n * d + 8 * n * n,
+    }
+    assert savings.selection_flops(method, n, c, d) == products + beside.get(method, 0)
+
+
+def test_what_a_method_must_know_besides_equals_a_counted_run():
+    model = tiny.model()
+    adapter, tower = adapter_for(model), model.model.vision_tower
+    inputs, shapes = tiny.inputs(), adapter_for(model).shapes()
+    seen = adapter.look(inputs)
+    everything = counted(lambda: adapter.projected(seen))
+    assert savings.extra_flops("divprune", shapes, tiny.N, 1) == everything
+    states = torch.randn(3, tiny.N + 1, tiny.C)
+    block = getattr(tower, "vision_model", tower).encoder.layers[0]
+    beside = 2 * states.numel()  # query times keys, element by element
+    found = counted(lambda: class_attention(block, states)) + beside
+    assert savings.extra_flops("cls-attention", shapes, tiny.N, 3) == found
+    assert savings.extra_flops("rediprune", shapes, tiny.N, 1) == 0
+    plain, paid = (estimate(shapes, tiny.N, 5, 20, method=name) for name in ("diversity", "divprune"))
+    more = savings.selection_flops("divprune", tiny.N, tiny.C, tiny.D) + everything
+    assert paid.pruned.selection == more and paid.pruned.projector == plain.pruned.projector
 
 
 def test_selection_and_query_are_paid_for_by_the_pruned_run_alone():

@@ -16,6 +16,10 @@ from tests import reference
 SOURCE = torch.Generator().manual_seed(0)
 FEATURES = torch.randn(2, 20, 12, generator=SOURCE)
 QUERY = torch.randn(12, generator=SOURCE)
+# What some methods need besides: the same tokens behind a projector, and the attention of a class token.
+PROJECTED = torch.randn(2, 20, 40, generator=torch.Generator().manual_seed(1))
+ATTENTION = torch.rand(2, 20, generator=torch.Generator().manual_seed(2))
+MORE = {"projected": PROJECTED, "attention": ATTENTION}
 
 
 def test_public_names_are_what_they_say():
@@ -100,7 +104,9 @@ def test_gradients_are_neither_needed_nor_kept():
 def test_inputs_are_left_as_they_were():
     features, query = FEATURES.clone(), QUERY.clone()
     for method in rediprune.config.METHODS:
-        select(features, query, PruneConfig(method=method, tau=0.1), alphas=[0.0, 1.0])
+        more = {name: value.clone() for name, value in MORE.items()}
+        select(features, query, PruneConfig(method=method, tau=0.1), alphas=[0.0, 1.0], **more)
+        assert all(torch.equal(more[name], value) for name, value in MORE.items())
     assert torch.equal(features, FEATURES) and torch.equal(query, QUERY)
 
 
@@ -144,6 +150,23 @@ def test_a_query_of_zeros_is_refused():
         select(FEATURES, torch.zeros(12))
 
 
+@pytest.mark.parametrize(
+    ("method", "more", "says"),
+    [
+        ("divprune", {}, r"method='divprune' measures distances behind the projector: pass projected="),
+        ("cdpruner", {}, r"method='cdpruner' measures distances behind the projector: pass projected="),
+        ("divprune", {"projected": PROJECTED[:1]}, r"projected tokens have shape \(1, 20, 40\)"),
+        ("divprune", {"projected": PROJECTED * math.nan}, "projected tokens of frame 0 hold NaN"),
+        ("cls-attention", {}, "method='cls-attention' needs the attention of a class token"),
+        ("cls-attention", {"attention": ATTENTION[:, 1:]}, r"attention has shape \(2, 19\)"),
+        ("cls-attention", {"attention": ATTENTION / 0}, "without NaN or infinite values"),
+    ],
+)
+def test_what_a_method_needs_besides_is_asked_for_by_name(method, more, says):
+    with pytest.raises(ValueError, match=says):
+        select(FEATURES, QUERY, PruneConfig(method=method), **more)
+
+
 # One budget for all frames ----------------------------------------------------------------------------------
 
 SHARED = PruneConfig(0.15, budget="shared")
@@ -172,9 +195,9 @@ def test_a_shared_budget_is_one_greedy_choice_among_the_tokens_of_all_frames(alp
 @pytest.mark.parametrize("ratio", [0.001, 0.0125, 0.0375, 0.15, 0.5, 1.0])
 def test_a_shared_budget_is_counted_once(method, ratio):
     """At 0.0375, 1.5 tokens: rounded to 2 once; 0.75 for each of two frames would be 1 + 1."""
-    kept = select(FEATURES, QUERY, PruneConfig(ratio, method=method, budget="shared")).kept()
+    kept = select(FEATURES, QUERY, PruneConfig(ratio, method=method, budget="shared"), **MORE).kept()
     assert kept.tolist() == sorted(set(kept.tolist())) and len(kept) == max(1, round(40 * ratio))
-    per_frame = select(FEATURES, QUERY, PruneConfig(ratio, method=method)).kept()
+    per_frame = select(FEATURES, QUERY, PruneConfig(ratio, method=method), **MORE).kept()
     assert len(per_frame) == 2 * max(1, round(20 * ratio))
 
 
@@ -191,8 +214,9 @@ def test_a_shared_budget_lets_a_still_frame_keep_few():
 
 @pytest.mark.parametrize("method", rediprune.config.METHODS)
 def test_for_a_single_frame_both_budgets_are_the_same(method):
+    more = {name: value[:1] for name, value in MORE.items()}
     one, other = (
-        select(FEATURES[:1], QUERY, PruneConfig(method=method, budget=budget))
+        select(FEATURES[:1], QUERY, PruneConfig(method=method, budget=budget), **more)
         for budget in ("frame", "shared")
     )
     assert torch.equal(one.order, other.order)
@@ -238,12 +262,14 @@ PRESENT = torch.rand(2, 20, generator=SOURCE) < torch.tensor([0.4, 0.8])[:, None
 def test_tokens_are_ordered_as_if_the_absent_ones_did_not_exist(budget, method, tau, dtype):
     config, alphas = PruneConfig(0.3, method=method, budget=budget, tau=tau), [0.0, 0.5, math.inf]
     x = FEATURES.to(dtype)
-    chosen = select(x, QUERY, config, alphas, present=PRESENT)
-    groups = [(x, PRESENT)] if budget == "shared" else [(x[t : t + 1], PRESENT[t : t + 1]) for t in range(2)]
+    chosen = select(x, QUERY, config, alphas, present=PRESENT, **MORE)
+    given = (x, PRESENT, PROJECTED, ATTENTION)
+    groups = [given] if budget == "shared" else [tuple(part[t : t + 1] for part in given) for t in range(2)]
     kept = []
-    for g, (tokens, there) in enumerate(groups):
+    for g, (tokens, there, projected, attention) in enumerate(groups):
         here = there.flatten().nonzero()[:, 0]
-        alone = select(flat(tokens)[:, here], QUERY, config, alphas)
+        more = {"projected": flat(projected)[:, here], "attention": attention.flatten()[None, here]}
+        alone = select(flat(tokens)[:, here], QUERY, config, alphas, **more)
         m = len(here)
         assert chosen.counts[g] == m
         assert torch.equal(chosen.order[:, g, :m], here[alone.order[:, 0]])
@@ -288,7 +314,8 @@ def test_a_shared_grid_gives_each_frame_the_share_of_what_it_has():
 @pytest.mark.parametrize("method", rediprune.config.METHODS)
 @pytest.mark.parametrize("budget", ["frame", "shared"])
 def test_k_counts_what_is_there(budget, method):
-    kept = select(FEATURES, QUERY, PruneConfig(0.3, method=method, budget=budget), present=PRESENT).kept()
+    config = PruneConfig(0.3, method=method, budget=budget)
+    kept = select(FEATURES, QUERY, config, present=PRESENT, **MORE).kept()
     counts = PRESENT.sum(-1).tolist()
     groups = [sum(counts)] if budget == "shared" else counts
     assert len(kept) == sum(kept_count(count, 0.3) for count in groups)
@@ -314,7 +341,8 @@ def test_every_frame_has_a_grid_of_its_own():
 @pytest.mark.parametrize("method", rediprune.config.METHODS)
 @pytest.mark.parametrize("budget", ["frame", "shared"])
 def test_keeping_all_keeps_what_is_there_and_nothing_else(budget, method):
-    chosen = select(FEATURES, QUERY, PruneConfig(1, method=method, budget=budget), present=PRESENT)
+    config = PruneConfig(1, method=method, budget=budget)
+    chosen = select(FEATURES, QUERY, config, present=PRESENT, **MORE)
     assert torch.equal(chosen.kept(), PRESENT.flatten().nonzero()[:, 0])
 
 

@@ -1,10 +1,12 @@
 """Every rule that can choose tokens, by the name PruneConfig knows it by, all with one signature:
 
-    pick(features, relevance, alphas, config, grids) -> Picks
+    pick(tokens, scores, alphas, config, grids) -> Picks
 
-features [T, N, C]; relevance [T, N] float32, None for a method that asks no query; alphas the W relevance
-weights; grids (rows, cols, and how many tokens of no place follow), one for each frame, which the method grid
-reads. Picks hold W orders, or 1 where the weight plays no part.
+tokens [T, N, any width], what the method measures distances of: those before the projector, or behind it for
+a method of config.ASKS_PROJECTED; scores [T, N] float32, relevance, or the class token's attention for one of
+config.ASKS_ATTENTION, None for a method that asks for neither; alphas the W relevance weights; grids (rows,
+cols, and how many tokens of no place follow), one for each frame, which the method grid reads. Picks hold W
+orders, or 1 where the weight plays no part.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from torch import Tensor
 
 from ..config import PruneConfig
 from ..greedy import Picks
-from . import diversity, grid, random, rediprune, relevance
+from . import cdpruner, cls_attention, diversity, divprune, grid, random, rediprune, relevance
 
 Pick = Callable[[Tensor, Tensor | None, Sequence[float], PruneConfig, Sequence[tuple[int, ...]]], Picks]
 
@@ -25,4 +27,7 @@ METHODS: dict[str, Pick] = {
     "grid": grid.pick,
     "relevance": relevance.pick,
     "diversity": diversity.pick,
+    "divprune": divprune.pick,
+    "cdpruner": cdpruner.pick,
+    "cls-attention": cls_attention.pick,
 }

@@ -1,18 +1,19 @@
-"""Diversity only: the max-min rule of DivPrune (arXiv 2503.02175), which never looks at the question."""
+"""Diversity only: the max-min rule, which never looks at the question."""
 
 from __future__ import annotations
 
 from ..greedy import Picks, distances, greedy
 
 
-def pick(features, relevance, alphas, config, grids) -> Picks:
+def pick(tokens, scores, alphas, config, grids) -> Picks:
     """First the token farthest from its nearest neighbour, then always the one farthest from all picks.
 
-    The distance is the cosine distance of the tokens BEFORE the projector, as for every method here; DivPrune
-    measures it on projected tokens. score[..., 0] is the first pick's distance to its nearest neighbour.
+    The distance is the cosine distance of the tokens BEFORE the projector, which costs nothing extra; the
+    published rule measures it behind (divprune). score[..., 0] is the first pick's distance to its nearest
+    neighbour.
     """
-    between = distances(features)
+    between = distances(tokens)
     # No token is its own neighbour: 2 is the largest distance there is.
     between.diagonal(dim1=-2, dim2=-1).fill_(2.0)
     loneliness = between.amin(dim=-1)
-    return greedy(features, loneliness, (0.0,), between=between)
+    return greedy(tokens, loneliness, (0.0,), between=between)

@@ -10,13 +10,13 @@ from torch import Tensor
 from ..greedy import Picks
 
 
-def pick(features, relevance, alphas, config, grids) -> Picks:
+def pick(tokens, scores, alphas, config, grids) -> Picks:
     """The farthest-point order of every frame (see `farthest_points`); tokens of no place come last."""
-    n = features.shape[1]
+    n = tokens.shape[1]
     orders = [
         torch.cat([farthest_points(rows, cols), torch.arange(rows * cols, n)]) for rows, cols, *_ in grids
     ]
-    return Picks(torch.stack(orders)[None].to(features.device), None, None)
+    return Picks(torch.stack(orders)[None].to(tokens.device), None, None)
 
 
 @lru_cache(maxsize=32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..greedy import Picks, greedy, tau_candidates
 
 
-def pick(features, relevance, alphas, config, grids) -> Picks:
+def pick(tokens, scores, alphas, config, grids) -> Picks:
     """The greedy order of every weight; with config.tau > 0 among the published candidates first."""
-    allowed = tau_candidates(relevance, config.keep_ratio, config.tau) if config.tau > 0 else None
-    return greedy(features, relevance, alphas, allowed)
+    allowed = tau_candidates(scores, config.keep_ratio, config.tau) if config.tau > 0 else None
+    return greedy(tokens, scores, alphas, allowed)

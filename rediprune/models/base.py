@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -16,7 +17,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..trace import VisionTokens
+from ..config import ASKS_ATTENTION, METHODS
+from ..trace import VisionTokens, joined
 from .records import Prompt, Seen
 
 if TYPE_CHECKING:  # numbers only; the accounting is no station of the data path
@@ -96,6 +98,20 @@ class Adapter(ABC):
 
     # What a family may say otherwise -----------------------------------------------------------------------
 
+    @property
+    def class_token(self) -> bool:
+        """Whether `look` gives the attention of the encoder's class token (VisionTokens.attention)."""
+        return False
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Of config.METHODS, those that this model's tokens can be chosen by."""
+        return tuple(name for name in METHODS if self.class_token or name not in ASKS_ATTENTION)
+
+    def project_all(self, seen: Seen) -> Tensor:
+        """Every token of `seen.vision` as the LLM would receive it, [T, N, D]; absent ones hold anything."""
+        return self.project(seen.vision.features)
+
     def shapes_for(self, vision: VisionTokens) -> ModelShapes:
         """The same for frames like these, where what the encoder reads depends on the size of the picture."""
         return self.shapes()
@@ -139,6 +155,11 @@ class Adapter(ABC):
     def n_projected(self, seen: Seen, kept: Tensor) -> int:
         """How many tokens go through the projector so that these flat indices [K] can be embedded."""
         return len(kept)
+
+    @torch.no_grad()
+    def projected(self, seen: Sequence[Seen]) -> Tensor:
+        """Every token of all of these, projected: [T, N, D], laid out as `trace.joined` lays them out."""
+        return joined([replace(one.vision, features=self.project_all(one)) for one in seen]).features
 
     def positions(self, input_ids: Tensor, mask: Tensor, inputs: Mapping[str, Any]) -> Tensor:
         """Positions of the whole prompt, as the model would count them: [B, L], or [axes, B, L]."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..savings import ModelShapes
 from ..trace import VisionTokens
 from .base import Adapter, ModelError
+from .class_token import attended, class_attention
 from .geometry import grid_geometry
 from .records import Seen
 
@@ -46,16 +47,18 @@ class LlavaAdapter(Adapter):
             grid_geometry(size, processor, (side, side), vision.patch_size)
             for size in (sizes or [None] * len(pixel_values))
         ]
-        features = self._encode(pixel_values)
+        features, attention = self._encode(pixel_values)
         slots = torch.arange(features.shape[1])
         return [
-            Seen(VisionTokens(f[None], (place,)), slots) for f, place in zip(features, geometry, strict=True)
+            Seen(VisionTokens(f[None], (place,), attention=attended(attention, i)), slots)
+            for i, (f, place) in enumerate(zip(features, geometry, strict=True))
         ]
 
-    def _encode(self, pixels: Tensor) -> Tensor:
-        """Square views [T, 3, H, W] -> the hidden states read of them, class token off, [T, N, C]."""
+    def _encode(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Square views [T, 3, H, W] -> the hidden states read of them, [T, N, C], and the class token's
+        attention to them, [T, N] float32; itself off. No class token, no attention."""
         vision = self.model.config.vision_config
-        states = self._read(self._base.vision_tower, pixels)
+        states, attention = self._read(self._base.vision_tower, pixels)
         features = states[:, 1:] if self._strategy == "default" else states
         n = (vision.image_size // vision.patch_size) ** 2
         if features.shape[1] != n:
@@ -64,10 +67,13 @@ class LlavaAdapter(Adapter):
                 f"grid of {n} patches, so tokens and patches do not match: set the strategy that belongs to "
                 "this vision tower"
             )
-        return features
+        return features, None if attention is None else attention[:, 1:]
 
-    def _read(self, tower: torch.nn.Module, pixels: Tensor) -> Tensor:
-        """The hidden states that the projector is made for, side by side; a class token comes first."""
+    def _read(self, tower: torch.nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The hidden states that the projector is made for, side by side, [T, S, C], a class token first.
+
+        And that token's attention to all of them and itself, [T, S], where `class_token` says so.
+        """
         side = self.model.config.vision_config.image_size
         if pixels.dim() != 4 or pixels.shape[-2:] != (side, side):
             raise ModelError(
@@ -77,7 +83,12 @@ class LlavaAdapter(Adapter):
         if tower.device.type != "meta":  # an offloaded tower reports "meta" and moves its inputs by itself
             pixels = pixels.to(tower.device)
         states = tower(pixels, output_hidden_states=True, return_dict=True).hidden_states
-        return torch.cat([states[layer] for layer in self._layers], dim=-1)
+        tokens = torch.cat([states[layer] for layer in self._layers], dim=-1)
+        if not self.class_token:
+            return tokens, None
+        block = self._layers[0] % len(states) - 1  # states[0] goes into block 0, which makes states[1]
+        blocks = getattr(tower, "vision_model", tower).encoder.layers
+        return tokens, class_attention(blocks[block], states[block])
 
     def project(self, features: Tensor) -> Tensor:
         return self._base.multi_modal_projector(features)
@@ -90,6 +101,13 @@ class LlavaAdapter(Adapter):
             return None
         block = blocks[-1]
         return lambda tokens: block.self_attn.out_proj(block.self_attn.v_proj(block.layer_norm1(tokens)))
+
+    @property
+    def class_token(self) -> bool:
+        """CLIP has one. Of tokens that several layers made, nobody says whose attention is meant."""
+        v = self.model.config.vision_config
+        one = len(self._layers) == 1 and self._layers[0] % (v.num_hidden_layers + 1) > 0
+        return v.model_type == "clip_vision_model" and one
 
     @property
     def text_tower_name(self) -> str | None:

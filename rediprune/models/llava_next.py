@@ -67,8 +67,12 @@ class LlavaNextAdapter(LlavaAdapter):
                     f"{width} x {height}: pass the sizes of the images that it saw"
                 )
         # What fills short images up to the longest of the batch is not read.
-        features = self._encode(torch.cat([one[:n] for one, n in zip(pixels, counts, strict=True)]))
-        return [self._seen(*one) for one in zip(features.split(counts), geometry, processed, strict=True)]
+        features, attention = self._encode(
+            torch.cat([one[:n] for one, n in zip(pixels, counts, strict=True)])
+        )
+        looks = [None] * len(counts) if attention is None else attention.split(counts)
+        parts = zip(features.split(counts), looks, geometry, processed, strict=True)
+        return [self._seen(*one) for one in parts]
 
     def _count(self, image_size: tuple[int, int]) -> int:
         """Tiles of an image of (height, width), the overview included."""
@@ -77,7 +81,9 @@ class LlavaNextAdapter(LlavaAdapter):
             image_size, config.image_grid_pinpoints, config.vision_config.image_size
         )
 
-    def _seen(self, features: Tensor, geometry: tuple, image_size: tuple[int, int]) -> Seen:
+    def _seen(
+        self, features: Tensor, attention: Tensor | None, geometry: tuple, image_size: tuple[int, int]
+    ) -> Seen:
         t, n = features.shape[:2]
         # The model's own packing, of indices instead of features: what it puts where, and what it leaves out.
         index = torch.arange(t * n, device="cpu").view(t, n, 1)
@@ -96,8 +102,9 @@ class LlavaNextAdapter(LlavaAdapter):
             number = torch.searchsorted(tiles, slots // n)
             slots = torch.where(slots < 0, slots, number * n + slots % n)
             features, present = features[tiles.to(features.device)], present[tiles]
+            attention = None if attention is None else attention[tiles.to(attention.device)]
             geometry = tuple(geometry[tile] for tile in tiles)
-        return Seen(VisionTokens(features, geometry, None if present.all() else present), slots)
+        return Seen(VisionTokens(features, geometry, None if present.all() else present, attention), slots)
 
     def embed(self, seen: Seen, kept: Tensor) -> Tensor:
         return self._with_newlines(self.project(seen.carried(kept)[None])[0], seen.slots[seen.stays(kept)])

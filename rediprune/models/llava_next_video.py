@@ -8,10 +8,12 @@ without separators.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..trace import VisionTokens
@@ -61,12 +63,24 @@ class LlavaNextVideoAdapter(LlavaNextAdapter):
         geometry = [
             grid_geometry(size, settings, (side, side), token) for size in (sizes or [None] * len(pixels))
         ]
-        features = self._base.vision_resampler(self._encode(pixels.flatten(0, 1)))
+        features, attention = self._encode(pixels.flatten(0, 1))
+        features = self._base.vision_resampler(features)
+        looks = [None] * len(pixels) if attention is None else self._pooled(attention).split(frames)
         slots = torch.arange(frames * features.shape[1])
         return [
-            Seen(VisionTokens(f, (place,) * frames), slots, "video")
-            for f, place in zip(features.split(frames), geometry, strict=True)
+            Seen(VisionTokens(f, (place,) * frames, attention=look), slots, "video")
+            for f, look, place in zip(features.split(frames), looks, geometry, strict=True)
         ]
+
+    def _pooled(self, attention: Tensor) -> Tensor:
+        """Of patches, raster order, to that of pooled tokens: the mean of each one's patches."""
+        side = math.isqrt(attention.shape[1])
+        square = attention.reshape(-1, 1, side, side)
+        return F.avg_pool2d(square, self.model.config.spatial_pool_stride).flatten(1)
+
+    @property
+    def class_token(self) -> bool:
+        return super().class_token and self._pools_averages
 
     @property
     def value_path(self) -> Callable[[Tensor], Tensor] | None:

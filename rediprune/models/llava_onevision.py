@@ -90,6 +90,10 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         out[(slots >= 0).to(out.device)] = replace(mix, index=places).of(projected)
         return out
 
+    def project_all(self, seen: Seen) -> Tensor:
+        projected = self.project(seen.source.tokens).flatten(0, 1)
+        return seen.source.mix.of(projected).unflatten(0, seen.vision.shape)
+
     def n_projected(self, seen: Seen, kept: Tensor) -> int:
         if len(kept) == seen.vision.n_tokens:
             return seen.source.tokens.shape[:2].numel()
@@ -112,6 +116,10 @@ class LlavaOnevisionAdapter(LlavaAdapter):
     @property
     def value_path(self) -> None:
         return None  # a slot is a mix of tokens, and no mix went through the encoder's last block
+
+    @property
+    def class_token(self) -> bool:
+        return False  # SigLIP has none
 
     def _images(
         self,
@@ -141,7 +149,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
                 f"pixel_values have shape {tuple(inputs['pixel_values'].shape)}, but images of these sizes "
                 f"are cut into {counts} tiles: use the processor that belongs to the model"
             )
-        parts = zip(self._encode(pixels).split(counts), shapes, alone, sizes, strict=True)
+        parts = zip(self._encode(pixels)[0].split(counts), shapes, alone, sizes, strict=True)
         return [self._image(*part, processor) for part in parts]
 
     def _image(
@@ -189,7 +197,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
 
         settings = getattr(processor, "video_processor", processor)
         seen = []
-        for tokens, size in zip(self._encode(pixels.flatten(0, 1)).split(frames), sizes, strict=True):
+        for tokens, size in zip(self._encode(pixels.flatten(0, 1))[0].split(frames), sizes, strict=True):
             place = grid_geometry(size, settings, (vision.image_size,) * 2, vision.patch_size)
             place = replace(place, rows=edge, cols=edge)
             features = mix.of(tokens.flatten(0, 1)).view(frames, edge**2, -1)

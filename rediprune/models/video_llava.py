@@ -52,35 +52,45 @@ class VideoLlavaAdapter(LlavaAdapter):
             raise ModelError(f"{len(sizes)} sizes were given for {n_images} images and {n_clips} clips")
         sizes, seen = sizes or [None] * (n_images + n_clips), []
         if n_images:
-            states = self._read(self._base.image_tower, images)[:, None]
+            states, attention = self._read(self._base.image_tower, images)
             whole = self._strategy == "full"
-            seen += self._seen("image", states, whole, sizes[:n_images], processor)
+            read = states[:, None], attention[:, None] if self.class_token else None
+            seen += self._seen("image", *read, whole, sizes[:n_images], processor)
         if n_clips:
-            states = self._read(self._base.video_tower, clips.flatten(0, 1)).unflatten(0, clips.shape[:2])
-            seen += self._seen("video", states, True, sizes[n_images:], processor)
+            states, attention = self._read(self._base.video_tower, clips.flatten(0, 1))
+            shape = clips.shape[:2]
+            read = states.unflatten(0, shape), attention.unflatten(0, shape) if self.class_token else None
+            seen += self._seen("video", *read, True, sizes[n_images:], processor)
         return seen
 
     def _seen(
         self,
         kind: str,
         states: Tensor,
+        attention: Tensor | None,
         whole: bool,
         sizes: Sequence[tuple[int, int] | None],
         processor: object | None,
     ) -> list[Seen]:
-        """One Seen for each of `states` [images or clips, T, 1 + patches, C], with the class token or not."""
+        """One Seen for each of `states` [images or clips, T, 1 + patches, C], with the class token or not.
+
+        `attention` is that of the class token, [images or clips, T, 1 + patches], itself included.
+        """
         vision, settings = self.model.config.vision_config, getattr(processor, f"{kind}_processor", processor)
         side, (_, t, n, _) = vision.image_size, states.shape
-        if whole:
-            features, frame = torch.cat([states[:, :, 1:], states[:, :, :1]], dim=2), torch.arange(n).roll(1)
-        else:
-            features, frame = states[:, :, 1:], torch.arange(n - 1)
+        frame = torch.arange(n).roll(1) if whole else torch.arange(n - 1)
+
+        def behind(x: Tensor) -> Tensor:
+            """The class token last, or off."""
+            return torch.cat([x[:, :, 1:], x[:, :, :1]], dim=2) if whole else x[:, :, 1:]
+
+        features, looks = behind(states), [None] * len(states) if attention is None else behind(attention)
         slots = (torch.arange(t)[:, None] * len(frame) + frame).flatten()
         found = []
-        for one, size in zip(features, sizes, strict=True):
+        for one, look, size in zip(features, looks, sizes, strict=True):
             place = grid_geometry(size, settings, (side, side), vision.patch_size)
             place = replace(place, whole=int(whole))
-            found.append(Seen(VisionTokens(one, (place,) * t), slots, kind))
+            found.append(Seen(VisionTokens(one, (place,) * t, attention=look), slots, kind))
         return found
 
     @property

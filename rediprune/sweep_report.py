@@ -1,0 +1,103 @@
+"""What can be read off a sweep: where the answer still holds, which sets agree; as a table and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from itertools import combinations, product
+from statistics import fmean
+
+from torch import Tensor
+
+from .sweep import Line, Point
+
+COLUMNS = (
+    "method", "weight", "keep_ratio", "kept", "runs",
+    "probability", "probability_low", "probability_high", "full_probability", "kl_first_nats", "same_text",
+    "estimated_visual_only", "estimated_prefill", "estimated_end_to_end", "answer",
+)  # fmt: skip
+HEADER = (
+    f"{'method':<20} {'ratio':>6} {'kept':>6}  {'probability (lowest..highest)':<29} {'KL':>7} {'same':>5} "
+    f"{'prefill':>8} {'in all':>7}"
+)
+
+
+def holds_from(points: Sequence[Point], line: Line) -> float | None:
+    """The smallest swept keep ratio at which the answer still holds.
+
+    That is: at this ratio and at EVERY larger one that was swept, every run of the line gives the answer of
+    the unpruned model, word for word. A smaller ratio that gets it right again by luck does not count. None
+    where it does not hold at the largest ratio, or the line has no points.
+    """
+    found = None
+    for point in sorted((p for p in points if p.line == line), key=lambda p: -p.ratio):
+        if point.same_text < 1:
+            break
+        found = point.ratio
+    return found
+
+
+def jaccard(a: Tensor, b: Tensor) -> float:
+    """Kept tokens that two sets share, over those that either has: 1 for equal sets, 0 for disjoint ones."""
+    one, other = set(a.tolist()), set(b.tolist())
+    return len(one & other) / len(one | other)
+
+
+def overlaps(points: Sequence[Point], ratio: float) -> dict[tuple[Line, Line], float]:
+    """Jaccard overlap of the kept sets of every two lines at one ratio, the mean over all pairs of runs."""
+    mine = [point for point in points if point.ratio == ratio]
+    return {
+        (a.line, b.line): fmean(jaccard(x.kept, y.kept) for x, y in product(a.runs, b.runs))
+        for a, b in combinations(mine, 2)
+    }
+
+
+def as_csv(points: Sequence[Point]) -> str:
+    """One row for each point. The answer is that of the first run, the other columns are over all of them."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for p in points:
+        weight = "" if p.line.weight is None else p.line.weight
+        rows.writerow([
+            p.line.method, weight, p.ratio, p.n_kept, len(p.runs),
+            p.probability, *p.probability_spread, p.full_probability, p.kl_first, p.same_text,
+            p.savings.visual_only, p.savings.prefill, p.savings.end_to_end, p.runs[0].text,
+        ])  # fmt: skip
+    return out.getvalue()
+
+
+def opening(question: str, n_visual: int, p: Point) -> str:
+    """What stands over the table, read off any of its points."""
+    return (
+        f"Question        {question}\nAll {n_visual:<11} {p.full_text or '(no words)'}\n"
+        f"Probability of this answer with all tokens: {p.full_probability:.3f}\n\n{HEADER}"
+    )
+
+
+def row(p: Point) -> str:
+    """One point as a line under HEADER."""
+    low, high = p.probability_spread
+    spread = f" ({low:.3f}..{high:.3f})" if len(p.runs) > 1 else ""
+    return (
+        f"{p.line.name:<20} {p.ratio:>6.1%} {p.n_kept:>6}  {f'{p.probability:.3f}{spread}':<29} "
+        f"{p.kl_first:>7.3f} {p.same_text:>5.0%} {p.savings.prefill:>7.2f}x {p.savings.end_to_end:>6.2f}x"
+    )
+
+
+def summary(points: Sequence[Point]) -> str:
+    """Where the answer holds by every line, and how far the kept sets are those of the first line."""
+    lines = list(dict.fromkeys(point.line for point in points))
+    out = ["Smallest ratio from which on every answer reads as the unpruned one:"]
+    for line in lines:
+        ratio = holds_from(points, line)
+        out.append(f"  {line.name:<20} {'none' if ratio is None else f'{ratio:.1%}'}")
+    out += ["", f"Kept tokens in common with {lines[0].name} (Jaccard, 1 = the same tokens):"]
+    ratios = dict.fromkeys(point.ratio for point in points)
+    shared = {ratio: overlaps(points, ratio) for ratio in ratios}
+    out.append(" " * 22 + "".join(f"{ratio:>8.1%}" for ratio in ratios))
+    for line in lines[1:]:
+        found = "".join(f"{shared[ratio][lines[0], line]:>8.2f}" for ratio in ratios)
+        out.append(f"  {line.name:<20}{found}")
+    return "\n".join(out)

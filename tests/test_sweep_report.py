@@ -1,0 +1,67 @@
+"""What is read off a sweep: each number from points made by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+
+import pytest
+import torch
+
+from rediprune.savings import ModelShapes, estimate
+from rediprune.sweep import Line, Point, Run
+from rediprune.sweep_report import HEADER, as_csv, holds_from, jaccard, overlaps, row, summary
+
+SHAPES = ModelShapes(*[8] * 16)
+A, RANDOM = Line("rediprune", 1 / 3), Line("random")
+
+
+def point(line: Line, ratio: float, *runs: tuple[list[int], bool, float]) -> Point:
+    made = [Run(torch.tensor(kept), 'red, "or" blue', math.log(p), 0.25, same) for kept, same, p in runs]
+    return Point(line, ratio, tuple(made), "red", 0.9, estimate(SHAPES, 10, len(made[0].kept), 5))
+
+
+POINTS = [
+    point(A, 0.2, ([0, 1], True, 0.5)),
+    point(RANDOM, 0.2, ([0, 1], True, 0.2), ([4, 5], False, 0.4)),
+    point(A, 0.3, ([0, 1, 2], False, 0.5)),
+    point(RANDOM, 0.3, ([0, 1, 5], True, 0.2), ([4, 5, 6], True, 0.4)),
+    point(A, 0.4, ([0, 1, 2, 3], True, 0.5)),
+    point(RANDOM, 0.4, ([0, 1, 2, 3], True, 0.2), ([0, 1, 2, 3], True, 0.4)),
+]
+
+
+def test_the_answer_holds_from_where_no_larger_ratio_breaks_it():
+    assert holds_from(POINTS, A) == 0.4  # right again at 0.2, but not at 0.3 between
+    assert holds_from(POINTS, RANDOM) == 0.3  # one seed of two is not enough at 0.2
+    assert holds_from(POINTS[::-1], RANDOM) == 0.3
+    assert holds_from(POINTS[:4], A) is None and holds_from(POINTS, Line("grid")) is None
+
+
+def test_overlap_is_shared_over_all_and_the_mean_over_runs():
+    assert jaccard(torch.tensor([1, 2]), torch.tensor([2, 3])) == pytest.approx(1 / 3)
+    assert overlaps(POINTS, 0.2) == {(A, RANDOM): 0.5}
+    assert overlaps(POINTS, 0.3) == {(A, RANDOM): pytest.approx((0.5 + 0) / 2)}
+    assert overlaps(POINTS, 0.4) == {(A, RANDOM): 1} and overlaps(POINTS, 0.9) == {}
+
+
+def test_csv_reads_back_what_was_swept():
+    rows = list(csv.DictReader(io.StringIO(as_csv(POINTS))))
+    assert len(rows) == 6 and rows[0]["answer"] == 'red, "or" blue'
+    assert float(rows[0]["weight"]) == 1 / 3 and rows[1]["weight"] == ""
+    one = rows[1]
+    numbers = [float(one[name]) for name in ("probability", "probability_low", "probability_high")]
+    assert numbers == pytest.approx([0.3, 0.2, 0.4])
+    assert (one["kept"], one["runs"], float(one["same_text"])) == ("2", "2", 0.5)
+    assert float(one["estimated_end_to_end"]) == POINTS[1].savings.end_to_end
+
+
+def test_the_table_lines_up_and_says_what_was_found():
+    assert {len(row(p)) for p in POINTS} == {len(HEADER)}
+    assert "0.300 (0.200..0.400)" in row(POINTS[1]) and "(0." not in row(POINTS[0])
+    said = summary(POINTS)
+    assert "rediprune w=0.33     40.0%" in said and "random               30.0%" in said
+    assert "common with rediprune w=0.33" in said
+    assert said.splitlines()[-1].split() == ["random", "0.50", "0.25", "1.00"]
+    assert "random               none" in summary(POINTS[:2])
