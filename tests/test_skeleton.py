@@ -83,7 +83,7 @@ def test_the_selection_of_the_readme_runs():
     torch.manual_seed(0)
     room = {"rediprune": rediprune, "features": torch.randn(2, 36, 8), "query": torch.randn(8)}
     exec(code_blocks("python")[1], room)
-    assert room["selection"].kept(0.25).shape == (2, 9)
+    assert room["selection"].kept(0.25).shape == (2 * 9,)
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`([\w./]+(?:/|\.py|\.txt|\.md))`", README))))
