@@ -13,6 +13,9 @@ METHODS = {
     "rediprune": "ReDiPrune: relevant and diverse",
     "relevance": "Relevance only: the top K",
     "diversity": "Diversity only: far apart",
+    "divprune": "DivPrune: far apart behind the projector",
+    "cdpruner": "CDPruner: relevant and independent",
+    "cls-attention": "[CLS] attention: what the encoder looks at",
     "grid": "Uniform grid",
     "random": "Random",
 }
@@ -41,8 +44,8 @@ def default_query(explainer: Explainer) -> str:
 
 
 def method_choices(explainer: Explainer) -> list[tuple[str, str]]:
-    """(words, value) of the methods that this model's tokens can be chosen by: today all of them."""
-    return [(words, name) for name, words in METHODS.items()]
+    """(words, value) of the methods that this model's tokens can be chosen by."""
+    return [(words, name) for name, words in METHODS.items() if name in explainer.methods]
 
 
 def query_choices(explainer: Explainer) -> list[tuple[str, str]]:
