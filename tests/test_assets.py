@@ -10,8 +10,10 @@ import torch
 
 from rediprune import Explainer, PruneConfig, prune
 from rediprune.explainer import DEFAULT_MODEL
-from world import make_scene
-from world.report import README, card, tables
+from world import make_clip, make_scene
+from world.arms import CLIP_ARMS
+from world.evaluate import KEEP_RATIOS, fingerprint
+from world.report import README, README_TABLES, card, tables
 
 LLAVA, ROOT = DEFAULT_MODEL, DEFAULT_MODEL.parents[1]
 UNSEEN = range(900_000, 900_012)  # neither trained on (from 1,000,000) nor in evaluation.json (from 500,000)
@@ -44,6 +46,18 @@ def test_it_answers_about_scenes_it_never_saw(explainer):
     assert right / asked > 0.85  # guessing by the kind of question gets about 0.4
 
 
+def test_it_answers_about_clips_it_never_saw(explainer):
+    right = asked = 0
+    for seed in UNSEEN[:8]:
+        clip = make_clip(seed)
+        look = explainer.look(clip.images)
+        for q in clip.questions:
+            right += explainer.answer(look, explainer.ask(look, q.text)).text == q.answer
+            asked += 1
+    assert asked > 40
+    assert right / asked > 0.7  # guessing by the kind of question gets about 0.3
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("seed", [0, 1])
 def test_keeping_everything_is_the_unmodified_model(explainer, seed):
@@ -74,16 +88,22 @@ def test_the_default_query_points_at_the_answer(explainer):
 def test_tables_and_card_say_what_was_measured(evaluation):
     """README, model card and rediprune.json are what `python -m world.report` makes of evaluation.json."""
     said = tables(evaluation)
-    assert said["accuracy-table"] in README.read_text()
+    assert all(said[name] in README.read_text() for name in README_TABLES)
     assert all(table in (LLAVA / "README.md").read_text() for table in said.values())
     assert json.loads((LLAVA / "rediprune.json").read_text()) == card(evaluation)
 
 
-def test_the_evaluation_is_as_large_as_it_must_be(evaluation):
-    assert evaluation["questions"] >= 2000
-    arms = {row["arm"] for row in evaluation["accuracy"]}
+def test_the_evaluation_is_as_large_as_it_must_be_and_of_these_weights(evaluation):
+    stills, clips = evaluation["stills"], evaluation["clips"]
+    assert stills["weights"] == clips["weights"] == fingerprint(LLAVA)
+    assert stills["questions"] >= 2000 and clips["questions"] >= 1000
+    arms = {row["arm"] for row in stills["accuracy"]}
     assert {"unpruned", "random", "grid", "diversity", "rediprune (prompt-tail)"} <= arms
-    assert all(row["n"] == evaluation["questions"] for row in evaluation["accuracy"])
+    assert all(row["n"] == stills["questions"] for row in stills["accuracy"])
+    most = {"unpruned", *(arm.name for arm in CLIP_ARMS)}
+    for row in clips["accuracy"]:
+        if row["arm"] in most and row["keep_ratio"] != KEEP_RATIOS[0]:
+            assert row["n"] == clips["questions"]
 
 
 def test_each_folder_has_its_card():
