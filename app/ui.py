@@ -10,6 +10,7 @@ from rediprune import Explainer, palette
 from rediprune.holder import OneModel
 
 from . import api, handlers
+from .below import below
 from .controls import default_query
 from .desk import Desk, Run
 from .layout import layout
@@ -32,12 +33,16 @@ def launch_options() -> dict:
             font=SYSTEM_FONTS,
             font_mono=["ui-monospace", "monospace"],
         ),
-        "css": palette.css() + Path(__file__).with_name("page.css").read_text(encoding="utf-8"),
+        "css": palette.css() + "".join(_style(name) for name in ("page.css", "below.css")),
         "run_history": False,  # kept, it slows the page down after every event
         "footer_links": [],
         "max_file_size": "100mb",
         "state_session_capacity": 256,
     }
+
+
+def _style(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str = "") -> gr.Blocks:
@@ -68,5 +73,6 @@ def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str 
         parts, controls = layout(explainer, desk, run, knobs, first)
         wire(desk, parts, controls, at_load=None if first_run else demo.load, unload=demo.unload)
         wire_menu(desk.menu, parts["models"], at_load=demo.load)
+        below(desk, parts["run"])
         api.offer(desk, explainer)
     return demo.queue(max_size=MAX_WAITING)

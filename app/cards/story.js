@@ -1,0 +1,131 @@
+// "How it works on your input": the steps of the answered run, asked for when a visitor comes to them, after the
+// answers. Texts and numbers are the server's and go in by textContent.
+const shared = (window.rediprune ||= {});
+const find = (selector) => element.querySelector(selector);
+const make = (tag, text, className) => {
+  const node = document.createElement(tag);
+  node.textContent = text || "";
+  if (className) node.className = className;
+  return node;
+};
+const drawn = (tag, attributes) => {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+};
+const CAPTIONS = {
+  all: "All tokens, before anything is chosen.",
+  heat: "Relevance: dark blue is the lowest, yellow the highest in this picture.",
+  picks: "The first picks.",
+  kept: "Kept tokens bright, the others dimmed.",
+};
+let near = false, wanted = "", had = "", pictures = {};
+
+const SHOWS = {
+  bars: ({ rows }) => {
+    const box = make("div", "", "bars");
+    for (const { name, share, text, own } of rows) {
+      const track = make("span"), bar = make("i");
+      bar.style.width = 100 * share + "%";
+      bar.dataset.own = own;
+      track.append(bar);
+      box.append(make("span", name, "name"), track, make("span", text));
+    }
+    return box;
+  },
+  chips: ({ tokens }) => {
+    const box = make("div", "", "chips");
+    box.append(...tokens.map((token) => make("span", token)));
+    return box;
+  },
+  table: ({ head, rows }) => {
+    const table = make("table"), line = (cells, tag) => {
+      const row = make("tr");
+      row.append(...cells.map((cell) => make(tag, cell)));
+      return row;
+    };
+    table.append(line(head, "th"), ...rows.map((row) => line(row, "td")));
+    return table;
+  },
+  histogram: ({ series, low, high }) => {
+    const box = make("div", "", "histogram"), ends = make("span", "", "ends");
+    for (const { name, key, counts } of series) {
+      const top = Math.max(...counts), picture = drawn("svg", { viewBox: "0 0 " + counts.length + " 100", preserveAspectRatio: "none", class: key, role: "img", "aria-label": name });
+      picture.append(...counts.map((count, i) => drawn("rect", { x: i + 0.08, width: 0.84, y: 100 - (100 * count) / top, height: (100 * count) / top })));
+      box.append(make("span", name), picture);
+    }
+    ends.append(make("span", low), make("span", "0"), make("span", high));
+    box.append(make("span"), ends);
+    return box;
+  },
+};
+
+function light(item, which) {
+  element.querySelectorAll(".step").forEach((other) => { other.dataset.lit = other === item; });
+  const image = find(".picture img");
+  if (image.dataset.lights !== which) {
+    image.dataset.lights = which;
+    image.src = pictures[which];
+    image.alt = find("figcaption").textContent = CAPTIONS[which];
+  }
+}
+
+function stepOf({ id, title, text, lights, shows }) {
+  const item = make("li", "", "step"), head = make("h3"), button = make("button", title);
+  item.dataset.id = id;
+  button.type = "button";
+  head.append(button);
+  item.append(head, ...text.map((words) => make("p", words)));
+  for (const show of shows) {
+    const box = make("div", "", "show");
+    box.append(make("p", show.label, "label"), SHOWS[show.kind](show));
+    item.append(box);
+  }
+  for (const event of ["pointerenter", "focusin", "click"]) item.addEventListener(event, () => light(item, lights));
+  return item;
+}
+
+// What the answers on the page belong to, as one string; "" while there are none.
+const current = () => (shared.at && !shared.busy ? JSON.stringify(shared.at) : "");
+
+function ask() {
+  const now = current();
+  find(".story").dataset.state = had && now && now !== had ? "stale" : "";
+  if (!near || !now || now === wanted) return;
+  wanted = now;
+  trigger("tell", { keep: shared.at.keep, weight: shared.at.weight, at: now });
+}
+
+function load() {
+  const { at, told, said } = props.value || {};
+  if (!at || at !== wanted) return; // of an answer that a newer one has replaced
+  if (said) {
+    find(".about").textContent = said;
+    return;
+  }
+  const story = JSON.parse(told);
+  had = at;
+  pictures = story.pictures;
+  find(".picture img").dataset.lights = "";
+  find(".about").textContent = story.about;
+  find(".steps").replaceChildren(...story.steps.map(stepOf));
+  find(".body").hidden = false;
+  find(".story").dataset.state = "";
+  light(find(".step"), story.steps[0].lights);
+}
+
+// On a phone nothing hovers: the step in the middle of the screen lights up.
+if (matchMedia("(hover: none)").matches) {
+  window.addEventListener("scroll", () => {
+    const middle = innerHeight / 2;
+    const item = [...element.querySelectorAll(".step")].find((step) => {
+      const box = step.getBoundingClientRect();
+      return box.top <= middle && box.bottom > middle;
+    });
+    if (item && item.dataset.lit !== "true") item.dispatchEvent(new Event("pointerenter"));
+  }, { passive: true });
+}
+new IntersectionObserver((seen) => { near = seen.at(-1).isIntersecting; ask(); }, { rootMargin: "0px 0px -60px" }).observe(find(".story"));
+window.addEventListener("rp:state", ask);
+watch("value", load);
+load();
