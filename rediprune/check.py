@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -137,27 +137,28 @@ def masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
         ours = model.generate(**inputs, **settings).logits[0]
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     seen = adapter.look(inputs)
-    everything = adapter.splice(ids, mask, seen, [one.vision.all for one in seen], inputs=inputs)
-    places = adapter.positions(ids, mask, inputs)
     hidden = mask.clone()
     for image, one, (row, at) in zip(report.images, seen, adapter.placeholders(ids, seen), strict=True):
         hidden[row, at[~one.stays(image.kept).to(at.device)]] = 0
 
-    def logits(mask: Tensor, ahead: int = 0) -> Tensor:
-        pad = (ahead, 0)
-        embeds = torch.nn.functional.pad(everything.embeds, (0, 0, *pad))
-        prompt = type(everything)(
-            embeds,
-            torch.nn.functional.pad(mask, pad),
-            everything.stays,
-            torch.nn.functional.pad(places, pad),
-            everything.extra,
-        )
-        with adapter.reading(prompt):
-            return model(inputs_embeds=embeds, **prompt.arguments(), logits_to_keep=1).logits[:, -1]
+    def whole(ahead: int = 0):
+        """The prompt with every token, behind as much padding: copies of its last word, which is text."""
+        padded = {
+            name: torch.cat([value[:, -1:].expand(-1, ahead), value], dim=1)
+            for name, value in inputs.items()
+            if isinstance(value, Tensor) and value.shape == ids.shape
+        }
+        padded["attention_mask"] = torch.nn.functional.pad(mask, (ahead, 0))
+        own = padded["input_ids"], padded["attention_mask"]
+        prompt = adapter.splice(*own, seen, [one.vision.all for one in seen], inputs=inputs | padded)
+        return replace(prompt, position_ids=adapter.positions(*own, inputs | padded))
 
-    apart = float((logits(hidden) - ours).abs().max())
-    rounding = float((logits(mask) - logits(mask, ahead=8)).abs().max())
+    def logits(prompt) -> Tensor:
+        with adapter.reading(prompt):
+            return model(inputs_embeds=prompt.embeds, **prompt.arguments(), logits_to_keep=1).logits[:, -1]
+
+    apart = float((logits(replace(whole(), mask=hidden)) - ours).abs().max())
+    rounding = float((logits(whole()) - logits(whole(ahead=8))).abs().max())
     return apart <= 10 * rounding + 1e-6, (
         f"kept {report.n_kept} of {report.n_visual}, largest difference of a logit {apart:.2g} "
         f"(rounding alone: {rounding:.2g})"

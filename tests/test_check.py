@@ -12,6 +12,7 @@ from rediprune.look import Shown
 from rediprune.models.llava import LlavaAdapter
 from rediprune.trace import Geometry, VisionTokens
 from tests import tiny
+from tests.families import families
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,15 @@ def test_kept_tokens_in_the_wrong_place_are_found(explainer, known, monkeypatch)
     )
     assert check.identical(explainer, Shown((known[0].image,)))[0]  # at 100% the fault does not show
     assert not check.masked(explainer, Shown((known[0].image,)))[0]
+
+
+@pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
+def test_rounding_is_measured_by_the_same_prompt_in_every_family(family):
+    """Else the limit is no limit: a prompt whose deepstack is shifted differs by far more than rounding."""
+    explainer = Explainer(family.model(torch.float32), family.processor())
+    passed, detail = check.masked(explainer, Shown((family.pictures(3)[0],)))
+    rounding = float(detail.partition("rounding alone: ")[2].rstrip(")"))
+    assert passed and rounding < 1e-5
 
 
 def test_two_prompts_in_a_batch_are_compared_and_the_tokenizer_is_left_as_it_was(explainer, known):
