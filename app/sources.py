@@ -14,7 +14,9 @@ from world import make_clip, make_scene
 
 # Seeds of the scenes offered first: chosen by eye for light and variety, not by answers.
 EXAMPLES = (42, 21, 28, 12, 32, 49)
-CLIP_EXAMPLES = (0, 1, 2)
+# Of clips: three whose every question the built-in model answers right with all tokens and with 15% of them.
+# How often that is so is in the README; these show what pruning does, not how good the model is.
+CLIP_EXAMPLES = (4, 10, 11)
 CLIP_SECONDS = 0.5  # a frame of a rendered clip
 MAX_SEED = 2**31 - 1
 N_FRAMES = (4, 8, 16, 32)  # how many frames may be taken of a visitor's clip; 8 is the published number
