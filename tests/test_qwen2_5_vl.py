@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 
 import pytest
@@ -99,6 +100,27 @@ def test_images_of_several_sizes_and_a_clip_equal_the_masked_prompt(module, budg
     )
     for a, b in zip(ours.logits, full.logits, strict=True):
         torch.testing.assert_close(a, b, atol=2e-6, rtol=2e-6)
+
+
+@BOTH
+def test_a_thread_that_projects_while_another_encodes_is_not_taken_for_the_encoder(module):
+    """As `Explainer.select` may, for a method that measures distances behind the projector."""
+    model = model_of(module)
+    adapter, image = adapter_for(model), mixed(module, clips=())
+    expected, result = adapter.look(image), []
+    projected = adapter.projected(expected)
+
+    def meanwhile(*_) -> None:
+        thread = threading.Thread(target=lambda: result.append(adapter.projected(expected)))
+        thread.start()
+        thread.join()
+
+    with model.model.visual.blocks[-1].register_forward_hook(meanwhile):
+        seen = adapter.look(image)
+    assert torch.equal(result[0], projected)
+    assert all(
+        torch.equal(a.vision.features, b.vision.features) for a, b in zip(seen, expected, strict=True)
+    )
 
 
 @BOTH

@@ -12,6 +12,7 @@ as one (of an odd number the last is repeated).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -275,8 +276,11 @@ def _read_before(mergers: Sequence[torch.nn.Module], group: int) -> Iterator[lis
     its way, get a single group of patches instead.
     """
     read: list[Tensor] = [torch.empty(0)] * len(mergers)
+    reader = threading.get_ident()
 
-    def note(merger: torch.nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+    def note(merger: torch.nn.Module, args: tuple[Tensor]) -> tuple[Tensor] | None:
+        if threading.get_ident() != reader:  # another one, which projects what was read before
+            return None
         read[mergers.index(merger)] = args[0]
         if merger is mergers[0]:
             raise _ReadEnough
