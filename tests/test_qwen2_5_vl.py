@@ -118,9 +118,7 @@ def test_a_thread_that_projects_while_another_encodes_is_not_taken_for_the_encod
     with model.model.visual.blocks[-1].register_forward_hook(meanwhile):
         seen = adapter.look(image)
     assert torch.equal(result[0], projected)
-    assert all(
-        torch.equal(a.vision.features, b.vision.features) for a, b in zip(seen, expected, strict=True)
-    )
+    assert all(torch.equal(a.vision.features, b.vision.features) for a, b in zip(seen, expected, strict=True))
 
 
 @BOTH
