@@ -375,7 +375,8 @@ def test_a_llava_whose_tokens_lie_on_no_fixed_grid_is_refused():
 def test_the_encoder_keeps_no_hidden_states_but_those_that_are_read(family):
     """All of them would be 25 times the tokens: a gigabyte for a clip of 32 frames in half precision."""
     model, inputs = family.FAMILY.model(torch.float32), family.FAMILY.inputs("image")
-    tower, layers = model.model.get_submodule("image_tower" if family is video_llava else "vision_tower"), model.config.vision_feature_layer
+    tower = model.model.image_tower if family is video_llava else model.model.vision_tower
+    layers = model.config.vision_feature_layer
     read = 2 if isinstance(layers, int) else len(layers)  # and what goes into the block, for its class token
     held = []
     with tower.register_forward_hook(lambda _, x, out: held.append(out.hidden_states)):

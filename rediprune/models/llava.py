@@ -82,7 +82,7 @@ class LlavaAdapter(Adapter):
             )
         if tower.device.type != "meta":  # an offloaded tower reports "meta" and moves its inputs by itself
             pixels = pixels.to(tower.device)
-        # Only these are held: all layers of many views would take a gigabyte that the model itself never takes.
+        # Only these are held: all layers of many views would take a gigabyte that the model itself does not.
         wanted = [*self._layers, *([self._layers[0] - 1] if self.class_token else [])]
         states = tower(pixels, output_hidden_states=wanted, return_dict=True).hidden_states
         tokens = torch.cat([states[layer] for layer in self._layers], dim=-1)
