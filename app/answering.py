@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from torch import Tensor
 
 from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weight
 from rediprune.config import ASKS_QUERY
@@ -29,6 +30,7 @@ from .controls import (
     settings,
 )
 from .desk import Desk, Run
+from .own import own_tokens
 from .sources import shown
 from .streamed import streamed
 from .views import View, notice
@@ -40,7 +42,14 @@ IDLE = {"busy": False}  # back to the answers that were there before
 log = logging.getLogger(__name__)
 
 
-def answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool = True) -> Iterator[View]:
+def answer(
+    desk: Desk,
+    run: Run,
+    knobs: dict,
+    stop: threading.Event,
+    redraw: bool = True,
+    own: object = None,
+) -> Iterator[View]:
     """Answer with the kept tokens and with all of them; yields the page's changes as they come.
 
     Args:
@@ -48,10 +57,11 @@ def answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: boo
         knobs: {"keep": ratio in (0, 1], "weight": in [0, 1]}.
         stop: set from elsewhere to end the answers where they stand.
         redraw: False where only the sliders moved: the picture already shows it.
+        own: the flat indices of the tokens that the visitor chose, in place of the rule's; not yet checked.
     """
     cards = None  # this run's own, once the page shows them
     try:
-        for view in _answer(desk, run, knobs, stop, redraw):
+        for view in _answer(desk, run, knobs, stop, redraw, own):
             if view.answers and "full" in view.answers:
                 cards = view.answers
             yield view
@@ -67,15 +77,19 @@ def answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: boo
         stop.set()  # also when the visitor left: the thread that answers must end
 
 
-def _answer(desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool) -> Iterator[View]:
+def _answer(
+    desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool, own: object
+) -> Iterator[View]:
     with desk.models.using() as explainer:  # it stays open until this run ends
-        yield from _answer_with(explainer, desk, run, knobs, stop, redraw)
+        yield from _answer_with(explainer, desk, run, knobs, stop, redraw, own)
 
 
 def _answer_with(
-    explainer: Explainer, desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool
+    explainer: Explainer, desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool, own: object
 ) -> Iterator[View]:
     changed = ()
+    if own is not None and run.model != desk.models.number:
+        raise ValueError("These tokens were chosen from an earlier model's picture: answer again first.")
     if run.model != desk.models.number:  # by this visitor or another: nothing on the page is this model's
         changed = (f"The model is now {explainer.name}, for everyone who has this page open.",)
         methods, queries = method_choices(explainer), query_choices(explainer)
@@ -95,7 +109,7 @@ def _answer_with(
     asked = explainer.ask(look, run.question, config)
     orders = explainer.select(look, asked, config, [alpha_from_weight(w) for w in WEIGHTS])
     selection = orders.at(nearest_stop(config.weight))
-    kept = selection.kept(config.keep_ratio)
+    kept = selection.kept(config.keep_ratio) if own is None else own_tokens(own, look.vision)
     drawn = menu = None
     if redraw:
         drawn = _explorer_view(explainer, run, media, look, asked, config, orders)
@@ -117,6 +131,7 @@ def _answer_with(
             "budget": run.budget,
             "picture": look.key,
             "model": run.model,
+            "own": "" if own is None else ",".join(map(str, kept.tolist())),
         },
         "foreign": _foreign(explainer, run),
         "pruned": views.answer(None, k, state="wait"),
@@ -148,7 +163,10 @@ def _answer_with(
     measured = views.one_timing(full, pruned, earlier is not None)
     if quick:
         measured = views.timing(*explainer.time_both(look, asked, kept))
-    yield View(savings=_savings_view(explainer, look, asked, selection, len(full.token_ids), measured))
+    chosen = None if own is None else kept
+    yield View(
+        savings=_savings_view(explainer, look, asked, selection, len(full.token_ids), measured, chosen)
+    )
 
 
 def _stream(explainer, look, asked, kept, stop: threading.Event) -> Iterator[str | Answer]:
@@ -190,13 +208,20 @@ def _explorer_view(explainer, run: Run, media, look, asked, config: PruneConfig,
     )
 
 
-def _savings_view(explainer, look, asked, selection: Selection, n_new: int, measured: str) -> dict:
+def _savings_view(
+    explainer, look, asked, selection: Selection, n_new: int, measured: str, own: Tensor | None
+) -> dict:
     config = selection.config
     every = [
         explainer.savings(look, asked, selection.kept(percent / 100), n_new, config.method, config.budget)
         for percent in range(1, 101)
     ]
-    return views.savings(every, config.keep_ratio, f"{measured} (at {config.keep_ratio:.0%} kept)")
+    if own is None:
+        return views.savings(every, config.keep_ratio, f"{measured} (at {config.keep_ratio:.0%} kept)")
+    # "random" because choosing by hand costs no compute.
+    mine = explainer.savings(look, asked, own, n_new, "random", config.budget)
+    said = f"{measured} (your {own.numel()} tokens)"
+    return views.savings(every, config.keep_ratio, said, mine, ",".join(map(str, own.tolist())))
 
 
 def _given_up(cards: dict | None) -> dict:

@@ -84,6 +84,12 @@ def choose(desk: Desk, run: Run, knobs: dict, stop: threading.Event) -> Iterator
     yield from answer(desk, run, knobs, stop)
 
 
+def mine(desk: Desk, tokens: object, before: Run, knobs: dict, stop: threading.Event) -> Iterator[View]:
+    """Answer the answered question from the tokens that the visitor chose, as the browser lists them."""
+    own = [] if tokens is None else tokens
+    yield from answer(desk, before, knobs, stop, redraw=False, own=own)
+
+
 def change(
     desk: Desk, before: Run, method: str, query: str, budget: str, knobs: dict, stop: threading.Event
 ) -> Iterator[View]:

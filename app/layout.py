@@ -40,6 +40,7 @@ def layout(explainer: Explainer, desk: Desk, run: Run, knobs: dict, first: View)
                 "explorer/explorer", first.explorer, elem_id="rp-explorer", look=_look(), **knobs
             )
             controls["saved"] = widget("explorer/saved", elem_id="rp-saved")
+            controls["measured"] = widget("explorer/measured", elem_id="rp-measured")
             controls["knobs"] = widget("explorer/knobs", knobs, elem_id="rp-knobs", weights=WEIGHTS)
             with gr.Row(elem_id="rp-menus"):
                 parts["method"] = gr.Dropdown(method_choices(explainer), value=run.method, label="Method")

@@ -14,6 +14,7 @@ from rediprune.look import Shown
 from rediprune.trace import Selection, VisionTokens
 
 from .controls import WEIGHTS
+from .evidence import SENT, between, of_picks, packed, pairs
 
 PREVIEW = 768  # longest side of the picture that is sent to the browser, in pixels
 FILM = 480  # the same for each frame of a clip
@@ -42,7 +43,7 @@ def explorer(
     """
     used = sorted(set(shown_in(len(shown.frames), vision)))
     side = PREVIEW if len(shown.frames) == 1 else FILM
-    order = selection.order.numpy()
+    order, budget = selection.order.numpy(), selection.config.budget
     return {
         "pictures": [data_url(_small(shown.frames[i], side)) for i in used],
         # One string, as below: Gradio compares nested values number by number.
@@ -52,8 +53,11 @@ def explorer(
         "counts": list(selection.counts),
         "weights": list(WEIGHTS),
         "wide": order.shape[-1] > 2**16,
-        "orders": _base64(order.astype("<u4" if order.shape[-1] > 2**16 else "<u2").tobytes()),
-        "relevance": "" if relevance is None else _base64(relevance.astype("<f4").tobytes()),
+        "orders": packed(order, "<u4" if order.shape[-1] > 2**16 else "<u2"),
+        "relevance": "" if relevance is None else packed(relevance, "<f4"),
+        **of_picks(selection),
+        # More of them are sent when a view asks (measuring.py).
+        "between": between(vision, budget) if pairs(vision, budget) <= SENT else "",
         "about": about,
         "why": why,
         "setting": setting,

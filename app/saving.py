@@ -9,13 +9,14 @@ from rediprune.clip import save_clip
 
 from .controls import settings
 from .desk import Desk, Run
+from .own import own_tokens
 from .sources import shown
 
 SIDES = {"mp4": 640, "gif": 480, "png": 448}  # longer side in pixels; a larger still picture stays as it is
 
 
 def overlay_file(
-    desk: Desk, run: Run, knobs: dict, kind: object, at: object, folder: Path
+    desk: Desk, run: Run, knobs: dict, kind: object, at: object, folder: Path, own: object = None
 ) -> tuple[Path, str]:
     """Write what the page shows, kept tokens outlined and the rest dimmed.
 
@@ -25,6 +26,7 @@ def overlay_file(
         knobs: {"keep": ratio in (0, 1], "weight": in [0, 1]} of this moment.
         kind: one of SIDES: "png" is the frame or part `at`, the others are all frames at their own pace.
         folder: where to.
+        own: tokens that the visitor chose, in place of those at the sliders; not yet checked.
 
     Returns:
         The file and a sentence about it.
@@ -41,11 +43,15 @@ def overlay_file(
             raise ValueError("the picture is an earlier model's; answer again with this one, then save.")
         config = settings(explainer, knobs, run.method, run.query, run.budget)
         look = explainer.look(media)
-        kept = explainer.select(look, explainer.ask(look, run.question, config), config).kept()
+        if own is None:
+            kept = explainer.select(look, explainer.ask(look, run.question, config), config).kept()
+        else:
+            kept = own_tokens(own, look.vision)
     t = look.vision.shape[0]
     if isinstance(at, bool) or not isinstance(at, int) or not 0 <= at < t:
         raise ValueError(f"There is no frame {at!r} of {t}.")
-    file = folder / f"kept-{round(100 * config.keep_ratio)}-percent.{kind}"
+    name = f"kept-{round(100 * config.keep_ratio)}-percent" if own is None else f"kept-{len(kept)}-by-hand"
+    file = folder / f"{name}.{kind}"
     side = max(SIDES[kind], *media.size) if kind == "png" else SIDES[kind]
     pictures = draw.film(media.frames, look.vision, kept, side)
     size = "{} x {} pixels".format(*pictures[0].size)

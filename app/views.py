@@ -43,6 +43,14 @@ BUDGET = (
     "published. Shared: one choice among the tokens of all frames, so that a frame that shows nothing new "
     "keeps few."
 )
+ORDER = (
+    "When the rule picked a token: 1 came first. Fewer kept tokens are the first ones of more; the numbers "
+    "stay where they are when the keep ratio moves."
+)
+DISTANCE = (
+    "How unlike a dropped token is to the kept token nearest to it: a cosine distance between 0 and 2, "
+    "before the projector. The scale ends at the farthest of these."
+)
 MEASURED = (
     "Wall clock on this machine. Prefill: projector and language model over the whole prompt, up to the "
     "first token. The vision encoder is not in it: it ran once for the picture."
@@ -120,19 +128,16 @@ def agreement(found: Agreement) -> str:
     )
 
 
-def savings(by_percent: list[Savings], keep: float, measured: str) -> dict:
+def savings(
+    by_percent: list[Savings], keep: float, measured: str, mine: Savings | None = None, own: str = ""
+) -> dict:
     """The estimates of every percent of keep ratio, 1 to 100, and the measured times of the last answer.
+
+    `mine` is the estimate for the tokens `own` ("3,17,..."), where the answer is of a visitor's own choice.
 
     The table goes as one string: Gradio compares nested values number by number, a string at once.
     """
-    rows = [
-        {
-            **{name: getattr(s, name) for name, _ in RATIOS},
-            "kv": s.kv_bytes_pruned,
-            "flops": [getattr(s.pruned, station) for station in STATIONS],
-        }
-        for s in by_percent
-    ]
+    rows = [_row(s) for s in by_percent]
     table = {
         "keep": keep,
         "ratios": RATIOS,
@@ -140,6 +145,8 @@ def savings(by_percent: list[Savings], keep: float, measured: str) -> dict:
         "full": [getattr(by_percent[0].full, station) for station in STATIONS],
         "kv_full": by_percent[0].kv_bytes_full,
         "rows": rows,
+        "mine": None if mine is None else _row(mine),
+        "own": own,
         "definitions": {
             **{name: f"{plain} {definition(name)}" for name, plain in PLAIN.items()},
             "measured": MEASURED,
@@ -147,9 +154,19 @@ def savings(by_percent: list[Savings], keep: float, measured: str) -> dict:
             "weight": WEIGHT,
             "relevance": RELEVANCE,
             "budget": BUDGET,
+            "order": ORDER,
+            "distance": DISTANCE,
         },
     }
     return {"table": json.dumps(table), "measured": measured}
+
+
+def _row(s: Savings) -> dict:
+    return {
+        **{name: getattr(s, name) for name, _ in RATIOS},
+        "kv": s.kv_bytes_pruned,
+        "flops": [getattr(s.pruned, station) for station in STATIONS],
+    }
 
 
 def timing(full: Timing, pruned: Timing) -> str:

@@ -9,7 +9,12 @@ from typing import Any
 import gradio as gr
 
 HERE = Path(__file__).parent
-PURE = ("explorer/order.js", "explorer/paint.js", "explorer/film.js")  # put in front of each script
+PURE = ("order",)  # put in front of each script
+# The explorer is many files in one scope: functions first, its state, then what changes it.
+EXPLORER = (
+    *("order", "run", "near", "words", "paint", "views", "film", "steps", "edit"),
+    *("explorer", "panel", "doings"),
+)
 
 
 def widget(part: str, value: Any = None, **props: Any) -> gr.HTML:
@@ -22,11 +27,17 @@ def widget(part: str, value: Any = None, **props: Any) -> gr.HTML:
         value,
         html_template=_read(f"{part}.html"),
         css_template=_read(f"{part}.css"),
-        js_on_load="".join(map(_read, (*PURE, f"{part}.js"))),
+        js_on_load="".join(map(_read, _scripts(part))),
         **props,
     )
     made.api_info = lambda: {"type": "object", "additionalProperties": True}
     return made
+
+
+def _scripts(part: str) -> tuple[str, ...]:
+    if part == "explorer/explorer":
+        return tuple(f"explorer/{name}.js" for name in EXPLORER)
+    return (*(f"explorer/{name}.js" for name in PURE), f"{part}.js")
 
 
 @cache

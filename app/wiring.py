@@ -15,6 +15,7 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from . import handlers
 from .desk import EVERY, Desk, Run
+from .measuring import measured
 from .saving import overlay_file
 from .views import View
 
@@ -67,6 +68,10 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         again = partial(handlers.answer, desk, before, knobs, redraw=False)
         yield from _turn(desk, request, knobs, lambda stop: again(stop=stop))
 
+    def mine(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
+        mine = partial(handlers.mine, desk, event.tokens, before, knobs)
+        yield from _turn(desk, request, knobs, mine)
+
     def pick(
         text: str, before: Run, knobs: dict, method: str, query: str, budget: str,
         event: gr.EventData, request: gr.Request,
@@ -93,7 +98,7 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         yield from _turn(desk, request, knobs, sampled)
 
     def save(before: Run, knobs: dict, event: gr.EventData):
-        return _saved(desk, before, knobs, event.kind, event.at, controls["saved"].GRADIO_CACHE)
+        return _saved(desk, before, knobs, event, controls["saved"].GRADIO_CACHE)
 
     def stop(event: gr.EventData, request: gr.Request) -> None:
         desk.stop(_visitor(request), _ticket({"ticket": event.ticket}))
@@ -122,6 +127,7 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         parts["suggestions"].choose(choose, dials, js=BEGIN, **turn),
         knobs.settle(again, [parts["run"], knobs], js=BEGIN, **turn),
         parts["answers"].again(again, [parts["run"], knobs], js=BEGIN, **turn),
+        parts["explorer"].mine(mine, [parts["run"], knobs], js=BEGIN, **turn),
         parts["models"].arrive(again, [parts["run"], knobs], js=BEGIN, **turn),
         scenes.pick(pick, [question, *dials], js=BEGIN, **turn),
         # preprocess=False: the file arrives unread (load_media judges it) and unchecked (file_source does).
@@ -136,6 +142,14 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         save, [parts["run"], knobs], controls["saved"], show_progress="hidden", api_visibility="private"
     )
     saving.failure(None, js="() => { window.rediprune?.unsaved?.(); }", api_visibility="private")
+    measuring = parts["explorer"].measure(
+        partial(_measured, desk),
+        parts["run"],
+        controls["measured"],
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    measuring.failure(None, js="() => { window.rediprune?.unmeasured?.(); }", api_visibility="private")
     parts["answers"].stop(stop, None, None, queue=False, api_visibility="private")
     unload(leave)
 
@@ -152,15 +166,22 @@ def _turn(
             yield [gr.skip() if (value := getattr(view, name)) is None else value for name in PARTS]
 
 
-def _saved(desk: Desk, before: Run, knobs: dict, kind: object, at: object, cache: str) -> dict:
+def _saved(desk: Desk, before: Run, knobs: dict, event: gr.EventData, cache: str) -> dict:
     """What the browser downloads: a file where Gradio keeps uploads, forgotten like one."""
     try:
         with TemporaryDirectory() as folder:
-            file, said = overlay_file(desk, before, knobs, kind, at, Path(folder))
+            file, said = overlay_file(desk, before, knobs, event.kind, event.at, Path(folder), event.tokens)
             path = save_bytes_to_cache(file.read_bytes(), file.name, cache)
     except handlers.SAID as error:
         return {"said": f"Not saved: {error}"}
     return {"file": FileData(path=path, orig_name=file.name).model_dump(), "said": said}
+
+
+def _measured(desk: Desk, before: Run) -> dict:
+    try:
+        return measured(desk, before)
+    except handlers.SAID as error:
+        return {"said": f"Not measured: {error}"}
 
 
 def _ticket(knobs: object) -> int:

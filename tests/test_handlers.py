@@ -167,6 +167,8 @@ def test_the_estimates_of_every_percent_are_the_librarys(desk, explainer):
         "weight",
         "relevance",
         "budget",
+        "order",
+        "distance",
     }
 
 

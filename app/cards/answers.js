@@ -55,7 +55,10 @@ function become(next) {
 function card(side, stale) {
   const box = find(".card." + side), from = value[side] || {};
   box.dataset.state = stale ? "stale" : from.state || "idle";
-  box.querySelector(".n").textContent = from.n ?? "–";
+  const own = side === "pruned" && value.at && value.at.own && value.full;
+  box.querySelector(".n").textContent = own ? from.n + " of " + value.full.n : from.n ?? "–";
+  if (side === "pruned") box.querySelector(".what").textContent = own ? "Your own" : "Pruned to";
+  if (side === "pruned") box.querySelector(".unit").textContent = own ? "" : " tokens";
   box.querySelector(".text").textContent = from.text || "";
   box.querySelector(".text").classList.toggle("long", (from.text || "").length > 40);
   box.querySelector(".time").textContent = from.time || "";
@@ -68,6 +71,7 @@ function differences() {
   const none = { model: "", asked: "", menus: "", knobs: "" };
   if (!at) return none;
   const weighted = !run || run.weighted, now = knobs && (weighted ? knobs : { ...knobs, weight: at.weight });
+  const own = shared.own || "", ours = "your own " + (own ? own.split(",").length : 0) + " tokens";
   const where = (k) => percent(k.keep) + (weighted ? ", weight " + k.weight.toFixed(2) : "");
   return {
     model: shared.model && shared.model.number !== at.model
@@ -76,7 +80,10 @@ function differences() {
       ? "These answers belong to the question that stands above them." : "",
     menus: menus && differ(menus, at)
       ? "The picture and the pruned answer are those of the earlier method, query or budget." : "",
-    knobs: now && !same(at, now)
+    knobs: own !== (at.own || "")
+      ? "Answered " + (at.own ? "with your own " + at.own.split(",").length + " tokens" : "at " + where(at)) +
+        "; the picture shows " + (own ? ours : "the rule's choice") + "."
+      : now && !own && !same(at, now)
       ? "Answered at " + where(at) + "; the picture shows " + where(knobs) + (value.quick ? ". Refreshing when you let go." : ".") : "",
   };
 }
@@ -87,7 +94,7 @@ function draw() {
   card("pruned", value.waiting || (!value.busy && stale));
   element.dataset.state = value.busy ? "busy" : stale ? "stale" : "done";
   find(".question").textContent = value.at ? value.at.question : "";
-  find(".again").hidden = value.busy || !(now.model ? shared.model.name : !value.quick && now.knobs);
+  find(".again").hidden = value.busy || !(now.model ? shared.model.name : !shared.own && (!value.quick || value.at?.own) && now.knobs);
   find(".stop").hidden = !value.busy;
   find(".def").hidden = Boolean(value.busy || stale);
   const seconds = " " + ((performance.now() - since) / 1000).toFixed(0) + " s";
@@ -112,6 +119,7 @@ find(".stop").addEventListener("click", () => {
 });
 window.addEventListener("rp:knobs", draw);
 window.addEventListener("rp:run", draw);
+window.addEventListener("rp:own", draw);
 window.addEventListener("rp:model", draw);
 watch("value", load);
 load();

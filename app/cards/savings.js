@@ -32,26 +32,29 @@ function bar(label, parts, top) {
     piece.style.background = "var(--rp-station-" + i + ")";
     row.append(piece);
   });
-  return [make("span", label), row, make("span", flops(total(parts)))];
+  return [make("span", label), row, make("span", total(parts) ? flops(total(parts)) : "–")];
 }
 
 function draw() {
   if (!table) return;
   const keep = shared.knobs ? shared.knobs.keep : table.keep;
-  const row = table.rows[Math.min(100, Math.max(1, Math.round(keep * 100))) - 1];
-  ratios.forEach(([name, node]) => { node.textContent = times(row[name]); });
-  find(".kv").textContent = bytes(table.kv_full) + " → " + bytes(row.kv);
-  const top = Math.max(total(table.full), total(row.flops)), key = make("span", "", "key");
+  // A choice by hand has no estimate before it is answered.
+  const mine = shared.own === table.own ? table.mine : null;
+  const row = shared.own ? mine : table.rows[Math.min(100, Math.max(1, Math.round(keep * 100))) - 1];
+  ratios.forEach(([name, node]) => { node.textContent = row ? times(row[name]) : "–"; });
+  find(".kv").textContent = bytes(table.kv_full) + " → " + (row ? bytes(row.kv) : "–");
+  const none = table.full.map(() => 0), pruned = row ? row.flops : none;
+  const top = Math.max(total(table.full), total(pruned)), key = make("span", "", "key");
   table.stations.forEach((name, i) => {
     const swatch = document.createElement("i"), item = make("span", "");
     swatch.style.background = "var(--rp-station-" + i + ")";
     item.append(swatch, name);
     key.append(item);
   });
-  find(".bars").replaceChildren(...bar("All", table.full, top), ...bar("Pruned", row.flops, top), key);
+  find(".bars").replaceChildren(...bar("All", table.full, top), ...bar("Pruned", pruned, top), key);
   find(".bars").setAttribute("aria-label", "Estimated compute of the whole answer: " + flops(total(table.full)) +
-    " with all tokens, " + flops(total(row.flops)) + " pruned. " +
-    table.stations.map((name, i) => name + " " + flops(table.full[i]) + " and " + flops(row.flops[i])).join("; ") + ".");
+    " with all tokens, " + (row ? flops(total(pruned)) + " pruned. " : "the pruned answer is not estimated yet. ") +
+    table.stations.map((name, i) => name + " " + flops(table.full[i]) + " and " + flops(pruned[i])).join("; ") + ".");
 }
 
 function load() {
@@ -76,5 +79,6 @@ for (const kind of ["pointerover", "focusin", "click"]) {
   document.addEventListener(kind, (e) => { const at = e.target.closest?.("[data-def]"); if (at) define(at.dataset.def); });
 }
 window.addEventListener("rp:knobs", draw);
+window.addEventListener("rp:own", draw);
 watch("value", load);
 load();

@@ -108,15 +108,3 @@ function filmStrip(root, look, go) {
 
   return { load, draw, stop, fresh: () => thumbs.forEach((thumb) => { thumb.layers = null; }) };
 }
-
-// How many tokens of frame t are kept, those of no place included.
-function countKept(run, picks, t) {
-  let count = 0;
-  for (let i = t * run.n; i < (t + 1) * run.n; i++) count += picks.inside(i);
-  return count;
-}
-
-function frameName(run, t) {
-  const { label } = run.frames[t];
-  return (run.clip ? "Frame " : "View ") + (t + 1) + " of " + run.frames.length + (label ? " (" + label + ")" : "");
-}

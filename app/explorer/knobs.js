@@ -31,7 +31,7 @@ function settle() {
   resting = shared.busy === true;
   if (resting || shared.quick === false) return;
   const weighted = !shared.run || shared.run.weighted;
-  const moved = !at || Math.abs(at.keep - now.keep) > 1e-6 || (weighted && Math.abs(at.weight - now.weight) > 1e-6);
+  const moved = !at || at.own || Math.abs(at.keep - now.keep) > 1e-6 || (weighted && Math.abs(at.weight - now.weight) > 1e-6);
   if (moved) trigger("settle");
 }
 

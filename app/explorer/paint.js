@@ -46,11 +46,16 @@ function patchRect({ x, y, cols }, i) {
 // What was dropped grey and dark, what was kept as it is.
 function paintKept(pen, layers, inside) {
   pen.drawImage(layers.dim, 0, 0);
+  paintPatches(pen, layers, layers.bright, inside);
+}
+
+// Some patches, as they are in one of the layers.
+function paintPatches(pen, layers, layer, inside) {
   pen.save();
   pen.beginPath();
   for (let i = 0; i < layers.n; i++) if (inside(i)) pen.rect(...patchRect(layers, i));
   pen.clip();
-  pen.drawImage(layers.bright, 0, 0);
+  pen.drawImage(layer, 0, 0);
   pen.restore();
 }
 
