@@ -188,9 +188,7 @@ class Explainer:
                 f"the question was asked with {said} but the settings say {wanted}: "
                 "ask again with these settings"
             )
-        chosen = select_tokens(look.vision, asked.query, config, alphas, lambda: self.projected(look))
-        parts = ("order", "relevance", "distance", "score")
-        return replace(chosen, **{p: x.cpu() for p in parts if (x := getattr(chosen, p)) is not None})
+        return select_tokens(look.vision, asked.query, config, alphas, lambda: self.projected(look)).cpu()
 
     def projected(self, look: Look) -> Tensor:
         """Every token as the LLM would receive it, [T, N, D], kept nowhere: some methods measure it."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from .config import PruneConfig
+from .devices import on_device
 from .query import prompt_tail, text_tower_query
 from .selection import select_tokens
 from .trace import Query, Selection, joined, parted
@@ -47,8 +48,9 @@ class PrunedImage:
         selection: the picking order with its evidence; its frames are those of all images of the prompt, one
             behind the other. For the random method its config holds the seed that was drawn from (see
             `prune`). None at keep_ratio 1, where nothing is chosen.
-        query: what relevance was measured against, None where none was asked. The prompt-tail
-            query has no `tokens` here: prune knows no tokenizer.
+        query: what relevance was measured against, None where none was asked; without the tokens' `keys`,
+            which are as large as the features. The prompt-tail query has no `tokens` here: prune knows no
+            tokenizer.
     """
 
     call: int
@@ -209,8 +211,10 @@ def _pruned_call(
             if config.asks_query:
                 query = ask(ids[prompt][mask[prompt].bool()], vision.features, prompt, len(ids))
             project = functools.partial(adapter.projected, [seen[i] for i in mine])
-            selection = select_tokens(vision, query, _own_seed(config, number, prompt), project=project)
-            of_prompt = selection.kept().cpu()
+            selection = select_tokens(vision, query, _own_seed(config, number, prompt), project=project).cpu()
+            of_prompt = selection.kept()
+            if query is not None:  # of a whole data set, keys would fill the device
+                query = on_device(replace(query, keys=None), "cpu")
             if len(of_prompt) == vision.n_tokens:
                 raise PruneError(
                     f"keep_ratio={config.keep_ratio:g} keeps all {vision.n_tokens} visual tokens, so "

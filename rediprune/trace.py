@@ -230,6 +230,11 @@ class Selection:
         picks = [self.order[..., g, :k_g] + g * size for g, k_g in enumerate(k)]
         return torch.cat(picks, dim=-1).sort(dim=-1).values
 
+    def cpu(self) -> Selection:
+        """The same with its tensors in main memory."""
+        parts = ("order", "relevance", "distance", "score")
+        return replace(self, **{part: x.cpu() for part in parts if (x := getattr(self, part)) is not None})
+
     def at(self, w: int) -> Selection:
         """The w-th weight of a [W, G, M] selection as a plain [G, M] one; its config says that weight."""
         if self.order.dim() != 3:

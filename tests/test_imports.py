@@ -28,7 +28,7 @@ ARROWS = {
     "savings": WORDS,
     "stopwatch": WORDS,
     "models": WORDS | {"savings"},
-    "prune": PICKING | {"selection", "savings", "models"},
+    "prune": PICKING | {"selection", "savings", "models", "devices"},
     "card": WORDS,
     "prompt": WORDS,
     "look": WORDS | {"models", "media", "prompt", "devices"},

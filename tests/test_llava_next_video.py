@@ -156,8 +156,7 @@ def test_the_text_tower_query_sees_tiles_and_pooled_frames_alike(model, tmp_path
     with prune(model, config, question=QUESTIONS[0], text_tower=tower) as report:
         model.generate(**BOTH.inputs("both"), max_new_tokens=1)
     image, clip = report.images
-    frames, tokens = image.selection.relevance.shape
-    assert (frames, tokens) == (image.query.keys.shape[:2]) and tokens == tiny.N
+    assert image.selection.relevance.shape[1] == tiny.N
     assert image.selection.relevance[-FAMILY.n_frames :, :N].isfinite().all()
     assert image.selection.relevance[-FAMILY.n_frames :, N:].isnan().all()
     assert len(clip.kept) == FAMILY.n_frames * round(0.2 * N)

@@ -313,6 +313,7 @@ def test_text_tower_query_prunes_by_the_question(model, tmp_path, pointing):
         model.generate(**tiny.inputs(*TWO_PROMPTS), max_new_tokens=1)
     assert [image.query.name for image in report.images] == ["text-tower"] * 2
     assert not torch.equal(report.images[0].query.vector, report.images[1].query.vector)
+    assert report.images[0].query.keys is None  # the report of a whole data set must fit into memory
     assert report.n_kept == 2 * K
 
     with (
