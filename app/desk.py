@@ -55,6 +55,19 @@ class Desk:
         self._lock = threading.Lock()
 
     @contextmanager
+    def model_of(self, run: Run) -> Iterator[Explainer]:
+        """The open model, where it is the one that answered `run`; it stays open meanwhile.
+
+        Raises:
+            ValueError: it is another one.
+            ModelError: no model is open at this moment.
+        """
+        with self.models.using() as explainer:
+            if run.model != self.models.number:
+                raise ValueError("These answers are an earlier model's: answer again, then come back.")
+            yield explainer
+
+    @contextmanager
     def turn(self, visitor: str, ticket: int = 0) -> Iterator[threading.Event]:
         """The stop signal of a request while it runs; an older request of the same visitor is stopped.
 

@@ -35,9 +35,7 @@ def tell(desk: Desk, run: Run, knobs: dict) -> dict:
     """
     try:
         media, _ = shown(run.source)
-        with desk.models.using() as explainer:
-            if run.model != desk.models.number:
-                raise ValueError("These answers are an earlier model's: answer again, then read on.")
+        with desk.model_of(run) as explainer:
             return _told(explainer, desk, run, knobs, media)
     except SAID as error:
         return {"said": str(error)}

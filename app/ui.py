@@ -73,6 +73,6 @@ def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str 
         parts, controls = layout(explainer, desk, run, knobs, first)
         wire(desk, parts, controls, at_load=None if first_run else demo.load, unload=demo.unload)
         wire_menu(desk.menu, parts["models"], at_load=demo.load)
-        below(desk, parts["run"])
+        below(desk, explainer, parts["run"], demo.unload)
         api.offer(desk, explainer)
     return demo.queue(max_size=MAX_WAITING)

@@ -16,6 +16,8 @@ EXPLORER = (
     *("explorer", "panel", "doings"),
 )
 
+FRONT = {"cards/compare": ("cards/series.js",), "cards/sweep": ("cards/series.js",)}  # behind PURE
+
 
 def widget(part: str, value: Any = None, **props: Any) -> gr.HTML:
     """The part app/<part>.{html,css,js} with a first value and fixed props (`props.name` in its script).
@@ -37,7 +39,7 @@ def widget(part: str, value: Any = None, **props: Any) -> gr.HTML:
 def _scripts(part: str) -> tuple[str, ...]:
     if part == "explorer/explorer":
         return tuple(f"explorer/{name}.js" for name in EXPLORER)
-    return (*(f"explorer/{name}.js" for name in PURE), f"{part}.js")
+    return (*(f"explorer/{name}.js" for name in PURE), *FRONT.get(part, ()), f"{part}.js")
 
 
 @cache

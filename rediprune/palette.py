@@ -42,6 +42,18 @@ MEANINGS = {
     "on-accent": Colour("#ffffff", "#0b1220"),  # text on the colour of what is kept
 }
 
+# The curve of each selection method (config.METHODS); charts tell them apart by dashes as well.
+METHODS = {
+    "rediprune": KEPT,
+    "random": RANDOM,
+    "grid": DROPPED,
+    "relevance": NEXT_PICK,
+    "diversity": Colour("#00795a", "#35c79b"),
+    "divprune": Colour("#8a6a00", "#dcb85f"),
+    "cdpruner": Colour("#6550a8", "#ad9ce8"),
+    "cls-attention": Colour("#111827", "#f3f4f6"),
+}
+
 # A figure in a file: text on its background.
 INK = "#11161d"
 PAPER = "#ffffff"
@@ -92,6 +104,7 @@ def ramp(values: np.ndarray) -> np.ndarray:
 def css() -> str:
     """The palette as CSS variables (--rp-kept, ...) for style sheets; they follow Gradio's `dark` class."""
     named = MEANINGS | {f"station-{i}": colour for i, colour in enumerate(STATIONS)}
+    named |= {f"method-{name}": colour for name, colour in METHODS.items()}
     light = "".join(f"--rp-{name}:{c.light};" for name, c in named.items())
     dark = "".join(f"--rp-{name}:{c.dark};" for name, c in named.items())
     fixed = f"--rp-ramp:linear-gradient(to right,{','.join(RAMP)});"

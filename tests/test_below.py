@@ -1,5 +1,10 @@
 """The second screen in real Chromium. Waits are for states, never for time."""
 
+import re
+from pathlib import Path
+from threading import Event
+from xml.etree import ElementTree
+
 import pytest
 from playwright.sync_api import expect
 
@@ -11,8 +16,13 @@ from tests.visitor import DESK, PHONE, let_go, served, settled, slide, visitor
 
 
 @pytest.fixture(scope="module")
-def address():
-    with served(Explainer(tiny.model(), tiny.processor(), "tiny", Card())) as url:
+def explainer():
+    return Explainer(tiny.model(), tiny.processor(), "tiny", Card())
+
+
+@pytest.fixture(scope="module")
+def address(explainer):
+    with served(explainer) as url:
         yield url
 
 
@@ -89,3 +99,66 @@ def test_a_phone_reads_it_without_sideways_scroll(browser, address, scheme):
         down_to(page, "#rp-story")
         expect(page.locator("#rp-story .step")).to_have_count(7)
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_methods_are_compared_card_by_card_with_random_and_their_overlap(page):
+    part = page.locator("#rp-compare")
+    part.get_by_label("Uniform grid").uncheck()
+    expect(part.get_by_label("Random (always)")).to_be_disabled()
+    part.get_by_role("button", name="Compare").click()
+    expect(part.locator("article[data-method=random] h3")).to_contain_text("5 draws")
+    expect(part.get_by_role("button", name="Stop")).to_be_hidden()
+    expect(part.locator("article[data-method=grid]")).to_have_count(0)
+    cards = part.locator("article").count()
+    assert cards == part.locator("input:checked").count()
+    expect(part.locator("td")).to_have_count(cards * cards)
+    expect(part.locator("td").first).to_have_text("1.00")
+    expect(part.locator("article .text").first).not_to_be_empty()
+    slide(page, "#rp-keep", "50")
+    let_go(page, "#rp-keep")
+    expect(part.locator(".line")).to_contain_text("earlier answer")
+
+
+def test_a_sweep_is_drawn_and_taken_along(page):
+    part = page.locator("#rp-sweep")
+    for name in ("CDPruner", "DivPrune", "[CLS] attention", "Diversity only", "Relevance only"):
+        page.locator("#rp-compare").get_by_label(name, exact=True).uncheck()
+    part.get_by_role("button", name="Sweep").click()
+    expect(part.locator("polyline[data-method=random]")).to_have_attribute("data-points", "6")
+    expect(part.locator("tr[data-method=rediprune] .from")).to_have_text(re.compile(r"%|none"))
+    part.get_by_role("button", name="KL of the first word").click()
+    expect(part.locator(".note").first).to_contain_text("in nats")
+    with page.expect_download() as saved:
+        part.get_by_text("Save CSV").click()
+    rows = Path(saved.value.path()).read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 1 + 3 * 6 and rows[0].startswith("method,")
+    with page.expect_download() as saved:
+        part.get_by_text("Save figure").click()
+    figure = ElementTree.parse(saved.value.path())
+    assert figure.getroot().tag.endswith("svg")
+    assert "var(" not in ElementTree.tostring(figure.getroot(), encoding="unicode")
+
+
+def test_a_sweep_can_be_stopped_and_keeps_what_it_has(page, explainer, monkeypatch):
+    gate, real = Event(), explainer.expects
+
+    def expects(*given, **how):
+        assert gate.wait(60)
+        return real(*given, **how)
+
+    monkeypatch.setattr(explainer, "expects", expects)
+    part = page.locator("#rp-sweep")
+    part.get_by_role("button", name="Sweep").click()
+    expect(part.locator(".line")).to_contain_text("unpruned answer first")
+    part.get_by_role("button", name="Stop").click()
+    expect(part.locator(".line")).to_contain_text("Stopping")
+    gate.set()
+    expect(part.locator(".line")).to_contain_text("Stopped at 0 of")
+    expect(part.get_by_role("button", name="Sweep")).to_be_enabled()
+
+
+def test_the_picture_stays_beside_the_step_that_is_read(page):
+    down_to(page, "#rp-story")
+    step(page, "saved").evaluate("step => step.scrollIntoView({block: 'end'})")
+    expect(step(page, "saved")).to_be_in_viewport()
+    expect(page.locator("#rp-story .picture")).to_be_in_viewport(ratio=1)

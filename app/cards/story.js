@@ -114,17 +114,16 @@ function load() {
   light(find(".step"), story.steps[0].lights);
 }
 
-// On a phone nothing hovers: the step in the middle of the screen lights up.
-if (matchMedia("(hover: none)").matches) {
-  window.addEventListener("scroll", () => {
-    const middle = innerHeight / 2;
-    const item = [...element.querySelectorAll(".step")].find((step) => {
-      const box = step.getBoundingClientRect();
-      return box.top <= middle && box.bottom > middle;
-    });
-    if (item && item.dataset.lit !== "true") item.dispatchEvent(new Event("pointerenter"));
-  }, { passive: true });
-}
+// Who scrolls reads the step in the middle of the screen.
+window.addEventListener("scroll", () => {
+  if (element.contains(document.activeElement)) return;
+  const middle = innerHeight / 2;
+  const item = [...element.querySelectorAll(".step")].find((step) => {
+    const box = step.getBoundingClientRect();
+    return box.top <= middle && box.bottom > middle;
+  });
+  if (item && item.dataset.lit !== "true") item.dispatchEvent(new Event("pointerenter"));
+}, { passive: true });
 new IntersectionObserver((seen) => { near = seen.at(-1).isIntersecting; ask(); }, { rootMargin: "0px 0px -60px" }).observe(find(".story"));
 window.addEventListener("rp:state", ask);
 watch("value", load);

@@ -1,0 +1,137 @@
+"""Methods side by side on the answered input, and over many keep ratios: a sweep as it is computed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+
+from rediprune import Explainer, draw
+from rediprune.config import PruneConfig
+from rediprune.look import Look, Shown
+from rediprune.sweep import RATIOS, Line, Point, lines_of, sweep
+from rediprune.sweep_report import as_csv, holds_from, overlaps
+
+from .answering import SAID
+from .controls import METHODS, settings
+from .desk import Desk, Run
+from .picture import data_url
+from .sources import shown
+
+SIDE = 200  # of a small picture, in pixels
+FRAMES = 4  # of a clip, of which small pictures are shown
+
+
+def compare(desk: Desk, run: Run, knobs: dict, methods: object, stop: threading.Event) -> Iterator[dict]:
+    """Every method at the page's keep ratio, one card after the other; then how far they overlap.
+
+    Args:
+        run, knobs: what was answered, and at which sliders.
+        methods: names of METHODS; random is always among them, as the mean of several masks.
+        stop: ends it after the token in progress.
+    """
+    yield from _swept(desk, run, knobs, methods, stop, None, _cards)
+
+
+def over_ratios(desk: Desk, run: Run, knobs: dict, methods: object, stop: threading.Event) -> Iterator[dict]:
+    """Every method at every ratio of RATIOS, as curves that grow; arguments as in `compare`."""
+    yield from _swept(desk, run, knobs, methods, stop, RATIOS, _curves)
+
+
+def _swept(desk, run, knobs, methods, stop, ratios, told) -> Iterator[dict]:
+    """News for the page: how far it is, a line about it, and `told(...)` as one JSON string."""
+    points: list[Point] = []
+    try:
+        if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
+            raise ValueError("The methods to compare must be a list of their names.")
+        media, _ = shown(run.source)
+        with desk.model_of(run) as explainer:
+            config = settings(explainer, knobs, run.method, run.query, run.budget)
+            ratios = ratios or (config.keep_ratio,)
+            chosen = methods or ["random"]
+            total = len(ratios) * len(lines_of(chosen, [config.weight], explainer.methods))
+            at = {"done": 0, "of": total, "question": run.question}
+            yield {**at, "busy": True, "line": "The unpruned answer first."}
+            look = explainer.look(media)
+            for point in sweep(explainer, look, run.question, chosen, ratios, config=config, stop=stop):
+                points.append(point)
+                at |= {"done": len(points), "told": json.dumps(told(points, media, look, config))}
+                if len(points) < total:
+                    yield {**at, "busy": True, "line": f"{len(points)} of {total}."}
+    except SAID as error:
+        yield {"busy": False, "line": str(error)}
+        return
+    ended = f"Stopped at {len(points)} of {total}." if stop.is_set() and len(points) < total else ""
+    yield {**at, "busy": False, "line": ended}
+
+
+def words(line: Line) -> str:
+    """What a method is called, short."""
+    return METHODS[line.method].partition(":")[0]
+
+
+def _cards(points: list[Point], media: Shown, look: Look, config: PruneConfig) -> dict:
+    shared = overlaps(points, config.keep_ratio)
+    return {
+        "full": points[0].full_text,
+        "sure": points[0].full_probability,
+        "at": f"{config.keep_ratio:.0%}",
+        "cards": [_numbers(p) | {"pictures": _small(p, media, look)} for p in points],
+        "overlap": [[_overlap(a, b, shared) for b in points] for a in points],
+    }
+
+
+def _overlap(a: Point, b: Point, shared: dict) -> float | None:
+    """Of a method with itself 1; None for several draws, of which no two are the same."""
+    if a is b:
+        return 1.0 if len(a.runs) == 1 else None
+    return shared.get((a.line, b.line), shared.get((b.line, a.line)))
+
+
+def _small(point: Point, media: Shown, look: Look) -> list[str]:
+    """The first run's kept tokens on the picture, or on some frames, as data URLs."""
+    t = look.vision.shape[0]
+    frames = draw.film(media.frames, look.vision, point.runs[0].kept, SIDE if t == 1 else SIDE // 2)
+    return [data_url(frames[i * t // min(t, FRAMES)]) for i in range(min(t, FRAMES))]
+
+
+def _numbers(point: Point) -> dict:
+    low, high = point.probability_spread
+    return {
+        "method": point.line.method,
+        "name": words(point.line),
+        "ratio": point.ratio,
+        "kept": point.n_kept,
+        "runs": len(point.runs),
+        "same": sum(run.same_text for run in point.runs),
+        "text": point.runs[0].text,
+        "probability": point.probability,
+        "low": low,
+        "high": high,
+        "kl": point.kl_first,
+        "prefill": point.savings.prefill,
+        "end_to_end": point.savings.end_to_end,
+    }
+
+
+def _curves(points: list[Point], media: Shown, look: Look, config: PruneConfig) -> dict:
+    lines = list(dict.fromkeys(point.line for point in points))
+    return {
+        "full": points[0].full_text,
+        "sure": points[0].full_probability,
+        "lines": [
+            {
+                "method": line.method,
+                "name": words(line) + (f", weight {line.weight:.2f}" if line.weight is not None else ""),
+                "holds": holds_from(points, line),
+                "points": [_numbers(point) for point in points if point.line == line],
+            }
+            for line in lines
+        ],
+        "csv": as_csv(points),
+    }
+
+
+def method_names(explainer: Explainer) -> list[dict]:
+    """The methods that can be compared here, for the boxes to tick."""
+    return [{"method": name, "name": words(Line(name))} for name in METHODS if name in explainer.methods]

@@ -1,0 +1,116 @@
+"""Comparing and sweeping say what the library says, grow point by point, and end when told to."""
+
+import csv
+import io
+import json
+import threading
+from dataclasses import replace
+
+import pytest
+
+from app import comparing, sources
+from app.desk import Desk, Run
+from app.sources import Source
+from rediprune import Explainer
+from rediprune.card import Card
+from rediprune.sweep import RATIOS, SEEDS, sweep
+from rediprune.sweep_report import overlaps
+from tests import tiny
+from tests.footage import write
+
+KNOBS = {"keep": 0.25, "weight": 1 / 3}
+QUESTION = "what color is the star?"
+METHODS = ["rediprune", "grid"]
+RUN = Run(Source(seed=1), QUESTION, "rediprune", "prompt-tail")
+
+
+@pytest.fixture(scope="module")
+def explainer():
+    return Explainer(tiny.model(), tiny.processor(), "tiny", Card())
+
+
+@pytest.fixture(scope="module")
+def desk(explainer):
+    return Desk(explainer)
+
+
+def news(desk, work=comparing.compare, run=RUN, methods=METHODS, stop=None):
+    return list(work(desk, run, KNOBS, methods, stop or threading.Event()))
+
+
+@pytest.fixture(scope="module")
+def compared(desk):
+    return news(desk)
+
+
+def told(found):
+    return json.loads(found[-1]["told"])
+
+
+def test_cards_come_one_by_one_and_random_is_always_among_them(compared):
+    counts = [len(json.loads(one["told"])["cards"]) for one in compared if "told" in one]
+    assert counts == [1, 2, 3]
+    assert [card["method"] for card in told(compared)["cards"]] == [*METHODS, "random"]
+    assert [one["busy"] for one in compared] == [True, True, True, False]
+    assert (compared[-1]["done"], compared[-1]["of"]) == (3, 3)
+
+
+def test_the_numbers_are_those_of_the_librarys_sweep(compared, explainer):
+    look = explainer.look(sources.shown(RUN.source)[0])
+    points = list(sweep(explainer, look, QUESTION, METHODS, [0.25]))
+    data = told(compared)
+    for card, point in zip(data["cards"], points, strict=True):
+        assert card["text"] == point.runs[0].text
+        assert card["probability"] == pytest.approx(point.probability)
+        assert (card["low"], card["high"]) == pytest.approx(point.probability_spread)
+        assert (card["kl"], card["prefill"]) == pytest.approx((point.kl_first, point.savings.prefill))
+        assert card["kept"] == point.n_kept
+    assert data["cards"][2]["runs"] == SEEDS
+    a, b = points[0].line, points[1].line
+    assert data["overlap"][0][1] == data["overlap"][1][0] == pytest.approx(overlaps(points, 0.25)[a, b])
+    assert [data["overlap"][i][i] for i in range(3)] == [1, 1, None]
+
+
+def test_a_sweep_has_every_method_at_every_ratio_and_its_csv(desk):
+    found = news(desk, comparing.over_ratios)
+    data = told(found)
+    assert [line["method"] for line in data["lines"]] == [*METHODS, "random"]
+    assert all([p["ratio"] for p in line["points"]] == sorted(RATIOS) for line in data["lines"])
+    rows = list(csv.DictReader(io.StringIO(data["csv"])))
+    assert len(rows) == 3 * len(RATIOS) == found[-1]["of"]
+    assert not found[-1]["busy"]
+
+
+def test_stopped_it_keeps_what_it_has_and_says_so(desk):
+    stop, found = threading.Event(), []
+    for one in comparing.over_ratios(desk, RUN, KNOBS, METHODS, stop):
+        found.append(one)
+        if one["done"] == 2:
+            stop.set()
+    assert found[-1]["line"] == f"Stopped at 2 of {3 * len(RATIOS)}."
+    assert sum(len(line["points"]) for line in told(found)["lines"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("methods", "said"),
+    [(["magic"], "cannot be swept"), ("all", "list of their names"), ([1], "list of their names")],
+)
+def test_nonsense_from_a_strangers_request_is_a_sentence(desk, methods, said):
+    found = news(desk, methods=methods)
+    assert said in found[-1]["line"] and not found[-1]["busy"]
+
+
+def test_nothing_ticked_leaves_random(desk):
+    assert [card["method"] for card in told(news(desk, methods=[]))["cards"]] == ["random"]
+
+
+def test_another_models_answers_are_not_compared(desk):
+    assert "earlier model" in news(desk, run=replace(RUN, model=9))[-1]["line"]
+
+
+def test_a_clip_shows_some_of_its_frames(desk, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "get_upload_folder", lambda: str(tmp_path))
+    path = write(tmp_path / "clip.mp4", images=[tiny.image(i, (84, 84)) for i in range(10)])
+    run = replace(RUN, source=sources.file_source({"path": str(path)}, 8))
+    card = told(news(desk, run=run, methods=["grid"]))["cards"][0]
+    assert len(card["pictures"]) == comparing.FRAMES
