@@ -1,10 +1,10 @@
 // What a visitor does to the picture. Loaded behind explorer.js, whose state it changes; every change ends in later().
 function show(wanted) {
   view = wanted;
-  element.querySelectorAll("[data-view]").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.view === view)));
+  element.querySelectorAll(".views button").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.view === view)));
   later();
 }
-element.querySelectorAll("[data-view]").forEach((b) => b.addEventListener("click", () => show(b.dataset.view)));
+element.querySelectorAll(".views button").forEach((b) => b.addEventListener("click", () => show(b.dataset.view)));
 
 // The server draws the file at the sliders of this moment; saved.js downloads it.
 const savers = element.querySelectorAll(".save");
