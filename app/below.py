@@ -45,7 +45,7 @@ def _series(desk: Desk, kind: str, part: gr.HTML, run: gr.State, work: Callable,
         return f"{kind} {request.session_hash}"
 
     def start(answered: Run, event: gr.EventData, request: gr.Request) -> Iterator[dict]:
-        knobs = {"keep": event.keep, "weight": event.weight}
+        knobs = {"keep": event.keep, "weight": event.weight, "weights": event.weights}
         with desk.turn(visitor(request), _ticket(event.ticket)) as stop:
             for news in work(desk, answered, knobs, event.methods, stop):
                 yield {**news, "ticket": event.ticket, "at": event.at}

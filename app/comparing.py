@@ -19,6 +19,7 @@ from .picture import data_url
 from .sources import shown
 
 SIDE = 200  # of a small picture, in pixels
+MORE_WEIGHTS = (0.0, 0.5, 1.0)  # of rediprune in a sweep, beside the page's own
 FRAMES = 4  # of a clip, of which small pictures are shown
 
 
@@ -30,15 +31,19 @@ def compare(desk: Desk, run: Run, knobs: dict, methods: object, stop: threading.
         methods: names of METHODS; random is always among them, as the mean of several masks.
         stop: ends it after the token in progress.
     """
-    yield from _swept(desk, run, knobs, methods, stop, None, _cards)
+    yield from _swept(desk, run, knobs, methods, stop, None, (), _cards)
 
 
 def over_ratios(desk: Desk, run: Run, knobs: dict, methods: object, stop: threading.Event) -> Iterator[dict]:
-    """Every method at every ratio of RATIOS, as curves that grow; arguments as in `compare`."""
-    yield from _swept(desk, run, knobs, methods, stop, RATIOS, _curves)
+    """Every method at every ratio of RATIOS, as curves that grow; arguments as in `compare`.
+
+    With knobs["weights"] true, rediprune has a curve for each of MORE_WEIGHTS as well.
+    """
+    more = MORE_WEIGHTS if knobs.get("weights") is True else ()
+    yield from _swept(desk, run, knobs, methods, stop, RATIOS, more, _curves)
 
 
-def _swept(desk, run, knobs, methods, stop, ratios, told) -> Iterator[dict]:
+def _swept(desk, run, knobs, methods, stop, ratios, more, told) -> Iterator[dict]:
     """News for the page: how far it is, a line about it, and `told(...)` as one JSON string."""
     points: list[Point] = []
     try:
@@ -48,12 +53,14 @@ def _swept(desk, run, knobs, methods, stop, ratios, told) -> Iterator[dict]:
         with desk.model_of(run) as explainer:
             config = settings(explainer, knobs, run.method, run.query, run.budget)
             ratios = ratios or (config.keep_ratio,)
-            chosen = methods or ["random"]
-            total = len(ratios) * len(lines_of(chosen, [config.weight], explainer.methods))
+            chosen, weights = methods or ["random"], [config.weight, *more]
+            total = len(ratios) * len(lines_of(chosen, weights, explainer.methods))
             at = {"done": 0, "of": total, "question": run.question}
             yield {**at, "busy": True, "line": "The unpruned answer first."}
             look = explainer.look(media)
-            for point in sweep(explainer, look, run.question, chosen, ratios, config=config, stop=stop):
+            for point in sweep(
+                explainer, look, run.question, chosen, ratios, weights, config=config, stop=stop
+            ):
                 points.append(point)
                 at |= {"done": len(points), "told": json.dumps(told(points, media, look, config))}
                 if len(points) < total:

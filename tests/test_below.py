@@ -12,7 +12,7 @@ from app import telling
 from rediprune import Explainer, kept_count
 from rediprune.card import Card
 from tests import tiny
-from tests.visitor import DESK, PHONE, let_go, served, settled, slide, visitor
+from tests.visitor import DESK, PHONE, canvas, let_go, served, settled, slide, visitor
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_a_step_lights_up_its_part_of_the_picture_by_pointer_and_by_keyboard(pag
     expect(picture).to_have_attribute("data-lights", "all")
     step(page, "picks").hover()
     expect(picture).to_have_attribute("data-lights", "picks")
-    step(page, "relevance").get_by_role("button").focus()
+    step(page, "relevance").locator("h3 button").focus()
     expect(picture).to_have_attribute("data-lights", "heat")
     expect(page.locator("#rp-story .step[data-lit=true]")).to_have_count(1)
 
@@ -123,15 +123,16 @@ def test_a_sweep_is_drawn_and_taken_along(page):
     part = page.locator("#rp-sweep")
     for name in ("CDPruner", "DivPrune", "[CLS] attention", "Diversity only", "Relevance only"):
         page.locator("#rp-compare").get_by_label(name, exact=True).uncheck()
+    part.get_by_label("also at weights").check()
     part.get_by_role("button", name="Sweep").click()
     expect(part.locator("polyline[data-method=random]")).to_have_attribute("data-points", "6")
-    expect(part.locator("tr[data-method=rediprune] .from")).to_have_text(re.compile(r"%|none"))
+    expect(part.locator("tr[data-method=rediprune] .from").first).to_have_text(re.compile(r"%|none"))
     part.get_by_role("button", name="KL of the first word").click()
     expect(part.locator(".note").first).to_contain_text("in nats")
     with page.expect_download() as saved:
         part.get_by_text("Save CSV").click()
     rows = Path(saved.value.path()).read_text(encoding="utf-8").splitlines()
-    assert len(rows) == 1 + 3 * 6 and rows[0].startswith("method,")
+    assert len(rows) == 1 + 6 * 6 and rows[0].startswith("method,")
     with page.expect_download() as saved:
         part.get_by_text("Save figure").click()
     figure = ElementTree.parse(saved.value.path())
@@ -162,3 +163,11 @@ def test_the_picture_stays_beside_the_step_that_is_read(page):
     step(page, "saved").evaluate("step => step.scrollIntoView({block: 'end'})")
     expect(step(page, "saved")).to_be_in_viewport()
     expect(page.locator("#rp-story .picture")).to_be_in_viewport(ratio=1)
+
+
+def test_a_step_is_shown_in_the_explorer(page):
+    down_to(page, "#rp-story")
+    step(page, "relevance").get_by_role("button", name="Show it in the picture above").click()
+    expect(canvas(page)).to_have_attribute("data-view", "heat")
+    expect(canvas(page)).to_be_in_viewport(ratio=1)
+    expect(canvas(page)).to_be_focused()

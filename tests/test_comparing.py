@@ -11,7 +11,7 @@ import pytest
 from app import comparing, sources
 from app.desk import Desk, Run
 from app.sources import Source
-from rediprune import Explainer
+from rediprune import Explainer, config, palette
 from rediprune.card import Card
 from rediprune.sweep import RATIOS, SEEDS, sweep
 from rediprune.sweep_report import overlaps
@@ -114,3 +114,15 @@ def test_a_clip_shows_some_of_its_frames(desk, tmp_path, monkeypatch):
     run = replace(RUN, source=sources.file_source({"path": str(path)}, 8))
     card = told(news(desk, run=run, methods=["grid"]))["cards"][0]
     assert len(card["pictures"]) == comparing.FRAMES
+
+
+def test_a_sweep_has_more_weights_where_they_are_asked_for(desk):
+    stop, knobs = threading.Event(), {**KNOBS, "weights": True}
+    data = told(list(comparing.over_ratios(desk, RUN, knobs, ["rediprune"], stop)))
+    names = [line["name"] for line in data["lines"]]
+    weights = [f"ReDiPrune, weight {w:.2f}" for w in (1 / 3, *comparing.MORE_WEIGHTS)]
+    assert names == [*weights, "Random"]
+
+
+def test_every_method_has_its_colour():
+    assert set(palette.METHODS) == set(config.METHODS)

@@ -19,7 +19,7 @@ function series(root, shared, trigger, draw) {
     of = JSON.stringify(shared.at);
     bar.removeAttribute("value");
     show("Waiting for the model.");
-    trigger("start", { ticket: ++ticket, keep: shared.at.keep, weight: shared.at.weight, methods: shared.methods(), at: of });
+    trigger("start", { ticket: ++ticket, keep: shared.at.keep, weight: shared.at.weight, methods: shared.methods(), weights: find(".weights")?.checked === true, at: of });
   });
   stop.addEventListener("click", () => {
     trigger("halt", { ticket });

@@ -19,6 +19,7 @@ const CAPTIONS = {
   picks: "The first picks.",
   kept: "Kept tokens bright, the others dimmed.",
 };
+const VIEWS = { relevance: "heat", picks: "order", kept: "kept" }; // of the explorer, where the same can be worked with
 let near = false, wanted = "", had = "", pictures = {};
 
 const SHOWS = {
@@ -81,6 +82,17 @@ function stepOf({ id, title, text, lights, shows }) {
     box.append(make("p", show.label, "label"), SHOWS[show.kind](show));
     item.append(box);
   }
+  if (VIEWS[id]) {
+    const above = make("button", "Show it in the picture above", "above");
+    above.type = "button";
+    above.addEventListener("click", () => {
+      document.querySelector('#rp-explorer [data-view="' + VIEWS[id] + '"]').click();
+      const map = document.querySelector("#rp-explorer .map");
+      map.scrollIntoView({ block: "center" });
+      map.focus({ preventScroll: true });
+    });
+    item.append(above);
+  }
   for (const event of ["pointerenter", "focusin", "click"]) item.addEventListener(event, () => light(item, lights));
   return item;
 }
@@ -107,7 +119,8 @@ function load() {
   had = at;
   pictures = story.pictures;
   find(".picture img").dataset.lights = "";
-  find(".about").textContent = story.about;
+  const own = JSON.parse(at).own ? " The pruned answer above is from your own choice of tokens; this is the rule’s." : "";
+  find(".about").textContent = story.about + own;
   find(".steps").replaceChildren(...story.steps.map(stepOf));
   find(".body").hidden = false;
   find(".story").dataset.state = "";
