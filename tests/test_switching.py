@@ -68,7 +68,7 @@ def visit(browser):
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(address)
-        expect(page.locator("#rp-explorer canvas")).to_have_attribute("data-kept", re.compile(r"\d+"))
+        expect(page.locator("#rp-explorer .map")).to_have_attribute("data-kept", re.compile(r"\d+"))
         return page
 
     yield come
