@@ -134,7 +134,8 @@ def test_a_change_of_the_model_reaches_every_part_of_the_page_and_every_visitor(
 
     # Who comes now finds a page that was made for the first model, and gets the answers of the open one.
     late = visit(address)
-    expect(late.locator("#rp-notice")).to_contain_text("The model is now other")
+    expect(menu(late, ".name")).to_have_text("other")
+    expect(late.locator(".card.full .text")).to_have_text(mine.locator(".card.full .text").inner_text())
     settled(late)
     assert late.locator(".card.full .text").inner_text() == mine.locator(".card.full .text").inner_text()
 
