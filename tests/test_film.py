@@ -432,3 +432,11 @@ def test_the_message_of_a_clip_is_small_and_flat(explainer):
     nested = [value for value in view.explorer.values() if isinstance(value, (list, dict))]
     assert max(map(len, nested)) <= 22
     assert json.loads(view.explorer["frames"])
+
+
+def test_what_is_saved_is_the_clips_own_once_it_is_answered(page):
+    savings = page.locator("#rp-savings .savings")
+    of_still = savings.locator(".bars").get_attribute("aria-label")
+    show_clip(page, 0)
+    expect(savings.locator(".bars")).not_to_have_attribute("aria-label", of_still)
+    expect(savings).to_have_attribute("data-state", "done")

@@ -519,3 +519,11 @@ def test_tiles_lie_in_one_picture_and_tokens_of_the_whole_are_told(name):
         x, y = place.spans
         assert frame["x"] == pytest.approx(x.flatten().tolist(), abs=0.01)
         assert frame["y"] == pytest.approx(y.flatten().tolist(), abs=0.01)
+
+
+def test_the_estimate_is_there_with_the_answers_and_the_better_times_follow(desk):
+    """Timing both prompts takes a while; until then another picture's numbers must not stand here."""
+    found = [view.savings for view in answered(desk, run_of()) if view.savings]
+    assert ["one run each" in one["measured"] for one in found] == [True, False]
+    assert "median" in found[1]["measured"] and found[0]["table"] == found[1]["table"]
+    assert found[0]["picture"] == last(answered(desk, run_of()), "explorer")["setting"]["picture"]

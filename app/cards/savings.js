@@ -57,6 +57,12 @@ function draw() {
     table.stations.map((name, i) => name + " " + flops(table.full[i]) + " and " + flops(pruned[i])).join("; ") + ".");
 }
 
+// Between a new picture and its first answers, what stands here is another picture's.
+function older() {
+  const { run } = window.rediprune || {}, { picture } = props.value || {};
+  find(".savings").dataset.state = run && picture && run.picture !== picture ? "stale" : "done";
+}
+
 function load() {
   const value = props.value;
   if (!value || !value.table) return;
@@ -71,6 +77,7 @@ function load() {
     return button;
   }));
   find(".measured").textContent = value.measured || "–";
+  older();
   if (!find(".definition").textContent) define("");
   draw();
 }
@@ -80,5 +87,6 @@ for (const kind of ["pointerover", "focusin", "click"]) {
 }
 window.addEventListener("rp:knobs", draw);
 window.addEventListener("rp:own", draw);
+window.addEventListener("rp:run", older);
 watch("value", load);
 load();
