@@ -32,7 +32,7 @@ IMAGE_SIZE, PATCH, C, D, JOINT = 84, 14, 32, 64, 16
 GRID = IMAGE_SIZE // PATCH
 N = GRID * GRID
 
-SPECIAL = ("<unk>", "<s>", "</s>", "<pad>", "<image>")
+SPECIAL = ("<unk>", "<s>", "</s>", "<pad>")
 WORDS = """
     user assistant what where how many is are the a an of in on to left right above below color shape
     object star circle square triangle cross ring red green blue yellow purple orange white black gray
@@ -51,10 +51,10 @@ CHAT_TEMPLATE = (
 )
 
 
-@cache
-def tokenizer() -> PreTrainedTokenizerFast:
-    words = dict.fromkeys([*SPECIAL, *CHARACTERS, *WORDS])
-    vocab = {word: i for i, word in enumerate(words)}
+def words(**named: str) -> PreTrainedTokenizerFast:
+    """Whole words; `named` are extra special tokens by their attribute, such as image_token="<image>"."""
+    known = dict.fromkeys([*SPECIAL, *named.values(), *CHARACTERS, *WORDS])
+    vocab = {word: i for i, word in enumerate(known)}
     backend = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
     backend.normalizer = normalizers.Lowercase()
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -66,8 +66,13 @@ def tokenizer() -> PreTrainedTokenizerFast:
         eos_token="</s>",
         pad_token="<pad>",
         padding_side="left",
-        extra_special_tokens={"image_token": "<image>"},
+        extra_special_tokens=dict(named),
     )
+
+
+@cache
+def tokenizer() -> PreTrainedTokenizerFast:
+    return words(image_token="<image>")
 
 
 @cache

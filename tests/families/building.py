@@ -5,31 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import GenerationConfig, PreTrainedTokenizerFast
-
-from tests.tiny import CHARACTERS, WORDS
-
-SPECIAL = ("<unk>", "<s>", "</s>", "<pad>")
-
-
-def tokenizer(**named: str) -> PreTrainedTokenizerFast:
-    """Whole words; `named` are extra special tokens by their attribute, such as video_token="<video>"."""
-    words = dict.fromkeys([*SPECIAL, *named.values(), *CHARACTERS, *WORDS])
-    vocab = {word: i for i, word in enumerate(words)}
-    backend = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
-    backend.normalizer = normalizers.Lowercase()
-    backend.pre_tokenizer = pre_tokenizers.Whitespace()
-    backend.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", vocab["<s>"])])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        unk_token="<unk>",
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        padding_side="left",
-        extra_special_tokens=dict(named),
-    )
 
 
 def built(make: Callable[[], torch.nn.Module], tok: PreTrainedTokenizerFast, dtype: torch.dtype):

@@ -14,6 +14,8 @@ from transformers import (
     InternVLVideoProcessor,
 )
 
+from tests import tiny
+
 from . import Family, building
 
 SIDE, PATCH = 56, 7
@@ -33,7 +35,7 @@ CHAT_TEMPLATE = (
 
 @cache
 def tokenizer():
-    tok = building.tokenizer(
+    tok = tiny.words(
         context_image_token="<IMG_CONTEXT>",
         start_image_token="<img>",
         end_image_token="</img>",

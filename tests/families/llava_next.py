@@ -15,7 +15,7 @@ from transformers import (
 from tests import tiny
 
 from . import Family
-from .building import built, patched, tokenizer
+from .building import built, patched
 
 SIDE, PATCH, GRID = tiny.IMAGE_SIZE, tiny.PATCH, tiny.GRID
 # As the public checkpoints have them, in units of the encoder's side, (height, width).
@@ -39,7 +39,7 @@ def image_processor(**changes) -> LlavaNextImageProcessor:
 
 @cache
 def words():
-    return tokenizer(image_token="<image>")
+    return tiny.words(image_token="<image>")
 
 
 @cache

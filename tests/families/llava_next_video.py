@@ -15,7 +15,7 @@ from transformers import (
 from tests import tiny
 
 from . import Family
-from .building import built, patched, tokenizer
+from .building import built, patched
 from .llava_next import CHAT_TEMPLATE, PATCH, PINPOINTS, SIDE, image_processor, with_newline
 
 POOL = 2
@@ -23,7 +23,7 @@ POOL = 2
 
 @cache
 def words():
-    return tokenizer(image_token="<image>", video_token="<video>")
+    return tiny.words(image_token="<image>", video_token="<video>")
 
 
 @cache

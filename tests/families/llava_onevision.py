@@ -23,7 +23,7 @@ from transformers import (
 from tests import tiny
 
 from . import Family
-from .building import built, patched, tokenizer
+from .building import built, patched
 
 SIDE, PATCH, GRID, VIEWS = 76, 14, 5, 4
 C, D = tiny.C, tiny.D
@@ -41,7 +41,7 @@ CHAT_TEMPLATE = (
 
 @cache
 def words():
-    return tokenizer(image_token="<image>", video_token="<video>")
+    return tiny.words(image_token="<image>", video_token="<video>")
 
 
 @cache

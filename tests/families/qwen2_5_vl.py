@@ -13,6 +13,8 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
+from tests import tiny
+
 from . import Family, building
 
 PATCH, MERGE, FRAMES = 7, 2, 2
@@ -32,7 +34,7 @@ CHAT_TEMPLATE = (
 
 @cache
 def tokenizer():
-    return building.tokenizer(
+    return tiny.words(
         image_token=IMAGE,
         video_token=VIDEO,
         vision_start_token="<|vision_start|>",

@@ -16,7 +16,7 @@ from transformers import (
 from tests import tiny
 
 from . import Family
-from .building import built, patched, tokenizer
+from .building import built, patched
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'].upper() }}: "
@@ -29,7 +29,7 @@ CHAT_TEMPLATE = (
 
 @cache
 def words():
-    return tokenizer(image_token="<image>", video_token="<video>")
+    return tiny.words(image_token="<image>", video_token="<video>")
 
 
 @cache
