@@ -18,6 +18,7 @@ from rediprune import Explainer
 from rediprune.card import Card
 from rediprune.holder import OneModel
 from tests import tiny
+from tests.visitor import visitor
 
 expect.set_options(timeout=30_000)  # two slow cores may be busy with other things
 ROOT = Path(__file__).resolve().parents[1]
@@ -134,7 +135,7 @@ def test_a_change_of_the_model_reaches_every_part_of_the_page_and_every_visitor(
 
     # Who comes now finds a page that was made for the first model, and gets the answers of the open one.
     late = visit(address)
-    expect(menu(late, ".name")).to_have_text("other")
+    expect(late.locator("#rp-notice")).to_contain_text("The model is now other")
     expect(late.locator(".card.full .text")).to_have_text(mine.locator(".card.full .text").inner_text())
     settled(late)
     assert late.locator(".card.full .text").inner_text() == mine.locator(".card.full .text").inner_text()
@@ -250,3 +251,25 @@ def test_a_fixed_page_says_why_and_opens_nothing_for_a_strangers_request_either(
     menu(page, ".close").click()
     page.evaluate("window.dispatchEvent(new Event('focus'))")
     expect(menu(page, ".name")).to_have_text("first")
+
+
+def test_who_hears_of_the_change_before_the_answers_are_there_is_answered_all_the_same(
+    visit, address, folders, browser
+):
+    """Parts of a page wake in any order: here the answers say whose they are after the menu heard."""
+    mine = visit(address)
+    change_to(mine, folders["other"])
+    expect(menu(mine, ".said")).to_have_text("other is open.")
+    with browser.new_context() as context:
+        context.add_init_script("""
+            let at, first, told = false;
+            window.rediprune = { get at() { return told ? at : undefined; }, set at(now) { at = now; } };
+            window.addEventListener("rp:model", () => {
+                first ??= window.rediprune.model.number; // the page's own, from before the change
+                if (window.rediprune.model.number === first) return;
+                setTimeout(() => { told = true; window.dispatchEvent(new CustomEvent("rp:state")); });
+            });
+        """)
+        with visitor(context, address) as late:
+            expect(late.locator("#rp-notice")).to_contain_text("The model is now other")
+            settled(late)

@@ -6,7 +6,7 @@ const make = (tag, text, className) => Object.assign(document.createElement(tag)
 const offer = JSON.parse(props.offer), dialog = find("dialog"), which = find(".which"), precision = find(".precision");
 const MARKS = { fits: "✓", tight: "~", no: "✗", unknown: "?" };
 const ASK_AGAIN_MS = 2000;
-let value = {}, fits = null, mine = false, timer = 0;
+let value = {}, fits = null, mine = false, late = false, timer = 0;
 
 function row(one) {
   const made = make("div", "", "row"), label = make("label"), pick = make("input"), title = make("span", one.title);
@@ -80,10 +80,19 @@ function draw() {
   for (const part of [which, precision, find(".load"), ...element.querySelectorAll(".row input")]) part.disabled = Boolean(busy || fixed);
 }
 
+// Who changed the model, and who comes to a page that was made for an earlier one, gets its answers at once: as
+// soon as the answers' own part has said whose they are, which may be after this one has heard of the model.
+function arrive() {
+  if (!late || value.busy || !value.name || !shared.at) return;
+  late = false;
+  if (shared.at.model !== value.number) trigger("arrive");
+}
+
 function load() {
   const news = JSON.parse(JSON.stringify(props.value || {}));
   if (news.number === undefined) return;
-  const first = value.baked === true, ended = value.busy && !news.busy;
+  const ended = value.busy && !news.busy;
+  if (value.baked === true) late = true;
   if (news.failed && news.busy) mine = false; // somebody else's opening runs: this one was refused
   value = news;
   if (news.fits) { fits = JSON.parse(news.fits); fitting(); }
@@ -92,9 +101,8 @@ function load() {
   window.dispatchEvent(new CustomEvent("rp:model"));
   clearTimeout(timer);
   if (news.busy && !mine && dialog.open) timer = setTimeout(() => trigger("survey"), ASK_AGAIN_MS);
-  // Who changed the model, and who comes to a page that was made for an earlier one, gets its answers at once.
-  const old = shared.at && news.name && shared.at.model !== news.number;
-  if (!news.busy && old && (first || (mine && ended))) trigger("arrive");
+  if (mine && ended) late = true;
+  arrive();
   if (!news.busy) mine = false;
   if (ended && dialog.open && !news.fits) trigger("survey");
 }
@@ -114,6 +122,7 @@ find(".halt").addEventListener("click", () => trigger("halt"));
 which.addEventListener("keydown", (e) => { if (e.key === "Enter" && !which.disabled) get(which.value); });
 which.addEventListener("input", judge);
 precision.addEventListener("input", judge);
+window.addEventListener("rp:state", arrive);
 window.addEventListener("focus", () => trigger("survey")); // another visitor may have changed the model meanwhile
 build();
 watch("value", load);
