@@ -20,7 +20,7 @@ import pytest
 from tests import chromium
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 BROWSER_FLAGS = (
     "--no-sandbox",  # CI runs as root, where Chromium's sandbox refuses to start
@@ -74,3 +74,34 @@ def browser() -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=path, args=list(BROWSER_FLAGS))
         yield running
         running.close()
+
+
+# Of page tests. Each file says by a fixture `explainer`, of its whole module, which model its page is for.
+
+
+@pytest.fixture(scope="module")
+def address(explainer) -> Iterator[str]:
+    """Where the page of the module's model is served."""
+    from tests.visitor import served
+
+    with served(explainer) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def desk(browser) -> Iterator[BrowserContext]:
+    """A browser window at desk size, shared so that Gradio's own scripts are read once."""
+    from tests.visitor import DESK
+
+    with browser.new_context(viewport=DESK) as context:
+        yield context
+
+
+@pytest.fixture
+def page(desk, address) -> Iterator[Page]:
+    """A fresh visitor, whose first answers are there."""
+    from tests.visitor import settled, visitor
+
+    with visitor(desk, address) as opened:
+        settled(opened)
+        yield opened

@@ -12,31 +12,12 @@ from app import telling
 from rediprune import Explainer, kept_count
 from rediprune.card import Card
 from tests import tiny
-from tests.visitor import DESK, PHONE, canvas, let_go, served, settled, slide, visitor
+from tests.visitor import PHONE, canvas, let_go, settled, slide, visitor
 
 
 @pytest.fixture(scope="module")
 def explainer():
     return Explainer(tiny.model(), tiny.processor(), "tiny", Card())
-
-
-@pytest.fixture(scope="module")
-def address(explainer):
-    with served(explainer) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def desk(browser):
-    with browser.new_context(viewport=DESK) as context:
-        yield context
-
-
-@pytest.fixture
-def page(desk, address):
-    with visitor(desk, address) as opened:
-        settled(opened)
-        yield opened
 
 
 def step(page, name):

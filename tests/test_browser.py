@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from rediprune import Explainer, kept_count
 from rediprune.card import Card
 from tests import tiny
-from tests.visitor import DESK, PHONE, canvas, card, let_go, pixels, served, settled, slide, visitor
+from tests.visitor import DESK, PHONE, canvas, card, let_go, pixels, served, settled, slide
 
 KNOWS = "This model knows only its own test pictures."
 
@@ -23,25 +23,6 @@ KNOWS = "This model knows only its own test pictures."
 @pytest.fixture(scope="module")
 def explainer():
     return Explainer(tiny.model(), tiny.processor(), "tiny", Card(knows=KNOWS))
-
-
-@pytest.fixture(scope="module")
-def address(explainer):
-    with served(explainer) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def desk(browser):
-    """A browser window at desk size, shared so that Gradio's own scripts are read once."""
-    with browser.new_context(viewport=DESK) as context:
-        yield context
-
-
-@pytest.fixture
-def page(desk, address):
-    with visitor(desk, address) as opened:
-        yield opened
 
 
 def test_the_first_paint_is_a_real_run(page, explainer):

@@ -44,25 +44,6 @@ def explainer():
     return Explainer(tiny.model(), tiny.processor(), "tiny", Card())
 
 
-@pytest.fixture(scope="module")
-def address(explainer):
-    with served(explainer) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def desk(browser):
-    with browser.new_context(viewport=DESK) as context:
-        yield context
-
-
-@pytest.fixture
-def page(desk, address):
-    with visitor(desk, address) as opened:
-        settled(opened)
-        yield opened
-
-
 @pytest.fixture
 def clip(page):
     show_clip(page, 0)

@@ -13,7 +13,7 @@ from rediprune import Explainer, PruneConfig, kept_count
 from rediprune.card import Card
 from rediprune.greedy import distances
 from tests import tiny
-from tests.visitor import DESK, PHONE, canvas, card, let_go, pixels, served, settled, slide, visitor
+from tests.visitor import DESK, PHONE, canvas, card, let_go, pixels, settled, slide, visitor
 
 K = kept_count(tiny.N, 0.15)
 T = 4
@@ -35,25 +35,6 @@ def world():
 @pytest.fixture(scope="module")
 def explainer():
     return Explainer(tiny.model(), tiny.processor(), "tiny", Card())
-
-
-@pytest.fixture(scope="module")
-def address(explainer):
-    with served(explainer) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def desk(browser):
-    with browser.new_context(viewport=DESK) as context:
-        yield context
-
-
-@pytest.fixture
-def page(desk, address):
-    with visitor(desk, address) as opened:
-        settled(opened)
-        yield opened
 
 
 @pytest.fixture

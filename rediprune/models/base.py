@@ -112,6 +112,20 @@ class Adapter(ABC):
         """Every token of `seen.vision` as the LLM would receive it, [T, N, D]; absent ones hold anything."""
         return self.project(seen.vision.features)
 
+    def _llm_shapes(self) -> dict[str, int]:
+        """The LLM's half of `shapes`: its config reads alike in every family."""
+        t = self.model.config.text_config
+        return dict(
+            llm_layers=t.num_hidden_layers,
+            llm_width=t.hidden_size,
+            llm_mlp=t.intermediate_size,
+            n_heads=t.num_attention_heads,
+            n_kv_heads=getattr(t, "num_key_value_heads", None) or t.num_attention_heads,
+            head_dim=getattr(t, "head_dim", None) or t.hidden_size // t.num_attention_heads,
+            vocab=t.vocab_size,
+            kv_dtype_bytes=self.model.dtype.itemsize,
+        )
+
     def shapes_for(self, vision: VisionTokens) -> ModelShapes:
         """The same for frames like these, where what the encoder reads depends on the size of the picture."""
         return self.shapes()

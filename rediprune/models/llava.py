@@ -133,14 +133,7 @@ class LlavaAdapter(Adapter):
             projector_in=v.hidden_size * len(self._layers),
             projector_hidden=t.hidden_size,
             projector_out=t.hidden_size,
-            llm_layers=t.num_hidden_layers,
-            llm_width=t.hidden_size,
-            llm_mlp=t.intermediate_size,
-            n_heads=t.num_attention_heads,
-            n_kv_heads=getattr(t, "num_key_value_heads", None) or t.num_attention_heads,
-            head_dim=getattr(t, "head_dim", None) or t.hidden_size // t.num_attention_heads,
-            vocab=t.vocab_size,
-            kv_dtype_bytes=self.model.dtype.itemsize,
+            **self._llm_shapes(),
         )
 
     @property
