@@ -46,6 +46,8 @@ ARROWS = {
     "palette": set(),
     "draw": {"trace", "palette"},
     "export": WORDS | {"savings"},
+    "commands": WORDS
+    | {"explainer", "look", "media", "draw", "clip", "export", "sweep", "sweep_report", "check"},
 }
 FACADES = {"__init__", "__main__"}  # they may open every door, and nothing inside knocks on theirs
 

@@ -1,0 +1,102 @@
+"""answer IMAGE "QUESTION": one question, with all visual tokens and with the kept ones."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from ..config import METHODS, PruneConfig
+from .answer_report import report
+from .arguments import BadInput, add_input, add_where, check_folders, config_changes, load
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+CLIPS = (".mp4", ".gif")
+CLIP_SIDE = 640  # longer side of the clip that is written, in pixels
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """The arguments of `answer`."""
+    answer = commands.add_parser(
+        "answer",
+        help="answer one question with and without pruning",
+        description="One question about a picture or clip, with all visual tokens and with the kept ones.",
+    )
+    answer.set_defaults(run=run)
+    add_input(answer)
+    answer.add_argument(
+        "--keep-ratio", type=float, metavar="R", help="share of the tokens to keep, in (0, 1]"
+    )
+    trade = answer.add_mutually_exclusive_group()
+    trade.add_argument("--weight", type=float, metavar="W", help="of relevance against distance, in [0, 1]")
+    trade.add_argument(
+        "--alpha", type=float, metavar="A", help="the same as the paper writes it: W / (1 - W)"
+    )
+    answer.add_argument("--tau", type=float, help="the published candidate filter; 0 is off")
+    answer.add_argument("--method", choices=METHODS)
+    answer.add_argument(
+        "--repeats", type=int, default=3, metavar="N", help="timed runs; 0 times nothing (default 3)"
+    )
+    add_where(answer)
+    answer.add_argument(
+        "--out", type=Path, default=Path("overlay.png"), metavar="FILE", help="default overlay.png"
+    )
+    answer.add_argument(
+        "--clip",
+        type=Path,
+        metavar="FILE",
+        help="also write the frames, kept tokens outlined, as .mp4 or .gif",
+    )
+    answer.add_argument("--json", type=Path, metavar="FILE", help="write the whole run as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """The `answer` command. What can be refused without the model is refused before it is loaded."""
+    changes = config_changes(args)
+    PruneConfig(**changes)
+    _check_outputs(args)
+    from ..look import shown_media
+    from ..media.either import load_media
+
+    loaded = load_media(args.file, args.frames)
+    shown = shown_media(getattr(loaded, "image", loaded))
+    if args.clip and not shown.clip:
+        raise BadInput(f"--clip={args.clip} needs a clip, but {args.file} is a still picture: leave it out")
+
+    from .. import draw
+
+    explainer = load(args)
+    config = replace(explainer.defaults, **changes)
+    trace = explainer.run(shown, args.question, config, max_new_tokens=args.max_new_tokens)
+    trace = replace(trace, notes=(*loaded.notes, *trace.notes))
+    timings = {}
+    if args.repeats:
+        look = explainer.look(shown)
+        asked = explainer.ask(look, args.question, config)
+        for name, kept, where in (("full", None, "compacted"), ("pruned", trace.kept, config.positions)):
+            timings[name] = explainer.time(look, asked, kept, where, repeats=args.repeats, warmup=1)
+
+    print(report(trace, timings, explainer.knows))
+    draw.overlay(trace, shown.frames).save(args.out)
+    print(f"Wrote {args.out}")
+    if args.clip:
+        from ..clip import save_clip
+
+        film = draw.film(shown.frames, trace.vision, trace.kept, CLIP_SIDE)
+        save_clip(film, args.clip, draw.film_fps(shown.seconds))
+        print(f"Wrote {args.clip}")
+    if args.json:
+        from ..export import as_dict
+
+        args.json.write_text(json.dumps(as_dict(trace, timings), indent=1, allow_nan=False), encoding="utf-8")
+        print(f"Wrote {args.json}")
+    return 0
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    if args.out.suffix.lower() not in PICTURES:
+        raise BadInput(f"--out={args.out} has no known picture ending: use one of {', '.join(PICTURES)}")
+    if args.clip and args.clip.suffix.lower() not in CLIPS:
+        raise BadInput(f"--clip={args.clip} has no known ending of a clip: use one of {', '.join(CLIPS)}")
+    check_folders(args.out, args.json, args.clip)
