@@ -33,7 +33,7 @@ from .devices import on_device
 from .generate import Expected, agreement, expected, generate_answer, time_prompt
 from .look import Look, encode, shown_media
 from .models import ModelError, Prompt, adapter_for, load
-from .prompt import checked_question
+from .prompt import MAX_CHARACTERS, checked_question
 from .recent import Recent
 from .selection import select_tokens
 from .stopwatch import pooled
@@ -144,15 +144,23 @@ class Explainer:
                     self.encodes += 1
         return known
 
-    def ask(self, look: Look, question: str, config: PruneConfig | None = None) -> Asked:
+    def ask(
+        self,
+        look: Look,
+        question: str,
+        config: PruneConfig | None = None,
+        longest: int = MAX_CHARACTERS,
+    ) -> Asked:
         """Put a question to a look; `config` says which query and pointing, default self.defaults.
+
+        `longest` is what a visitor may write, in characters; the prompts of benchmarks are longer.
 
         Raises:
             QuestionError: a question that cannot be asked.
             ValueError: a query or pointing that this model cannot do.
         """
         config = config or self.defaults
-        question = checked_question(question, self.processor)
+        question = checked_question(question, self.processor, longest)
         key = (look.key, question, config.query, config.pointing)
         if (known := self._asked.get(key)) is None:
             # One at a time: the text tower is loaded once, and the first encoding may set the tokenizer up,

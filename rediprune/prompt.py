@@ -11,7 +11,7 @@ class QuestionError(ValueError):
     """A question that cannot be asked; the message is one sentence for the person who asked it."""
 
 
-def checked_question(question: str, processor) -> str:
+def checked_question(question: str, processor, longest: int = MAX_CHARACTERS) -> str:
     """The question without surrounding white space, once it is safe to put into a prompt.
 
     What a tokenizer reads as a control token (`<image>`, `</s>`, ... in upper or lower case) is refused, not
@@ -20,14 +20,14 @@ def checked_question(question: str, processor) -> str:
     included, is plain text to the model.
 
     Raises:
-        QuestionError: no text, empty, over MAX_CHARACTERS, not encodable, or with a control token in it.
+        QuestionError: no text, empty, over `longest` characters, not encodable, or with a control token in it.
     """
     if not isinstance(question, str) or not question.strip():
         raise QuestionError("The question is empty: write one, such as “What color is the star?”.")
     question = question.strip()
-    if len(question) > MAX_CHARACTERS:
+    if len(question) > longest:
         raise QuestionError(
-            f"The question has {len(question):,} characters: shorten it to at most {MAX_CHARACTERS:,}."
+            f"The question has {len(question):,} characters: shorten it to at most {longest:,}."
         )
     try:
         question.encode()
