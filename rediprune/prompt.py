@@ -20,7 +20,7 @@ def checked_question(question: str, processor, longest: int = MAX_CHARACTERS) ->
     included, is plain text to the model.
 
     Raises:
-        QuestionError: no text, empty, over `longest` characters, not encodable, or with a control token in it.
+        QuestionError: no text, empty, over `longest` characters, not encodable, or a control token in it.
     """
     if not isinstance(question, str) or not question.strip():
         raise QuestionError("The question is empty: write one, such as “What color is the star?”.")
