@@ -53,18 +53,19 @@ def overlaps(points: Sequence[Point], ratio: float) -> dict[tuple[Line, Line], f
     }
 
 
+def values(p: Point) -> tuple:
+    """One point in the order of COLUMNS. The answer is the first run's, the rest is over all of them."""
+    return (
+        p.line.method, p.line.weight, p.ratio, p.n_kept, len(p.runs),
+        p.probability, *p.probability_spread, p.full_probability, p.kl_first, p.same_text,
+        p.savings.visual_only, p.savings.prefill, p.savings.end_to_end, p.runs[0].text,
+    )  # fmt: skip
+
+
 def as_csv(points: Sequence[Point]) -> str:
-    """One row for each point. The answer is that of the first run, the other columns are over all of them."""
+    """One row for each point; empty where a method has no weight."""
     out = io.StringIO()
-    rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(COLUMNS)
-    for p in points:
-        weight = "" if p.line.weight is None else p.line.weight
-        rows.writerow([
-            p.line.method, weight, p.ratio, p.n_kept, len(p.runs),
-            p.probability, *p.probability_spread, p.full_probability, p.kl_first, p.same_text,
-            p.savings.visual_only, p.savings.prefill, p.savings.end_to_end, p.runs[0].text,
-        ])  # fmt: skip
+    csv.writer(out, lineterminator="\n").writerows([COLUMNS, *map(values, points)])
     return out.getvalue()
 
 
