@@ -3,6 +3,7 @@
     answer IMAGE "QUESTION"   one question, with all visual tokens and with the kept ones
     sweep IMAGE "QUESTION"    the same over methods and keep ratios: from where on does the answer hold?
     check [MODEL]             does pruning do what it says with this model on this machine?
+    bench                     what does it cost and save here, and what do others' figures count?
 
 Exit codes: 0 done, 1 a check failed, 2 bad input (one sentence on stderr), 130 interrupted.
 """
@@ -13,7 +14,7 @@ import argparse
 import sys
 from typing import NoReturn
 
-from .commands import answer, check, sweep
+from .commands import answer, bench, check, sweep
 from .commands.arguments import BadInput
 
 
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m rediprune", description="Keep the visual tokens that matter to the question."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (answer, sweep, check):
+    for command in (answer, sweep, check, bench):
         command.add(commands)
     return parser
 

@@ -19,6 +19,7 @@ ARROWS = {
     "config": set(),
     "trace": {"config"},
     "devices": set(),
+    "fingerprint": set(),
     "media": WORDS,
     "text_tower": WORDS | {"savings"},
     "query": WORDS | {"text_tower"},
@@ -37,7 +38,7 @@ ARROWS = {
     "generate": WORDS | {"stopwatch", "models"},
     "explainer": PICKING
     | {"selection", "savings", "stopwatch", "models", "media", "card", "generate"}
-    | {"prompt", "look", "ask", "recent", "devices"},
+    | {"prompt", "look", "ask", "recent", "devices", "fingerprint"},
     "sweep": WORDS | {"explainer", "ask", "look", "generate"},
     "sweep_report": {"sweep"},
     "clip": set(),
@@ -46,8 +47,12 @@ ARROWS = {
     "palette": set(),
     "draw": {"trace", "palette"},
     "export": WORDS | {"savings"},
+    "restored": WORDS | {"savings", "export"},
+    "trace_file": WORDS | {"media", "export", "restored"},
+    "recorded": WORDS | {"selection", "savings", "models", "look", "ask"},
+    "bench": PICKING | {"selection", "savings", "stopwatch", "models", "generate", "palette"},
     "commands": WORDS
-    | {"explainer", "look", "media", "draw", "clip", "export", "sweep", "sweep_report", "check"},
+    | {"explainer", "look", "media", "draw", "clip", "export", "sweep", "sweep_report", "check", "bench"},
 }
 FACADES = {"__init__", "__main__"}  # they may open every door, and nothing inside knocks on theirs
 

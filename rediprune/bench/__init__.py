@@ -1,0 +1,16 @@
+"""`python -m rediprune bench`: what pruning costs and saves, measured on the machine at hand.
+
+The reading order:
+
+    machine       what it runs on
+    record        one measured figure, one estimate, and the file that keeps them
+    published     the published per-frame loop, transcribed from its description, to measure against
+    selection     part 1: choosing tokens, against that loop and against the floor
+    models        part 2: prefill, decode and memory at true shapes
+    conventions   part 3: what "6x less" means under three ways of counting; arithmetic, nothing is timed
+    report        the tables and charts of docs/speed.md, from the file alone
+
+A part is a module with `measure(device, quick)`, which yields its figures as they are made; PARTS names them.
+"""
+
+PARTS = ("selection", "models", "conventions")
