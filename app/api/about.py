@@ -1,0 +1,28 @@
+"""/about: which model is open, and what can be asked of it."""
+
+from __future__ import annotations
+
+from ..controls import method_choices, query_choices
+from ..desk import Desk
+from ..sources import N_FRAMES
+from .dials import MODELS_OWN, said
+from .sweep import MOST
+
+
+def about_model(desk: Desk) -> dict:
+    """Which model is open on the page, which methods and queries it knows, its defaults, and the limits.
+
+    Returns:
+        "knows": what the model can be asked, or "" where it was made for anything; "methods" and "queries":
+        name and meaning of what this model can do; "defaults": its settings; "limits": the most frames of a
+        clip and keep ratios of a sweep.
+    """
+    with desk.models.using() as explainer:
+        return {
+            "model": explainer.name,
+            "knows": explainer.knows,
+            "methods": {name: words for words, name in method_choices(explainer)},
+            "queries": {MODELS_OWN: "the default below"} | {n: w for w, n in query_choices(explainer)},
+            "defaults": said(explainer.defaults),
+            "limits": {"n_frames": N_FRAMES[-1], "keep_ratios": MOST},
+        }

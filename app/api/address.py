@@ -1,0 +1,44 @@
+"""A file by its address: fetched by Gradio, which keeps to public hosts, with a sentence where that fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+SERVED = "/gradio_api/file="  # in front of the path, where this page serves what it was given
+NOT_FETCHED = (
+    "No file could be fetched from that address: give the http or https address of a picture or a video "
+    "that anyone can open, or upload the file."
+)
+
+
+def by_address(media: gr.File) -> gr.File:
+    """The same component; without this, Gradio drops the connection's error and the caller learns nothing.
+
+    Whatever went wrong, the sentence is the same, so that nobody learns which hosts this machine reaches.
+    """
+    fetch = media.async_move_resource_to_block_cache
+
+    async def fetched(place: str | Path | None) -> str | None:
+        try:
+            return uploaded(place) or await fetch(place)
+        except Exception:
+            raise gr.Error(NOT_FETCHED, print_exception=False) from None
+
+    media.async_move_resource_to_block_cache = fetched
+    return media
+
+
+def uploaded(place: object) -> str | None:
+    """The path behind the address that this page gave an upload; None for any other address.
+
+    A page on this machine is no public host, so Gradio would not fetch from it.
+    """
+    address = urlsplit(str(place))
+    if address.scheme not in ("http", "https") or SERVED not in address.path:
+        return None
+    path = Path(unquote(address.path.partition(SERVED)[2])).resolve()
+    return str(path) if path.is_file() and path.is_relative_to(Path(get_upload_folder()).resolve()) else None

@@ -1,0 +1,51 @@
+"""/answer: the page's main action."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from ..desk import Desk
+from .dials import dials, frames, given, said
+
+
+def answer_question(
+    desk: Desk,
+    media: object,
+    question: str,
+    keep_ratio: float,
+    weight: float,
+    method: str,
+    query: str,
+    budget: str,
+    n_frames: int,
+) -> dict:
+    """Answer a question about a picture or a clip twice: with all visual tokens, and with a pruned few.
+
+    Shows what pruning does to the answer and what it saves. Both are answers of the model that is open on
+    the page.
+
+    Returns:
+        "unpruned" and "pruned": both answers, their count of visual tokens, wall-clock seconds of one run;
+        "kept": flat token indices, frame * tokens of a frame + token; "frames": of each frame (or part) its
+        second and how many of its tokens were kept; "savings_estimated": by closed formula, FLOPs and bytes
+        of the KV cache, ratios are unpruned / pruned; "agreement": log-probabilities of the answers in
+        nats, and KL(unpruned || pruned) of the first answer token in nats.
+    """
+    shown, notes = given(media, n_frames)
+    with desk.models.using() as explainer:
+        config = dials(explainer, keep_ratio, weight, method, query, budget)
+        trace = explainer.run(shown, question, config)
+    answers = {
+        name: {"text": a.text, "visual_tokens": a.n_visual, "seconds_measured": a.seconds}
+        for name, a in (("unpruned", trace.full), ("pruned", trace.pruned))
+    }
+    return {
+        **answers,
+        "kept": trace.kept.tolist(),
+        "frames": frames(shown, trace.vision, trace.kept),
+        "savings_estimated": asdict(trace.savings),
+        "agreement": asdict(trace.agreement),
+        "settings": said(config),
+        "model": trace.model_name,
+        "notes": [*notes, *trace.notes],
+    }

@@ -1,0 +1,87 @@
+"""The functions of this package as named endpoints of the page that is being built."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import gradio as gr
+from gradio.components import Component
+
+from rediprune import Explainer
+
+from ..answering import SAID
+from ..desk import Desk
+from .about import about_model
+from .answer import answer_question
+from .overlay import draw_overlay
+from .parameters import WORDS, parameters
+from .select import select_tokens
+from .sweep import sweep_ratios
+
+# The page's own queues: answers take turns; what takes long takes turns with them answer by answer.
+TURN = {"concurrency_id": "model", "concurrency_limit": 1}
+LONG = {"concurrency_id": "series", "concurrency_limit": 2}
+
+
+def offer(desk: Desk, explainer: Explainer) -> None:
+    """Add the endpoints to the Blocks that are being built; `explainer` is the model it starts with.
+
+    Their components are hidden: they say what goes in and what comes out. A function's own name is that of
+    the tool for language models.
+    """
+    parts = parameters(explainer.defaults)
+    result, file = gr.JSON(label="result", visible=False), gr.File(label="file", visible=False)
+    for name, work, out, how in (
+        ("answer", answer_question, result, TURN),
+        ("select", select_tokens, result, TURN),
+        ("overlay", draw_overlay, file, TURN),
+        ("sweep", sweep_ratios, result, LONG),
+        ("about", about_model, result, {}),
+    ):
+        _endpoint(desk, name, work, parts, out, how)
+
+
+def _endpoint(
+    desk: Desk, name: str, work: Callable, parts: dict[str, Component], out: Component, how: dict
+) -> None:
+    """`work` as /name: its arguments behind the desk are parameters, by their names."""
+    signature = inspect.signature(work)
+    taken = list(signature.parameters.values())[1:]
+
+    if inspect.isgeneratorfunction(work):
+
+        def call(*values):
+            with _sentences():
+                yield from work(desk, *values)
+    else:
+
+        def call(*values):
+            with _sentences():
+                return work(desk, *values)
+
+    call.__name__ = work.__name__
+    call.__signature__ = signature.replace(parameters=taken)
+    call.__doc__ = _described(work, [one.name for one in taken])
+    # preprocess=False: a file arrives unread (load_media judges it) and unchecked (file_source does).
+    gr.Button(name, visible=False).click(
+        call, [parts[one.name] for one in taken], out, api_name=name, preprocess=False, **how
+    )
+
+
+def _described(work: Callable, names: list[str]) -> str:
+    """The docstring with the words of its parameters, as Gradio reads them off."""
+    about, _, returns = (" ".join(part.split()) for part in inspect.getdoc(work).partition("Returns:"))
+    args = "".join(f"\n    {name}: {WORDS[name]}" for name in names)
+    # Behind a "Returns:" of its own, the pages that describe the endpoints would leave it out.
+    return f"{about} The result: {returns}\n\nArgs:{args}"
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """What the library says of bad input reaches the caller as it is."""
+    try:
+        yield
+    except SAID as error:
+        raise gr.Error(str(error), print_exception=False) from None

@@ -1,0 +1,43 @@
+"""/overlay: the picture with its kept patches, or the film of a clip, as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
+
+from ..desk import Desk, Run
+from ..saving import overlay_file
+from ..sources import file_source, shown
+from .dials import dials, said
+
+
+def draw_overlay(
+    desk: Desk,
+    media: object,
+    question: str,
+    keep_ratio: float,
+    weight: float,
+    method: str,
+    query: str,
+    budget: str,
+    n_frames: int,
+    frame: int | None = None,
+) -> str:
+    """Draw which patches of a picture or a clip a question keeps: they stay bright, all else is dimmed.
+
+    Quick, as nothing is answered.
+
+    Returns:
+        A PNG of a picture or of one frame, or an MP4 of all frames of a clip at their own pace.
+    """
+    source = file_source(media, n_frames)
+    kind = "mp4" if frame is None and shown(source)[0].clip else "png"
+    with desk.models.using() as explainer, TemporaryDirectory() as folder:
+        config = dials(explainer, keep_ratio, weight, method, query, budget)
+        run = Run(source, question, method, said(config)["query"], budget, model=desk.models.number)
+        knobs = {"keep": keep_ratio, "weight": weight}
+        file, _ = overlay_file(desk, run, knobs, kind, 0 if frame is None else frame, Path(folder))
+        return save_bytes_to_cache(file.read_bytes(), file.name, get_upload_folder())

@@ -1,0 +1,83 @@
+"""/sweep: how far the answer bears pruning, by every method at every keep ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rediprune.sweep import Point, lines_of, sweep
+from rediprune.sweep_report import COLUMNS, holds_from, values
+
+from ..desk import Desk
+from .dials import dials, given
+
+MOST = 20  # keep ratios of one call: each is an answer of every method
+
+
+def sweep_ratios(
+    desk: Desk,
+    media: object,
+    question: str,
+    methods: list[str],
+    keep_ratios: list[float],
+    weight: float,
+    query: str,
+    budget: str,
+    n_frames: int,
+) -> Iterator[dict]:
+    """How far one answer bears pruning: each method at each keep ratio, beside the answer with all tokens.
+
+    Slow: the model runs twice for a row, and ten times for one of random. Who iterates over the job sees the
+    rows come; the last result has all of them.
+
+    Returns:
+        "rows": method, weight, keep_ratio, kept (tokens), runs, probability (0 to 1, of the unpruned answer
+        after the pruned prompt; mean, lowest and highest of the runs), full_probability (after the whole
+        prompt), kl_first_nats (KL of the first answer token), same_text (share of the runs whose answer
+        reads as the unpruned one), estimated_* (FLOPs, unpruned / pruned) and answer; "holds_from": by
+        method the smallest ratio from which on every answer reads as the unpruned one, or null.
+    """
+    shown, notes = given(media, n_frames)
+    ratios = checked_ratios(keep_ratios)
+    if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
+        raise ValueError('methods must be a list of names, such as ["rediprune", "grid"].')
+    with desk.models.using() as explainer:
+        own = explainer.defaults
+        config = dials(explainer, own.keep_ratio, weight, own.method, query, budget)
+        count = len(ratios) * len(lines_of(methods, [config.weight], explainer.methods))
+        look, points = explainer.look(shown), []
+        for point in sweep(explainer, look, question, methods, ratios, config=config):
+            points.append(point)
+            yield {
+                **told(points),
+                "done": len(points),
+                "of": count,
+                "tokens": look.n_visual,
+                "model": explainer.name,
+                "notes": list(notes),
+            }
+
+
+def checked_ratios(ratios: object) -> list[float]:
+    """The keep ratios, each once.
+
+    Raises:
+        ValueError: no list of 1 to MOST numbers; whether each is a ratio, `sweep` checks.
+    """
+    if not isinstance(ratios, list) or not 1 <= len(ratios) <= MOST or not all(map(is_number, ratios)):
+        raise ValueError(f"keep_ratios must be a list of 1 to {MOST} numbers, such as [0.1, 0.25, 0.5].")
+    return sorted(set(ratios))
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def told(points: list[Point]) -> dict:
+    """The points so far."""
+    lines = dict.fromkeys(point.line for point in points)
+    first = points[0]
+    return {
+        "unpruned": {"text": first.full_text, "probability": first.full_probability},
+        "rows": [dict(zip(COLUMNS, values(point), strict=True)) for point in points],
+        "holds_from": {line.method: holds_from(points, line) for line in lines},
+    }
