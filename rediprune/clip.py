@@ -23,6 +23,7 @@ def save_clip(
     target: str | os.PathLike | BinaryIO,
     fps: float = 2.0,
     kind: str | None = None,
+    one_palette: bool = False,
 ) -> None:
     """Write `frames` as a clip in which each is shown for 1 / fps seconds.
 
@@ -33,6 +34,8 @@ def save_clip(
         fps: frames per second, above 0 and at most MAX_FPS. GIF counts in hundredths of a second, and
             50 is its fastest.
         kind: "mp4" or "gif"; None: by the ending of the path.
+        one_palette: all frames of a GIF share 256 colours, undithered: far smaller and quicker where a frame
+            mostly repeats the one before. Without it each frame has its own.
 
     Raises:
         ValueError: no frames, frames of several sizes, fps out of range, another kind.
@@ -49,6 +52,8 @@ def save_clip(
         raise ValueError(
             f"A clip needs frames of one size: {len(frames)} frames of {len(sizes)} sizes were given."
         )
+    if one_palette and kind == "gif":
+        frames = _indexed(frames)
     _WRITERS[kind](frames, os.fspath(target) if is_path else target, Fraction(fps).limit_denominator(1000))
 
 
@@ -73,8 +78,21 @@ def _mp4(frames: Sequence[Image.Image], target: str | BinaryIO, fps: Fraction) -
 
 def _gif(frames: Sequence[Image.Image], target: str | BinaryIO, fps: Fraction) -> None:
     shown_for = max(20, round(100 / fps) * 10)  # ms; browsers slow down what asks for 10 or less
-    first, *rest = (frame.convert("RGB") for frame in frames)
+    first, *rest = (frame if frame.mode == "P" else frame.convert("RGB") for frame in frames)
     first.save(target, "GIF", save_all=True, append_images=rest, duration=shown_for, loop=0)
+
+
+def _indexed(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    """The frames in 256 colours, chosen for four of them that lie evenly in time."""
+    (width, height), last = frames[0].size, len(frames) - 1
+    some = Image.new("RGB", (width, 4 * height))
+    for i in range(4):
+        some.paste(frames[round(i * last / 3)], (0, i * height))
+    palette, made = some.quantize(256), {}
+    for frame in frames:  # one that is shown again is the same object
+        if id(frame) not in made:
+            made[id(frame)] = frame.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE)
+    return [made[id(frame)] for frame in frames]
 
 
 _WRITERS = {"mp4": _mp4, "gif": _gif}

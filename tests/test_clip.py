@@ -74,3 +74,20 @@ def test_frames_and_kind_are_checked(tmp_path):
         save_clip(coloured(), tmp_path / "clip.txt")
     with pytest.raises(ValueError, match="mp4 or gif"):
         save_clip(coloured(), BytesIO())
+
+
+def test_with_one_palette_a_gif_that_hardly_changes_is_small_and_keeps_its_colours(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 60, (96, 128, 3), dtype=np.uint8)
+    frames = [Image.fromarray(noise) for _ in range(6)]
+    for i, frame in enumerate(frames):
+        frame.paste((240, 133, 58), (20 * i, 0, 20 * i + 16, 16))
+    frames.append(frames[-1])
+    for name, one_palette in (("each", False), ("one", True)):
+        save_clip(frames, tmp_path / f"{name}.gif", 10, one_palette=one_palette)
+    sizes = {name: (tmp_path / f"{name}.gif").stat().st_size for name in ("each", "one")}
+    assert sizes["one"] < sizes["each"] / 3
+    video = load_video(tmp_path / "one.gif", 6)
+    assert video.duration == pytest.approx(0.7)
+    for i, frame in enumerate(video.frames):
+        mark = np.asarray(frame, int)[2:14, 20 * i + 2 : 20 * i + 14] if i < 5 else None
+        assert mark is None or np.abs(mark.mean((0, 1)) - (240, 133, 58)).max() < 12

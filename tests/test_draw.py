@@ -101,7 +101,7 @@ def test_a_kept_token_of_the_whole_frame_is_a_line_around_it_and_brightens_no_pa
 def test_the_caption_tells_of_a_token_of_the_whole_frame(image, geometry, monkeypatch):
     said = []
     monkeypatch.setattr(
-        draw.figure, "_sheet", lambda rows, cell, lines: said.extend([c for _, c in rows[0]] + lines)
+        draw.figure, "sheet", lambda rows, cell, lines: said.extend([c for _, c in rows[0]] + lines)
     )
     trace = run(replace(geometry, whole=1))
     relevance = torch.tensor([[*torch.linspace(-0.2, 0.1, 16), 0.9]])
@@ -175,9 +175,9 @@ def test_a_picture_of_any_shape_fits_its_box_and_its_text_fits_the_sheet(size):
 def test_text_is_wrapped_at_spaces_and_loses_nothing_until_it_is_cut():
     font = ImageFont.load_default(size=15)
     text = "a caption that has rather more words than one line of it can hold"
-    rows = draw.figure._wrapped(text, font, 200)
+    rows = draw.sheet.wrapped(text, font, 200)
     assert len(rows) == 3 and " ".join(rows) == text
-    assert draw.figure._wrapped("short", font, 200) == ["short"]
-    cut = draw.figure._wrapped("x" * 500, font, 200)
+    assert draw.sheet.wrapped("short", font, 200) == ["short"]
+    cut = draw.sheet.wrapped("x" * 500, font, 200)
     assert len(cut) == 3 and cut[-1].endswith("x…")
     assert all(font.getlength(row) <= 200 for row in rows + cut)

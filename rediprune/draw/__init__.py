@@ -2,11 +2,26 @@
 
 marks    one frame: kept tokens bright and outlined, relevance as a heatmap
 film     the frames of a clip (or the tiles of a still), each with its kept tokens
+picking  the selection itself, pick by pick: as a film, or a few moments of it on a sheet
+sheet    pictures in rows, captions and lines of text
 figure   one sheet for a file: pictures, captions, both answers
 """
 
 from .figure import BOX, overlay
 from .film import film, film_fps, shown_in
 from .marks import HEAT, heatmap, kept
+from .picking import PICKING_FPS, picking, picking_sheet
 
-__all__ = ["BOX", "HEAT", "film", "film_fps", "heatmap", "kept", "overlay", "shown_in"]
+__all__ = [
+    "BOX",
+    "HEAT",
+    "PICKING_FPS",
+    "film",
+    "film_fps",
+    "heatmap",
+    "kept",
+    "overlay",
+    "picking",
+    "picking_sheet",
+    "shown_in",
+]

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from .. import palette
 from ..trace import Trace
 from .film import film, resized, scaled, shown_in
 from .marks import heatmap
+from .sheet import GAP, sheet
 
 BOX = 448  # pixels, either way, that a still picture of the figure gets
-GAP, LEADING = 16, 22
 COLUMNS = 4  # pictures of a clip beside each other, together as wide as two of a still
 SMALL = (2 * BOX + GAP - (COLUMNS - 1) * GAP) // COLUMNS
 
@@ -43,7 +42,7 @@ def overlay(trace: Trace, image: Image.Image | Sequence[Image.Image]) -> Image.I
     ]
     if t == 1:
         captions = [told, *([heat_told] if warm else [])]
-        return _sheet([list(zip([*chosen, *warm], captions, strict=True))], BOX, lines)
+        return sheet([list(zip([*chosen, *warm], captions, strict=True))], BOX, lines)
     rows, labels = [], _labels(trace, len(images))
     for start in range(0, t, COLUMNS):
         part = slice(start, start + COLUMNS)
@@ -51,7 +50,7 @@ def overlay(trace: Trace, image: Image.Image | Sequence[Image.Image]) -> Image.I
         if warm:
             rows.append([(picture, "") for picture in warm[part]])
     told = told.replace(" tokens:", f" tokens in {t} {'frames' if len(images) > 1 else 'views'}:", 1)
-    return _sheet(rows, SMALL, [told, *([heat_told] if warm else []), *lines])
+    return sheet(rows, SMALL, [told, *([heat_told] if warm else []), *lines])
 
 
 def _heatmaps(trace: Trace, images: list[Image.Image], side: int) -> tuple[list[Image.Image], str]:
@@ -95,44 +94,3 @@ def _labels(trace: Trace, pictures: int) -> list[str]:
         names = [str(i + 1) for i in range(len(trace.vision.geometry))]
     each = zip(names, kept, trace.vision.counts, strict=True)
     return [f"{name}: {k} of {n}" for name, k, n in each]
-
-
-def _sheet(rows: list[list[tuple[Image.Image, str]]], cell: int, lines: list[str]) -> Image.Image:
-    """Rows of (picture, caption) in cells of `cell` pixels, and lines of text below them all."""
-    font = ImageFont.load_default(size=15)
-    width = max(map(len, rows)) * (cell + GAP) + GAP
-    placed, written, y = [], [], GAP
-    for row in rows:
-        below = [_wrapped(caption, font, cell) for _, caption in row]
-        text_top = y + max(picture.height for picture, _ in row) + 6
-        for i, ((picture, _), said) in enumerate(zip(row, below, strict=True)):
-            placed.append((picture, (GAP + i * (cell + GAP), y)))
-            written.append((said, GAP + i * (cell + GAP), text_top))
-        y = text_top + LEADING * max(map(len, below)) + (GAP if any(below) else GAP // 2)
-    said = [row for line in lines for row in _wrapped(line, font, width - 2 * GAP)]
-    written.append((said, GAP, y))
-    sheet = Image.new("RGB", (width, y + LEADING * len(said) + GAP), palette.PAPER)
-    pen = ImageDraw.Draw(sheet)
-    for picture, corner in placed:
-        sheet.paste(picture, corner)
-    for said, x, top in written:
-        for i, text in enumerate(said):
-            pen.text((x, top + LEADING * i), text, fill=palette.INK, font=font)
-    return sheet
-
-
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int, most: int = 3) -> list[str]:
-    """At most `most` lines, none wider than `width` pixels, broken at spaces where there are any."""
-    text, rows = " ".join(text.split()), []
-    while text and len(rows) < most:
-        # Measured from the left and never the whole text, which may be a book.
-        fits = next((i for i in range(len(text)) if font.getlength(text[: i + 1]) > width), len(text))
-        space = text.rfind(" ", 0, fits + 1) if fits < len(text) else -1
-        end = space if space > 0 else max(1, fits)
-        row, text = text[:end], text[end:].lstrip()
-        rows.append(row)
-    if text:
-        while rows[-1] and font.getlength(rows[-1] + "…") > width:
-            rows[-1] = rows[-1][:-1]
-        rows[-1] += "…"
-    return rows

@@ -1,0 +1,143 @@
+"""The picking itself: pick by pick the set grows, the newest marked, how many there are written below."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from .. import palette
+from ..trace import Geometry, Selection, VisionTokens
+from .film import resized, scaled, shown_in
+from .marks import kept
+from .sheet import GAP, sheet
+
+PICKING_FPS = 10.0
+GROWING, RESTING = 60, 15  # pictures of the film, however many picks there are: 6 seconds, and 1.5 at its end
+STAGES = 6  # moments on the still sheet
+LEAST = 256  # pixels: narrower, the numbers would not always fill as many lines
+ACROSS = 4  # frames of a clip beside each other, more where there are more than ACROSS squared
+
+
+def picking(
+    images: Sequence[Image.Image],
+    vision: VisionTokens,
+    selection: Selection,
+    keep_ratio: float | None = None,
+    side: int = 480,
+) -> list[Image.Image]:
+    """The picking as a film of GROWING + RESTING pictures, to be shown PICKING_FPS a second.
+
+    It begins with nothing kept. Where there are more picks than pictures, several come at once. All groups
+    that are chosen from by themselves (the frames of a clip, with a budget for each) grow together.
+
+    Args:
+        images: the pictures that the tokens were read from, in order (see film.shown_in).
+        vision: T frames or tiles; several stand side by side.
+        selection: of a single weight, order [G, M].
+        keep_ratio: in (0, 1]; None: that of the selection's config.
+        side: width in pixels of the pictures of one moment, together; of a still its longer side. At least
+            LEAST.
+
+    Returns:
+        Pictures of one size; those in which nothing changes are the same object.
+
+    Raises:
+        ValueError: several weights, too small a side, or a ratio that `Selection.kept` refuses.
+    """
+    stages = _Stages(images, vision, selection, keep_ratio, side)
+    counts = [(stages.last + 1) * i // GROWING for i in range(GROWING)]
+    made, drawn = [], {}
+    for i, count in enumerate(counts):
+        if count not in drawn:
+            drawn[count] = stages.draw(count, counts[i - 1] if i else 0)
+        made.append(drawn[count])
+    return [*made, *[stages.draw(stages.last, stages.last)] * RESTING]
+
+
+def picking_sheet(
+    images: Sequence[Image.Image],
+    vision: VisionTokens,
+    selection: Selection,
+    keep_ratio: float | None = None,
+    side: int = 320,
+) -> Image.Image:
+    """Up to STAGES moments of the picking on one sheet: the first pick, about equal factors, and the last.
+
+    Arguments and errors as of `picking`; `side` is that of each moment.
+    """
+    stages = _Stages(images, vision, selection, keep_ratio, side)
+    factors = (stages.last ** (i / (STAGES - 1)) for i in range(STAGES))
+    counts = sorted({round(factor) for factor in factors})
+    moments = [stages.draw(count, before) for before, count in zip([0, *counts], counts, strict=False)]
+    across = 3 if len(vision.geometry) == 1 else 2
+    width, height = moments[0].size
+    rows = -(-len(moments) // across)
+    made = Image.new("RGB", (width * min(across, len(moments)), height * rows), palette.PAPER)
+    for i, moment in enumerate(moments):
+        made.paste(moment, (width * (i % across), height * (i // across)))
+    return made
+
+
+class _Stages:
+    """Draws the set as it stood after any number of picks; `last` is how many the largest group has."""
+
+    def __init__(
+        self,
+        images: Sequence[Image.Image],
+        vision: VisionTokens,
+        selection: Selection,
+        keep_ratio: float | None,
+        side: int,
+    ) -> None:
+        if selection.order.dim() != 2:
+            raise ValueError("the picking of several weights cannot be drawn at once: choose one with at(w)")
+        if side < LEAST:
+            raise ValueError(f"side is {side}: the picking needs {LEAST} pixels or more")
+        ratio = selection.config.keep_ratio if keep_ratio is None else keep_ratio
+        chosen = selection.kept(ratio).cpu()
+        groups, self.size = selection.order.shape
+        self.vision, self.order = vision, selection.order.cpu()
+        self.limits = torch.bincount(chosen // self.size, minlength=groups).tolist()
+        self.last = max(self.limits)
+        t = len(vision.geometry)
+        self.across = min(t, max(ACROSS, math.ceil(math.sqrt(t))))
+        self.cell = side if t == 1 else (side - (self.across + 1) * GAP) // self.across
+        self.shown = [resized(image, self.cell) for image in images]
+        self.which = shown_in(len(images), vision)
+        self.places = [
+            scaled(g, self.shown[i].size) for g, i in zip(vision.geometry, self.which, strict=True)
+        ]
+        self.made_of = f"of {len(chosen)} picks"
+        self.aim = f"to keep {100 * ratio:.3g}% of {vision.n_tokens} tokens"
+
+    def picks(self, after: int, to: int) -> Tensor:
+        """Flat indices, ascending, of every group's picks number `after` + 1 to `to`."""
+        parts = [
+            row[min(after, limit) : min(to, limit)] + g * self.size
+            for g, (row, limit) in enumerate(zip(self.order, self.limits, strict=True))
+        ]
+        return torch.cat(parts).sort().values
+
+    def draw(self, count: int, before: int) -> Image.Image:
+        """What is kept after `count` picks of each group, those behind number `before` marked."""
+        inside, newest = (self.vision.per_frame(self.picks(start, count)) for start in (0, before))
+        pictures = []
+        for place, i, mine, new in zip(self.places, self.which, inside, newest, strict=True):
+            picture = kept(self.shown[i], place, mine)
+            _mark(picture, place, new)
+            pictures.append((picture, str(len(mine)) if len(self.places) > 1 else ""))
+        rows = [pictures[start : start + self.across] for start in range(0, len(pictures), self.across)]
+        return sheet(rows, self.cell, [f"{sum(map(len, inside))} {self.made_of}", self.aim])
+
+
+def _mark(picture: Image.Image, place: Geometry, tokens: Tensor) -> None:
+    """A line inside each of these tokens' boxes, thinner in a small one."""
+    pen = ImageDraw.Draw(picture)
+    for left, top, right, bottom in place.token_boxes()[tokens].round().int().tolist():
+        if right > left and bottom > top:
+            width = 3 if min(right - left, bottom - top) >= 16 else 2
+            pen.rectangle((left, top, right - 1, bottom - 1), outline=palette.NEXT_PICK.dark, width=width)
