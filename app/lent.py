@@ -72,11 +72,11 @@ class LentExplainer(Explainer):
     """
 
     def __init__(self, plain: Explainer, gpu: Callable, refused: type[Exception]) -> None:
-        super().__init__(plain.model, plain.processor, plain.name, plain.card)
+        same = (plain.model, plain.processor, plain.name, plain.card)
+        # The name of the weights was read before they went to where only a lent GPU finds them.
+        super().__init__(*same, fingerprint=plain.fingerprint)
         # Only the forked process works with this one, so nobody here holds its locks when the fork is made.
-        self._there = Explainer(
-            plain.model, plain.processor, plain.name, plain.card, remember=1, keep_on="cpu"
-        )
+        self._there = Explainer(*same, remember=1, keep_on="cpu", fingerprint=plain.fingerprint)
         self._there.load_text_tower()  # in there it would be read, even fetched, on lent time
         self._weights = sum(p.numel() * p.element_size() for p in plain.model.parameters())
         self._gpu = gpu(duration=lambda seconds, *_: seconds)(self._work)

@@ -12,6 +12,7 @@ The data path, which is also the reading order of this package:
     savings     what was saved, estimated; stopwatch: measured
     sweep       every method at every keep ratio on one input; sweep_report: read off that
     draw        the picture of it
+    trace_file  the record of a run as a file, opened again to the last bit
 
 config holds every dial, trace the record that each station hands to the next.
 """
@@ -35,11 +36,14 @@ _LAZY = {  # public name -> the module that holds it, imported when first asked 
     "Selection": "trace",
     "TextTower": "text_tower",
     "Trace": "trace",
+    "TraceError": "restored",
     "VisionTokens": "trace",
     "estimate": "savings",
     "load": "models",
     "load_image": "media",
+    "load_trace": "trace_file",
     "load_video": "media.video",
+    "save_trace": "trace_file",
     "select": "selection",
 }
 

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,15 +30,16 @@ from .ask import Asked, put_question
 from .card import Card, read_card
 from .config import ASKS_QUERY, POINTINGS, POSITIONS, QUERIES, PruneConfig
 from .devices import on_device
+from .fingerprint import weights_name
 from .generate import Expected, agreement, expected, generate_answer, time_prompt
-from .look import Look, encode, shown_media
+from .look import Look, Shown, encode, shown_media
 from .models import ModelError, Prompt, adapter_for, load
 from .prompt import MAX_CHARACTERS, checked_question
 from .recent import Recent
 from .selection import select_tokens
 from .stopwatch import pooled
 from .text_tower import TextTower
-from .trace import Agreement, Answer, Savings, Selection, Timing, Trace, VisionTokens, parted
+from .trace import Agreement, Answer, Costs, Savings, Selection, Timing, Trace, VisionTokens, parted
 
 if TYPE_CHECKING:
     from .look import Media
@@ -58,6 +59,8 @@ class Explainer:
         remember: how many images and clips, and how many questions, are kept, >= 1.
         keep_on: the device that features are kept on between calls, such as "cpu" where the model's own is
             only lent; each call then brings along what it needs. None leaves them where the encoder did.
+        fingerprint: names the weights, so that what they made can be told from what others of the same name
+            would; None reads it off them.
     """
 
     def __init__(
@@ -68,8 +71,10 @@ class Explainer:
         card: Card | None = None,
         remember: int = 16,
         keep_on: str | torch.device | None = None,
+        fingerprint: str | None = None,
     ):
         self.model, self.processor, self.name = model, processor, name
+        self.fingerprint = weights_name(model) if fingerprint is None else fingerprint
         self.card = card or Card()
         self.defaults, self.knows, self.why_query = self.card.defaults, self.card.knows, self.card.why_query
         self.adapter = adapter_for(model)
@@ -274,23 +279,28 @@ class Explainer:
         budget: str = "frame",
     ) -> Savings:
         """ESTIMATE for this prompt and an answer of n_new tokens (see savings.estimate)."""
+        return savings.at(self.costs(look, asked, kept, method, budget), kept.numel(), n_new)
+
+    def costs(
+        self, look: Look, asked: Asked, kept: Tensor, method: str = "rediprune", budget: str = "frame"
+    ) -> Costs:
+        """What the estimate of this prompt is made of (see trace.Costs)."""
         self._together(look, asked)
         vision, parts = look.vision, [one.vision for one in look.seen]
-        projected = [
+        whole, some = (
             sum(map(self.adapter.n_projected, look.seen, parted(chosen, parts)))
             for chosen in (vision.all, kept)
-        ]
-        return savings.estimate(
-            self.adapter.shapes_for(look.vision),
+        )
+        return Costs(
+            shapes=asdict(self.adapter.shapes_for(vision)),
             n_visual=vision.n_tokens,
-            n_kept=kept.numel(),
             n_text=asked.n_text,
-            n_new=max(1, n_new),
             n_frames=sum(one.n_views for one in look.seen),
             method=method,
             query_flops=asked.query_flops if method in ASKS_QUERY else 0.0,
-            choices=[vision.n_tokens] if budget == "shared" else vision.counts,
-            n_projected=tuple(projected),
+            choices=(vision.n_tokens,) if budget == "shared" else vision.counts,
+            n_projected=(whole, some),
+            n_kept=kept.numel(),
         )
 
     def time(
@@ -322,12 +332,32 @@ class Explainer:
         The savings count as many new tokens as the unpruned answer had.
         """
         config = config or self.defaults
-        look = self.look(media)
+        shown = shown_media(media)
+        look = self.look(shown)
         asked = self.ask(look, question, config)
         selection = self.select(look, asked, config)
         kept = selection.kept()
         full = self.answer(look, asked, max_new_tokens=max_new_tokens)
         pruned = self.answer(look, asked, kept, max_new_tokens=max_new_tokens, positions=config.positions)
+        agreed = self.agreement(look, asked, kept, full, pruned, config.positions)
+        return self.traced(shown, look, asked, selection, kept, full, pruned, agreed)
+
+    def traced(
+        self,
+        shown: Shown,
+        look: Look,
+        asked: Asked,
+        selection: Selection,
+        kept: Tensor,
+        full: Answer,
+        pruned: Answer,
+        agreed: Agreement,
+    ) -> Trace:
+        """The record of a run from what its stations gave; `kept` need not be the rule's choice."""
+        config = selection.config
+        costs = spent = self.costs(look, asked, kept, config.method, config.budget)
+        if not torch.equal(kept, selection.kept()):
+            spent = replace(costs, method="random", query_flops=0.0)  # choosing by hand costs no compute
         return Trace(
             question=asked.question,
             config=config,
@@ -337,11 +367,15 @@ class Explainer:
             kept=kept,
             full=full,
             pruned=pruned,
-            savings=self.savings(look, asked, kept, len(full.token_ids), config.method, config.budget),
-            agreement=self.agreement(look, asked, kept, full, pruned, config.positions),
+            savings=savings.at(spent, kept.numel(), len(full.token_ids)),
+            agreement=agreed,
             model_name=self.name,
             notes=asked.notes,
             seconds=look.shown.seconds,
+            frames=shown.frames,
+            clip=shown.clip,
+            costs=costs,
+            fingerprint=self.fingerprint,
         )
 
     def _prompt(

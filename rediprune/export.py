@@ -1,17 +1,23 @@
-"""Trace -> plain JSON values: the exact run, to be stored, compared or drawn elsewhere."""
+"""Trace -> plain JSON values: the exact run, to be stored, compared or drawn elsewhere.
+
+What it leaves out, features and pictures, `trace_file` adds; `restored` is the way back.
+"""
 
 from __future__ import annotations
 
 import math
+import platform
 from dataclasses import asdict, fields, is_dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from . import savings
 from .trace import Answer, Timing, Trace
 
-FORMAT = 2  # 1 listed kept tokens frame by frame
+FORMAT = 3  # 1 listed kept tokens frame by frame; 2 could not be opened again
 
 
 def as_dict(trace: Trace, timings: dict[str, Timing] | None = None) -> dict[str, Any]:
@@ -35,10 +41,13 @@ def as_dict(trace: Trace, timings: dict[str, Timing] | None = None) -> dict[str,
     return _plain(
         {
             "format": FORMAT,
+            "versions": _versions(),
             "model": trace.model_name,
+            "fingerprint": trace.fingerprint,
             "question": trace.question,
             "config": asdict(trace.config) | {"weight": trace.config.weight},
             "frames": trace.vision.geometry,
+            "clip": trace.clip,
             "seconds": trace.seconds,
             "present": trace.vision.present,
             "query": {
@@ -61,10 +70,22 @@ def as_dict(trace: Trace, timings: dict[str, Timing] | None = None) -> dict[str,
                     for name in ("visual_only", "prefill", "end_to_end", "kv_bytes")
                 },
             },
+            "costs": trace.costs,
             "measured": measured,
             "notes": trace.notes,
         }
     )
+
+
+def _versions() -> dict[str, str]:
+    """Of what made the run: picks and answers may differ in the last bit under others."""
+    found = {"python": platform.python_version(), "torch": torch.__version__}
+    for name in ("rediprune", "transformers"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # run from its folder, not installed
+            found[name] = "not installed"
+    return found
 
 
 def _plain(value: Any) -> Any:

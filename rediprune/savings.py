@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .config import ASKS_ATTENTION, ASKS_PROJECTED, METHODS
-from .trace import Flops, Savings
+from .trace import Costs, Flops, Savings
 
 # One sentence for each number that is shown, beside the formula that makes it: the page shows it on hover.
 _DEFINITIONS = {
@@ -297,6 +297,28 @@ def estimate(
         n_visual_pruned=n_kept,
         n_text=n_text,
         n_new=n_new,
+    )
+
+
+def at(costs: Costs, n_kept: int, n_new: int) -> Savings:
+    """`estimate` for n_kept kept tokens and n_new new ones, from what a run noted of itself.
+
+    How many tokens go through the projector can depend on which are kept (LLaVA-OneVision mixes them behind
+    it): for another number than the noted one it is taken in proportion.
+    """
+    whole, some = costs.n_projected
+    in_proportion = min(whole, max(1, round(n_kept * some / costs.n_kept)))
+    return estimate(
+        ModelShapes(**costs.shapes),
+        n_visual=costs.n_visual,
+        n_kept=n_kept,
+        n_text=costs.n_text,
+        n_new=max(1, n_new),
+        n_frames=costs.n_frames,
+        method=costs.method,
+        query_flops=costs.query_flops,
+        choices=costs.choices,
+        n_projected=(whole, whole if n_kept == costs.n_visual else in_proportion),
     )
 
 

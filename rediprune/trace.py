@@ -7,14 +7,18 @@ chosen from one by one, M tokens of a group.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .config import PruneConfig, kept_count
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -289,6 +293,28 @@ class Savings:
 
 
 @dataclass(frozen=True)
+class Costs:
+    """What an estimate needs beside how many tokens are kept, so that any ratio can do without the model.
+
+    Attributes:
+        shapes: the fields of savings.ModelShapes.
+        n_visual, n_text, n_frames, method, query_flops, choices: as savings.estimate takes them.
+        n_projected: tokens through the projector without pruning and with `n_kept` tokens kept.
+        n_kept: for how many kept tokens n_projected was counted.
+    """
+
+    shapes: Mapping[str, int]
+    n_visual: int
+    n_text: int
+    n_frames: int
+    method: str
+    query_flops: float
+    choices: tuple[int, ...]
+    n_projected: tuple[int, int]
+    n_kept: int
+
+
+@dataclass(frozen=True)
 class Timing:
     """A MEASUREMENT in seconds, medians over `repeats` runs after `warmup` runs; spread is (min, max).
 
@@ -352,7 +378,13 @@ class Agreement:
 class Trace:
     """The one record of a run: everything that the picture, the table and the export read.
 
-    `kept` are flat token indices [K]; `seconds` says when each frame of a clip is shown, empty for a still.
+    Attributes:
+        kept: flat token indices [K].
+        seconds: when each frame of a clip is shown, empty for a still.
+        frames: the pictures that were shown, RGB, of one size, and whether they are a `clip`; () where the
+            trace was put together without them.
+        costs: what an estimate for another number of kept tokens needs; None where nobody noted it.
+        fingerprint: names the weights that answered (fingerprint.py), "" where nobody noted them.
     """
 
     question: str
@@ -368,3 +400,7 @@ class Trace:
     model_name: str = ""
     notes: tuple[str, ...] = field(default=())
     seconds: tuple[float, ...] = ()
+    frames: tuple[Image.Image, ...] = ()
+    clip: bool = False
+    costs: Costs | None = None
+    fingerprint: str = ""

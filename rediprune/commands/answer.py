@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +47,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="also write the frames, kept tokens outlined, as .mp4 or .gif",
     )
-    answer.add_argument("--json", type=Path, metavar="FILE", help="write the whole run as JSON")
+    answer.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the whole run as JSON; load_trace opens it",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -87,9 +91,9 @@ def run(args: argparse.Namespace) -> int:
         save_clip(film, args.clip, draw.film_fps(shown.seconds))
         print(f"Wrote {args.clip}")
     if args.json:
-        from ..export import as_dict
+        from ..trace_file import save_trace
 
-        args.json.write_text(json.dumps(as_dict(trace, timings), indent=1, allow_nan=False), encoding="utf-8")
+        save_trace(trace, args.json, timings)
         print(f"Wrote {args.json}")
     return 0
 
