@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -58,7 +59,17 @@ def flags() -> argparse.Namespace:
         help="whether visitors may not change the model (default: where others than this machine reach the "
         "page: on a Space, with --share, with a --host)",
     )
-    return parser.parse_args()
+    say(
+        "--mcp",
+        action="store_true",
+        default=os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true",  # Gradio's own, for Spaces
+        help="also offer the page's endpoints to language models as tools, at /gradio_api/mcp/; needs: "
+        'pip install "gradio[mcp]"',
+    )
+    found = parser.parse_args()
+    if found.mcp and find_spec("mcp") is None:
+        sys.exit('--mcp needs the package mcp, which is not installed: pip install "gradio[mcp]"')
+    return found
 
 
 def models_for(args: argparse.Namespace):
@@ -120,13 +131,31 @@ def fixed_model(args: argparse.Namespace) -> bool:
     return shared or "SPACE_ID" in os.environ or host not in HERE
 
 
+def serve_tools(demo, options: dict) -> None:
+    """The page with its tools, until the process is ended."""
+    from app import tools
+
+    try:
+        tools.launch(demo, **options)
+    except RuntimeError as error:
+        sys.exit(str(error))
+    demo.block_thread()
+
+
 args = flags()
 demo = make_demo(args)
 
 if __name__ == "__main__":
     from app.ui import launch_options
 
-    # A Space renders on its server by default; the page is made and tested without.
-    demo.launch(
-        server_name=args.host, server_port=args.port, share=args.share, ssr_mode=False, **launch_options()
-    )
+    options = {
+        "server_name": args.host,
+        "server_port": args.port,
+        "share": args.share,
+        "ssr_mode": False,  # a Space renders on its server by default; the page is made and tested without
+        **launch_options(),
+    }
+    if args.mcp:
+        serve_tools(demo, options)
+    else:
+        demo.launch(mcp_server=False, **options)

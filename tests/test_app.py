@@ -1,4 +1,4 @@
-"""The page as a whole: how it starts, and its one public endpoint through a real client."""
+"""The page as a whole: how it starts, and what a stranger's bare request gets."""
 
 import json
 import os
@@ -7,15 +7,15 @@ import runpy
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from rediprune import Explainer, kept_count
+from rediprune import Explainer
 from rediprune.card import Card
 from tests import tiny
-from tests.footage import write, write_sound
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,66 +30,6 @@ def address():
     demo.close()
 
 
-@pytest.fixture(scope="module")
-def client(address):
-    from gradio_client import Client
-
-    return Client(address, verbose=False)
-
-
-@pytest.fixture
-def photo(tmp_path):
-    from gradio_client import handle_file
-
-    tiny.image(1).save(tmp_path / "photo.png")
-    return handle_file(str(tmp_path / "photo.png"))
-
-
-def test_answer_is_the_only_public_endpoint_and_is_described(client):
-    endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/answer"]
-    names = [p["parameter_name"] for p in endpoints["/answer"]["parameters"]]
-    assert names == ["media", "question", "keep_ratio", "weight", "method", "query", "budget", "n_frames"]
-    assert "pruned few" in endpoints["/answer"]["description"]
-
-
-def test_the_endpoint_answers_with_defaults(client, photo):
-    found = client.predict(photo, "What color is the star?", api_name="/answer")
-    assert found["unpruned"]["visual_tokens"] == tiny.N
-    assert found["pruned"]["visual_tokens"] == kept_count(tiny.N, 0.15) == len(found["kept"])
-    assert found["frames"] == [{"second": None, "tokens": tiny.N, "kept": len(found["kept"])}]
-    assert found["savings_estimated"]["prefill"] > 1
-    assert found["agreement"]["kl_first"] >= 0
-
-
-def test_the_endpoint_refuses_bad_input_with_the_librarys_sentence(client, photo, tmp_path):
-    from gradio_client import handle_file
-
-    (tmp_path / "broken.png").write_bytes(b"nothing")
-    for change, words in (
-        ({"question": " "}, "question is empty"),
-        ({"keep_ratio": 0}, "keep_ratio"),
-        ({"method": "magic"}, "magic"),
-        ({"media": handle_file(str(tmp_path / "broken.png"))}, "broken.png"),
-        ({"media": handle_file(str(write_sound(tmp_path / "song.wav", "pcm_s16le")))}, "only sound"),
-        ({"budget": "magic"}, "magic"),
-        ({"n_frames": 99}, "from 1 to 32"),
-    ):
-        with pytest.raises(Exception, match=words):
-            client.predict(**{"media": photo, "question": "What?", **change}, api_name="/answer")
-
-
-def test_the_endpoint_answers_about_a_clip_with_either_budget(client, tmp_path):
-    from gradio_client import handle_file
-
-    clip = handle_file(str(write(tmp_path / "clip.mp4", n=40)))
-    for budget, count in (("frame", 4 * kept_count(tiny.N, 0.15)), ("shared", kept_count(4 * tiny.N, 0.15))):
-        found = client.predict(clip, "Is it near?", budget=budget, n_frames=4, api_name="/answer")
-        assert found["unpruned"]["visual_tokens"] == 4 * tiny.N
-        assert sum(frame["kept"] for frame in found["frames"]) == len(found["kept"]) == count
-        assert [frame["second"] for frame in found["frames"]] == [0, 1.3, 2.6, 3.9]
-
-
 def posted(address, call, data):
     """What the server says to a stranger's bare request, past every client that would upload files first."""
     body = json.dumps({"data": data, "session_hash": "stranger"}).encode()
@@ -100,6 +40,15 @@ def posted(address, call, data):
         event = json.load(reply)["event_id"]
     with urllib.request.urlopen(f"{address}gradio_api/call/{call}/{event}") as reply:
         return reply.read().decode()
+
+
+def offers_tools(address):
+    try:
+        with urllib.request.urlopen(f"{address}gradio_api/mcp/schema") as schema:
+            return bool(json.load(schema))
+    except urllib.error.HTTPError as error:
+        assert error.code == 404
+        return False
 
 
 @pytest.mark.parametrize("mark", [{}, {"meta": {"_type": "gradio.FileData"}}])
@@ -136,23 +85,39 @@ def start(monkeypatch, *words):
 def test_help_names_every_flag(monkeypatch, capsys):
     assert start(monkeypatch, "--help") == 0
     shown = capsys.readouterr().out
-    for flag in ("--share", "--host", "--port", "--model", "--device", "--dtype", "--no-fixed-model"):
+    for flag in (
+        "--share",
+        "--host",
+        "--port",
+        "--model",
+        "--device",
+        "--dtype",
+        "--no-fixed-model",
+        "--mcp",
+    ):
         assert flag in shown
+
+
+def test_tools_without_their_package_get_a_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    said = start(monkeypatch, "--mcp")
+    assert 'pip install "gradio[mcp]"' in said and "\n" not in said
 
 
 def test_a_model_that_is_not_there_gets_a_sentence(monkeypatch):
     assert "/no/such/folder" in start(monkeypatch, "--model", "/no/such/folder")
 
 
-@pytest.mark.parametrize("starter", [[sys.executable, "app.py"], [sys.executable, "-m", "gradio", "app.py"]])
-def test_the_page_is_served(starter, tmp_path):
+@pytest.mark.parametrize(
+    ("starter", "tools"),
+    [([sys.executable, "app.py", "--mcp"], True), ([sys.executable, "-m", "gradio", "app.py", "--"], False)],
+)
+def test_the_page_is_served_and_tools_where_they_are_asked_for(starter, tools, tmp_path):
     tiny.save(tmp_path / "model")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     words = ["--model", str(tmp_path / "model"), "--port", str(port)]
-    if "gradio" in starter:
-        words = ["--", *words]
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         [*starter, *words],
@@ -167,11 +132,12 @@ def test_the_page_is_served(starter, tmp_path):
             said = []
             for line in server.stdout:
                 said.append(line)
-                if re.search("Running on local URL", line):
+                if re.search("Launching MCP server" if tools else "Running on local URL", line):
                     break
             else:
                 pytest.fail("".join(said))
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as page:
                 assert "ReDiPrune" in page.read().decode()
+            assert offers_tools(f"http://127.0.0.1:{port}/") is tools
         finally:
             os.killpg(server.pid, 15)

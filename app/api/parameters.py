@@ -20,7 +20,7 @@ def _told(menu: dict[str, str]) -> str:
 
 # One line each: Gradio reads a parameter's words off one line of a docstring.
 WORDS = {
-    "media": "A picture, a video, or an animated picture, which counts as a clip; or the URL of one.",
+    "media": "A picture, a video, or an animated picture, which counts as a clip; or the http(s) URL of one.",
     "question": "One question about it, such as: What color is the star?",
     "keep_ratio": "Share of the visual tokens to keep, above 0 and at most 1; 0.15 keeps 15%.",
     "weight": "Of rediprune: relevance against diversity, 0 (only diversity) to 1 (only relevance).",
