@@ -19,7 +19,7 @@ from rediprune.card import Card
 from tests import tiny
 from tests.families import llava_next, video_llava
 from tests.footage import write, write_sound
-from tests.visitor import DESK, PHONE, canvas, card, let_go, pixels, served, settled, slide, visitor
+from tests.visitor import DESK, PHONE, canvas, card, let_go, pixels, save, served, settled, slide, visitor
 
 T = 8
 EXPLORER = Path(__file__).parents[1] / "app" / "explorer"
@@ -269,7 +269,7 @@ def test_the_clip_is_saved_as_the_sliders_stand_and_reads_back(clip, explainer, 
     slide(page, "#rp-keep", "40")
     expect(canvas(page)).to_have_attribute("data-kept", str(T * kept_count(tiny.N, 0.4)))
     with page.expect_download() as found:
-        page.get_by_role("button", name=f"Save as clip, {kind.upper()}").click()
+        save(page, f"Save as clip, {kind.upper()}")
     assert found.value.suggested_filename == f"kept-40-percent.{kind}"
     found.value.save_as(tmp_path / f"film.{kind}")
     film = load_video(tmp_path / f"film.{kind}", T)
@@ -292,17 +292,17 @@ def test_the_clip_is_saved_as_the_sliders_stand_and_reads_back(clip, explainer, 
 
 def test_a_still_is_saved_as_a_picture_and_an_error_is_said(page, explainer, tmp_path, monkeypatch):
     with page.expect_download() as found:
-        page.get_by_role("button", name="Save as picture").click()
+        save(page, "Save as picture")
     found.value.save_as(tmp_path / "still.png")
     with Image.open(tmp_path / "still.png") as saved:
         assert saved.size == (448, 448) and found.value.suggested_filename == "kept-15-percent.png"
-    expect(page.get_by_role("button", name="Save as picture")).to_be_enabled()
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_enabled()
 
     def refuses(*_, **__):
         raise ValueError("No disk.")
 
     monkeypatch.setattr(explainer, "select", refuses)
-    page.get_by_role("button", name="Save as picture").click()
+    save(page, "Save as picture")
     expect(page.locator("#rp-explorer .readout")).to_contain_text("Not saved: No disk.")
 
 
@@ -334,7 +334,7 @@ def test_tiles_are_views_of_one_picture_and_padding_holds_no_tokens(desk, tiles,
         expect(page.locator("#rp-explorer .readout")).to_contain_text("no token here, only padding")
         expect(page.locator("#rp-explorer .legend-cropped")).to_contain_text("outside this part")
         with page.expect_download() as found:
-            page.get_by_role("button", name="Save as picture").click()
+            save(page, "Save as picture")
         assert found.value.suggested_filename == "kept-100-percent.png"
 
 
@@ -421,3 +421,40 @@ def test_what_is_saved_is_the_clips_own_once_it_is_answered(page):
     show_clip(page, 0)
     expect(savings.locator(".bars")).not_to_have_attribute("aria-label", of_still)
     expect(savings).to_have_attribute("data-state", "done")
+
+
+def test_the_picking_is_saved_as_a_film_that_ends_on_what_is_kept(clip, explainer, tmp_path):
+    page, source = clip, sources.Source(seed=sources.CLIP_EXAMPLES[0], clip=True)
+    slide(page, "#rp-keep", "30")
+    with page.expect_download() as found:
+        save(page, "Save the picking as film, GIF")
+    assert found.value.suggested_filename == "picking-30-percent.gif"
+    found.value.save_as(tmp_path / "picking.gif")
+    film = load_video(tmp_path / "picking.gif", 75)
+    assert film.duration == pytest.approx(7.5, abs=0.05)
+    look = explainer.look(sources.shown(source)[0])
+    config = PruneConfig(keep_ratio=0.3)
+    selection = explainer.select(look, explainer.ask(look, f"Is dog {source.seed} near?", config), config)
+    ours = draw.picking(sources.shown(source)[0].frames, look.vision, selection, side=720)
+    for mine, theirs in ((ours[0], film.frames[0]), (ours[-1], film.frames[-1])):
+        assert np.abs(np.asarray(mine, int) - np.asarray(theirs, int)[: mine.height, : mine.width]).mean() < 6
+    expect(page.locator("#rp-explorer .readout")).to_contain_text("7.5 seconds of")
+    let_go(page, "#rp-keep")
+    settled(page)
+
+
+def test_the_choice_of_files_fits_what_is_shown_and_closes_without_a_trace(page, tmp_path):
+    save_button = page.locator("#rp-explorer").get_by_role("button", name="Save", exact=True)
+    save_button.click()
+    files = page.get_by_role("dialog")
+    expect(files.get_by_text("Film of the picking")).to_be_visible()
+    expect(files.get_by_text("Film of the clip")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(files).to_be_hidden()
+    expect(save_button).to_be_focused()
+    with page.expect_download() as found:
+        save(page, "Save the picking as sheet")
+    found.value.save_as(tmp_path / "stages.png")
+    with Image.open(tmp_path / "stages.png") as sheet:
+        assert found.value.suggested_filename == "picking-15-percent.png"
+        assert sheet.width == 3 * (320 + 32)

@@ -13,7 +13,7 @@ from rediprune import Explainer, PruneConfig, kept_count
 from rediprune.card import Card
 from rediprune.greedy import distances
 from tests import tiny
-from tests.visitor import DESK, PHONE, canvas, card, let_go, pixels, settled, slide, visitor
+from tests.visitor import DESK, PHONE, canvas, card, let_go, pixels, save, settled, slide, visitor
 
 K = kept_count(tiny.N, 0.15)
 T = 4
@@ -262,11 +262,16 @@ def test_what_was_chosen_by_hand_is_what_is_saved(page, first, tmp_path):
     dropped = next(i for i in range(tiny.N) if i not in first[1].kept())
     choose_by_hand(page, [dropped])
     with page.expect_download() as found:
-        button(page, "Save as picture, PNG").click()
+        save(page, "Save as picture")
     assert found.value.suggested_filename == f"kept-{K + 1}-by-hand.png"
     found.value.save_as(tmp_path / "mine.png")
     with Image.open(tmp_path / "mine.png") as saved:
         assert np.asarray(saved).std() > 0
+    expect(button(page, "Save")).to_be_enabled()
+    button(page, "Save").click()
+    expect(page.get_by_role("dialog").get_by_role("button", name="picking as film, GIF")).to_be_disabled()
+    expect(page.get_by_role("dialog")).to_contain_text("Reset them to save the picking")
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
 
 
 @pytest.mark.parametrize("budget", ["frame", "shared"])

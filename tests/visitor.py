@@ -62,6 +62,12 @@ def pixels(page: Page) -> str:
     return canvas(page).evaluate("c => c.toDataURL()")
 
 
+def save(page: Page, what: str) -> None:
+    """Choose a file to be made; `what` is the accessible name of its button."""
+    page.locator("#rp-explorer").get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name=what).click()
+
+
 def slide(page: Page, name: str, to: str) -> None:
     """Move a slider as a hand does: input while it moves, change when it lets go."""
     page.locator(name).evaluate(

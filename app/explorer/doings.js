@@ -6,16 +6,17 @@ function show(wanted) {
 }
 element.querySelectorAll(".views button").forEach((b) => b.addEventListener("click", () => show(b.dataset.view)));
 
-// The server draws the file at the sliders of this moment; saved.js downloads it.
-const savers = element.querySelectorAll(".save");
-shared.saved = (sentence) => { savers.forEach((b) => { b.disabled = false; }); said = sentence; cell = -1; later(); };
-savers.forEach((b) => b.addEventListener("click", () => {
-  if (!run) return;
-  savers.forEach((other) => { other.disabled = true; });
+// saved.js lets the visitor choose a file and downloads it; the server draws it at the sliders of this moment.
+const saver = find(".save");
+saver.addEventListener("click", () => { if (run) shared.offerFiles?.({ clip: run.clip, own: choice.own !== null }); });
+shared.save = (kind) => {
+  saver.disabled = true;
   said = "Making the file.";
+  cell = -1;
   later();
-  trigger("save", { kind: b.dataset.kind, at, tokens: choice.own ? tokensOf(choice.own) : null });
-}));
+  trigger("save", { kind, at, tokens: choice.own ? tokensOf(choice.own) : null });
+};
+shared.saved = (sentence) => { saver.disabled = false; said = sentence; cell = -1; later(); };
 
 // Editing, and the choice that comes of it.
 function edit(on) {

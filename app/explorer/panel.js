@@ -14,7 +14,6 @@ function tell(picks, shown, scale, bonds, made) {
   write(".one", picks.own ? "(your choice)" : run.whole ? "(one per patch, " + run.whole + " for the whole)" : "(one per patch)");
   find(".each").hidden = !several || Boolean(picks.own);
   write(".each", budgetInWords(run));
-  find(".still").hidden = run.clip && several;
   find(".legend-kept").hidden = editing || shown !== "kept";
   find(".legend-heat").hidden = editing || shown === "kept";
   find(".hands").hidden = !editing;
