@@ -1,0 +1,66 @@
+"""A task's generation_kwargs -> how answers are decoded: each is honoured or refused aloud."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# What lmms-eval's own LLaVA decodes at most where a task says nothing.
+MAX_NEW_TOKENS = 1024
+# Without sampling these change nothing, whatever their value.
+_OF_SAMPLING = ("temperature", "top_p", "top_k")
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Greedy decoding or beam search.
+
+    Attributes:
+        max_new_tokens: >= 1.
+        num_beams: >= 1.
+        until: an answer ends before the first of these that occurs in it.
+    """
+
+    max_new_tokens: int = MAX_NEW_TOKENS
+    num_beams: int = 1
+    until: tuple[str, ...] = ()
+
+    def cut(self, text: str) -> str:
+        """The answer up to the first stop string, stripped."""
+        ends = [at for stop in self.until if (at := text.find(stop)) >= 0]
+        return text[: min(ends, default=len(text))].strip()
+
+
+def read(kwargs: Mapping[str, object], task: str = "") -> Decoding:
+    """What a task asks for.
+
+    Raises:
+        ValueError: sampling (two runs could not be compared sample by sample), or a setting that would change
+            answers and is not known here; one sentence.
+    """
+    left = dict(kwargs)
+    said = f"generation_kwargs of {task or 'the task'}"
+    if left.pop("do_sample", False) or (left.get("temperature") or 0) > 0:
+        raise ValueError(
+            f"{said} ask for sampling ({_shown(kwargs, 'do_sample', 'temperature')}), with which two runs "
+            "cannot be compared: pass --gen_kwargs do_sample=False,temperature=0"
+        )
+    for name in _OF_SAMPLING:
+        left.pop(name, None)
+    until = left.pop("until", None) or ()
+    until = (until,) if isinstance(until, str) else tuple(until)
+    numbers = {name: left.pop(name) for name in ("max_new_tokens", "num_beams") if left.get(name) is not None}
+    for name, value in numbers.items():
+        if isinstance(value, bool) or int(value) != value or value < 1:
+            raise ValueError(f"{said} say {name}={value!r}: it must be a whole number of at least 1")
+        numbers[name] = int(value)
+    if left := {name: value for name, value in left.items() if value is not None}:
+        raise ValueError(
+            f"{said} say {_shown(left, *left)}, which rediprune does not know and will not ignore: it knows "
+            "max_new_tokens, num_beams, until, and temperature=0"
+        )
+    return Decoding(**numbers, until=tuple(stop for stop in until if stop))
+
+
+def _shown(kwargs: Mapping[str, object], *names: str) -> str:
+    return ", ".join(f"{name}={kwargs[name]!r}" for name in names if name in kwargs)

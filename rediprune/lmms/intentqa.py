@@ -1,0 +1,40 @@
+"""IntentQA (Li et al., ICCV 2023), from the csv files of its authors and the videos of NExT-QA.
+
+Not run: its data cannot be had here. The columns are those of github.com/JoseponLee/IntentQA: video_id, ...,
+question, answer (index of the right one), qid, type (CW, CH, TP, TN), a0 .. a4, ...
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from .local import LETTERS, found_videos
+
+
+def documents(annotations: Path, videos: Path) -> Iterator[dict]:
+    """The questions of a split.
+
+    Raises:
+        ValueError: another file, or videos missing.
+    """
+    with annotations.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    needed = {"video_id", "question", "answer", "qid", "type", *(f"a{i}" for i in range(5))}
+    if not rows or not needed <= rows[0].keys():
+        raise ValueError(
+            f"{annotations} is no split of IntentQA: its columns must be {sorted(needed)} and more"
+        )
+    paths = found_videos(videos, (row["video_id"] for row in rows))
+    for row in rows:
+        yield {
+            "id": f"{row['video_id']}_{row['qid']}",
+            "media": paths[row["video_id"]],
+            "start": None,
+            "end": None,
+            "question": row["question"].strip(),
+            "options": [row[f"a{i}"].strip() for i in range(5)],
+            "answer": LETTERS[int(row["answer"])],
+            "kind": row["type"],
+        }

@@ -1,0 +1,221 @@
+"""lmms-eval's model class: requests in, answers out; every one of them recorded with its kept counts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+
+import torch
+from accelerate import Accelerator
+from lmms_eval.api.instance import GenerationResult, Instance, TokenCounts
+from lmms_eval.api.model import lmms
+from loguru import logger
+from tqdm import tqdm
+
+from ..card import read_card
+from ..explainer import Explainer
+from ..models.loading import open_weights, prepare
+from ..prompt import checked_question
+from ..prune import PruneError
+from . import settings
+from .answering import answer, loss
+from .asking import choose, shown
+from .decoding import Decoding
+from .decoding import read as read_decoding
+from .provenance import fingerprint, machine, versions
+from .record import Record, observed
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request, read.
+
+    Attributes:
+        task, split, doc_id: the sample.
+        text: of the prompt.
+        visuals: gives what doc_to_visual makes of the sample's document.
+        asks: how to decode, or the continuation whose loss is asked for.
+        padding: handed over only to give every process equally many.
+    """
+
+    task: str
+    split: str
+    doc_id: int
+    text: str
+    visuals: Callable[[], Sequence[object]]
+    asks: Decoding | str
+    padding: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.task} {self.split} {self.doc_id}"
+
+    @property
+    def key(self) -> str:
+        """Known by what is asked; not by the process or the batch that asks it."""
+        asks = self.asks if isinstance(self.asks, str) else asdict(self.asks)
+        said = json.dumps([self.task, self.split, self.doc_id, self.text, asks])
+        return hashlib.sha256(said.encode()).hexdigest()[:24]
+
+
+class ReDiPrune(lmms):
+    """Any family of rediprune.models, pruned before its projector; see settings.Settings for model_args."""
+
+    is_simple = True
+
+    def __init__(self, **args) -> None:
+        super().__init__()
+        self.settings = settings.read(args)
+        self.accelerator = Accelerator()
+        self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
+        prepared = prepare(self.settings.pretrained)
+        device = self.settings.device
+        if self._world_size > 1 and device in ("cuda", "auto") and torch.cuda.is_available():
+            device = f"cuda:{self.accelerator.local_process_index}"
+        model, processor = open_weights(prepared, device, self.settings.dtype, self.settings.quantise)
+        card = read_card(prepared.folder)
+        self.explainer = Explainer(model, processor, prepared.name, card, max(2, self.batch_size))
+        self.config = replace(self.explainer.defaults, **self.settings.dials)
+        if self.config.method not in self.explainer.methods:
+            raise ValueError(
+                f"method={self.config.method} is nothing that {prepared.name} can be pruned by: choose one "
+                f"of {', '.join(self.explainer.methods)}"
+            )
+        self.record = Record(self.settings.record, self._description(prepared), self._rank)
+        if self._rank == 0:
+            self.record.describe(complete=False)
+            if self.record.found:
+                logger.warning(f"{self.record.found} answers of this run are taken from {self.record.folder}")
+
+    def _description(self, prepared) -> dict:
+        model = self.explainer.model
+        return {
+            "model": prepared.name if not prepared.local else prepared.folder.name,
+            "class": type(model).__name__,
+            "weights_sha256": fingerprint(prepared.folder),
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "quantise": self.settings.quantise,
+            "device": self.device.type,
+            "config": asdict(self.config),
+            "rule": self.config.rule,
+            "n_frames": self.settings.n_frames,
+            "versions": versions(),
+            "machine": machine(),
+        }
+
+    @property
+    def batch_size(self) -> int:
+        return self.settings.batch_size
+
+    @property
+    def device(self) -> torch.device:
+        return self.explainer.adapter.device
+
+    def generate_until(self, requests: list[Instance]) -> list[GenerationResult]:
+        """Greedy or beam-searched answers, cut at the task's stop strings."""
+        questions = [self._generation(request) for request in requests]
+        self._ask(questions)
+        return [
+            GenerationResult("")
+            if q.padding
+            else GenerationResult(line["answer"], TokenCounts(line["n_read"], line["n_new"]))
+            for q in questions
+            for line in [self.record.answers.get(q.key)]
+        ]
+
+    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+        """(loss, whether greedy decoding gives it) of every continuation; tasks choose the least loss."""
+        questions = [self._continuation(request) for request in requests]
+        self._ask(questions)
+        made = [None if q.padding else self.record.answers[q.key] for q in questions]
+        return [(0.0, False) if line is None else (line["loss"], line["greedy"]) for line in made]
+
+    def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:
+        raise NotImplementedError(
+            "rediprune answers one question about one picture or video: tasks of several rounds are not "
+            "supported"
+        )
+
+    def clean(self) -> None:
+        """Called when every process has answered: what was observed goes into the description."""
+        if self._rank == 0:
+            seen = observed(self.record.on_disk().values())
+            self.record.describe(complete=True, observed=seen, processes=self._world_size)
+            total, kept = (sum(task[part] for task in seen.values()) for part in ("visual_tokens", "kept"))
+            if seen and kept == total and self.config.keep_ratio < 1:
+                raise PruneError(f"keep_ratio={self.config.keep_ratio:g}, but all {total} tokens were kept")
+        self.record.close()
+        self.explainer = None
+        super().clean()
+
+    def _generation(self, request: Instance) -> Question:
+        text, kwargs, to_visual, doc_id, task, split = request.args
+        return self._question(request, text, to_visual, doc_id, task, split, read_decoding(kwargs, task))
+
+    def _continuation(self, request: Instance) -> Question:
+        if len(request.args) != 6:
+            raise NotImplementedError(
+                "rediprune measures a continuation behind its prompt and picture only: tasks that ask for it "
+                "without them (acc_mutual_info) are not supported"
+            )
+        text, target, to_visual, doc_id, task, split = request.args
+        if callable(target):
+            target = target(self.task_dict[task][split][doc_id])
+        return self._question(request, text, to_visual, doc_id, task, split, str(target))
+
+    def _question(self, request, text, to_visual, doc_id, task, split, asks) -> Question:
+        padding = bool((request.metadata or {}).get("__padding_only__"))
+        return Question(
+            task, split, doc_id, text, lambda: to_visual(self.task_dict[task][split][doc_id]), asks, padding
+        )
+
+    def _ask(self, questions: list[Question]) -> None:
+        """Ask what is not on record yet, each question once, in the order of the requests."""
+        new = {q.key: q for q in questions if not q.padding and q.key not in self.record.answers}
+        for q in new.values():  # before hours of work, not behind them
+            try:
+                checked_question(q.text, self.explainer.processor, longest=len(q.text))
+            except ValueError as error:
+                raise ValueError(f"{q.name}: {error}") from None
+        bar = tqdm(total=len(new), desc="rediprune", disable=self._rank != 0)
+        for batch in self._batches(list(new.values())):
+            self.record.add(self._answered(batch))
+            bar.update(len(batch))
+        bar.close()
+
+    def _batches(self, questions: list[Question]) -> Iterator[list[Question]]:
+        """Of one way to decode each; a loss is measured alone."""
+        for asks, mine in groupby(questions, key=lambda q: q.asks):
+            mine = list(mine)
+            size = self.batch_size if isinstance(asks, Decoding) else 1
+            yield from (mine[i : i + size] for i in range(0, len(mine), size))
+
+    def _answered(self, batch: list[Question]) -> Iterator[dict]:
+        chosen = []
+        for q in batch:
+            try:
+                media = shown(q.visuals(), self.settings.n_frames)
+                chosen.append(choose(self.explainer, media, q.text, self.config, q.name))
+            except ValueError as error:
+                raise ValueError(f"{q.name}: {error}") from error
+        if isinstance(batch[0].asks, Decoding):
+            answers = answer(self.explainer, chosen, batch[0].asks, self.config.positions)
+            made = [{"answer": a.text, "n_read": a.n_read, "n_new": a.n_new} for a in answers]
+        else:
+            mean, greedy = loss(self.explainer, chosen[0], batch[0].asks, self.config.positions)
+            made = [{"continuation": batch[0].asks, "loss": mean, "greedy": greedy}]
+        for q, one, line in zip(batch, chosen, made, strict=True):
+            yield {
+                "key": q.key,
+                "task": q.task,
+                "split": q.split,
+                "doc_id": q.doc_id,
+                "media": one.look.key,
+                "n_visual": one.n_visual,
+                "n_kept": one.n_kept,
+                "rank": self._rank,
+                "batch": len(batch),
+            } | line

@@ -1,0 +1,42 @@
+"""STAR (Wu et al., NeurIPS 2021), from the json files of its authors and the videos of Charades.
+
+Not run: its data cannot be had here. A question is about the seconds start..end of its video; only these are
+shown. Its kind is the first word of its id: Interaction, Sequence, Prediction, Feasibility.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from .local import LETTERS, found_videos
+
+
+def documents(annotations: Path, videos: Path) -> Iterator[dict]:
+    """The questions of a split that has answers (train or val).
+
+    Raises:
+        ValueError: another file, the test split, or videos missing.
+    """
+    rows = json.loads(annotations.read_text(encoding="utf-8"))
+    needed = {"question_id", "question", "video_id", "start", "end", "choices", "answer"}
+    if not isinstance(rows, list) or not rows or not all(needed <= row.keys() for row in rows):
+        raise ValueError(
+            f"{annotations} is no split of STAR with answers: its questions need {sorted(needed)}"
+        )
+    paths = found_videos(videos, (row["video_id"] for row in rows))
+    for row in rows:
+        options = [one["choice"].strip() for one in sorted(row["choices"], key=lambda one: one["choice_id"])]
+        if row["answer"].strip() not in options:
+            raise ValueError(f"{row['question_id']}: the answer {row['answer']!r} is none of its choices")
+        yield {
+            "id": row["question_id"],
+            "media": paths[row["video_id"]],
+            "start": float(row["start"]),
+            "end": float(row["end"]),
+            "question": row["question"].strip(),
+            "options": options,
+            "answer": LETTERS[options.index(row["answer"].strip())],
+            "kind": row["question_id"].partition("_")[0],
+        }
