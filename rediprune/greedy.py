@@ -24,6 +24,7 @@ from torch import Tensor
 from .config import kept_count
 from .query import fold
 from .trace import Query
+from .walk import Rows, walk
 
 
 class Picks(NamedTuple):
@@ -45,12 +46,13 @@ def greedy(
     alphas: Sequence[float],
     candidates: Tensor | None = None,
     between: Tensor | None = None,
+    n_picks: int | None = None,
 ) -> Picks:
-    """The full greedy order of every frame for every weight, all at once.
+    """The greedy order of every frame for every weight, all at once.
 
-    A running minimum holds every token's distance to its nearest pick, so a step costs O(W T N), and nothing
-    in the loop waits for the device. Equal scores go to the lowest index. Exactly equal tokens score equally;
-    nearly equal ones are told apart by float32 rounding, about 1e-7.
+    A running minimum holds every token's distance to its nearest pick, so a step costs O(W T N) (walk.py).
+    Equal scores go to the lowest index. Exactly equal tokens score equally; nearly equal ones are told apart
+    by float32 rounding, about 1e-7.
 
     Args:
         features: [T, N, C], finite. A token of zeros has no direction: distance 1 to every other.
@@ -58,41 +60,28 @@ def greedy(
         alphas: W weights in [0, inf]; inf ignores distances (but still reports them).
         candidates: [T, N] bool, at least one per frame: all of them are picked before any other token.
         between: [T, N, N], distances(features) where they are known already; the diagonal is never read.
+        n_picks: stop after so many picks, 1..N: the same ones that the full order, the default, begins with.
 
     Returns:
-        Picks; distance[..., 0] is NaN and score[..., 0] is the relevance of the first pick.
+        Picks of as many tokens; distance[..., 0] is NaN and score[..., 0] the relevance of the first pick.
     """
     (T, N), W = relevance.shape, len(alphas)
     relevance, device = relevance.float(), relevance.device
     between = distances(features) if between is None else between
-    between = between.view(T * N, N)  # the row of frame t, token i is t * N + i
-    frame = torch.arange(T, device=device).mul_(N).repeat(W)
-
-    # Buffers hold one row per (weight, frame); score = share * nearest + bonus, where bonus = alpha *
-    # relevance and turns to -inf once picked. alpha = inf is share 0, bonus = relevance.
     alpha = torch.tensor(alphas, dtype=torch.float32, device=device).view(W, 1, 1)
-    bonus = (torch.where(alpha.isinf(), 1.0, alpha) * relevance).view(W * T, N)
-    share = (~alpha.isinf()).float().expand(W, T, 1).reshape(W * T, 1)
-    waiting = None if candidates is None else (~candidates).repeat(W, 1)
-    n_candidates = None if candidates is None else candidates.sum(-1, keepdim=True).repeat(W, 1)
-
-    order = torch.empty(N, W * T, dtype=torch.int64, device=device)
-    score, distance = relevance.new_empty(N, W * T), relevance.new_empty(N, W * T)
-    nearest, row = (relevance.new_full((W * T, N), math.inf) for _ in range(2))
-    total = relevance.repeat(W, 1)  # the first pick is by relevance alone
-    for step, (pick, best, away) in enumerate(zip(order, score, distance, strict=True)):
-        if waiting is not None:
-            total.masked_fill_(waiting & (step < n_candidates), -math.inf)
-        torch.max(total, dim=-1, out=(best, pick))  # the first of equal maxima
-        column = pick.unsqueeze(-1)
-        torch.gather(nearest, -1, column, out=away.unsqueeze(-1))
-        bonus.scatter_(-1, column, -math.inf)
-        torch.index_select(between, 0, pick + frame, out=row)
-        torch.minimum(nearest, row, out=nearest)
-        torch.addcmul(bonus, nearest, share, out=total)
+    alone = alpha.isinf()
+    rows = Rows(
+        first=relevance.repeat(W, 1),  # the first pick is by relevance alone
+        bonus=(torch.where(alone, 1.0, alpha) * relevance).view(W * T, N),
+        alone=alone.expand(W, T, 1).reshape(W * T),
+        between=between.view(T * N, N),
+        frame=torch.arange(T, device=device).mul_(N).repeat(W),
+        waiting=None if candidates is None else (~candidates).repeat(W, 1),
+        until=None if candidates is None else candidates.sum(-1, keepdim=True).repeat(W, 1),
+    )
+    order, distance, score = walk(rows, N if n_picks is None else n_picks)
     distance[0] = math.nan  # there was no earlier pick
-
-    return Picks(*(x.T.reshape(W, T, N) for x in (order, distance, score)))
+    return Picks(*(x.T.reshape(W, T, -1) for x in (order, distance, score)))
 
 
 def distances(features: Tensor) -> Tensor:
@@ -142,7 +131,7 @@ def relevance(features: Tensor, query: Query) -> Tensor:
     if peak == 0:
         raise ValueError("query is all zeros after folding: it points nowhere, so relevance is undefined")
     # A sum of products, not a matrix product: it rounds equal tokens equally, so they tie.
-    cosine = (unit(keys) * unit(vector)).sum(-1).clamp_(-1, 1)
+    cosine = unit(keys).mul_(unit(vector)).sum(-1).clamp_(-1, 1)
     return (query.sign * cosine).to(features.device)
 
 
@@ -163,10 +152,15 @@ def tau_candidates(relevance: Tensor, keep_ratio: float, tau: float) -> Tensor:
 
 def unit(x: Tensor) -> Tensor:
     """Unit vectors along the last axis in float32; a vector of zeros stays zero."""
-    x = x.float()
-    tiny = torch.finfo(torch.float32).tiny
-    x = x / x.abs().amax(-1, keepdim=True).clamp_min(tiny)  # so that squares neither overflow nor vanish
-    return x / x.norm(dim=-1, keepdim=True).clamp_min(tiny)
+    tiny, x = torch.finfo(torch.float32).tiny, x.float()
+    x = x / _peak(x, -1).clamp_min_(tiny)  # so that squares neither overflow nor vanish
+    # In place: for a clip these are tens of megabytes, and fresh memory costs more than the arithmetic.
+    return x.div_(x.norm(dim=-1, keepdim=True).clamp_min_(tiny))
+
+
+def _peak(x: Tensor, dim: int | tuple[int, ...]) -> Tensor:
+    """Largest absolute value along `dim`, which stays as 1; NaN where there is one. Makes no copy of x."""
+    return torch.maximum(x.amax(dim, keepdim=True), -x.amin(dim, keepdim=True))
 
 
 def check_tokens(tokens: Tensor, name: str) -> None:
@@ -176,7 +170,7 @@ def check_tokens(tokens: Tensor, name: str) -> None:
             f"{name} have shape {tuple(tokens.shape)}: expected a non-empty [T, N, C] "
             "(frames, visual tokens per frame, width)"
         )
-    peaks = tokens.float().abs().amax(dim=(1, 2)).tolist()  # amax hands NaN on
+    peaks = _peak(tokens, (1, 2)).float().flatten().tolist()
     for t, peak in enumerate(peaks):
         if not math.isfinite(peak):
             raise ValueError(
