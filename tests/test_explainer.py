@@ -93,7 +93,7 @@ def test_a_pruned_answer_is_the_models_answer_to_the_kept_tokens_alone(explainer
 
 def test_an_image_is_encoded_once_and_no_knob_encodes_again(explainer):
     calls = []
-    explainer.model.model.vision_tower.register_forward_hook(lambda *_: calls.append(1))
+    explainer.model.model.vision_tower.register_forward_pre_hook(lambda *_: calls.append(1))
     for keep, alpha, method in ((0.1, 0.5, "rediprune"), (0.5, 2.0, "rediprune"), (0.5, 0.5, "random")):
         config = PruneConfig(keep_ratio=keep, alpha=alpha, method=method)
         explainer.run(tiny.image().copy(), QUESTION, config, max_new_tokens=2)

@@ -21,7 +21,6 @@ from transformers.models.llava.image_processing_pil_llava import LlavaImageProce
 
 from rediprune.models import ModelError, adapter_for
 from tests import tiny
-from tests.families import llava, video_llava, vipllava
 
 PROMPTS = (
     ("Is it red?", [tiny.image(3), tiny.image(4, (130, 90))]),
@@ -369,16 +368,3 @@ def test_a_llava_whose_tokens_lie_on_no_fixed_grid_is_refused():
         pixtral = LlavaForConditionalGeneration(config)
     with pytest.raises(ModelError, match="vision encoder of type pixtral"):
         adapter_for(pixtral)
-
-
-@pytest.mark.parametrize("family", [llava, vipllava, video_llava], ids=lambda module: module.FAMILY.name)
-def test_the_encoder_keeps_no_hidden_states_but_those_that_are_read(family):
-    """All of them would be 25 times the tokens: a gigabyte for a clip of 32 frames in half precision."""
-    model, inputs = family.FAMILY.model(torch.float32), family.FAMILY.inputs("image")
-    tower = model.model.image_tower if family is video_llava else model.model.vision_tower
-    layers = model.config.vision_feature_layer
-    read = 2 if isinstance(layers, int) else len(layers)  # and what goes into the block, for its class token
-    held = []
-    with tower.register_forward_hook(lambda _, x, out: held.append(out.hidden_states)):
-        adapter_for(model).look(inputs)
-    assert [sum(state is not None for state in states) for states in held] == [read]

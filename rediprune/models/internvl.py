@@ -24,6 +24,7 @@ from torch import Tensor
 from ..savings import ModelShapes
 from ..trace import Geometry, VisionTokens
 from .base import Adapter, ModelError
+from .encoding import hidden_states, in_passes
 from .geometry import grid_geometry
 from .records import Seen
 
@@ -122,9 +123,11 @@ class InternVlAdapter(Adapter):
             )
         if tower.device.type != "meta":  # an offloaded tower reports "meta" and moves its inputs by itself
             pixels = pixels.to(tower.device)
-        layer = config.vision_feature_layer
-        read = tower(pixels.to(self.model.dtype), output_hidden_states=layer != -1, return_dict=True)
-        states = read.last_hidden_state if layer == -1 else read.hidden_states[layer]
+        pixels, layer = pixels.to(self.model.dtype), config.vision_feature_layer
+        if layer == -1:  # what is meant is behind the encoder's norm, so nothing is left over
+            (states,) = in_passes(tower, lambda some: [tower(some).last_hidden_state], pixels)
+        else:
+            (states,) = hidden_states(tower, tower.encoder.layer, pixels, [layer])
         if config.vision_feature_select_strategy == "default":
             states = states[:, 1:]
         side = int(states.shape[1] ** 0.5)

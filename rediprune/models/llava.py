@@ -16,6 +16,7 @@ from ..savings import ModelShapes
 from ..trace import VisionTokens
 from .base import Adapter, ModelError
 from .class_token import attended, class_attention
+from .encoding import hidden_states
 from .geometry import grid_geometry
 from .records import Seen
 
@@ -82,15 +83,16 @@ class LlavaAdapter(Adapter):
             )
         if tower.device.type != "meta":  # an offloaded tower reports "meta" and moves its inputs by itself
             pixels = pixels.to(tower.device)
-        # Only these are held: all layers of many views would take a gigabyte that the model itself does not.
+        blocks = getattr(tower, "vision_model", tower).encoder.layers
         wanted = [*self._layers, *([self._layers[0] - 1] if self.class_token else [])]
-        states = tower(pixels, output_hidden_states=wanted, return_dict=True).hidden_states
-        tokens = torch.cat([states[layer] for layer in self._layers], dim=-1)
+        states = hidden_states(tower, blocks, pixels, wanted)
+        tokens = torch.cat(states[: len(self._layers)], dim=-1)
         if not self.class_token:
             return tokens, None
-        block = self._layers[0] % len(states) - 1  # states[0] goes into block 0, which makes states[1]
-        blocks = getattr(tower, "vision_model", tower).encoder.layers
-        return tokens, class_attention(blocks[block], states[block])
+        block = (
+            range(len(blocks) + 1)[self._layers[0]] - 1
+        )  # states[0] goes into block 0, which makes states[1]
+        return tokens, class_attention(blocks[block], states[-1])
 
     def project(self, features: Tensor) -> Tensor:
         return self._base.multi_modal_projector(features)

@@ -12,9 +12,8 @@ as one (of an odd number the last is repeated).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from torch import Tensor
 from ..savings import ModelShapes
 from ..trace import Geometry, VisionTokens
 from .base import Adapter, ModelError
+from .encoding import ReadEnough, read_before
 from .mrope import closed_up
 from .records import Seen
 
@@ -131,7 +131,7 @@ class Qwen25VlAdapter(Adapter):
         tower = self._tower
         if tower.device.type != "meta":  # an offloaded tower reports "meta" and moves its inputs by itself
             pixels, grids = pixels.to(tower.device), grids.to(tower.device)
-        with _read_before(self._mergers, self._group) as read, suppress(_ReadEnough):
+        with read_before(self._mergers, self._group) as read, suppress(ReadEnough):
             tower(pixels.to(tower.dtype), grid_thw=grids)
         counts = (grids.prod(-1) // self._group).tolist()
         states = [x.reshape(-1, self._group * x.shape[-1]).split(counts) for x in read]
@@ -255,33 +255,3 @@ class Qwen25VlAdapter(Adapter):
         """Side of a window in groups."""
         v = self.model.config.vision_config
         return v.window_size // v.patch_size // self._merge
-
-
-class _ReadEnough(Exception):
-    """The encoder has come to the point where its tokens are read."""
-
-
-@contextmanager
-def _read_before(mergers: Sequence[torch.nn.Module], group: int) -> Iterator[list[Tensor]]:
-    """Inside, the list holds what each merger was given by the encoder, which ends before the first of them.
-
-    Only kept tokens are to be merged, and the encoder has no switch for that: the others, which it runs on
-    its way, get a single group of patches instead.
-    """
-    read: list[Tensor] = [torch.empty(0)] * len(mergers)
-    reader = threading.get_ident()
-
-    def note(merger: torch.nn.Module, args: tuple[Tensor]) -> tuple[Tensor] | None:
-        if threading.get_ident() != reader:  # another one, which projects what was read before
-            return None
-        read[mergers.index(merger)] = args[0]
-        if merger is mergers[0]:
-            raise _ReadEnough
-        return (args[0][:group],)
-
-    handles = [merger.register_forward_pre_hook(note) for merger in mergers]
-    try:
-        yield read
-    finally:
-        for handle in handles:
-            handle.remove()
