@@ -136,6 +136,15 @@ def test_a_frame_of_an_animation_counts_as_much_as_one_of_a_video(tmp_path, mode
     assert film.seconds == pytest.approx([0, 0.25, 0.5]) and film.frames[0].size == (640, 640)
 
 
+def test_the_picking_is_written_as_a_film_or_as_a_sheet(tmp_path, image, model, capsys):
+    for name in ("picking.gif", "picking.png"):
+        assert answer(tmp_path, image, model, "--repeats", "0", "--picking", str(tmp_path / name)) == 0
+        assert f"Wrote {tmp_path / name}\n" in capsys.readouterr().out
+    assert load_video(tmp_path / "picking.gif", 4).duration == pytest.approx(7.5)
+    with Image.open(tmp_path / "picking.png") as sheet:
+        assert sheet.width == 3 * (480 + 32)  # five moments: 1, 2, 3, 4 and 5 of 5 picks
+
+
 def test_nothing_is_timed_when_no_run_is_asked_for(tmp_path, image, model, capsys):
     assert answer(tmp_path, image, model, "--repeats", "0") == 0
     assert "Measured on" not in capsys.readouterr().out
@@ -172,6 +181,8 @@ def test_what_a_picture_lost_is_noted(tmp_path, model, capsys):
         (["--clip", "film.avi"], "no known ending of a clip"),
         (["--clip", "/no/such/folder/film.mp4"], "there is no folder /no/such/folder"),
         (["--clip", "film.mp4"], "is a still picture"),
+        (["--picking", "film.avi"], "no known ending"),
+        (["--picking", "/no/such/folder/film.mp4"], "there is no folder /no/such/folder"),
     ],
 )
 def test_bad_settings_are_one_sentence_and_exit_code_2(tmp_path, image, model, capsys, more, says):

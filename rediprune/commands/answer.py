@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..config import METHODS, PruneConfig
 from .answer_report import report
 from .arguments import BadInput, add_input, add_where, check_folders, config_changes, load
+
+if TYPE_CHECKING:
+    from ..look import Shown
+    from ..trace import Trace
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 CLIPS = (".mp4", ".gif")
@@ -46,6 +51,12 @@ def add(commands: argparse._SubParsersAction) -> None:
         type=Path,
         metavar="FILE",
         help="also write the frames, kept tokens outlined, as .mp4 or .gif",
+    )
+    answer.add_argument(
+        "--picking",
+        type=Path,
+        metavar="FILE",
+        help="also write how they were picked, as a film (.mp4, .gif) or in six stages (.png)",
     )
     answer.add_argument(
         "--json",
@@ -90,6 +101,9 @@ def run(args: argparse.Namespace) -> int:
         film = draw.film(shown.frames, trace.vision, trace.kept, CLIP_SIDE)
         save_clip(film, args.clip, draw.film_fps(shown.seconds))
         print(f"Wrote {args.clip}")
+    if args.picking:
+        _write_picking(trace, shown, args.picking)
+        print(f"Wrote {args.picking}")
     if args.json:
         from ..trace_file import save_trace
 
@@ -98,9 +112,23 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _write_picking(trace: Trace, shown: Shown, file: Path) -> None:
+    """The film of the picking, or its sheet, as the file's ending says."""
+    from .. import draw
+    from ..clip import save_clip
+
+    if file.suffix.lower() == ".png":
+        draw.picking_sheet(shown.frames, trace.vision, trace.selection).save(file)
+    else:
+        film = draw.picking(shown.frames, trace.vision, trace.selection, side=CLIP_SIDE)
+        save_clip(film, file, draw.PICKING_FPS, one_palette=True)
+
+
 def _check_outputs(args: argparse.Namespace) -> None:
     if args.out.suffix.lower() not in PICTURES:
         raise BadInput(f"--out={args.out} has no known picture ending: use one of {', '.join(PICTURES)}")
     if args.clip and args.clip.suffix.lower() not in CLIPS:
         raise BadInput(f"--clip={args.clip} has no known ending of a clip: use one of {', '.join(CLIPS)}")
-    check_folders(args.out, args.json, args.clip)
+    if args.picking and args.picking.suffix.lower() not in (*CLIPS, ".png"):
+        raise BadInput(f"--picking={args.picking} has no known ending: use one of {', '.join(CLIPS)}, .png")
+    check_folders(args.out, args.json, args.clip, args.picking)

@@ -63,7 +63,7 @@ def picking_sheet(
     vision: VisionTokens,
     selection: Selection,
     keep_ratio: float | None = None,
-    side: int = 320,
+    side: int = 480,
 ) -> Image.Image:
     """Up to STAGES moments of the picking on one sheet: the first pick, about equal factors, and the last.
 
