@@ -18,21 +18,29 @@ const scaled = (x, units, step) => {
 const flops = (x) => scaled(x, ["FLOPs", "kFLOPs", "MFLOPs", "GFLOPs", "TFLOPs", "PFLOPs"], 1000);
 const bytes = (x) => scaled(x, ["B", "KiB", "MiB", "GiB"], 1024);
 const total = (list) => list.reduce((a, b) => a + b, 0);
-let table = null, ratios = [];
+let table = null, ratios = [], bars = [];
 
 function define(name) {
   find(".definition").textContent = (table && table.definitions[name]) || HINT;
 }
 
-function bar(label, parts, top) {
-  const row = make("span", "", "bar");
-  parts.forEach((part, i) => {
+// The rows are made once for each table; a moved slider changes their widths and numbers, where they change.
+function bar(label) {
+  const row = make("span", "", "bar"), number = make("span", "");
+  const pieces = table.stations.map((_, i) => {
     const piece = document.createElement("i");
-    piece.style.width = (100 * part) / top + "%";
     piece.style.background = "var(--rp-station-" + i + ")";
-    row.append(piece);
+    return piece;
   });
-  return [make("span", label), row, make("span", total(parts) ? flops(total(parts)) : "–")];
+  row.append(...pieces);
+  return { nodes: [make("span", label), row, number], pieces, number };
+}
+
+function write(node, text) { if (node.textContent !== text) node.textContent = text; }
+
+function size({ pieces, number }, parts, top) {
+  parts.forEach((part, i) => { pieces[i].style.width = (100 * part) / top + "%"; });
+  write(number, total(parts) ? flops(total(parts)) : "–");
 }
 
 function draw() {
@@ -41,17 +49,11 @@ function draw() {
   // A choice by hand has no estimate before it is answered.
   const mine = shared.own === table.own ? table.mine : null;
   const row = shared.own ? mine : table.rows[Math.min(100, Math.max(1, Math.round(keep * 100))) - 1];
-  ratios.forEach(([name, node]) => { node.textContent = row ? times(row[name]) : "–"; });
-  find(".kv").textContent = bytes(table.kv_full) + " → " + (row ? bytes(row.kv) : "–");
+  ratios.forEach(([name, node]) => write(node, row ? times(row[name]) : "–"));
+  write(find(".kv"), bytes(table.kv_full) + " → " + (row ? bytes(row.kv) : "–"));
   const none = table.full.map(() => 0), pruned = row ? row.flops : none;
-  const top = Math.max(total(table.full), total(pruned)), key = make("span", "", "key");
-  table.stations.forEach((name, i) => {
-    const swatch = document.createElement("i"), item = make("span", "");
-    swatch.style.background = "var(--rp-station-" + i + ")";
-    item.append(swatch, name);
-    key.append(item);
-  });
-  find(".bars").replaceChildren(...bar("All", table.full, top), ...bar("Pruned", pruned, top), key);
+  const top = Math.max(total(table.full), total(pruned));
+  [table.full, pruned].forEach((parts, i) => size(bars[i], parts, top));
   find(".bars").setAttribute("aria-label", "Estimated compute of the whole answer: " + flops(total(table.full)) +
     " with all tokens, " + (row ? flops(total(pruned)) + " pruned. " : "the pruned answer is not estimated yet. ") +
     table.stations.map((name, i) => name + " " + flops(table.full[i]) + " and " + flops(pruned[i])).join("; ") + ".");
@@ -76,6 +78,15 @@ function load() {
     ratios.push([name, number]);
     return button;
   }));
+  const key = make("span", "", "key");
+  table.stations.forEach((name, i) => {
+    const swatch = document.createElement("i"), item = make("span", "");
+    swatch.style.background = "var(--rp-station-" + i + ")";
+    item.append(swatch, name);
+    key.append(item);
+  });
+  bars = ["All", "Pruned"].map(bar);
+  find(".bars").replaceChildren(...bars.flatMap(({ nodes }) => nodes), key);
   find(".measured").textContent = value.measured || "–";
   older();
   if (!find(".definition").textContent) define("");

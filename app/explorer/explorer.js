@@ -9,6 +9,7 @@ const look = { ...props.look, ramp: props.look.ramp.map((c) => [1, 3, 5].map((i)
 const HINT = matchMedia("(hover: none)").matches ? "Tap a patch." : "Point at a patch, or use the arrow keys.";
 const EDIT_HINT = "Click or draw over patches, or use the arrow keys and Enter.";
 let run = null, view = "kept", at = 0, cell = -1, layers = null, queued = false, said = "", knobs = null;
+let width = 0; // of the canvas in CSS pixels; read in fresh() alone, for a read in draw() lays out the whole page
 let sources = [], images = [], editing = false, sketch = null, asked = null, near = null, nearOf = null;
 const strip = filmStrip(find(".film"), look, go);
 const choice = ownChoice(told);
@@ -90,12 +91,12 @@ function pictureOf(t) {
 
 function draw() {
   queued = false;
-  if (!run || !pictureOf(at) || !canvas.clientWidth) return;
+  if (!run || !pictureOf(at) || !width) return;
   if (!layers) {
-    canvas.width = canvas.height = Math.max(1, Math.round(canvas.clientWidth * (window.devicePixelRatio || 1)));
+    canvas.width = canvas.height = Math.max(1, Math.round(width * (window.devicePixelRatio || 1)));
     layers = layersOf(pictureOf(at), run.frames[at], canvas.width, look.dim);
   }
-  const picks = chosen(), shown = view === "heat" && !run.relevance ? "kept" : view, unit = layers.side / canvas.clientWidth;
+  const picks = chosen(), shown = view === "heat" && !run.relevance ? "kept" : view, unit = layers.side / width;
   const first = at * run.n, inside = (i) => picks.inside(first + i), stepping = picks.step !== null;
   const bonds = shown === "distance" ? standIns(picks) : null;
   if (bonds || stepping) fetchDistances();
@@ -127,7 +128,13 @@ function wholeOf(t) {
 }
 
 function later() { if (!queued) { queued = true; requestAnimationFrame(draw); } }
-function fresh() { layers = null; strip.fresh(); later(); }
+function fresh() {
+  width = canvas.clientWidth;
+  layers = null;
+  strip.fresh();
+  measured.delete(find(".bars"));
+  later();
+}
 
 function go(t) {
   const { rows, cols } = run.frames[t];

@@ -1,12 +1,18 @@
 // The film strip: one small picture for each frame or tile, with how many of its tokens are kept. Loaded in front of
 // explorer.js. `go(t)` is called when frame t is wanted. Only what changed is painted: a moved slider touches the
-// patches that came or went, and the relevance of a frame is painted once.
+// patches that came or went, and the relevance of a frame is painted once. What is scrolled out of the strip follows
+// when the hand rests.
 const THUMB = 66; // side of a small picture, in CSS pixels
 const SLOWEST = 1000, FASTEST = 120, UNSAID = 500; // ms that a frame is shown for
+const RESTED = 100; // ms without another draw
 
 function filmStrip(root, look, go) {
   const list = root.querySelector(".frames"), play = root.querySelector(".play");
-  let frames = [], thumbs = [], at = 0, playing = 0;
+  let frames = [], thumbs = [], at = 0, playing = 0, resting = 0;
+  const seen = new IntersectionObserver((changes) => changes.forEach(({ target, isIntersecting }) => {
+    const thumb = thumbs.find(({ button }) => button === target);
+    if (thumb) thumb.seen = isIntersecting;
+  }), { root: list });
 
   function load(run) {
     frames = run.frames;
@@ -18,15 +24,21 @@ function filmStrip(root, look, go) {
       button.type = "button";
       button.append(small, label);
       button.addEventListener("click", () => { stop(); go(t); });
-      return { button, label, pen: small.getContext("2d"), layers: null, shown: null, heat: null, kept: -1 };
+      return { button, label, pen: small.getContext("2d"), layers: null, shown: null, heat: null, kept: -1, seen: true };
     });
+    clearTimeout(resting);
+    seen.disconnect();
     list.replaceChildren(...thumbs.map((thumb) => thumb.button));
+    thumbs.forEach((thumb) => seen.observe(thumb.button));
   }
 
   // `picks` and `hot` as in explorer.js; `picture(t)` is null until it is loaded; now is the frame that is shown big.
-  function draw(run, picks, hot, picture, now) {
+  function draw(run, picks, hot, picture, now, all = false) {
     at = now;
+    clearTimeout(resting);
+    if (!all && thumbs.length) resting = setTimeout(() => draw(run, picks, hot, picture, at, true), RESTED);
     thumbs.forEach((thumb, t) => {
+      if (!all && !thumb.seen && t !== at) return;
       const kept = countKept(run, picks, t), current = String(t === at);
       if (thumb.button.getAttribute("aria-pressed") !== current) {
         thumb.button.setAttribute("aria-pressed", current);

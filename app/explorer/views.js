@@ -90,14 +90,22 @@ function histogram(values, [low, high], bins) {
   return counts;
 }
 
-// Bars over the scale, all in the quiet colour, those of kept tokens (same bins) in front in theirs.
+// Bars over the scale, all in the quiet colour, those of kept tokens (same bins) in front in theirs. The canvas's size
+// and colours are asked for once: to ask lays out the page, and this runs at every move of a slider.
+const measured = new WeakMap();
 function paintBars(canvas, all, kept) {
-  const style = getComputedStyle(canvas), unit = window.devicePixelRatio || 1, pen = canvas.getContext("2d");
-  canvas.width = Math.round(canvas.clientWidth * unit);
-  canvas.height = Math.round(canvas.clientHeight * unit);
+  const unit = window.devicePixelRatio || 1, pen = canvas.getContext("2d"), look = document.body.className;
+  if (measured.get(canvas)?.look !== look) {
+    const style = getComputedStyle(canvas), colours = ["--rp-dropped", "--rp-kept"].map((name) => style.getPropertyValue(name));
+    measured.set(canvas, { look, colours });
+    canvas.width = Math.round(canvas.clientWidth * unit);
+    canvas.height = Math.round(canvas.clientHeight * unit);
+  }
+  const { colours } = measured.get(canvas);
+  pen.clearRect(0, 0, canvas.width, canvas.height);
   const top = Math.max(1, ...all), step = canvas.width / all.length;
-  for (const [counts, name] of [[all, "--rp-dropped"], [kept, "--rp-kept"]]) {
-    pen.fillStyle = style.getPropertyValue(name);
+  for (const [i, counts] of [all, kept].entries()) {
+    pen.fillStyle = colours[i];
     counts.forEach((count, i) => {
       const height = (count / top) * canvas.height;
       pen.fillRect(Math.round(i * step), canvas.height - height, Math.max(1, Math.round(step) - unit), height);
