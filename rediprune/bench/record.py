@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +15,7 @@ from ..stopwatch import pooled, time_run
 from .machine import Machine
 
 FORMAT = 1
+KINDS = ("measured", "estimated")
 Case = dict[str, int | float | str]
 T = TypeVar("T")
 _STEPS = {
@@ -59,7 +60,7 @@ class Estimate:
 
     Attributes:
         what, case: as of a Figure, so that the two can stand beside each other.
-        unit: "s", "bytes", "FLOP", or "x" for a ratio (full / pruned).
+        unit: "s", "bytes", "FLOP", "tokens", or "x" for a ratio (full / pruned).
         value: the number.
         source: how it was made, in a few words.
     """
@@ -134,8 +135,18 @@ def timed(
 
 def save(runs: Mapping[str, Run], path: Path) -> None:
     """Write the runs, by the name of their part, as JSON."""
-    content = {"format": FORMAT, "parts": {part: asdict(run) for part, run in runs.items()}}
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    # One record a line: quick to read and to compare.
+    parts = []
+    for part, run in runs.items():
+        head = {name: value for name, value in asdict(run).items() if name not in KINDS}
+        kinds = [f'"{kind}": [{_lines(getattr(run, kind))}]' for kind in KINDS]
+        parts.append(f'"{part}": {json.dumps(head)[:-1]}, {", ".join(kinds)}}}')
+    content = f'{{"format": {FORMAT}, "parts": {{\n' + ",\n".join(parts) + "\n}}\n"
+    path.write_text(content, encoding="utf-8")
+
+
+def _lines(records: Iterable[Figure | Estimate]) -> str:
+    return ",".join("\n " + json.dumps(asdict(one), allow_nan=False) for one in records)
 
 
 def load(path: Path) -> dict[str, Run]:
@@ -160,8 +171,8 @@ def load(path: Path) -> dict[str, Run]:
 
 def shown(value: float, unit: str) -> str:
     """A number for readers: three significant digits, under the prefix that suits it."""
-    if unit == "x":
-        return f"{value:.2f}x"
+    if unit in ("x", "tokens"):
+        return f"{value:.2f}x" if unit == "x" else f"{value:,.0f} tokens"
     size, name = next((step for step in _STEPS[unit] if value >= step[0]), _STEPS[unit][-1])
     return f"{_digits(value / size)} {name}"
 

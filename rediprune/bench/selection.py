@@ -1,0 +1,105 @@
+"""Part 1: choosing tokens, from features and query to indices, against the published loop and the floor.
+
+The floor is one product of the Gram matrix, 2 N^2 C FLOP a frame, at the rate at which this machine
+multiplies large matrices: no rule that looks at all distances can be quicker. Beside the whole selection
+stands its loop alone, on distances that are there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from ..config import PruneConfig, kept_count
+from ..greedy import distances, greedy
+from ..greedy import relevance as measure_relevance
+from ..models import adapter_for
+from ..models.catalog import find
+from ..savings import prefill_flops
+from ..selection import select
+from ..trace import Query
+from . import published
+from .record import Estimate, Figure, timed
+
+SHAPES = ((1, 576), (8, 144), (32, 144), (1, 2880))  # LLaVA-1.5, a clip of 8 and of 32 frames, anyres
+QUICK_SHAPES = ((1, 64), (4, 32))
+C, ALPHA, RATIO = 1024, 0.5, 0.15
+RATE = "matrix product"
+N_TEXT = 50  # of the prompt whose prefill is saved
+SLOW = 4_000_000  # T N K of a published loop that runs once, without warm-up: it takes many seconds
+
+
+def measure(device: str, quick: bool) -> Iterator[Figure | Estimate]:
+    """Every shape at a keep ratio of 15% and as full order; random tokens, float32.
+
+    Raises:
+        RuntimeError: the published loop and the library picked different tokens from the same distances.
+    """
+    rounds = {"device": device, "warmup": 1 if quick else 2, "repeats": 2 if quick else 7}
+    shapes = adapter_for(find("llava-hf/llava-1.5-7b-hf").on_meta()).shapes()
+    size = 256 if quick else 2048
+    square = torch.randn(size, size, device=device)
+    yield (rate := timed({RATE: lambda: square @ square}, {"M": size}, **rounds)[0])
+    for t, n in QUICK_SHAPES if quick else SHAPES:
+        features, query = _tokens(t, n, device)
+        yield _floor(t, n, rate)
+        for k in (kept_count(n, RATIO), n):
+            for figure in _compared(features, query, k, rounds):
+                yield figure
+                if figure.what == "select" and k < n:
+                    yield _share(figure, shapes, rate)
+
+
+def _tokens(t: int, n: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random tokens [T, N, C] with a part in common, as tokens of a picture have, and a query [C]."""
+    source = torch.Generator().manual_seed(0)
+    features = torch.randn(t, n, C, generator=source) + torch.randn(C, generator=source)
+    return features.to(device), torch.randn(C, generator=source).to(device)
+
+
+def _compared(features: torch.Tensor, query: torch.Tensor, k: int, rounds: dict) -> Iterator[Figure]:
+    """Ours and theirs in turns: the whole selection, then the loop alone."""
+    t, n, _ = features.shape
+    case, config = {"T": t, "N": n, "C": C, "K": k}, PruneConfig(keep_ratio=k / n, alpha=ALPHA)
+    between = distances(features)
+    relevance = measure_relevance(features, Query("prompt-tail", query))
+    loops = list(zip(between, relevance, strict=True))
+
+    def loop() -> torch.Tensor:
+        return torch.stack([published.pick(*frame, ALPHA, k) for frame in loops])
+
+    def ours(n_picks: int | None = None) -> torch.Tensor:
+        return greedy(features, relevance, [ALPHA], between=between, n_picks=n_picks).order[0, :, :k]
+
+    if not torch.equal(loop(), ours()) or not torch.equal(ours(), ours(k)):
+        raise RuntimeError(f"at {case} the published loop and greedy() picked different tokens")
+    whole = {"select": lambda: select(features, query, config).kept()}
+    alone = {"loop of greedy": ours} | ({"loop of greedy, ended at K": lambda: ours(k)} if k < n else {})
+    theirs = {"published": lambda: published.select(features, query, ALPHA, k)}
+    if t * n * k > SLOW:
+        yield from timed(theirs, case, **rounds | {"warmup": 0, "repeats": 1})
+        theirs = {}
+    else:
+        alone["loop of published"] = loop
+    yield from timed(theirs | whole, case, **rounds)
+    yield from timed(alone, case, **rounds)
+
+
+def _floor(t: int, n: int, rate: Figure) -> Estimate:
+    flops = 2 * t * n * n * C
+    source = f"{flops:.3g} FLOP of the Gram matrix at {_per_second(rate):.3g} FLOP/s"
+    return Estimate("floor", {"T": t, "N": n, "C": C}, "s", flops / _per_second(rate), source)
+
+
+def _share(ours: Figure, shapes, rate: Figure) -> Estimate:
+    """The selection's time over that of the prefill it saves in LLaVA-1.5-7B at this machine's rate."""
+    n, k = (ours.case["T"] * ours.case[name] for name in ("N", "K"))
+    saved = prefill_flops(shapes, n + N_TEXT) - prefill_flops(shapes, k + N_TEXT)
+    source = f"{saved:.3g} FLOP of LLaVA-1.5-7B's prefill at {_per_second(rate):.3g} FLOP/s"
+    return Estimate("prefill saved", dict(ours.case), "s", saved / _per_second(rate), source)
+
+
+def _per_second(rate: Figure) -> float:
+    """FLOP/s of the large matrix product, of its median."""
+    return 2 * rate.case["M"] ** 3 / rate.median
