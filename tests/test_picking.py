@@ -13,7 +13,7 @@ from rediprune import Explainer, PruneConfig, kept_count
 from rediprune.card import Card
 from rediprune.greedy import distances
 from tests import tiny
-from tests.visitor import DESK, PHONE, canvas, card, let_go, pixels, save, settled, slide, visitor
+from tests.visitor import PHONE, canvas, card, let_go, pixels, save, settled, slide, visitor
 
 K = kept_count(tiny.N, 0.15)
 T = 4
@@ -137,16 +137,6 @@ def test_the_picking_plays_to_its_end_and_space_holds_it(page):
     expect(page.get_by_role("button", name="Watch the picking")).to_be_visible()
     slide(page, "#rp-keep", "30")  # a moved slider ends it
     expect(canvas(page)).to_have_attribute("data-step", "")
-
-
-def test_where_motion_is_not_wanted_each_press_is_one_pick(browser, address):
-    with (
-        browser.new_context(viewport=DESK, reduced_motion="reduce") as context,
-        visitor(context, address) as page,
-    ):
-        for step in (1, 2, 3):
-            page.get_by_role("button", name="Next pick").click()
-            expect(canvas(page)).to_have_attribute("data-step", str(step))
 
 
 def choose_by_hand(page, tokens):

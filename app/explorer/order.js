@@ -19,7 +19,7 @@ function keptCount(n, keep) {
 
 // Orders [W, N] (token at each pick) -> ranks [W, N] (pick of each token, 0 first).
 function ranksOf(orders, n) {
-  const ranks = new Uint16Array(orders.length);
+  const ranks = new orders.constructor(orders.length); // as wide as the orders: two bytes each, or four
   for (let i = 0; i < orders.length; i++) ranks[i - (i % n) + orders[i]] = i % n;
   return ranks;
 }
