@@ -29,8 +29,9 @@ from .controls import (
     query_name,
     settings,
 )
-from .desk import Desk, Run
+from .desk import OPENED, Desk, Run
 from .own import own_tokens
+from .snippet import snippet
 from .sources import shown
 from .streamed import streamed
 from .views import View, notice
@@ -49,6 +50,7 @@ def answer(
     stop: threading.Event,
     redraw: bool = True,
     own: object = None,
+    news: tuple[str, ...] = (),
 ) -> Iterator[View]:
     """Answer with the kept tokens and with all of them; yields the page's changes as they come.
 
@@ -58,10 +60,11 @@ def answer(
         stop: set from elsewhere to end the answers where they stand.
         redraw: False where only the sliders moved: the picture already shows it.
         own: the flat indices of the tokens that the visitor chose, in place of the rule's; not yet checked.
+        news: sentences that go in front of what the run itself has to say.
     """
     cards = None  # this run's own, once the page shows them
     try:
-        for view in _answer(desk, run, knobs, stop, redraw, own):
+        for view in _answer(desk, run, knobs, stop, redraw, own, news):
             if view.answers and "full" in view.answers:
                 cards = view.answers
             yield view
@@ -78,20 +81,30 @@ def answer(
 
 
 def _answer(
-    desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool, own: object
+    desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool, own: object, news: tuple[str, ...]
 ) -> Iterator[View]:
-    with desk.models.using() as explainer:  # it stays open until this run ends
-        yield from _answer_with(explainer, desk, run, knobs, stop, redraw, own)
+    with desk.answering(run) as explainer:  # it stays open until this run ends
+        yield from _answer_with(explainer, desk, run, knobs, stop, redraw, own, news)
 
 
 def _answer_with(
-    explainer: Explainer, desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool, own: object
+    explainer: Explainer,
+    desk: Desk,
+    run: Run,
+    knobs: dict,
+    stop: threading.Event,
+    redraw: bool,
+    own: object,
+    news: tuple[str, ...],
 ) -> Iterator[View]:
     changed = ()
+    if run.model == OPENED and run.source.trace:  # its own model, which has not answered here yet
+        run, redraw = replace(run, model=desk.models.number), True
     if own is not None and run.model != desk.models.number:
         raise ValueError("These tokens were chosen from an earlier model's picture: answer again first.")
     if run.model != desk.models.number:  # by this visitor or another: nothing on the page is this model's
-        changed = (f"The model is now {explainer.name}, for everyone who has this page open.",)
+        if run.model != OPENED:
+            changed = (f"The model is now {explainer.name}, for everyone who has this page open.",)
         methods, queries = method_choices(explainer), query_choices(explainer)
         method = run.method if run.method in dict(methods).values() else explainer.defaults.method
         run = replace(run, model=desk.models.number, method=method, query=default_query(explainer))
@@ -112,9 +125,9 @@ def _answer_with(
     kept = selection.kept(config.keep_ratio) if own is None else own_tokens(own, look.vision)
     drawn = menu = None
     if redraw:
-        drawn = _explorer_view(explainer, run, media, look, asked, config, orders)
+        drawn = explorer_view(explainer, run, media, look, asked, config, orders)
         menu = views.budget_menu(look.vision.shape[0])
-    said = _news(explainer, run, (*changed, *media_notes, *asked.notes))
+    said = _news(explainer, run, (*news, *changed, *media_notes, *asked.notes))
 
     n, k = look.n_visual, kept.numel()
     key = (run.model, look.key, asked.question)
@@ -122,17 +135,8 @@ def _answer_with(
     cards = {
         "busy": True,
         "line": "Answering.",
-        "at": {
-            "keep": config.keep_ratio,
-            "weight": config.weight,
-            "question": run.question.strip(),
-            "method": run.method,
-            "query": run.query,
-            "budget": run.budget,
-            "picture": look.key,
-            "model": run.model,
-            "own": "" if own is None else ",".join(map(str, kept.tolist())),
-        },
+        "at": answered_at(run, config, look.key, None if own is None else kept),
+        "snippet": snippet(explainer, run, config, media.clip),
         "foreign": _foreign(explainer, run),
         "pruned": views.answer(None, k, state="wait"),
         "full": views.answer(full, n, state="wait" if full is None else "done", earlier=full is not None),
@@ -160,17 +164,33 @@ def _answer_with(
     cards |= {"busy": False, "quick": quick, "line": views.agreement(agreed)}
     yield View(answers=dict(cards))
     desk.full.put(key, full)
+    desk.pruned.put((*key, config, tuple(kept.tolist())), (pruned, agreed))
     chosen = None if own is None else kept
 
     def saved(measured: str) -> View:
         return View(
-            savings=_savings_view(explainer, look, asked, selection, len(full.token_ids), measured, chosen)
+            savings=savings_view(explainer, look, asked, selection, len(full.token_ids), measured, chosen)
         )
 
     # At once, for what stands there is another run's; better times follow where they do not take long.
     yield saved(views.one_timing(full, pruned, earlier is not None))
     if quick:
         yield saved(views.timing(*explainer.time_both(look, asked, kept)))
+
+
+def answered_at(run: Run, config: PruneConfig, picture: str, own: Tensor | None) -> dict:
+    """What the cards belong to, as the browser compares it with what the page stands at."""
+    return {
+        "keep": config.keep_ratio,
+        "weight": config.weight,
+        "question": run.question.strip(),
+        "method": run.method,
+        "query": run.query,
+        "budget": run.budget,
+        "picture": picture,
+        "model": run.model,
+        "own": "" if own is None else ",".join(map(str, own.tolist())),
+    }
 
 
 def _stream(explainer, look, asked, kept, stop: threading.Event) -> Iterator[str | Answer]:
@@ -182,7 +202,7 @@ def _either(found: str | Answer, n: int) -> tuple:
     return (None, n, found, "stream") if isinstance(found, str) else (found, n)
 
 
-def _explorer_view(explainer, run: Run, media, look, asked, config: PruneConfig, orders: Selection) -> dict:
+def explorer_view(explainer, run: Run, media, look, asked, config: PruneConfig, orders: Selection) -> dict:
     relevance = orders.relevance
     if relevance is None:  # the method looks at no query, but the reader may want to
         relevance = explainer.select(look, asked, replace(config, method="relevance")).relevance
@@ -208,11 +228,12 @@ def _explorer_view(explainer, run: Run, media, look, asked, config: PruneConfig,
             "model": run.model,
             "seed": run.source.seed,
             "clip": run.source.clip,
+            "trace": run.source.trace,
         },
     )
 
 
-def _savings_view(
+def savings_view(
     explainer, look, asked, selection: Selection, n_new: int, measured: str, own: Tensor | None
 ) -> dict:
     config = selection.config

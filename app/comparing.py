@@ -14,7 +14,7 @@ from rediprune.sweep_report import as_csv, holds_from, overlaps
 
 from .answering import SAID
 from .controls import METHODS, settings
-from .desk import Desk, Run
+from .desk import OPENED, Desk, Run
 from .picture import data_url
 from .sources import shown
 
@@ -50,7 +50,7 @@ def _swept(desk, run, knobs, methods, stop, ratios, more, told) -> Iterator[dict
         if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
             raise ValueError("The methods to compare must be a list of their names.")
         media, _ = shown(run.source)
-        with desk.model_of(run) as explainer:
+        with desk.answering(run) if run.model == OPENED else desk.model_of(run) as explainer:
             config = settings(explainer, knobs, run.method, run.query, run.budget)
             ratios = ratios or (config.keep_ratio,)
             chosen, weights = methods or ["random"], [config.weight, *more]

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from rediprune import Answer, Explainer
 from rediprune.holder import OneModel
 from rediprune.recent import Recent
+from rediprune.recorded import Recorded
+from rediprune.trace import Agreement
 
 from .model_menu import ModelMenu
-from .sources import Source
+from .sources import Source, opened
 
 EVERY = 2**53  # above every ticket a browser can count to
+OPENED = -1  # Run.model where the answers were opened from a file
 VISITORS = 1024  # of so many it is remembered which of their requests are over
 
 
@@ -27,7 +30,7 @@ class Run:
     method: str
     query: str
     budget: str = "frame"
-    model: int = 0  # OneModel.number of the model that answered
+    model: int = 0  # OneModel.number of the model that answered, or OPENED
 
 
 class Desk:
@@ -44,27 +47,45 @@ class Desk:
     Attributes:
         models: work with the model inside `models.using()`; it may be exchanged at any other time.
         full: unpruned answers by (number of the model, look's key, question).
+        pruned: pruned answers and how far they agree, by the same, the settings and the kept tokens.
     """
 
     def __init__(self, models: OneModel | Explainer, remember: int = 64, fixed: str = ""):
         self.models = models if isinstance(models, OneModel) else OneModel(models)
         self.menu = ModelMenu(self.models, fixed)
         self.full: Recent[Answer] = Recent(remember)
+        self.pruned: Recent[tuple[Answer, Agreement]] = Recent(remember)
         self._over: Recent[int] = Recent(VISITORS)  # the newest ticket that was stopped
         self._running: dict[str, tuple[int, threading.Event]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def model_of(self, run: Run) -> Iterator[Explainer]:
-        """The open model, where it is the one that answered `run`; it stays open meanwhile.
+    def model_of(self, run: Run) -> Iterator[Explainer | Recorded]:
+        """What tells of `run`: the open model that answered it, which stays open meanwhile, or its file.
 
         Raises:
-            ValueError: it is another one.
+            ValueError: another model is open by now, or the file is gone.
             ModelError: no model is open at this moment.
         """
+        if run.model == OPENED:
+            yield opened(run.source)
+            return
         with self.models.using() as explainer:
             if run.model != self.models.number:
                 raise ValueError("These answers are an earlier model's: answer again, then come back.")
+            yield explainer
+
+    @contextmanager
+    def answering(self, run: Run) -> Iterator[Explainer]:
+        """The open model, to work on what `run` shows; it stays open meanwhile.
+
+        Raises:
+            ValueError: `run` shows an opened trace that another model made.
+            ModelError: no model is open at this moment.
+        """
+        with self.models.using() as explainer:
+            if run.source.trace and not made_by(explainer, opened(run.source)):
+                raise ValueError(_another(opened(run.source).name, explainer.name))
             yield explainer
 
     @contextmanager
@@ -99,3 +120,16 @@ class Desk:
     def _last_over(self, visitor: str) -> int:
         over = self._over.get(visitor)
         return -1 if over is None else over
+
+
+def made_by(explainer: Explainer, made: Recorded) -> bool:
+    """Whether an opened run was made by the very model that is open."""
+    return (explainer.name, explainer.fingerprint) == (made.name, made.fingerprint)
+
+
+def _another(made: str, here: str) -> str:
+    who = f"another {here}, with other weights" if made == here else made or "a model without a name"
+    return (
+        f"The opened run was made by {who}, and the open model is {here}: to answer anew, open that one, or "
+        "choose another picture."
+    )

@@ -6,10 +6,20 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from . import views
+from . import link, opening, views
 from .answering import IDLE, SAID, answer
+from .controls import method_choices, query_choices
 from .desk import Desk, Run
-from .sources import Source, checked_n_frames, file_source, scene_source, shown, suggested, suggestions
+from .sources import (
+    Source,
+    checked_n_frames,
+    file_source,
+    scene_source,
+    shown,
+    suggested,
+    suggestions,
+    trace_source,
+)
 from .views import View, notice
 
 
@@ -44,7 +54,8 @@ def sample(desk: Desk, n_frames: object, before: Run, knobs: dict, stop: threadi
     """Answer the answered question on another number of frames, where a visitor's clip is shown."""
     try:
         wanted = replace(before.source, n_frames=checked_n_frames(n_frames))
-        same = before.source.is_scene or wanted == before.source or not shown(wanted)[0].clip
+        still = before.source.is_scene or before.source.trace
+        same = still or wanted == before.source or not shown(wanted)[0].clip
     except SAID as error:
         yield View(notice=notice(str(error), "error"), answers=IDLE)
         return
@@ -76,6 +87,36 @@ def _show(
     empty.pop(to, None)
     yield View(question=question, suggestions=list(fitting), **empty)
     yield from answer(desk, replace(before, source=source, question=question), knobs, stop)
+
+
+def open_trace(desk: Desk, file: object, before: Run) -> Iterator[View]:
+    """Show a saved run that a visitor gave; where it cannot be opened, everything stays as it was."""
+    try:
+        yield opening.shown_again(desk, trace_source(file))
+    except SAID as error:
+        yield View(notice=notice(str(error), "error"), answers=IDLE)
+
+
+def restore(desk: Desk, search: object, before: Run, knobs: dict, stop: threading.Event) -> Iterator[View]:
+    """Answer what a link says; what makes no sense in it is left out, and the notice says so."""
+    try:
+        with desk.models.using() as explainer:
+            linked = link.read(search, before, knobs, explainer)
+            methods, queries = method_choices(explainer), query_choices(explainer)
+    except SAID as error:
+        yield View(notice=notice(str(error), "error"), answers=IDLE)
+        return
+    run = linked.run
+    yield View(
+        question=run.question,
+        suggestions=list(suggestions(run.source)),
+        method=views.menu(methods, run.method),
+        query=views.menu(queries, run.query),
+        budget={"value": run.budget, "__type__": "update"},
+        knobs=linked.knobs,
+    )
+    for view in answer(desk, run, linked.knobs, stop, news=linked.notes):
+        yield opening.with_dials(view)
 
 
 def choose(desk: Desk, run: Run, knobs: dict, stop: threading.Event) -> Iterator[View]:

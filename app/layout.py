@@ -41,7 +41,7 @@ def layout(explainer: Explainer, desk: Desk, run: Run, knobs: dict, first: View)
             )
             controls["saved"] = widget("explorer/saved", elem_id="rp-saved")
             controls["measured"] = widget("explorer/measured", elem_id="rp-measured")
-            controls["knobs"] = widget("explorer/knobs", knobs, elem_id="rp-knobs", weights=WEIGHTS)
+            parts["knobs"] = widget("explorer/knobs", knobs, elem_id="rp-knobs", weights=WEIGHTS)
             with gr.Row(elem_id="rp-menus"):
                 parts["method"] = gr.Dropdown(method_choices(explainer), value=run.method, label="Method")
                 queries = query_choices(explainer)
@@ -70,6 +70,7 @@ def layout(explainer: Explainer, desk: Desk, run: Run, knobs: dict, first: View)
                         controls["frames"] = gr.Radio(
                             counts, value=run.source.n_frames, label="Frames taken of a clip"
                         )
+            controls["along"] = widget("cards/along", elem_id="rp-along")
         with gr.Column(scale=4, min_width=320, elem_id="rp-right"):
             with gr.Row(elem_id="rp-ask"):
                 parts["question"] = gr.Textbox(run.question, label="Question", max_lines=2)

@@ -15,9 +15,7 @@ def measured(desk: Desk, run: Run) -> dict:
         ModelError: no model is open at this moment.
     """
     media, _ = shown(run.source)
-    with desk.models.using() as explainer:
-        if run.model != desk.models.number:
-            raise ValueError("the picture is an earlier model's: answer again with this one.")
+    with desk.model_of(run) as explainer:
         look = explainer.look(media)
     if (count := evidence.pairs(look.vision, run.budget)) > evidence.MOST:
         raise ValueError(f"{count:,} distances are too many for a browser: give each frame its own budget.")

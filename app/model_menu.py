@@ -156,10 +156,11 @@ class ModelMenu:
 
 def about(model) -> str:
     """ "7.06 B parameters, bfloat16, on cuda:0"."""
-    kept = next((form for form, bits in (("int8", 8), ("int4", 4)) if _loaded_in(model, bits)), None)
-    numbers = kept or str(model.dtype).removeprefix("torch.")
+    numbers = quantised(model) or str(model.dtype).removeprefix("torch.")
     return f"{parameters(model.num_parameters())} parameters, {numbers}, on {model.device}"
 
 
-def _loaded_in(model, bits: int) -> bool:
-    return bool(getattr(model, f"is_loaded_in_{bits}bit", False))
+def quantised(model) -> str | None:
+    """ "int8" or "int4" where the weights are kept so."""
+    forms = (("int8", 8), ("int4", 4))
+    return next((form for form, bits in forms if getattr(model, f"is_loaded_in_{bits}bit", False)), None)

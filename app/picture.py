@@ -39,7 +39,7 @@ def explorer(
         about, why: what relevance is measured against, and why this is the choice.
         setting: what the picture belongs to: "picture" (its key), "method", "query", "budget", "weighted"
             (whether the method looks at the weight at all), "seed" and "clip" (of what was rendered; None for
-            a file).
+            a file), "trace" (whether that file is a saved run).
     """
     used = sorted(set(shown_in(len(shown.frames), vision)))
     side = PREVIEW if len(shown.frames) == 1 else FILM

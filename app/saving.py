@@ -47,9 +47,7 @@ def overlay_file(
     if own is not None and kind.startswith("picking."):
         raise ValueError("tokens of your own choice have no order of picking; reset them first.")
     media, _ = shown(run.source)
-    with desk.models.using() as explainer:
-        if run.model != desk.models.number:
-            raise ValueError("the picture is an earlier model's; answer again with this one, then save.")
+    with desk.model_of(run) as explainer:
         config = settings(explainer, knobs, run.method, run.query, run.budget)
         look = explainer.look(media)
         if own is None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from gradio.utils import get_upload_folder
 
+from rediprune import load_trace
 from rediprune.look import Shown, shown_media
 from rediprune.media.either import load_media
+from rediprune.recorded import Recorded
 from world import make_clip, make_scene
 
 # Seeds of the scenes offered first: chosen by eye for light and variety, not by answers.
@@ -21,6 +23,7 @@ CLIP_SECONDS = 0.5  # a frame of a rendered clip
 MAX_SEED = 2**31 - 1
 N_FRAMES = (4, 8, 16, 32)  # how many frames may be taken of a visitor's clip; 8 is the published number
 NO_UPLOAD = "No uploaded file arrived: choose one, paste a picture or take one with the camera."
+GONE = "Your file is no longer on the server, which forgets files after a while: give it again."
 PHOTO_QUESTIONS = (
     "What is in this picture?",
     "What color is the largest object?",
@@ -42,12 +45,14 @@ class Source:
     Attributes:
         clip: of something rendered, whether it is a clip; a file says by itself what it is.
         n_frames: how many frames are taken of a file that is a clip.
+        trace: whether the file is a saved run, with what it shows.
     """
 
     seed: int | None = None
     path: str | None = None
     clip: bool = False
     n_frames: int = 8
+    trace: bool = False
 
     @property
     def is_scene(self) -> bool:
@@ -87,6 +92,31 @@ def file_source(file: object, n_frames: object = 8) -> Source:
     raise ValueError(NO_UPLOAD)
 
 
+def trace_source(file: object) -> Source:
+    """The source of a saved run that a visitor gave; `file` as in file_source.
+
+    Raises:
+        ValueError: nothing that was uploaded, or nothing that can be opened and shown; one sentence.
+    """
+    try:
+        source = replace(file_source(file), trace=True)
+    except ValueError:
+        raise ValueError("No file arrived: choose one that was saved here.") from None
+    opened(source)
+    return source
+
+
+def opened(source: Source) -> Recorded:
+    """The run in the file of a source.
+
+    Raises:
+        ValueError: it is gone, or cannot be opened and shown.
+    """
+    if not Path(source.path).is_file():
+        raise ValueError(GONE)
+    return _opened(source.path)
+
+
 def checked_n_frames(n: object) -> int:
     """How many frames are taken of a clip.
 
@@ -110,10 +140,10 @@ def shown(source: Source) -> tuple[Shown, tuple[str, ...]]:
             return shown_media(_scene(source.seed).image), ()
         frames = tuple(_clip(source.seed).images)
         return Shown(frames, True, tuple(t * CLIP_SECONDS for t in range(len(frames)))), ()
+    if source.trace:
+        return opened(source).shown, ()
     if not Path(source.path).is_file():
-        raise ValueError(
-            "Your file is no longer on the server, which forgets files after a while: give it again."
-        )
+        raise ValueError(GONE)
     return _file(source.path, source.n_frames)
 
 
@@ -149,3 +179,8 @@ def _clip(seed: int):
 def _file(path: str, n_frames: int) -> tuple[Shown, tuple[str, ...]]:
     loaded = load_media(path, n_frames)
     return shown_media(getattr(loaded, "image", loaded)), loaded.notes
+
+
+@lru_cache(maxsize=4)  # of 100 MiB at most, as files
+def _opened(path: str) -> Recorded:
+    return Recorded(load_trace(path))

@@ -69,13 +69,12 @@ def _encoder(explainer: Explainer, look: Look) -> Step:
         counts = f"{each[0]}" if len(each) == 1 else f"{each[0]} to {each[-1]}"
         parts = "frames" if look.shown.clip else "views"
         made = f"{vision.n_tokens} visual tokens: T = {frames} {parts} of N = {counts}"
-    shapes = explainer.adapter.shapes_for(vision)
     return Step(
         "encoder",
         "The encoder turns the picture into tokens",
         (
             f"This {what} of {sizes} pixels became {made}. Each token is a vector of C = {width} numbers.",
-            f"Next a projector would make D = {shapes.llm_width} numbers of each, for the language model. "
+            f"Next a projector would make D = {explainer.llm_width} numbers of each, for the language model. "
             "The tokens are chosen before that: what is dropped here never reaches the projector.",
         ),
         "all",

@@ -11,6 +11,7 @@ from torch import Tensor
 from rediprune import Explainer, draw
 from rediprune.draw.film import resized, scaled
 from rediprune.look import Look, Shown
+from rediprune.recorded import Recorded
 from rediprune.trace import Selection
 
 from .answering import SAID
@@ -41,11 +42,12 @@ def tell(desk: Desk, run: Run, knobs: dict) -> dict:
         return {"said": str(error)}
 
 
-def _told(explainer: Explainer, desk: Desk, run: Run, knobs: dict, media: Shown) -> dict:
-    config = settings(explainer, knobs, run.method, run.query, run.budget)
+def _told(explainer: Explainer | Recorded, desk: Desk, run: Run, knobs: dict, media: Shown) -> dict:
+    recorded = isinstance(explainer, Recorded)
+    config = explainer.defaults if recorded else settings(explainer, knobs, run.method, run.query, run.budget)
     look = explainer.look(media)
     asked = explainer.ask(look, run.question, config)
-    full = desk.full.get((run.model, look.key, asked.question))
+    full = explainer.trace.full if recorded else desk.full.get((run.model, look.key, asked.question))
     if full is None:
         raise ValueError("The story is told of a finished answer: ask, and let both answers end.")
     selection = explainer.select(look, asked, config)

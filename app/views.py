@@ -74,6 +74,7 @@ class View:
     query: dict | None = None
     outside: dict | None = None
     models: dict | None = None
+    knobs: dict | None = None
     run: Any = None
 
 

@@ -17,6 +17,7 @@ from . import handlers
 from .desk import EVERY, Desk, Run
 from .measuring import measured
 from .saving import overlay_file
+from .taking import trace_file
 from .views import View
 
 # The parts of a View, in the order of the outputs.
@@ -34,6 +35,7 @@ PARTS = (
     "query",
     "outside",
     "models",
+    "knobs",
     "run",
 )
 # What the browser does with a request before it is sent; answers.js.
@@ -97,8 +99,22 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         sampled = partial(handlers.sample, desk, n_frames, before, knobs)
         yield from _turn(desk, request, knobs, sampled)
 
+    def open_trace(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
+        given = {"path": event.path}
+        yield from _turn(desk, request, knobs, lambda stop: handlers.open_trace(desk, given, before))
+
+    def restore(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
+        restored = partial(handlers.restore, desk, event.search, before, knobs)
+        yield from _turn(desk, request, knobs, restored)
+
+    def take(before: Run, event: gr.EventData):
+        knobs = {"keep": event.keep, "weight": event.weight}
+        make = partial(trace_file, desk, before, knobs, event.tokens)
+        return _made(make, controls["along"].GRADIO_CACHE)
+
     def save(before: Run, knobs: dict, event: gr.EventData):
-        return _saved(desk, before, knobs, event, controls["saved"].GRADIO_CACHE)
+        make = partial(overlay_file, desk, before, knobs, event.kind, event.at, own=event.tokens)
+        return _made(make, controls["saved"].GRADIO_CACHE)
 
     def stop(event: gr.EventData, request: gr.Request) -> None:
         desk.stop(_visitor(request), _ticket({"ticket": event.ticket}))
@@ -116,7 +132,8 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         "show_progress": "hidden",
         "api_visibility": "private",
     }
-    question, knobs, scenes = parts["question"], controls["knobs"], controls["scenes"]
+    question, knobs, scenes = parts["question"], parts["knobs"], controls["scenes"]
+    along = controls["along"]
     photo, clip, frames = parts["photo"], parts["clip"], controls["frames"]
     menus = [parts["method"], parts["query"], parts["budget"]]
     dials = [parts["run"], knobs, *menus]
@@ -134,6 +151,8 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         photo.input(giver("photo"), [photo, frames, question, *dials], preprocess=False, js=BEGIN, **turn),
         clip.upload(giver("clip"), [clip, frames, question, *dials], preprocess=False, js=BEGIN, **turn),
         frames.input(sample, [frames, *dials], js=BEGIN, **turn),
+        along.open(open_trace, [parts["run"], knobs], js=BEGIN, **turn),
+        along.restore(restore, [parts["run"], knobs], js=BEGIN, **turn),
     ]
     for request in requests:  # the queue is full, or the connection broke: no handler of ours can say so
         request.failure(None, js="() => { window.rediprune?.failed?.(); }", api_visibility="private")
@@ -142,6 +161,8 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         save, [parts["run"], knobs], controls["saved"], show_progress="hidden", api_visibility="private"
     )
     saving.failure(None, js="() => { window.rediprune?.unsaved?.(); }", api_visibility="private")
+    taking = along.take(take, parts["run"], along, show_progress="hidden", api_visibility="private")
+    taking.failure(None, js="() => { window.rediprune?.untaken?.(); }", api_visibility="private")
     measuring = parts["explorer"].measure(
         partial(_measured, desk),
         parts["run"],
@@ -166,11 +187,14 @@ def _turn(
             yield [gr.skip() if (value := getattr(view, name)) is None else value for name in PARTS]
 
 
-def _saved(desk: Desk, before: Run, knobs: dict, event: gr.EventData, cache: str) -> dict:
-    """What the browser downloads: a file where Gradio keeps uploads, forgotten like one."""
+def _made(make: Callable[..., tuple[Path, str]], cache: str) -> dict:
+    """What the browser downloads: a file where Gradio keeps uploads, forgotten like one.
+
+    `make(folder=...)` writes it and returns it with a sentence.
+    """
     try:
         with TemporaryDirectory() as folder:
-            file, said = overlay_file(desk, before, knobs, event.kind, event.at, Path(folder), event.tokens)
+            file, said = make(folder=Path(folder))
             path = save_bytes_to_cache(file.read_bytes(), file.name, cache)
     except handlers.SAID as error:
         return {"said": f"Not saved: {error}"}

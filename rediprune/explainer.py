@@ -115,6 +115,11 @@ class Explainer:
         return cls(model, processor, name, card)
 
     @property
+    def llm_width(self) -> int:
+        """D, of the language model."""
+        return self.model.config.get_text_config().hidden_size
+
+    @property
     def queries(self) -> tuple[str, ...]:
         """The queries that this model can be asked with."""
         return QUERIES if self._tower_name else tuple(q for q in QUERIES if q != "text-tower")

@@ -14,6 +14,7 @@ shared.ticket ||= 0;
 const knobsOf = (args) => args.findIndex((a) => a && typeof a === "object" && "keep" in a && "weight" in a);
 const MENUS = ["method", "query", "budget"]; // the last of every request's arguments
 const menusOf = (args) => Object.fromEntries(MENUS.map((name, i) => [name, args.at(i - MENUS.length)]));
+const menusAt = (at) => Object.fromEntries(MENUS.map((name) => [name, at[name]]));
 const differ = (a, b) => MENUS.some((name) => a[name] !== b[name]);
 
 shared.begin = (args) => {
@@ -38,11 +39,12 @@ shared.failed = () => {
 
 function become(next) {
   // Another model's answers: its menu of queries came with them.
-  if (next.at && value.at && next.at.model !== value.at.model) shared.menus = Object.fromEntries(MENUS.map((name) => [name, next.at[name]]));
+  if (next.at && value.at && next.at.model !== value.at.model) shared.menus = menusAt(next.at);
   if (next.busy && !(value.busy && value.ticket === next.ticket)) since = performance.now();
   value = next;
   if (!value.busy) settled = value;
   shared.quick = value.quick;
+  shared.snippet = value.snippet;
   shared.at = value.at;
   shared.busy = Boolean(value.busy);
   clearInterval(clock);
@@ -52,17 +54,21 @@ function become(next) {
   window.dispatchEvent(new CustomEvent("rp:state"));
 }
 
+// Only what changed: text that is written again is laid out again, and this runs at every move of a slider.
+function write(node, text) { if (node.textContent !== text) node.textContent = text; }
+
 function card(side, stale) {
-  const box = find(".card." + side), from = value[side] || {};
+  const box = find(".card." + side), from = value[side] || {}, part = (name) => box.querySelector(name);
   box.dataset.state = stale ? "stale" : from.state || "idle";
   const own = side === "pruned" && value.at && value.at.own && value.full;
-  box.querySelector(".n").textContent = own ? from.n + " of " + value.full.n : from.n ?? "–";
-  if (side === "pruned") box.querySelector(".what").textContent = own ? "Your own" : "Pruned to";
-  if (side === "pruned") box.querySelector(".unit").textContent = own ? "" : " tokens";
-  box.querySelector(".text").textContent = from.text || "";
-  box.querySelector(".text").classList.toggle("long", (from.text || "").length > 40);
-  box.querySelector(".time").textContent = from.time || "";
-  box.querySelector(".foreign").hidden = !value.foreign;
+  write(part(".n"), own ? from.n + " of " + value.full.n : String(from.n ?? "–"));
+  if (side === "pruned") write(part(".what"), own ? "Your own" : "Pruned to");
+  if (side === "pruned") write(part(".unit"), own ? "" : " tokens");
+  write(part(".text"), from.text || "");
+  part(".text").classList.toggle("long", (from.text || "").length > 40);
+  write(part(".time"), from.time || "");
+  part(".foreign").hidden = !(value.foreign || value.opened);
+  write(part(".foreign"), value.opened ? "from a file, not run here" : "outside what this model knows");
 }
 
 // In what the cards differ from the rest of the page: each a sentence, or "".
@@ -74,7 +80,7 @@ function differences() {
   const own = shared.own || "", ours = "your own " + (own ? own.split(",").length : 0) + " tokens";
   const where = (k) => percent(k.keep) + (weighted ? ", weight " + k.weight.toFixed(2) : "");
   return {
-    model: shared.model && shared.model.number !== at.model
+    model: shared.model && at.model >= 0 && shared.model.number !== at.model
       ? "The picture and these answers are an earlier model's." + (shared.model.name ? " The model is now " + shared.model.name + "." : "") : "",
     asked: (box && box.value.trim() !== at.question) || (run && run.picture !== at.picture)
       ? "These answers belong to the question that stands above them." : "",
@@ -93,20 +99,23 @@ function draw() {
   card("full", value.waiting || (!value.busy && (now.model || now.asked)));
   card("pruned", value.waiting || (!value.busy && stale));
   element.dataset.state = value.busy ? "busy" : stale ? "stale" : "done";
-  find(".question").textContent = value.at ? value.at.question : "";
+  write(find(".question"), value.at ? value.at.question : "");
   find(".again").hidden = value.busy || !(now.model ? shared.model.name : !shared.own && (!value.quick || value.at?.own) && now.knobs);
   find(".stop").hidden = !value.busy;
   find(".def").hidden = Boolean(value.busy || stale);
   const seconds = " " + ((performance.now() - since) / 1000).toFixed(0) + " s";
   const line = value.busy ? value.line + seconds : stale || value.line || "";
-  if (find(".line").textContent !== line) find(".line").textContent = line;
+  write(find(".line"), line);
 }
 
 function load() {
   const news = JSON.parse(JSON.stringify(props.value || {}));
   if ((news.ticket || 0) < shared.ticket) { // of a request that a newer one has replaced
     if (news.full && !news.busy) settled = news;
-  } else if (news.full) become(news);
+  } else if (news.full) {
+    if (news.dials) shared.menus = menusAt(news.at); // a link or an opened trace set them
+    become(news);
+  }
   else if (news.busy) become({ ...settled, ...news, waiting: true }); // nothing new to read yet
   else become(settled); // it came to nothing: back to what was there
 }

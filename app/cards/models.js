@@ -85,7 +85,7 @@ function draw() {
 function arrive() {
   if (!late || value.busy || !value.name || !shared.at) return;
   late = false;
-  if (shared.at.model !== value.number) trigger("arrive");
+  if (shared.at.model >= 0 && shared.at.model !== value.number) trigger("arrive"); // below 0: an opened trace's
 }
 
 function load() {

@@ -42,6 +42,10 @@ function load() {
   steps.end();
   edit(false);
   choice.forget();
+  if (value.own) { // an opened trace whose tokens were chosen by hand
+    knobs = { keep: value.own.keep, weight: value.own.weight };
+    choice.set(withTokens(new Uint8Array(run.all), [...value.own.tokens], true));
+  }
   fresh();
   older();
 }
@@ -52,7 +56,7 @@ const sameDistances = (a, b) => a.picture === b.picture && a.budget === b.budget
 function older() {
   const { menus, busy } = shared, set = run && run.setting;
   const old = set && menus && !busy && ["method", "query", "budget"].some((name) => menus[name] !== undefined && menus[name] !== set[name]);
-  const other = set && shared.model && !busy && shared.model.number !== set.model;
+  const other = set && shared.model && !busy && set.model >= 0 && shared.model.number !== set.model;
   const still = other ? "Still the earlier model's. " : old ? "Still the earlier setting. " : "";
   if (run) find(".query").textContent = still + run.about;
   if (run) offer();
