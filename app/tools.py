@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import gradio as gr
-from gradio_client.utils import is_file_obj_with_meta
+from gradio_client.utils import is_file_obj, is_file_obj_with_meta
 
 NO_FILE = (
     "That is no address of a file: give the http or https URL of a picture or a video, or the file itself "
@@ -41,8 +41,11 @@ def _mend(server) -> None:
 
     def files(value: dict, positions: list) -> dict:
         try:
-            return read(value, positions)
+            found = read(value, positions)
         except Exception:
             raise ValueError(NO_FILE) from None
+        # A data URL was written to a file, of which Gradio would not know: it is forgotten like an upload.
+        server.blocks.upload_file_set.update(one["path"] for one in found.values() if is_file_obj(one))
+        return found
 
     server.postprocess_output_data, server.convert_strings_to_filedata = as_json, files

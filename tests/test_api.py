@@ -1,5 +1,7 @@
 """The endpoints through a real client: they say what the library says, and of bad input a sentence."""
 
+import threading
+
 import av
 import pytest
 from gradio_client import Client, handle_file
@@ -161,6 +163,26 @@ def test_sweep_has_the_librarys_rows_and_grows_row_by_row(client, files, monkeyp
     assert found["unpruned"]["text"] == points[0].full_text and found["tokens"] == tiny.N
     assert found["holds_from"] == {p.line.method: holds_from(points, p.line) for p in points}
     assert [(part["done"], part["of"]) for part in job.outputs()] == [(i, 6) for i in range(1, 7)]
+
+
+def test_a_sweep_that_is_cancelled_lets_go_of_the_model(client, files, monkeypatch):
+    begun, ended, points = threading.Event(), threading.Event(), []
+
+    def endless(*given, **how):
+        (point, *_) = sweep(*given, **how, max_new_tokens=1)
+        try:
+            while len(points) < 3000:
+                points.append(point)
+                yield point
+                begun.set()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("app.api.sweep.sweep", endless)
+    job = client.submit(files["photo"], QUESTION, ["grid"], [0.1], api_name="/sweep")
+    assert begun.wait(30)
+    job.cancel()
+    assert ended.wait(30) and len(points) < 3000
 
 
 def test_about_says_what_the_open_model_can_do(call, explainer):

@@ -6,8 +6,10 @@ import io
 import json
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
@@ -24,11 +26,16 @@ NAMES = ["answer_question", "select_tokens", "draw_overlay", "sweep_ratios", "ab
 
 
 @pytest.fixture(scope="module")
-def address():
-    demo = build_demo(Explainer(tiny.model(), tiny.processor(), "tiny", Card()))
-    _, url, _ = tools.launch(demo, quiet=True, server_name="127.0.0.1", **launch_options())
-    yield url
-    demo.close()
+def demo():
+    made = build_demo(Explainer(tiny.model(), tiny.processor(), "tiny", Card()))
+    tools.launch(made, quiet=True, server_name="127.0.0.1", **launch_options())
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def address(demo):
+    return demo.local_url
 
 
 @pytest.fixture(scope="module")
@@ -47,18 +54,16 @@ def ask(address):
         yield lambda doing: thread.submit(asyncio.run, talk(doing)).result()
 
 
-@pytest.fixture(scope="module")
-def picture():
-    """As a data URL."""
+def data_url(seed=1):
     out = io.BytesIO()
-    tiny.image(1).save(out, "PNG")
+    tiny.image(seed).save(out, "PNG")
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
 
 
 @pytest.fixture
-def call(ask, picture):
+def call(ask):
     def called(name, **how):
-        how = how if name == "about_model" else {"media": picture, "question": QUESTION, **how}
+        how = how if name == "about_model" else {"media": data_url(), "question": QUESTION, **how}
         return ask(lambda session: session.call_tool(name, how))
 
     return called
@@ -113,6 +118,18 @@ def test_the_overlay_is_a_picture_that_another_tool_takes(call):
 def test_bad_input_is_refused_in_one_sentence(call, change, words):
     said = call("answer_question", **change)
     assert said.isError and words in said.content[0].text and "\n" not in said.content[0].text
+
+
+def files():
+    return {str(path) for path in Path(get_upload_folder()).rglob("*") if path.is_file()}
+
+
+def test_what_a_model_gives_and_gets_is_forgotten_like_an_upload(call, demo):
+    """Gradio removes what is in these sets once it is old enough (see build_demo)."""
+    before = files()
+    assert not call("draw_overlay", media=data_url(seed=90), keep_ratio=0.9).isError
+    made = files() - before
+    assert made and made <= set().union(*demo.temp_file_sets)
 
 
 def test_the_page_is_there_as_well(address):

@@ -6,12 +6,13 @@ import gradio as gr
 from gradio.components import Component
 
 from rediprune import PruneConfig
-from rediprune.sweep import RATIOS
+from rediprune.sweep import RATIOS, SEEDS
 
 from ..controls import BUDGETS, METHODS, QUERIES
 from ..sources import N_FRAMES
 from .address import by_address
 from .dials import MODELS_OWN
+from .sweep import MOST
 
 
 def _told(menu: dict[str, str]) -> str:
@@ -23,14 +24,14 @@ WORDS = {
     "media": "A picture, a video, or an animated picture, which counts as a clip; or the http(s) URL of one.",
     "question": "One question about it, such as: What color is the star?",
     "keep_ratio": "Share of the visual tokens to keep, above 0 and at most 1; 0.15 keeps 15%.",
-    "weight": "Of rediprune: relevance against diversity, 0 (only diversity) to 1 (only relevance).",
+    "weight": "Of rediprune: 0 (only diversity) to 1 (only relevance), taken as the nearest 1/20, or as 1/3.",
     "method": f"Which rule chooses the tokens. {_told(METHODS)}.",
     "query": f"What relevance is measured against. {MODELS_OWN}: the open model's choice; {_told(QUERIES)}.",
     "budget": 'Of a clip: "frame" keeps the share of every frame, "shared" chooses once among all frames.',
     "n_frames": f"How many frames are taken of a clip, 1 to {N_FRAMES[-1]}; a picture has one.",
     "frame": "Draw only this frame of a clip, or part of a picture that is read in parts, counted from 0.",
-    "methods": "The rules to compare; random is always among them, as the mean of 5 masks.",
-    "keep_ratios": "Shares of the visual tokens to keep, 1 to 20 of them, each above 0 and at most 1.",
+    "methods": f"The rules to compare; random is always among them, as the mean of {SEEDS} masks.",
+    "keep_ratios": f"Shares of the visual tokens to keep, 1 to {MOST} of them, each above 0 and at most 1.",
 }
 
 
