@@ -101,7 +101,7 @@ class ClipRun(Run):
         module.symbols.requires_grad_(False)
 
         def losses(rng: np.random.Generator, progress: float) -> dict[str, Tensor]:
-            k = int(rng.choice((1568, 784, 392, 235, 157, 80), p=(0.12, 0.16, 0.22, 0.22, 0.16, 0.12)))
+            k = int(rng.choice((1568, 784, 392, 235, 157, 80), p=(0.34, 0.20, 0.14, 0.14, 0.10, 0.08)))
             # Long contexts in small batches, so that a step stays about as long.
             index = np.sort(rng.integers(0, len(frames), max(3, min(batch, 12 * 235 // k))))
             plans = [_plan(FIRST_TRAINING_SEED + int(i)) for i in index]

@@ -32,7 +32,7 @@ STEPS = {
     "reader": 2_000,
     "text": 400,
     "moves": 2_000,
-    "clips": 1_300,
+    "clips": 2_100,
 }
 STAGES = (
     "tower", "symbols", "features", "align", "reader", "text", "moves", "frames", "clips", "export",
