@@ -9,13 +9,15 @@ NEEDED := 3.11
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit("$(NEEDED)" > "%d.%02d" % sys.version_info[:2])' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format bench findings clean
 .NOTPARALLEL:
 
 help:
 	@echo 'make demo   serve the page at http://127.0.0.1:7860 (more flags: make demo ARGS="--help")'
 	@echo 'make test   run the tests, the browser test included (some of them: make test ARGS="tests/test_greedy.py")'
 	@echo 'make lint   check style and formatting (make format mends what can be mended)'
+	@echo 'make bench  measure what pruning costs and saves on this machine; writes the numbers of docs/speed.md'
+	@echo 'make findings  measure the accuracy on the rendered world; writes the numbers of docs/ and README'
 	@echo 'make clean  remove .venv and caches'
 
 demo: $(VENV)/installed
@@ -32,6 +34,13 @@ lint: $(VENV)/installed-ruff
 format: $(VENV)/installed-ruff
 	$(IN_VENV) -m ruff check --fix .
 	$(IN_VENV) -m ruff format .
+
+bench: $(VENV)/installed
+	$(IN_VENV) -m rediprune bench $(ARGS)
+	$(IN_VENV) -m rediprune.bench.report
+
+findings: $(VENV)/installed
+	$(IN_VENV) -m world.findings $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache

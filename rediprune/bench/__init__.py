@@ -8,9 +8,12 @@ The reading order:
     selection     part 1: choosing tokens, against that loop and against the floor
     models        part 2: prefill, decode and memory at true shapes
     conventions   part 3: what "6x less" means under three ways of counting; arithmetic, nothing is timed
+    chart         small line charts as SVG
     report        the tables and charts of docs/speed.md, from the file alone
 
-A part is a module with `measure(device, quick)`, which yields its figures as they are made; PARTS names them.
+A part is a module, named in PARTS, with three functions: `measure(device, quick)` yields its figures and
+estimates as they are made; `tables(run)` makes the page's tables of them, as Markdown by the name of the mark
+that each stands between, and `figures(run)` its charts, as SVG by file name.
 """
 
 PARTS = ("selection", "models", "conventions")

@@ -17,14 +17,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .. import palette
 from ..config import kept_count
 from ..models import adapter_for
 from ..models.catalog import find
 from ..savings import ModelShapes, estimate, visual_only_macs
-from .record import Case, Estimate
+from .chart import Curve, Panel, chart
+from .record import Case, Estimate, Run
 
-WAYS = ("visual", "prompt", "prefill", "end to end")
+WHAT = {  # the ways of counting, as tables and chart call them
+    "visual": "papers' formula, visual tokens alone",
+    "prompt": "papers' formula, whole prompt",
+    "prefill": "counted: prefill",
+    "end to end": "counted: end to end",
+}
+WAYS = tuple(WHAT)
+COLOURS = {
+    "visual": palette.DROPPED.light,
+    "prompt": palette.NEXT_PICK.light,
+    "prefill": palette.KEPT.light,
+    "end to end": palette.METHODS["diversity"].light,
+}
 TEXTS = (0, 28, 64, 128, 196, 256)  # tokens; 28 is about the shortest chat prompt with a question
+SHOWN = (28, 64, 196)  # of them, in the table; EgoSchema's prompts have about 196
 LONGEST = 4096  # tokens of text that are looked through: Vicuna's whole context
 N_NEW = 1  # an answer of one letter, which is what saves most end to end
 
@@ -96,3 +111,48 @@ def longest(way: str, shapes: ModelShapes, case: Case, claim: float) -> int | No
         middle = (low + high) // 2
         low, high = (middle, high) if ratio(way, shapes, case, middle) > claim else (low, middle)
     return low
+
+
+def tables(run: Run) -> dict[str, str]:
+    """Of each claim, with which texts it holds; and the ratios at some lengths of text."""
+    cases = [one.case for one in run.estimated if one.what == WAYS[0] and one.case["L"] == 0]
+    head = f"| claim | frames | {' | '.join(WHAT.values())} |\n{'|---' * (len(WAYS) + 2)}|"
+    holds, ratios = [head], [head.replace("frames |", "frames | text |") + "---|"]
+    for case in cases:
+        h = next(h for h in HEADLINES if h.benchmark == case["benchmark"])
+        name = f"{h.benchmark}, {find(h.model).title}, {h.keep:.0%}: > {h.claim}x"
+        mine = {key: case[key] for key in ("benchmark", "T")}
+        holds.append(f"| {name} | {case['T']} | {' | '.join(_holds(run, mine, way) for way in WAYS)} |")
+        for text in SHOWN:
+            found = (run.estimate(way, **mine, L=text).value for way in WAYS)
+            cells = (f"**{x:.2f}x**" if x > h.claim else f"{x:.2f}x" for x in found)
+            ratios.append(f"| {name} | {case['T']} | {text} | {' | '.join(cells)} |")
+    return {"claims-table": "\n".join(holds), "claims-ratios-table": "\n".join(ratios)}
+
+
+def _holds(run: Run, case: Case, way: str) -> str:
+    """With which texts a claim holds, in words."""
+    found = [one.value for one in run.estimated if one.case.items() >= (case | {"way": way}).items()]
+    if not found:
+        return "never"
+    return "always" if found[0] == LONGEST else f"up to {found[0]:,.0f} tokens of text"
+
+
+def figures(run: Run) -> dict[str, str]:
+    """The ratios over the length of the text, a panel for each claim, as SVG."""
+    panels = []
+    for h in HEADLINES:
+        curves = []
+        for t in dict.fromkeys((h.frames[0], h.frames[-1])):
+            for way in WAYS:
+                mine = {"benchmark": h.benchmark, "T": t}
+                points = tuple((text, run.estimate(way, **mine, L=text).value) for text in TEXTS)
+                curves.append(Curve(points, COLOURS[way], dashed=t != h.frames[0]))
+        panels.append(Panel(f"{h.benchmark}, {h.keep:.0%}: > {h.claim}x claimed", tuple(curves), h.claim))
+    key = [(WHAT[way], COLOURS[way]) for way in WAYS]
+    note = (
+        "Estimated from the models' shapes; an answer of one token. Clips: solid 8 frames, dashed 32. "
+        "Dotted: what is claimed. Orange lies under blue where they agree."
+    )
+    axes = "text tokens in the prompt", "FLOPs without pruning over FLOPs with it"
+    return {"claims.svg": chart("How many times less? Four ways of counting", panels, key, note, axes)}

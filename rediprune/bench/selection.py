@@ -20,7 +20,7 @@ from ..savings import prefill_flops
 from ..selection import select
 from ..trace import Query
 from . import published
-from .record import Estimate, Figure, timed
+from .record import Estimate, Figure, Run, shown, timed
 
 SHAPES = ((1, 576), (8, 144), (32, 144), (1, 2880))  # LLaVA-1.5, a clip of 8 and of 32 frames, anyres
 QUICK_SHAPES = ((1, 64), (4, 32))
@@ -103,3 +103,46 @@ def _share(ours: Figure, shapes, rate: Figure) -> Estimate:
 def _per_second(rate: Figure) -> float:
     """FLOP/s of the large matrix product, of its median."""
     return 2 * rate.case["M"] ** 3 / rate.median
+
+
+def tables(run: Run) -> dict[str, str]:
+    """The whole selection beside the published one and the floor; then the loops alone."""
+    whole = [
+        "| tokens | kept | published | ours | times quicker | floor | ours / floor | share of prefill |",
+        "|---" * 8 + "|",
+    ]
+    loops = [
+        "| tokens | kept | published loop | ours, full order | ours, ended at K | times quicker |",
+        "|---" * 6 + "|",
+    ]
+    for ours in (figure for figure in run.measured if figure.what == "select"):
+        case, published = ours.case, run.figure("published", **ours.case)
+        size = f"{case['T']} x {case['N']:,} | {case['K']:,}"
+        floor = run.estimate("floor", T=case["T"], N=case["N"]).value
+        share = ""
+        if case["K"] < case["N"]:
+            share = f"{ours.median / run.estimate('prefill saved', **case).value:.3%}"
+        whole.append(
+            f"| {size} | {_time(published)} | {_time(ours)} | {published.median / ours.median:.1f} | "
+            f"{shown(floor, 's')} | {ours.median / floor:.1f} | {share} |"
+        )
+        full, ended = (
+            [one for one in run.measured if one.what == name and one.case == case]
+            for name in ("loop of greedy", "loop of greedy, ended at K")
+        )
+        for theirs in (one for one in run.measured if one.what == "loop of published" and one.case == case):
+            cells = _time(theirs), _time(full[0]), _time(ended[0]) if ended else ""
+            loops.append(f"| {size} | {' | '.join(cells)} | {theirs.median / full[0].median:.0f} |")
+    return {"selection-table": "\n".join(whole), "loops-table": "\n".join(loops)}
+
+
+def figures(run: Run) -> dict[str, str]:
+    """None: the tables say it."""
+    return {}
+
+
+def _time(figure: Figure) -> str:
+    """Median with its spread; a single run has none."""
+    if figure.repeats == 1:
+        return f"{shown(figure.median, 's')} (one run)"
+    return f"{shown(figure.median, 's')} ({shown(figure.low, 's')}..{shown(figure.high, 's')})"
