@@ -170,16 +170,21 @@ def divergence(p: Tensor, q: Tensor) -> float:
 
 
 @torch.no_grad()
+def prefill(adapter: Adapter, prompt: Prompt):
+    """What the model returns for a whole prompt, [1, L, D]: logits of its last position, and the cache."""
+    with adapter.reading(prompt):
+        return adapter.model(
+            inputs_embeds=prompt.embeds, **prompt.arguments(), logits_to_keep=1, use_cache=True
+        )
+
+
+@torch.no_grad()
 def time_prompt(adapter: Adapter, prompt: Callable[[], Prompt], **how) -> Timing:
     """Measured prefill (projection included) and decode step of one prompt; `how` goes to `time_run`."""
 
-    def prefill() -> dict:
+    def begin() -> dict:
         made = prompt()
-        with adapter.reading(made):
-            out = adapter.model(
-                inputs_embeds=made.embeds, **made.arguments(), logits_to_keep=1, use_cache=True
-            )
-        return {"prompt": made, "steps": 0} | carried(out)
+        return {"prompt": made, "steps": 0} | carried(prefill(adapter, made))
 
     def step(state: dict) -> None:
         state["steps"] += 1
@@ -193,4 +198,4 @@ def time_prompt(adapter: Adapter, prompt: Callable[[], Prompt], **how) -> Timing
     def carried(out) -> dict:
         return {"past_key_values": out.past_key_values, "input_ids": out.logits[:, -1:].argmax(-1)}
 
-    return time_run(prefill, step, **how)
+    return time_run(begin, step, **how)

@@ -45,7 +45,7 @@ class ModelShapes:
     """The numbers of a vision tower + projector + LLM that FLOPs depend on; all from the model's config.
 
     Attributes:
-        vision_layers: encoder layers that are run (all of them, whichever layer is read).
+        vision_layers: encoder layers of the model: all, though a look runs none behind the last that is read.
         vision_width, vision_mlp: width of the encoder and inner width of its MLP.
         vision_tokens: tokens inside the encoder per frame, the CLS token included where there is one.
         vision_patches: patches per frame (vision_tokens without CLS).

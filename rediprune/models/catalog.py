@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 # What these modules hold stays in 16 bits under quantisation: encoder and projector, because relevance is
@@ -81,10 +82,33 @@ class Checkpoint:
     def on_meta(self) -> PreTrainedModel:
         """The real architecture at its true shapes without weights (torch's meta device): takes no memory."""
         import torch
-        from transformers import CONFIG_MAPPING, AutoModelForImageTextToText
 
         with torch.device("meta"):
-            return AutoModelForImageTextToText.from_config(CONFIG_MAPPING[self.family](**self.config))
+            return self._built()
+
+    def at_random(
+        self, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+    ) -> PreTrainedModel:
+        """The same on a device, with weights that mean nothing: times do not depend on their values."""
+        import torch
+        from transformers.initialization import no_init_weights
+
+        with torch.device(device), no_init_weights():  # the real initialisation takes minutes on a CPU
+            model = self._built(dtype=dtype)
+        model.tie_weights()
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if weight.dim() > 1:
+                    bound = weight[0].numel() ** -0.5
+                    weight.uniform_(-bound, bound)
+                else:
+                    weight.fill_(not name.endswith("bias"))
+        return model.eval()
+
+    def _built(self, **how) -> PreTrainedModel:
+        from transformers import CONFIG_MAPPING, AutoModelForImageTextToText
+
+        return AutoModelForImageTextToText.from_config(CONFIG_MAPPING[self.family](**self.config), **how)
 
 
 def _llm(kind: str, width: int, mlp: int, layers: int, heads: int, kv_heads: int, words: int, **more) -> dict:

@@ -27,7 +27,11 @@ class ReadEnough(Exception):
 
 
 def hidden_states(
-    tower: torch.nn.Module, blocks: Sequence[torch.nn.Module], pixels: Tensor, layers: Sequence[int]
+    tower: torch.nn.Module,
+    blocks: Sequence[torch.nn.Module],
+    pixels: Tensor,
+    layers: Sequence[int],
+    views: int = VIEWS,
 ) -> list[Tensor]:
     """The states of `tower(pixels)` at these layers, [T, S, C] each, in this order; no further is run.
 
@@ -36,6 +40,7 @@ def hidden_states(
         pixels: views, [T, 3, H, W].
         layers: as in transformers' `hidden_states`: 0 goes into the first block, n comes out of block n - 1
             (before any norm behind the blocks), and negative ones count from the end.
+        views: see `in_passes`.
 
     Raises:
         IndexError: a layer that the encoder does not have.
@@ -56,16 +61,19 @@ def hidden_states(
             tower(some)
         return [found[number] for number in numbers]
 
-    return in_passes(tower, read, pixels)
+    return in_passes(tower, read, pixels, views)
 
 
 def in_passes(
-    tower: torch.nn.Module, read: Callable[[Tensor], Sequence[Tensor]], pixels: Tensor
+    tower: torch.nn.Module,
+    read: Callable[[Tensor], Sequence[Tensor]],
+    pixels: Tensor,
+    views: int = VIEWS,
 ) -> list[Tensor]:
-    """`read(pixels)`, by at most VIEWS views of [T, ...] at a time where the tower lies on a CPU."""
-    if tower.device.type != "cpu" or len(pixels) <= VIEWS:
+    """`read(pixels)`, at most so many views of [T, ...] at a time where the tower lies on a CPU."""
+    if tower.device.type != "cpu" or len(pixels) <= views:
         return list(read(pixels))
-    passes = zip(*(read(some) for some in pixels.split(VIEWS)), strict=True)
+    passes = zip(*(read(some) for some in pixels.split(views)), strict=True)
     return [torch.cat(parts) for parts in passes]
 
 

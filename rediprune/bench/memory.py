@@ -1,0 +1,74 @@
+"""Bytes, counted and not timed: the most that a call needs at any one time, and what a cache holds."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from .record import Case, Figure
+
+
+def peak_bytes(call: Callable[[], object], device: str | torch.device = "cpu") -> int:
+    """Bytes of tensors that `call` makes, at the moment when they are most.
+
+    On cuda by the allocator's own count. On a CPU by counting what each operation of torch returns, until it
+    is given up: exact and the same in every run, unlike the size of the process, which keeps what was freed
+    and does not shrink. What an operation needs within itself and gives back is not in it, such as oneDNN's
+    reordered weights.
+    """
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        call()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    with _Counter() as counter:
+        call()
+    return counter.most
+
+
+def cache_bytes(cache: object) -> int:
+    """Bytes of the keys and values that a cache of transformers holds."""
+    return sum(part.nbytes for layer in cache.layers for part in (layer.keys, layer.values))
+
+
+def counted(what: str, case: Case, size: int, device: str, dtype: str) -> Figure:
+    """Bytes as a Figure; every run would give the same."""
+    return Figure(what, dict(case), "bytes", size, size, size, device, dtype, warmup=0, repeats=1)
+
+
+class _Counter(TorchDispatchMode):
+    """Counts the storages that operations return, each once, for as long as it lives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        given = {
+            leaf.untyped_storage()._cdata for leaf in tree_leaves((args, kwargs)) if torch.is_tensor(leaf)
+        }
+        made = func(*args, **kwargs or {})
+        for leaf in tree_leaves(made):
+            if torch.is_tensor(leaf):
+                self._note(leaf.untyped_storage(), given)
+        return made
+
+    def _note(self, storage: torch.UntypedStorage, given: set[int]) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._known or key in given:  # a view, or written in place
+            return
+        self._known.add(key)
+        self.now += size
+        self.most = max(self.most, self.now)
+        weakref.finalize(storage, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.now -= size

@@ -1,0 +1,155 @@
+"""Part 2: what a model costs with all of its visual tokens and with a few, at public checkpoints' shapes.
+
+The weights are random: times depend on shapes, not on values. A GPU with room for them gets LLaVA-1.5-7B and
+LLaVA-NeXT-Video-7B, any other machine LLaVA-OneVision 0.5B.
+
+What one answer costs is the encoder, the selection, the prefill (projector included) and a decode step for
+each token beyond the first. Pruning touches the last two. Beside the times stand the FLOPs that `savings`
+counts: where a time falls less than its FLOPs, something was paid for that no FLOP stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from ..config import PruneConfig
+from ..generate import prefill, time_prompt
+from ..models import Adapter, Seen, adapter_for
+from ..models.catalog import find
+from ..models.memory import room
+from ..query import prompt_tail
+from ..savings import decode_flops, estimate, kv_bytes, prefill_flops, vision_flops
+from ..selection import select_tokens
+from ..stopwatch import pooled
+from .answers import ANSWERS, RATIOS, figures, tables
+from .memory import cache_bytes, counted, peak_bytes
+from .record import Case, Estimate, Figure, timed
+from .standins import TINY, named, prompt_ids, quicker, random_input
+
+__all__ = ["figures", "measure", "tables"]
+
+STEPS = 8  # decode steps that are timed
+ROOM = 24 * 2**30  # bytes: 7B in 16 bits, a clip of 32 frames in its encoder, and its cache
+IMAGE = 0
+
+# Checkpoint -> how many frames it is shown; IMAGE is one still picture.
+BIG = {
+    "llava-hf/llava-1.5-7b-hf": (IMAGE,),
+    "llava-hf/LLaVA-NeXT-Video-7B-hf": (8, 16, 32),
+}
+SMALL = {"llava-hf/llava-onevision-qwen2-0.5b-ov-hf": (IMAGE, 8)}
+
+
+def measure(device: str, quick: bool) -> Iterator[Figure | Estimate]:
+    """Every model and what it is shown, at every keep ratio; `quick` is one model that is tiny."""
+    roomy = device != "cpu" and (room(device).free or 0) > ROOM
+    for name, shows in (BIG if roomy else SMALL).items():
+        entry = find(name)
+        if quick:
+            entry = replace(entry, title="a tiny LLaVA-OneVision", config=TINY)
+        dtype, tried = quicker(entry, device)
+        yield from tried
+        model = entry.at_random(device, dtype)
+        weights = sum(weight.nbytes for weight in model.parameters())
+        yield counted("weights", {"model": entry.title}, weights, device, named(dtype))
+        for frames in shows:
+            yield from _shown(adapter_for(model), entry.title, frames, device, quick)
+        del model
+
+
+def _shown(
+    adapter: Adapter, title: str, frames: int, device: str, quick: bool
+) -> Iterator[Figure | Estimate]:
+    """One picture or clip: encoded, chosen from, and read at every ratio."""
+    how = {"device": device, "dtype": named(adapter.model.dtype)}
+    inputs, found = random_input(adapter, frames), []
+    needed = peak_bytes(lambda: found.extend(adapter.look(inputs)), device)  # and warms the encoder up
+    (seen,) = found
+    case = {
+        "model": title,
+        "shown": f"{frames} frames" if frames else "image",
+        "views": seen.n_views,
+        "tokens": seen.vision.n_tokens,
+    }
+    yield from timed({"encoder": lambda: adapter.look(inputs)}, case, warmup=0, repeats=2, **how)
+    yield counted("memory of the encoder", case, needed, **how)
+
+    flops = seen.n_views * vision_flops(adapter.shapes_for(seen.vision))
+    yield Estimate("encoder, counted", case, "FLOP", flops, "savings")
+    ids = prompt_ids(adapter, seen)
+
+    def choose():
+        query = prompt_tail(adapter.prompt_tail_embeddings(ids[0])[0])
+        return select_tokens(seen.vision, query, PruneConfig(alpha=0.5))
+
+    with torch.no_grad():
+        yield from timed({"selection": choose}, case, **how)
+        kept = {ratio: choose().kept(ratio).cpu() for ratio in RATIOS}
+    yield from _read(adapter, seen, ids, kept, case, 2 if quick else 3, how)
+
+
+def _read(
+    adapter: Adapter,
+    seen: Seen,
+    ids: torch.Tensor,
+    kept: dict[float, torch.Tensor],
+    case: Case,
+    repeats: int,
+    how: dict[str, str],
+) -> Iterator[Figure | Estimate]:
+    """Prefill and decoding at every ratio, by turns, and what they hold in memory."""
+    prompts = {ratio: partial(adapter.splice, ids, None, [seen], [tokens]) for ratio, tokens in kept.items()}
+    runs = {ratio: [] for ratio in prompts}
+    with torch.no_grad():
+        for turn in range(1 + repeats):
+            for ratio, prompt in prompts.items():
+                run = time_prompt(adapter, prompt, steps=STEPS, repeats=1, warmup=0, device=how["device"])
+                if turn:
+                    runs[ratio].append(run)
+        for ratio, prompt in prompts.items():
+            mine = case | {"keep": ratio, "K": len(kept[ratio]), "L": int(prompt().mask.sum())}
+            t = pooled(runs[ratio])
+            figure = partial(Figure, case=mine, unit="s", **how, warmup=1, repeats=repeats)
+            yield figure("prefill", median=t.prefill, low=t.prefill_spread[0], high=t.prefill_spread[1])
+            low, high = t.per_token_spread
+            yield figure("decode step", median=t.per_token, low=low, high=high)
+            made = []
+            needed = peak_bytes(lambda at=prompt, to=made: to.append(prefill(adapter, at())), how["device"])
+            yield counted("memory of the prefill", mine, needed, **how)
+            cache = cache_bytes(made.pop().past_key_values)
+            yield counted("KV cache", mine, cache, **how)
+            yield from _estimates(adapter, seen, ids, kept[ratio], mine)
+
+
+def _estimates(
+    adapter: Adapter, seen: Seen, ids: torch.Tensor, kept: torch.Tensor, case: Case
+) -> Iterator[Estimate]:
+    """What `savings` says of the same run."""
+    shapes, vision, length = adapter.shapes_for(seen.vision), seen.vision, case["L"]
+    saved = [
+        estimate(
+            shapes,
+            n_visual=vision.n_tokens,
+            n_kept=len(kept),
+            n_text=ids.shape[1] - vision.n_tokens,
+            n_new=n_new,
+            n_frames=seen.n_views,
+            choices=vision.counts,
+            n_projected=tuple(adapter.n_projected(seen, some) for some in (vision.all, kept)),
+        )
+        for n_new in ANSWERS
+    ]
+    counts = {
+        "prefill": saved[0].pruned.projector + prefill_flops(shapes, length),
+        "decode step": decode_flops(shapes, length, 2),
+    }
+    for what, flops in counts.items():
+        yield Estimate(f"{what}, counted", case, "FLOP", flops, "savings")
+    yield Estimate("prefill ratio", case, "x", saved[0].prefill, "savings: FLOPs, whole prompt")
+    for n_new, one in zip(ANSWERS, saved, strict=True):
+        yield Estimate("answer ratio", case | {"new": n_new}, "x", one.end_to_end, "savings: FLOPs")
+    yield Estimate("KV cache", case, "bytes", kv_bytes(shapes, length), "savings")

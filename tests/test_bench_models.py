@@ -1,0 +1,101 @@
+"""Part 2 of the bench at tiny shapes: every ratio has its figures, and what is counted is counted right."""
+
+import pytest
+import torch
+
+from rediprune.bench import encoder, models
+from rediprune.bench.answers import ANSWERS, RATIOS, answer_seconds
+from rediprune.bench.machine import Machine
+from rediprune.bench.record import Figure, Run
+from rediprune.bench.standins import TINY
+from rediprune.models.catalog import find
+
+
+def run_of(part) -> Run:
+    run = Run(Machine.here(), "cpu", True)
+    for found in part.measure("cpu", True):
+        (run.measured if isinstance(found, Figure) else run.estimated).append(found)
+    return run
+
+
+@pytest.fixture(scope="module")
+def run():
+    return run_of(models)
+
+
+@pytest.fixture(scope="module")
+def free():
+    return run_of(encoder)
+
+
+def test_every_ratio_of_a_picture_and_of_a_clip_has_its_times_and_bytes(run):
+    for shown, tokens in (("image", 72), ("8 frames", 72)):
+        for ratio in RATIOS:
+            case = {"shown": shown, "keep": ratio}
+            for what in ("prefill", "decode step"):
+                figure = run.figure(what, **case)
+                assert 0 < figure.low <= figure.median <= figure.high
+            kept = run.figure("prefill", **case).case["K"]
+            assert kept == tokens if ratio == 1 else 1 <= kept < tokens / 4
+
+
+def test_the_cache_that_was_measured_is_the_one_that_was_estimated(run):
+    for shown in ("image", "8 frames"):
+        for ratio in RATIOS:
+            measured = run.figure("KV cache", shown=shown, keep=ratio)
+            heads = TINY["text_config"]["num_key_value_heads"] * 16
+            each = 2 * 2 * heads * torch.empty(0, dtype=getattr(torch, measured.dtype)).itemsize
+            assert measured.median == measured.case["L"] * each
+            assert measured.median == run.estimate("KV cache", shown=shown, keep=ratio).value
+
+
+def test_fewer_tokens_need_less_memory(run):
+    for what in ("KV cache", "memory of the prefill"):
+        sizes = [run.figure(what, shown="image", keep=ratio).median for ratio in RATIOS]
+        assert sizes == sorted(sizes, reverse=True) and sizes[-1] < sizes[0] / 2
+
+
+def test_a_whole_answer_is_the_sum_of_its_parts(run):
+    full, few = (run.figure("prefill", shown="image", keep=ratio) for ratio in (1.0, 0.1))
+    of = {"shown": "image"}
+    step, encoded = run.figure("decode step", **of, keep=0.1).median, run.figure("encoder", **of).median
+    chosen = run.figure("selection", **of).median
+    assert answer_seconds(run, few.case, 5) == pytest.approx(encoded + chosen + few.median + 4 * step)
+    assert answer_seconds(run, full.case, 1) == pytest.approx(encoded + full.median)  # nothing is chosen
+
+
+def test_the_tables_have_a_line_for_every_ratio_and_both_ways_of_knowing(run):
+    tables = models.tables(run)
+    lines = {name: table.splitlines() for name, table in tables.items()}
+    assert {len(found) for found in lines.values()} == {2 + 2 * len(RATIOS)}
+    assert {line.count("|") for found in lines.values() for line in found[:1]} == {11, 7 + len(ANSWERS)}
+    assert all(len({line.count("|") for line in found}) == 1 for found in lines.values())
+
+
+def test_the_encoder_runs_fewer_layers_and_a_few_frames_need_less(free):
+    assert free.figure("encoder, to its end").case["layers"] == 4
+    assert free.figure("encoder, to the layer read").case["layers"] == 3
+    sizes = [free.figure(f"memory of {how}").median for how in ("frames together", "8 frames at a time")]
+    assert sizes[1] < sizes[0] / 2
+    assert free.figure("8 frames at a time").case["same bits"] == "yes"
+    lines = encoder.tables(free)["encoder-table"].splitlines()
+    assert len(lines) == 7 and "3 of 4 layers" in lines[2]
+
+
+def test_ways_that_differ_stop_the_bench(monkeypatch):
+    real = encoder.hidden_states
+    monkeypatch.setattr(encoder, "hidden_states", lambda *given: [x + 1 for x in real(*given)])
+    with pytest.raises(RuntimeError, match="ends early and one that runs to its end differ"):
+        list(encoder.measure("cpu", True))
+
+
+def test_random_weights_stand_in_the_public_shapes_and_are_finite():
+    entry = find("llava-hf/llava-onevision-qwen2-0.5b-ov-hf")
+    small = type(entry)(entry.name, entry.family, entry.title, 0, 0, TINY)
+    model, meta = small.at_random(dtype=torch.bfloat16), small.on_meta()
+    shapes = [{name: weight.shape for name, weight in one.named_parameters()} for one in (model, meta)]
+    assert shapes[0] == shapes[1]
+    assert {weight.dtype for weight in model.parameters()} == {torch.bfloat16}
+    assert not any(weight.is_meta or not weight.isfinite().all() for weight in model.parameters())
+    rope, real = model.model.language_model.rotary_emb, meta.model.language_model.rotary_emb
+    assert rope.inv_freq.shape == real.inv_freq.shape and rope.inv_freq[0] == 1
