@@ -68,7 +68,8 @@ def flags() -> argparse.Namespace:
     )
     found = parser.parse_args()
     if found.mcp and find_spec("mcp") is None:
-        sys.exit('--mcp needs the package mcp, which is not installed: pip install "gradio[mcp]"')
+        get = f'{sys.executable} -m pip install "gradio[mcp]"'
+        sys.exit(f"--mcp needs the package mcp, which this Python has not: {get}")
     return found
 
 

@@ -7,6 +7,7 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image, ImageChops
 
+from app.api.dials import dials
 from rediprune import Explainer, PruneConfig, draw, kept_count
 from rediprune.card import Card
 from rediprune.holder import OneModel
@@ -225,6 +226,14 @@ def test_bad_input_is_refused_in_one_sentence(call, files, capfd, name, change, 
         call(name, **change)
     assert "\n" not in str(said.value) and len(str(said.value)) < 250
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["keep_ratio", "weight"])
+def test_nan_is_out_of_range(explainer, name):
+    """gradio_client itself sends none; another client may."""
+    given = {"keep_ratio": 0.1, "weight": 0.5, name: float("nan")}
+    with pytest.raises(ValueError, match=f"{name}=nan is out of range"):
+        dials(explainer, **given, method="rediprune", query="default", budget="frame")
 
 
 def test_a_file_that_the_page_made_may_be_named_by_its_address(client, call, files):
