@@ -1,0 +1,44 @@
+"""The page that is measured: the real one, with a button that fetches made-up tokens as an answer would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+
+import gradio as gr
+
+from app import answering
+from app.ui import build_demo, launch_options
+from rediprune import Explainer
+from rediprune.card import Card
+from tests import tiny
+
+from .made_up import message
+
+
+@contextmanager
+def served() -> Iterator[tuple[str, Callable[[str, bool], None]]]:
+    """The page's address, and `show(size, whole)`: which message the button #rp-speed fetches next."""
+    wanted, number = {}, count()
+
+    def sent() -> dict:
+        """As an answer would send it; numbered, because a value that did not change goes unnoticed."""
+        return message(wanted["size"], wanted["whole"]) | {"about": f"Made up, message {next(number)}"}
+
+    # A slider that is let go asks for no answer: what the model does then is not what is measured.
+    quick, answering.QUICK_SECONDS = answering.QUICK_SECONDS, 0
+    demo = build_demo(Explainer(tiny.model(), tiny.processor(), "tiny", Card()))
+    explorer = next(part for part in demo.blocks.values() if part.elem_id == "rp-explorer")
+    with demo:
+        button = gr.Button("Show", elem_id="rp-speed")
+        quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        button.click(sent, None, explorer, **quiet)
+    try:
+        _, address, _ = demo.launch(
+            prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options()
+        )
+        yield address, lambda size, whole: wanted.update(size=size, whole=whole)
+    finally:
+        demo.close()
+        answering.QUICK_SECONDS = quick
