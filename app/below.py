@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 import gradio as gr
 
 from rediprune import Explainer
+from rediprune.sweep import RATIOS
 
-from .comparing import compare, method_names, over_ratios
+from .comparing import MORE_WEIGHTS, compare, method_names, over_ratios
 from .desk import EVERY, Desk, Run
 from .telling import tell
 from .widget import widget
@@ -25,7 +26,7 @@ def below(desk: Desk, explainer: Explainer, run: gr.State, unload: Callable) -> 
     with gr.Column(elem_id="rp-below"):
         told = widget("cards/story", elem_id="rp-story")
         compared = widget("cards/compare", elem_id="rp-compare", methods=method_names(explainer))
-        swept = widget("cards/sweep", elem_id="rp-sweep")
+        swept = widget("cards/sweep", elem_id="rp-sweep", ratios=RATIOS, more=len(MORE_WEIGHTS))
 
     def tells(answered: Run, event: gr.EventData) -> dict:
         return {**tell(desk, answered, {"keep": event.keep, "weight": event.weight}), "at": event.at}
@@ -45,7 +46,7 @@ def _series(desk: Desk, kind: str, part: gr.HTML, run: gr.State, work: Callable,
         return f"{kind} {request.session_hash}"
 
     def start(answered: Run, event: gr.EventData, request: gr.Request) -> Iterator[dict]:
-        knobs = {"keep": event.keep, "weight": event.weight, "weights": event.weights}
+        knobs = {name: getattr(event, name) for name in ("keep", "weight", "weights", "own")}
         with desk.turn(visitor(request), _ticket(event.ticket)) as stop:
             for news in work(desk, answered, knobs, event.methods, stop):
                 yield {**news, "ticket": event.ticket, "at": event.at}

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
+import time
 from collections.abc import Iterator
+from itertools import chain
+
+from torch import Tensor
 
 from rediprune import Explainer, draw
 from rediprune.config import PruneConfig
 from rediprune.look import Look, Shown
-from rediprune.sweep import RATIOS, Line, Point, lines_of, sweep
+from rediprune.sweep import RATIOS, SEEDS, Line, Point, lines_of, sweep
+from rediprune.sweep import Run as Kept
 from rediprune.sweep_report import as_csv, holds_from, overlaps
 
 from .answering import SAID
 from .controls import METHODS, settings
 from .desk import OPENED, Desk, Run
+from .own import own_tokens
 from .picture import data_url
 from .sources import shown
 
 SIDE = 200  # of a small picture, in pixels
 MORE_WEIGHTS = (0.0, 0.5, 1.0)  # of rediprune in a sweep, beside the page's own
 FRAMES = 4  # of a clip, of which small pictures are shown
+OWN = "own"  # stands where a method's name does, for the tokens that the visitor chose
 
 
 def compare(desk: Desk, run: Run, knobs: dict, methods: object, stop: threading.Event) -> Iterator[dict]:
     """Every method at the page's keep ratio, one card after the other; then how far they overlap.
 
     Args:
-        run, knobs: what was answered, and at which sliders.
+        run, knobs: what was answered, and at which sliders; knobs["own"], the flat indices of the tokens that
+            the visitor chose by hand, brings a card for them too. Not yet checked; empty or none: no card.
         methods: names of METHODS; random is always among them, as the mean of several masks.
         stop: ends it after the token in progress.
     """
-    yield from _swept(desk, run, knobs, methods, stop, None, (), _cards)
+    yield from _swept(desk, run, knobs, methods, stop, None, (), _cards, knobs.get("own"))
 
 
 def over_ratios(desk: Desk, run: Run, knobs: dict, methods: object, stop: threading.Event) -> Iterator[dict]:
@@ -43,9 +52,10 @@ def over_ratios(desk: Desk, run: Run, knobs: dict, methods: object, stop: thread
     yield from _swept(desk, run, knobs, methods, stop, RATIOS, more, _curves)
 
 
-def _swept(desk, run, knobs, methods, stop, ratios, more, told) -> Iterator[dict]:
+def _swept(desk, run, knobs, methods, stop, ratios, more, told, own=None) -> Iterator[dict]:
     """News for the page: how far it is, a line about it, and `told(...)` as one JSON string."""
     points: list[Point] = []
+    began = time.perf_counter()
     try:
         if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
             raise ValueError("The methods to compare must be a list of their names.")
@@ -54,17 +64,25 @@ def _swept(desk, run, knobs, methods, stop, ratios, more, told) -> Iterator[dict
             config = settings(explainer, knobs, run.method, run.query, run.budget)
             ratios = ratios or (config.keep_ratio,)
             chosen, weights = methods or ["random"], [config.weight, *more]
-            total = len(ratios) * len(lines_of(chosen, weights, explainer.methods))
+            lines = lines_of(chosen, weights, explainer.methods)
+            total = len(ratios) * len(lines) + bool(own)
             at = {"done": 0, "of": total, "question": run.question}
             yield {**at, "busy": True, "line": "The unpruned answer first."}
             look = explainer.look(media)
-            for point in sweep(
-                explainer, look, run.question, chosen, ratios, weights, config=config, stop=stop
-            ):
+            mine = own_tokens(own, look.vision) if own else None
+            cost = [SEEDS if line.method == "random" else 1 for line in lines] * len(ratios) + [1] * bool(own)
+            found = sweep(explainer, look, run.question, chosen, ratios, weights, config=config, stop=stop)
+            for point in chain(found, _own(explainer, desk, run, look, mine, config, stop)):
                 points.append(point)
-                at |= {"done": len(points), "told": json.dumps(told(points, media, look, config))}
-                if len(points) < total:
-                    yield {**at, "busy": True, "line": f"{len(points)} of {total}."}
+                done = len(points)
+                at |= {"done": done, "told": json.dumps(told(points, media, look, config))}
+                if done < total:
+                    left = (time.perf_counter() - began) * sum(cost[done:]) / (1 + sum(cost[:done]))
+                    yield {
+                        **at,
+                        "busy": True,
+                        "line": f"{done} of {total}, about {_rough(left)} left (estimate).",
+                    }
     except SAID as error:
         yield {"busy": False, "line": str(error)}
         return
@@ -72,9 +90,33 @@ def _swept(desk, run, knobs, methods, stop, ratios, more, told) -> Iterator[dict
     yield {**at, "busy": False, "line": ended}
 
 
+def _own(
+    explainer: Explainer, desk: Desk, run: Run, look: Look, kept: Tensor | None, config: PruneConfig, stop
+) -> Iterator[Point]:
+    """The visitor's tokens as one more point, where there are any; nothing where the stop came before."""
+    if kept is None or stop.is_set():
+        return
+    asked = explainer.ask(look, run.question, config)
+    full = desk.full.get((run.model, look.key, asked.question)) or explainer.answer(look, asked, stop=stop)
+    pruned = explainer.answer(look, asked, kept, stop=stop)
+    if stop.is_set():
+        return
+    agreed = explainer.agreement(look, asked, kept, full, pruned)
+    made = Kept(kept, pruned.text, agreed.pruned_on_full, agreed.kl_first, agreed.same_text)
+    # "random" because choosing by hand costs no compute.
+    saved = explainer.savings(look, asked, kept, len(full.token_ids), "random", config.budget)
+    sure = math.exp(agreed.full_on_full)
+    yield Point(Line(OWN), config.keep_ratio, (made,), full.text, sure, saved)
+
+
+def _rough(seconds: float) -> str:
+    """As exact as an estimate is: whole seconds, from two minutes on whole minutes."""
+    return f"{max(1, round(seconds))} s" if seconds < 120 else f"{round(seconds / 60)} min"
+
+
 def words(line: Line) -> str:
     """What a method is called, short."""
-    return METHODS[line.method].partition(":")[0]
+    return "Your own tokens" if line.method == OWN else METHODS[line.method].partition(":")[0]
 
 
 def _cards(points: list[Point], media: Shown, look: Look, config: PruneConfig) -> dict:
@@ -140,5 +182,9 @@ def _curves(points: list[Point], media: Shown, look: Look, config: PruneConfig) 
 
 
 def method_names(explainer: Explainer) -> list[dict]:
-    """The methods that can be compared here, for the boxes to tick."""
-    return [{"method": name, "name": words(Line(name))} for name in METHODS if name in explainer.methods]
+    """The methods that can be compared here, for the boxes to tick, and how many answers each takes."""
+    return [
+        {"method": name, "name": words(Line(name)), "runs": SEEDS if name == "random" else 1}
+        for name in METHODS
+        if name in explainer.methods
+    ]

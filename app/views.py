@@ -107,15 +107,21 @@ def notice(text: str = "", kind: str = "info", code: str = "") -> dict:
 
 
 def answer(made: Answer | None, n: int, text: str = "", state: str = "done", earlier: bool = False) -> dict:
-    """One card; `made` is None while it is still being made. n visual tokens go in; `earlier`: remembered."""
+    """One card; `made` is None while it is still being made. n visual tokens go in; `earlier`: remembered.
+
+    "seconds" are those of the whole answer and of its first word, None where there are none.
+    """
     if made is None:
         return {"state": state, "text": text, "n": n, "time": ""}
+    took = None
     if math.isnan(made.seconds):
         time = "Stopped before it began."
     else:
         when = "measured earlier" if earlier else "measured"
         time = f"{seconds(made.seconds)} {when}, first word after {seconds(made.first_token_seconds)}"
-    return {"state": state, "text": made.text or "(no words)", "n": n, "time": time}
+        first = made.first_token_seconds
+        took = None if math.isnan(first) else [made.seconds, first]
+    return {"state": state, "text": made.text or "(no words)", "n": n, "time": time, "seconds": took}
 
 
 def agreement(found: Agreement) -> str:

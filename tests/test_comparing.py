@@ -3,12 +3,16 @@
 import csv
 import io
 import json
+import math
+import re
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import torch
 
-from app import comparing, sources
+from app import comparing, controls, sources
 from app.desk import Desk, Run
 from app.sources import Source
 from rediprune import Explainer, config, palette
@@ -126,3 +130,46 @@ def test_a_sweep_has_more_weights_where_they_are_asked_for(desk):
 
 def test_every_method_has_its_colour():
     assert set(palette.METHODS) == set(config.METHODS)
+
+
+def test_the_visitors_own_tokens_are_one_more_card_with_the_numbers_of_the_page(desk, explainer):
+    own = [3, 4, 10, 30]
+    found = list(comparing.compare(desk, RUN, {**KNOBS, "own": own}, ["grid"], threading.Event()))
+    cards, overlap = told(found)["cards"], told(found)["overlap"]
+    assert [card["name"] for card in cards] == ["Uniform grid", "Random", "Your own tokens"]
+    assert found[-1]["done"] == found[-1]["of"] == 3
+    look = explainer.look(sources.shown(RUN.source)[0])
+    asked, kept = explainer.ask(look, QUESTION), torch.tensor(own)
+    full, pruned = explainer.answer(look, asked), explainer.answer(look, asked, kept)
+    agreed = explainer.agreement(look, asked, kept, full, pruned)
+    assert cards[-1]["text"] == pruned.text and cards[-1]["kept"] == 4
+    assert cards[-1]["probability"] == pytest.approx(math.exp(agreed.pruned_on_full))
+    assert cards[-1]["kl"] == pytest.approx(agreed.kl_first)
+    config = controls.settings(explainer, KNOBS, "grid", "prompt-tail")
+    grid = set(explainer.select(look, asked, config).kept().tolist())
+    assert overlap[-1][0] == pytest.approx(len(grid & set(own)) / len(grid | set(own)))
+
+
+def test_own_tokens_that_are_none_of_this_picture_get_a_sentence(desk):
+    found = list(comparing.compare(desk, RUN, {**KNOBS, "own": [tiny.N]}, ["grid"], threading.Event()))
+    assert "no token" in found[-1]["line"] and not found[-1]["busy"]
+
+
+def test_the_time_that_is_left_is_said_and_called_an_estimate(compared):
+    for one in compared[1:-1]:
+        assert re.fullmatch(r"\d of 3, about \d+ s left \(estimate\)\.", one["line"])
+
+
+def test_the_time_it_will_take_is_worked_out_from_the_two_answers(browser):
+    script = (Path(comparing.__file__).parent / "cards" / "series.js").read_text(encoding="utf-8")
+    page = browser.new_page()
+    took = [{"n": 100, "seconds": [2.0, 1.0]}, {"n": 20, "seconds": [1.0, 0.4]}]
+
+    def seconds(took, ratios, runs):
+        return page.evaluate(f"given => {{ {script}; return secondsFor(...given); }}", [took, ratios, runs])
+
+    assert seconds(took, [0.2], 3) == pytest.approx(3 + 3 * 1.4)
+    assert seconds(took, [0.2, 0.6, 1.0], 1) == pytest.approx(3 + 1.4 + 2.2 + 3)
+    assert seconds([took[0], {"n": 20, "seconds": None}], [0.2], 3) is None
+    assert seconds(None, [0.2], 3) is None
+    page.close()

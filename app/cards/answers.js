@@ -46,6 +46,7 @@ function become(next) {
   shared.quick = value.quick;
   shared.snippet = value.snippet;
   shared.at = value.at;
+  shared.took = (["full", "pruned"]).map((side) => ({ n: value[side]?.n, seconds: value[side]?.seconds }));
   shared.busy = Boolean(value.busy);
   clearInterval(clock);
   if (value.busy) clock = setInterval(draw, 1000);

@@ -21,7 +21,13 @@ find(".methods").append(...props.methods.map(({ method, name }) => {
 }));
 shared.methods = () => [...element.querySelectorAll(".methods input:checked")].map((box) => box.value);
 
-const drive = series(element, shared, trigger, (news) => draw(JSON.parse(news)));
+find(".methods").addEventListener("change", () => window.dispatchEvent(new CustomEvent("rp:methods")));
+// How many answers the ticked methods take at one keep ratio, for the sweep as well.
+const runsOf = new Map(props.methods.map(({ method, runs }) => [method, runs]));
+shared.runs = () => shared.methods().reduce((sum, method) => sum + runsOf.get(method), 0);
+
+const plan = () => ({ ratios: [shared.at?.keep ?? 0], runs: shared.runs() + Number(Boolean(shared.own)) });
+const drive = series(element, shared, trigger, plan, (news) => draw(JSON.parse(news)));
 
 function card(one) {
   const box = make("article"), pictures = make("div", "", "pictures" + (one.pictures.length > 1 ? " several" : ""));
@@ -64,5 +70,6 @@ function draw({ full, sure, at, cards, overlap }) {
   );
 }
 
+window.dispatchEvent(new CustomEvent("rp:methods"));
 watch("value", () => drive.load(props.value));
 drive.load(props.value);

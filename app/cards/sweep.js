@@ -23,7 +23,13 @@ const percent = (x) => +(100 * x).toFixed(1) + "%";
 const PAD = { left: 48, right: 14, top: 10, bottom: 42 };
 let data = null, measure = "probability";
 
-const drive = series(element, shared, trigger, (news) => {
+const plan = () => {
+  const runs = shared.runs?.() ?? 0; // compare.js may not be there yet
+  const more = runs && find(".weights").checked && shared.methods().includes("rediprune") ? props.more : 0;
+  return { ratios: [...props.ratios], runs: runs + more };
+};
+find(".weights").addEventListener("change", () => window.dispatchEvent(new CustomEvent("rp:methods")));
+const drive = series(element, shared, trigger, plan, (news) => {
   data = JSON.parse(news);
   find(".body").hidden = false;
   draw();
