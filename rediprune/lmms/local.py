@@ -79,13 +79,14 @@ def score(doc: dict, results: list[str]) -> dict[str, float]:
 
 
 def _letter(said: str, options: list[str]) -> str:
-    """The option that an answer names: by its letter at the beginning, or by all of its words."""
+    """The option that an answer names: by all of its words, or by its letter at the beginning."""
     letters = LETTERS[: len(options)]
-    if found := re.match(rf"\(?([{letters}])(?![\w'])", said):
-        return found[1]
     plain = [option.strip(" .").casefold() for option in options]
     words = said.strip(" .").casefold()
-    return letters[plain.index(words)] if plain.count(words) == 1 else ""
+    if plain.count(words) == 1:
+        return letters[plain.index(words)]
+    found = re.match(rf"\(?([{letters}])(?:[).:,]|\s*$)", said)  # "A cat" is no choice of A
+    return found[1] if found else ""
 
 
 def found_videos(folder: Path, ids: Iterable[str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from ..card import read_card
 from ..explainer import Explainer
+from ..models import ModelError
 from ..models.loading import open_weights, prepare
 from ..prompt import checked_question
 from ..prune import PruneError
@@ -61,11 +63,25 @@ class Question:
         return hashlib.sha256(said.encode()).hexdigest()[:24]
 
 
+def _failing(method: Callable) -> Callable:
+    """Errors end the process: lmms-eval would log them, go on, and report success."""
+
+    @functools.wraps(method)
+    def guarded(*args, **kwargs):
+        try:
+            return method(*args, **kwargs)
+        except (ValueError, PruneError, ModelError) as error:
+            raise SystemExit(f"rediprune: {' '.join(str(error).split())}") from error
+
+    return guarded
+
+
 class ReDiPrune(lmms):
     """Any family of rediprune.models, pruned before its projector; see settings.Settings for model_args."""
 
     is_simple = True
 
+    @_failing
     def __init__(self, **args) -> None:
         super().__init__()
         self.settings = settings.read(args)
@@ -114,6 +130,7 @@ class ReDiPrune(lmms):
     def device(self) -> torch.device:
         return self.explainer.adapter.device
 
+    @_failing
     def generate_until(self, requests: list[Instance]) -> list[GenerationResult]:
         """Greedy or beam-searched answers, cut at the task's stop strings."""
         questions = [self._generation(request) for request in requests]
@@ -126,12 +143,20 @@ class ReDiPrune(lmms):
             for line in [self.record.answers.get(q.key)]
         ]
 
-    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
-        """(loss, whether greedy decoding gives it) of every continuation; tasks choose the least loss."""
+    @_failing
+    def loglikelihood(self, requests: list[Instance]) -> list[GenerationResult]:
+        """(loss, whether greedy decoding gives it) of every continuation; tasks choose the least loss.
+
+        In a GenerationResult, although it is no text: of a plain pair, as its own documentation asks for,
+        lmms-eval 0.7.3 makes a string (`unwrap_generation_output`), which no task can read.
+        """
         questions = [self._continuation(request) for request in requests]
         self._ask(questions)
         made = [None if q.padding else self.record.answers[q.key] for q in questions]
-        return [(0.0, False) if line is None else (line["loss"], line["greedy"]) for line in made]
+        return [
+            GenerationResult((0.0, False) if line is None else (line["loss"], line["greedy"]))
+            for line in made
+        ]
 
     def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:
         raise NotImplementedError(
@@ -139,6 +164,7 @@ class ReDiPrune(lmms):
             "supported"
         )
 
+    @_failing
     def clean(self) -> None:
         """Called when every process has answered: what was observed goes into the description."""
         if self._rank == 0:

@@ -1,0 +1,242 @@
+"""lmms-eval itself, on the embedded model and a task over the rendered world: what `make lmms` proves.
+
+Every run is a process of its own, started as a user starts it. What was measured goes to docs/lmms-proof.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.lmms
+
+ROOT = Path(__file__).resolve().parents[1]
+SCENES, CLIPS = 20, 4
+KEEP = 0.15
+PROOF = ROOT / "docs" / "lmms-proof.md"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that came to its end."""
+
+    folder: Path
+    said: dict
+    answers: dict[tuple, list[dict]]
+    samples: list[dict]
+    scores: dict
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> Path:
+    from world.benchmark import NAME, documents, write_task
+
+    folder = tmp_path_factory.mktemp("world")
+    docs = list(documents(folder, SCENES, CLIPS))
+    write_task(folder, NAME, docs)
+    # The same questions, as far as they are of yes and no, by likelihood.
+    yes_no = folder / "yes-no"
+    path = write_task(yes_no, "world_yes_no", [doc for doc in docs if doc["answer"] in ("yes", "no")])
+    text = path.read_text().replace("generate_until", "multiple_choice")
+    text = re.sub("(?ms)^(process_results:.*?$|generation_kwargs:.*?(?=^metric))", "", text)
+    path.write_text(text.replace("exact_match", "acc") + "doc_to_choice: ['yes', 'no']\n")
+    return folder
+
+
+def command(world: Path, record: Path, task: str, processes: int = 1, **args: object) -> list[str]:
+    # Not --cpu: with it, accelerate 1.15 starts one process whatever --num_processes says.
+    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(processes)]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    launch += ["--main_process_port", "0"]
+    dials = ",".join(f"{k}={v}" for k, v in {"record": record, "device": "cpu", **args}.items())
+    return [
+        sys.executable,
+        *(launch if processes > 1 else []),
+        *("-m", "lmms_eval", "--model", "rediprune", "--model_args", dials, "--include_path", str(world)),
+        *("--tasks", task, "--log_samples", "--output_path", str(record)),
+    ]
+
+
+def environment(tmp: Path) -> dict[str, str]:
+    offline = {"HF_HOME": str(tmp / "hf"), "HF_HUB_OFFLINE": "1"}
+    return os.environ | offline | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+
+
+def run(world: Path, record: Path, task: str = "rediprune_world", processes: int = 1, **args) -> Done:
+    line = command(world, record, task, processes, **args)
+    made = subprocess.run(line, cwd=ROOT, env=environment(world), capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr[-4000:]
+    return done(record)
+
+
+def done(record: Path) -> Done:
+    (said,) = record.glob("rediprune-*.json")
+    answers: dict[tuple, list[dict]] = {}
+    for file in sorted(record.glob("*.rank*.jsonl")):
+        for line in file.read_text().splitlines():
+            made = json.loads(line)
+            answers.setdefault((made["task"], made["doc_id"], made.get("continuation")), []).append(made)
+    samples = [json.loads(line) for line in max(record.rglob("*_samples_*.jsonl")).read_text().splitlines()]
+    scores = json.loads(max(record.rglob("*_results.json")).read_text())["results"]
+    return Done(record, json.loads(said.read_text()), answers, samples, scores)
+
+
+@pytest.fixture(scope="session")
+def single(world, tmp_path_factory) -> Done:
+    return run(world, tmp_path_factory.mktemp("single"), keep_ratio=KEEP)
+
+
+@pytest.fixture(scope="session")
+def proof():
+    """Lines of what was measured; written down once every test of this file has passed."""
+    measured: dict[str, str] = {}
+    yield measured
+    if len(measured) == 6:
+        rows = "\n".join(f"| {what} | {found} |" for what, found in measured.items())
+        PROOF.write_text(
+            "Written by `make lmms` (tests/test_lmms_run.py), on CPU, with the embedded model and "
+            f"{SCENES} held-out scenes and {CLIPS} clips.\n\n| what | measured |\n|---|---|\n{rows}\n"
+        )
+
+
+def by_doc(run: Done) -> dict[int, dict]:
+    assert len({s["doc_id"] for s in run.samples}) == len(run.samples)
+    return {s["doc_id"]: s for s in run.samples}
+
+
+def shown(value: float) -> str:
+    return f"{100 * value:.1f}%"
+
+
+def test_every_sample_is_answered_once_and_really_pruned(single, proof):
+    n = len(single.samples)
+    assert n == len(single.answers) and all(len(each) == 1 for each in single.answers.values())
+    lines = [each[0] for each in single.answers.values()]
+    assert all(0 < line["n_kept"] < line["n_visual"] for line in lines)
+    seen = single.said["observed"]["rediprune_world"]
+    assert seen["samples"] == n and abs(seen["share"] - KEEP) < 0.01
+    assert single.said["complete"] and single.said["config"]["keep_ratio"] == KEEP
+    assert re.fullmatch("[0-9a-f]{64}", single.said["weights_sha256"])
+    assert {"lmms_eval", "transformers", "torch"} <= single.said["versions"].keys()
+    score = single.scores["rediprune_world"]["exact_match,none"]
+    kept = f"{seen['kept']:,} of {seen['visual_tokens']:,} visual tokens ({shown(seen['share'])})"
+    proof["one process"] = f"n = {n}, exact match {shown(score)}, {kept}"
+
+
+def test_two_processes_give_what_one_gives(world, single, tmp_path, proof):
+    two = run(world, tmp_path / "two", processes=2, keep_ratio=KEEP)
+    assert by_doc(two) == by_doc(single)
+    assert two.scores["rediprune_world"] == single.scores["rediprune_world"]
+    assert {line["rank"] for each in two.answers.values() for line in each} == {0, 1}
+    assert all(len(each) == 1 for each in two.answers.values())  # what pads the second process is not counted
+    proof["two processes"] = f"n = {len(two.samples)}, every answer and score equal to one process"
+
+
+def test_a_killed_run_goes_on_without_losing_or_repeating_anything(world, single, tmp_path, proof):
+    record = tmp_path / "killed"
+    line = command(world, record, "rediprune_world", keep_ratio=KEEP)
+    running = subprocess.Popen(
+        line, cwd=ROOT, env=environment(world), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    seen = ""
+    while not (found := re.findall(r"rediprune:[^\r]*?(\d+)/", seen)) or int(found[-1]) < 12:
+        part = running.stderr.read(80)
+        assert part, f"it ended before it was killed: {seen[-2000:]}"
+        seen += part
+    os.killpg(running.pid, signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    (file,) = record.glob("*.rank0.jsonl")
+    before = file.read_bytes()
+    first = before[: before.rfind(b"\n") + 1].splitlines()
+    assert 12 <= len(first) < len(single.samples)
+    file.write_bytes(before + first[0][:40])  # as a kill in the middle of a write leaves it
+    resumed = run(world, record, processes=2, keep_ratio=KEEP)
+    assert file.read_bytes().splitlines()[: len(first)] == first  # not asked again
+    assert all(len(each) == 1 for each in resumed.answers.values())
+    assert by_doc(resumed) == by_doc(single)
+    assert resumed.scores["rediprune_world"] == single.scores["rediprune_world"]
+    proof["killed, resumed by two processes"] = (
+        f"killed after {len(first)} of {len(single.samples)} answers, half a line behind them: no sample "
+        "lost or asked twice, every answer and score equal"
+    )
+
+
+def test_the_answers_are_those_of_our_own_explainer(single, proof):
+    from rediprune import Explainer
+    from rediprune.lmms.local import score
+    from world import make_clip, make_scene
+    from world.benchmark import FIRST_SEED
+
+    explainer = Explainer.from_pretrained()
+    config = replace(explainer.defaults, keep_ratio=KEEP)
+    asked = [(make_scene(FIRST_SEED + i).image, make_scene(FIRST_SEED + i).questions) for i in range(SCENES)]
+    asked += [(make_clip(FIRST_SEED + i).images, make_clip(FIRST_SEED + i).questions) for i in range(CLIPS)]
+    expected, right = [], []
+    for media, questions in asked:  # as they were drawn, not as the files hold them
+        look = explainer.look(media)
+        for question in questions:
+            put = explainer.ask(look, question.text, config)
+            kept = explainer.select(look, put, config).kept()
+            made = explainer.answer(look, put, kept, max_new_tokens=16)
+            expected.append((made.text, len(kept)))
+            right.append(score({"options": [], "answer": question.answer}, [made.text])["exact_match"])
+    lines = [single.answers["rediprune_world", doc, None][0] for doc in range(len(expected))]
+    assert [(line["answer"], line["n_kept"]) for line in lines] == expected
+    assert single.scores["rediprune_world"]["exact_match,none"] == pytest.approx(sum(right) / len(right))
+    proof["against Explainer"] = f"n = {len(expected)}, every answer and every kept count equal"
+
+
+def test_two_runs_are_compared_sample_by_sample(world, single, tmp_path, proof):
+    whole = run(world, tmp_path / "whole", keep_ratio=1)
+    assert all(one["n_kept"] == one["n_visual"] for each in whole.answers.values() for one in each)
+    out = tmp_path / "difference.json"
+    line = [sys.executable, "-m", "rediprune.lmms", "compare", str(whole.folder), str(single.folder)]
+    subprocess.run([*line, "--json", str(out)], cwd=ROOT, check=True)
+    (found,) = json.loads(out.read_text())["differences"]
+    gain = [
+        by_doc(single)[doc]["exact_match"] - sample["exact_match"] for doc, sample in by_doc(whole).items()
+    ]
+    assert found["mean"] == pytest.approx(sum(gain) / len(gain)) and found["n"] == len(gain)
+    low, high = found["interval"]
+    assert low <= found["mean"] <= high and found["groups"] == SCENES + CLIPS
+    proof["15% kept minus unpruned"] = (
+        f"n = {found['n']} about {found['groups']} pictures: {shown(found['mean_a'])} -> "
+        f"{shown(found['mean_b'])}, {100 * found['mean']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ({"keep_ratio": 0.999}, "keeps all 196 visual tokens of rediprune_world test 0"),
+        ({"keep_ration": 0.2}, "keep_ration=0.2, which rediprune does not know: did you mean keep_ratio"),
+    ],
+)
+def test_a_run_that_would_not_do_what_it_says_fails(world, tmp_path, args, said):
+    line = command(world, tmp_path / "fails", "rediprune_world", **args)
+    made = subprocess.run(line, cwd=ROOT, env=environment(world), capture_output=True, text=True)
+    assert made.returncode != 0 and said in made.stderr
+    assert not list(tmp_path.rglob("*_results.json"))
+
+
+def test_a_choice_by_likelihood_is_the_likelier_answer(world, tmp_path, proof):
+    made = run(world, tmp_path / "choice", task="world_yes_no", keep_ratio=KEEP)
+    right = 0
+    for sample in made.samples:
+        losses = {
+            word: made.answers["world_yes_no", sample["doc_id"], f" {word}"][0]["loss"]
+            for word in ("yes", "no")
+        }
+        right += min(losses, key=losses.get) == sample["target"]
+        assert sample["acc"] == float(min(losses, key=losses.get) == sample["target"])
+    n = len(made.samples)
+    assert n and made.scores["world_yes_no"]["acc,none"] == pytest.approx(right / n)
+    proof["choice by likelihood"] = f"n = {n}, accuracy {shown(right / n)}, two losses a sample"
