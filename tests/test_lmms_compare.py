@@ -1,4 +1,4 @@
-"""lmms.compare: two runs joined sample by sample, and what may not be joined."""
+"""lmms.runs and lmms.compare: two runs joined sample by sample, and what may not be joined."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from rediprune.lmms.__main__ import main
-from rediprune.lmms.compare import RunError, compare, paired, read_run
+from rediprune.lmms.compare import compare, paired
 from rediprune.lmms.record import Record, observed
+from rediprune.lmms.runs import RunError, read_run
 
 
 def run(folder: Path, scores: list, keep: float = 1.0, task: str = "t", complete: bool = True) -> Path:

@@ -4,14 +4,15 @@ lmms-eval brings benchmarks, prompts and scores; it knows this package by the en
 of one sample through the files:
 
     settings    model_args                             -> what is run, refused early
-    decoding    a task's generation_kwargs             -> what is honoured, refused aloud
+    question    a request                              -> what is asked, with decoding: generation_kwargs are
+                                                          honoured or refused aloud
     asking      media and text of a sample             -> look, ask, select of our own Explainer
     answering   a batch of those, spliced together     -> answers, or losses of given answers
     record      every answer with the kept counts      -> a log that a killed run goes on from
     model       lmms-eval's model class: holds the above together
 
-Beside it: provenance (which weights, which versions), compare (two runs, sample by sample, with an interval),
-local (benchmarks from files on this machine, in one format; intentqa and star write it).
+Beside it: provenance (which weights, which versions), runs and compare (two runs, sample by sample, with an
+interval), local (benchmarks from files on this machine, in one format; intentqa and star write it).
 
 Only `model` imports lmms_eval. It pins older packages and belongs into an environment of its own; see
 docs/benchmarks.md.

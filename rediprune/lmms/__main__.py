@@ -46,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def run_compare(args: argparse.Namespace) -> None:
     """The `compare` command."""
-    from .compare import compare, read_run, table
+    from .compare import compare, table
+    from .runs import read_run
 
     a, b = read_run(args.a), read_run(args.b)
     differences = compare(a, b)

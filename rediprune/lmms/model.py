@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from itertools import groupby
 
 import torch
@@ -26,52 +25,23 @@ from . import settings
 from .answering import answer, loss
 from .asking import choose, shown
 from .decoding import Decoding
-from .decoding import read as read_decoding
 from .provenance import fingerprint, machine, versions
+from .question import Question, continuation, generation
 from .record import Record, observed
 
 
-@dataclass(frozen=True)
-class Question:
-    """One request, read.
-
-    Attributes:
-        task, split, doc_id: the sample.
-        text: of the prompt.
-        visuals: gives what doc_to_visual makes of the sample's document.
-        asks: how to decode, or the continuation whose loss is asked for.
-        padding: handed over only to give every process equally many.
-    """
-
-    task: str
-    split: str
-    doc_id: int
-    text: str
-    visuals: Callable[[], Sequence[object]]
-    asks: Decoding | str
-    padding: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"{self.task} {self.split} {self.doc_id}"
-
-    @property
-    def key(self) -> str:
-        """Known by what is asked; not by the process or the batch that asks it."""
-        asks = self.asks if isinstance(self.asks, str) else asdict(self.asks)
-        said = json.dumps([self.task, self.split, self.doc_id, self.text, asks])
-        return hashlib.sha256(said.encode()).hexdigest()[:24]
-
-
 def _failing(method: Callable) -> Callable:
-    """Errors end the process: lmms-eval would log them, go on, and report success."""
+    """Errors end the process, those for a user in one sentence: lmms-eval would log them and exit with 0."""
 
     @functools.wraps(method)
     def guarded(*args, **kwargs):
         try:
             return method(*args, **kwargs)
-        except (ValueError, PruneError, ModelError) as error:
+        except (ValueError, PruneError, ModelError, NotImplementedError) as error:
             raise SystemExit(f"rediprune: {' '.join(str(error).split())}") from error
+        except Exception:
+            traceback.print_exc()
+            raise SystemExit(1) from None
 
     return guarded
 
@@ -133,7 +103,7 @@ class ReDiPrune(lmms):
     @_failing
     def generate_until(self, requests: list[Instance]) -> list[GenerationResult]:
         """Greedy or beam-searched answers, cut at the task's stop strings."""
-        questions = [self._generation(request) for request in requests]
+        questions = [generation(request, self.task_dict) for request in requests]
         self._ask(questions)
         return [
             GenerationResult("")
@@ -150,7 +120,7 @@ class ReDiPrune(lmms):
         In a GenerationResult, although it is no text: of a plain pair, as its own documentation asks for,
         lmms-eval 0.7.3 makes a string (`unwrap_generation_output`), which no task can read.
         """
-        questions = [self._continuation(request) for request in requests]
+        questions = [continuation(request, self.task_dict) for request in requests]
         self._ask(questions)
         made = [None if q.padding else self.record.answers[q.key] for q in questions]
         return [
@@ -158,6 +128,7 @@ class ReDiPrune(lmms):
             for line in made
         ]
 
+    @_failing
     def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:
         raise NotImplementedError(
             "rediprune answers one question about one picture or video: tasks of several rounds are not "
@@ -176,27 +147,6 @@ class ReDiPrune(lmms):
         self.record.close()
         self.explainer = None
         super().clean()
-
-    def _generation(self, request: Instance) -> Question:
-        text, kwargs, to_visual, doc_id, task, split = request.args
-        return self._question(request, text, to_visual, doc_id, task, split, read_decoding(kwargs, task))
-
-    def _continuation(self, request: Instance) -> Question:
-        if len(request.args) != 6:
-            raise NotImplementedError(
-                "rediprune measures a continuation behind its prompt and picture only: tasks that ask for it "
-                "without them (acc_mutual_info) are not supported"
-            )
-        text, target, to_visual, doc_id, task, split = request.args
-        if callable(target):
-            target = target(self.task_dict[task][split][doc_id])
-        return self._question(request, text, to_visual, doc_id, task, split, str(target))
-
-    def _question(self, request, text, to_visual, doc_id, task, split, asks) -> Question:
-        padding = bool((request.metadata or {}).get("__padding_only__"))
-        return Question(
-            task, split, doc_id, text, lambda: to_visual(self.task_dict[task][split][doc_id]), asks, padding
-        )
 
     def _ask(self, questions: list[Question]) -> None:
         """Ask what is not on record yet, each question once, in the order of the requests."""

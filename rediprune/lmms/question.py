@@ -1,0 +1,76 @@
+"""lmms-eval's requests -> what is asked, and by which key its answer is known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .decoding import Decoding
+from .decoding import read as read_decoding
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request, read.
+
+    Attributes:
+        task, split, doc_id: the sample.
+        text: of the prompt.
+        visuals: gives what doc_to_visual makes of the sample's document.
+        asks: how to decode, or the continuation whose loss is asked for.
+        padding: handed over only to give every process equally many.
+    """
+
+    task: str
+    split: str
+    doc_id: int
+    text: str
+    visuals: Callable[[], Sequence[object]]
+    asks: Decoding | str
+    padding: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.task} {self.split} {self.doc_id}"
+
+    @property
+    def key(self) -> str:
+        """Known by what is asked; not by the process or the batch that asks it."""
+        asks = self.asks if isinstance(self.asks, str) else asdict(self.asks)
+        said = json.dumps([self.task, self.split, self.doc_id, self.text, asks])
+        return hashlib.sha256(said.encode()).hexdigest()[:24]
+
+
+def generation(request: Any, docs: Mapping) -> Question:
+    """A request of `generate_until`; `docs` are the documents by task, split and id.
+
+    Raises:
+        ValueError: generation_kwargs that cannot be honoured.
+    """
+    text, kwargs, to_visual, doc_id, task, split = request.args
+    return _question(request, docs, text, to_visual, doc_id, task, split, read_decoding(kwargs, task))
+
+
+def continuation(request: Any, docs: Mapping) -> Question:
+    """A request of `loglikelihood`.
+
+    Raises:
+        NotImplementedError: a continuation without its prompt and picture.
+    """
+    if len(request.args) != 6:
+        raise NotImplementedError(
+            "rediprune measures a continuation behind its prompt and picture only: tasks that ask for it "
+            "without them (acc_mutual_info) are not supported"
+        )
+    text, target, to_visual, doc_id, task, split = request.args
+    if callable(target):
+        target = target(docs[task][split][doc_id])
+    return _question(request, docs, text, to_visual, doc_id, task, split, str(target))
+
+
+def _question(request, docs, text, to_visual, doc_id, task, split, asks) -> Question:
+    padding = bool((request.metadata or {}).get("__padding_only__"))
+    return Question(task, split, doc_id, text, lambda: to_visual(docs[task][split][doc_id]), asks, padding)

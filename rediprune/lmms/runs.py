@@ -1,0 +1,106 @@
+"""A run read back: lmms-eval's samples, held against our record of them.
+
+A run is a folder that holds lmms-eval's samples (`--log_samples --output_path FOLDER`) and our record of it
+(`record=FOLDER`). Every sample is held against the record: one lost or counted twice is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from .record import lines
+
+# What lmms-eval writes of a sample beside its scores.
+_NO_SCORE = {
+    "doc_id",
+    "target",
+    "resps",
+    "filtered_resps",
+    "doc_hash",
+    "token_counts",
+    "input",
+    "input_media",
+}
+
+
+class RunError(ValueError):
+    """A folder that is no complete run, or two that cannot be compared; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run.
+
+    Attributes:
+        folder: that it was read from.
+        description: what it was made with and what was observed (see record).
+        samples: task -> document -> what lmms-eval wrote of it.
+        media: (task, document) -> which picture or video it is about, by its pixels.
+    """
+
+    folder: Path
+    description: dict
+    samples: dict[str, dict[int, dict]]
+    media: dict[tuple[str, int], str]
+
+    def scores(self, task: str) -> dict[str, dict[int, float]]:
+        """Metric -> document -> score, of the metrics that have a score for every single sample."""
+        found: dict[str, dict[int, float]] = {}
+        for doc, sample in self.samples[task].items():
+            for name, value in sample.items():
+                if name not in _NO_SCORE and (score := _score(value)) is not None:
+                    found.setdefault(name, {})[doc] = score
+        return {name: of for name, of in found.items() if len(of) == len(self.samples[task])}
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run back.
+
+    Raises:
+        RunError: no record or several, a run that did not come to its end, no samples, or samples that do not
+            agree with the record.
+    """
+    described = sorted(folder.glob("rediprune-*.json"))
+    if len(described) != 1:
+        raise RunError(
+            f"{folder} holds {len(described)} runs (rediprune-*.json) and should hold one: give every run a "
+            "folder of its own, by record= and --output_path"
+        )
+    description = json.loads(described[0].read_text(encoding="utf-8"))
+    if not description.get("complete"):
+        raise RunError(f"the run in {folder} did not come to its end: start it again, and it goes on")
+    files = folder.glob(f"{described[0].stem}.rank*.jsonl")
+    answers = [line for file in sorted(files) for line in lines(file)]
+    media = {(line["task"], line["doc_id"]): line["media"] for line in answers}
+    samples = {}
+    for task in {task for task, _ in media}:
+        written = sorted(folder.rglob(f"*_samples_{task}.jsonl"))
+        if written:  # of several, the latest: their names begin with the date
+            samples[task] = _samples(written[-1], task, media)
+    if not samples:
+        raise RunError(f"{folder} holds no samples: run lmms-eval with --log_samples --output_path {folder}")
+    return Run(folder, description, samples, media)
+
+
+def _samples(file: Path, task: str, media: dict) -> dict[int, dict]:
+    found: dict[int, dict] = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        sample = json.loads(line)
+        if sample["doc_id"] in found:
+            raise RunError(f"{file} counts document {sample['doc_id']} twice")
+        found[sample["doc_id"]] = sample
+    if lost := [doc for doc in found if (task, doc) not in media]:
+        raise RunError(f"{file} holds {len(lost)} samples that are not on record, such as document {lost[0]}")
+    return found
+
+
+def _score(value: object) -> float | None:
+    """The score of one sample, however a task writes it; None where there is none."""
+    if isinstance(value, dict):
+        if "score" in value:
+            value = value["score"]
+        elif {"pred", "ground_truth"} <= set(value):
+            value = value["pred"] == value["ground_truth"]
+    return float(value) if isinstance(value, bool | int | float) else None
