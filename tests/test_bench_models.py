@@ -7,7 +7,7 @@ from rediprune.bench import encoder, models
 from rediprune.bench.answers import ANSWERS, RATIOS, answer_seconds
 from rediprune.bench.machine import Machine
 from rediprune.bench.record import Figure, Run
-from rediprune.bench.standins import TINY
+from rediprune.bench.standins import tiny
 from rediprune.models.catalog import find
 
 
@@ -43,10 +43,22 @@ def test_the_cache_that_was_measured_is_the_one_that_was_estimated(run):
     for shown in ("image", "8 frames"):
         for ratio in RATIOS:
             measured = run.figure("KV cache", shown=shown, keep=ratio)
-            heads = TINY["text_config"]["num_key_value_heads"] * 16
-            each = 2 * 2 * heads * torch.empty(0, dtype=getattr(torch, measured.dtype)).itemsize
+            each = 2 * 2 * (2 * 16) * torch.empty(0, dtype=getattr(torch, measured.dtype)).itemsize
             assert measured.median == measured.case["L"] * each
             assert measured.median == run.estimate("KV cache", shown=shown, keep=ratio).value
+
+
+def test_what_a_large_gpu_would_be_given_runs_too(monkeypatch):
+    """The 7B models' families and clips, at tiny shapes on the CPU."""
+    monkeypatch.setattr(models, "SMALL", models.BIG)
+    run = run_of(models)
+    for name, shows in models.BIG.items():
+        for frames in shows:
+            case = {"model": f"{find(name).title}, tiny", "shown": f"{frames} frames" if frames else "image"}
+            full = run.figure("KV cache", **case, keep=1.0)
+            assert full.median == run.estimate("KV cache", **case, keep=1.0).value
+            assert full.case["tokens"] == (9 * frames if frames else 36)
+    assert len(models.tables(run)["answers-table"].splitlines()) == 2 + 4 * len(RATIOS)
 
 
 def test_fewer_tokens_need_less_memory(run):
@@ -90,9 +102,8 @@ def test_ways_that_differ_stop_the_bench(monkeypatch):
 
 
 def test_random_weights_stand_in_the_public_shapes_and_are_finite():
-    entry = find("llava-hf/llava-onevision-qwen2-0.5b-ov-hf")
-    small = type(entry)(entry.name, entry.family, entry.title, 0, 0, TINY)
-    model, meta = small.at_random(dtype=torch.bfloat16), small.on_meta()
+    entry = tiny(find("llava-hf/llava-onevision-qwen2-0.5b-ov-hf"))
+    model, meta = entry.at_random(dtype=torch.bfloat16), entry.on_meta()
     shapes = [{name: weight.shape for name, weight in one.named_parameters()} for one in (model, meta)]
     assert shapes[0] == shapes[1]
     assert {weight.dtype for weight in model.parameters()} == {torch.bfloat16}

@@ -7,6 +7,10 @@ The reading order:
     published     the published per-frame loop, transcribed from its description, to measure against
     selection     part 1: choosing tokens, against that loop and against the floor
     models        part 2: prefill, decode and memory at true shapes
+    answers       what part 2 says: tables of prompts that are read and of whole answers
+    encoder       part 2, in front of pruning: what is free there
+    standins      what a model that knows nothing is given
+    memory        bytes that a call needs and a cache holds, counted
     conventions   part 3: what "6x less" means under three ways of counting; arithmetic, nothing is timed
     chart         small line charts as SVG
     report        the tables and charts of docs/speed.md, from the file alone
@@ -16,4 +20,4 @@ estimates as they are made; `tables(run)` makes the page's tables of them, as Ma
 that each stands between, and `figures(run)` its charts, as SVG by file name.
 """
 
-PARTS = ("selection", "models", "conventions")
+PARTS = ("selection", "models", "encoder", "conventions")

@@ -22,7 +22,7 @@ from ..models.catalog import find
 from ..models.encoding import VIEWS, hidden_states
 from .memory import counted, peak_bytes
 from .record import Figure, Run, shown, timed
-from .standins import TINY, named, prompt_ids, quicker, random_input
+from .standins import named, prompt_ids, quicker, random_input, tiny
 
 TOWER, LLM = "llava-hf/llava-1.5-7b-hf", "llava-hf/llava-onevision-qwen2-0.5b-ov-hf"
 KEEP = 0.15
@@ -36,8 +36,9 @@ def measure(device: str, quick: bool) -> Iterator[Figure]:
     Raises:
         RuntimeError: two ways that must give the same do not, to the last bit.
     """
-    text = (TINY if quick else find(LLM).config)["text_config"]
-    entry = replace(find(TOWER), config={"text_config": text} | (_tiny() if quick else {}))
+    entry = tiny(find(TOWER)) if quick else find(TOWER)
+    if not quick:
+        entry = replace(entry, config={"text_config": find(LLM).config["text_config"]})
     dtype, _ = quicker(entry, device)
     adapter = adapter_for(entry.at_random(device, dtype))
     how = {"device": device, "dtype": named(dtype)}
@@ -69,7 +70,6 @@ def _passes(adapter: Adapter, how: dict) -> Iterator[Figure]:
 
     def ways(frames: int, depth: int) -> dict[str, Callable[[], Tensor]]:
         clip = torch.cat([random_input(adapter, 0)["pixel_values"] for _ in range(frames)])
-        depth = min(depth, len(tower.encoder.layers))
 
         def encode(size: int) -> Tensor:  # on a GPU the library takes all together, so it is parted here
             parts = (
@@ -130,11 +130,6 @@ def _run(blocks: torch.nn.ModuleList, call: Callable[[], object]) -> int:
 def _same(one: Tensor, other: Tensor, what: str) -> None:
     if not torch.equal(one, other):
         raise RuntimeError(f"{what} differ: they must be the same to the last bit")
-
-
-def _tiny() -> dict:
-    vision = TINY["vision_config"] | {"model_type": "clip_vision_model", "num_hidden_layers": 4}
-    return {"image_token_index": TINY["image_token_index"], "vision_config": vision}
 
 
 def tables(run: Run) -> dict[str, str]:

@@ -11,7 +11,6 @@ counts: where a time falls less than its FLOPs, something was paid for that no F
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -28,7 +27,7 @@ from ..stopwatch import pooled
 from .answers import ANSWERS, RATIOS, figures, tables
 from .memory import cache_bytes, counted, peak_bytes
 from .record import Case, Estimate, Figure, timed
-from .standins import TINY, named, prompt_ids, quicker, random_input
+from .standins import named, prompt_ids, quicker, random_input, tiny
 
 __all__ = ["figures", "measure", "tables"]
 
@@ -45,12 +44,10 @@ SMALL = {"llava-hf/llava-onevision-qwen2-0.5b-ov-hf": (IMAGE, 8)}
 
 
 def measure(device: str, quick: bool) -> Iterator[Figure | Estimate]:
-    """Every model and what it is shown, at every keep ratio; `quick` is one model that is tiny."""
+    """Every model and what it is shown, at every keep ratio; `quick` makes the models tiny."""
     roomy = device != "cpu" and (room(device).free or 0) > ROOM
     for name, shows in (BIG if roomy else SMALL).items():
-        entry = find(name)
-        if quick:
-            entry = replace(entry, title="a tiny LLaVA-OneVision", config=TINY)
+        entry = tiny(find(name)) if quick else find(name)
         dtype, tried = quicker(entry, device)
         yield from tried
         model = entry.at_random(device, dtype)

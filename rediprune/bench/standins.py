@@ -1,7 +1,8 @@
-"""What a model that knows nothing is given: noise for pixels, a prompt of any words, tiny shapes for tests."""
+"""What a model that knows nothing is given: noise for pixels, a prompt of any words; tiny shapes to test."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -13,30 +14,32 @@ from .record import Figure, timed
 
 N_TEXT = 50  # text tokens of the prompt
 
-TINY = {
-    "image_token_index": 510,
-    "video_token_index": 511,
-    "image_grid_pinpoints": [[84, 84]],
-    "text_config": dict(
-        model_type="qwen2",
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        vocab_size=512,
-    ),
-    "vision_config": dict(
-        model_type="siglip_vision_model",
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        image_size=84,
-        patch_size=14,
-        vision_use_head=False,
-    ),
-}
+_LLM = dict(
+    model_type="qwen2",
+    hidden_size=64,
+    intermediate_size=128,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    vocab_size=512,
+)
+_VISION = dict(
+    hidden_size=32,
+    intermediate_size=64,
+    num_hidden_layers=4,
+    num_attention_heads=4,
+    image_size=84,
+    patch_size=14,
+)
+
+
+def tiny(entry: Checkpoint) -> Checkpoint:
+    """The same family at shapes of no use: to see that a measurement works."""
+    kind = "siglip" if entry.family == "llava_onevision" else "clip"
+    vision = _VISION | {"model_type": f"{kind}_vision_model"}
+    config = {"text_config": _LLM, "vision_config": vision, "image_grid_pinpoints": [[84, 84]]}
+    places = {"image_token_index": 510, "video_token_index": 511}
+    return replace(entry, title=f"{entry.title}, tiny", config=config | places)
 
 
 def quicker(entry: Checkpoint, device: str) -> tuple[torch.dtype, list[Figure]]:
