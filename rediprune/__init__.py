@@ -36,7 +36,7 @@ _LAZY = {  # public name -> the module that holds it, imported when first asked 
     "Selection": "trace",
     "TextTower": "text_tower",
     "Trace": "trace",
-    "TraceError": "restored",
+    "TraceError": "values",
     "VisionTokens": "trace",
     "estimate": "savings",
     "load": "models",

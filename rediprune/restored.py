@@ -6,7 +6,6 @@ have to fit each other. The tensors that JSON does not hold are handed in, check
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from . import values
 from .config import PruneConfig
 from .savings import ModelShapes
 from .trace import (
@@ -28,15 +28,10 @@ from .trace import (
     Trace,
     VisionTokens,
 )
+from .values import TraceError
 
 if TYPE_CHECKING:
     from PIL import Image
-
-LONGEST = 20_000  # characters in one text
-
-
-class TraceError(ValueError):
-    """The file is no trace that can be opened; the message is one sentence for the person who gave it."""
 
 
 def restored(
@@ -52,43 +47,44 @@ def restored(
     Raises:
         TraceError: something missing, of another type, shape or range, or two parts that do not fit.
     """
-    config = _config(_part(record, "config", dict))
+    config = _config(values.part(record, "config", dict))
     vision = _vision(record, tensors)
-    selection = _selection(_part(record, "selection", dict), config, vision)
-    kept = _kept(_part(record, "kept", list), vision)
-    answers, measured = _part(record, "answers", dict), _part(record, "measured", dict)
+    selection = _selection(values.part(record, "selection", dict), config, vision)
+    kept = _kept(values.part(record, "kept", list), vision)
+    answers, measured = values.part(record, "answers", dict), values.part(record, "measured", dict)
     full, pruned = (
-        _answer(_part(answers, side, dict), _part(measured, side, dict)) for side in ("full", "pruned")
+        _answer(values.part(answers, side, dict), values.part(measured, side, dict))
+        for side in ("full", "pruned")
     )
-    clip = _part(record, "clip", bool)
-    seconds = tuple(_finite(s, "seconds") for s in _part(record, "seconds", list))
+    clip = values.part(record, "clip", bool)
+    seconds = tuple(values.finite(s, "seconds") for s in values.part(record, "seconds", list))
     if not _shown_once(frames, clip, seconds, vision):
         raise TraceError("its pictures, their times and the kind of what was shown do not fit each other")
     return Trace(
-        question=_text(record, "question"),
+        question=values.text(record, "question"),
         config=config,
         vision=vision,
-        query=_query(_part(record, "query", dict), tensors, vision),
+        query=_query(values.part(record, "query", dict), tensors, vision),
         selection=selection,
         kept=kept,
         full=full,
         pruned=_with_kept(pruned, kept),
-        savings=_savings(_part(record, "estimated", dict)),
-        agreement=_agreement(_part(record, "agreement", dict)),
-        model_name=_text(record, "model"),
-        notes=tuple(_texts(record, "notes")),
+        savings=_savings(values.part(record, "estimated", dict)),
+        agreement=_agreement(values.part(record, "agreement", dict)),
+        model_name=values.text(record, "model"),
+        notes=tuple(values.texts(record, "notes")),
         seconds=seconds,
         frames=frames,
         clip=clip,
-        costs=None if record.get("costs") is None else _costs(_part(record, "costs", dict), vision),
-        fingerprint=_text(record, "fingerprint"),
+        costs=None if record.get("costs") is None else _costs(values.part(record, "costs", dict), vision),
+        fingerprint=values.text(record, "fingerprint"),
     )
 
 
 def _config(given: Mapping[str, Any]) -> PruneConfig:
     numbers = {"keep_ratio", "alpha", "tau"}
     dials = {f.name: given.get(f.name) for f in fields(PruneConfig)}
-    dials |= {name: _number(dials[name], name) for name in numbers}
+    dials |= {name: values.number(dials[name], name) for name in numbers}
     try:
         return PruneConfig(**dials)
     except ValueError as error:
@@ -97,7 +93,7 @@ def _config(given: Mapping[str, Any]) -> PruneConfig:
 
 def _vision(record: Mapping[str, Any], tensors: Mapping[str, Tensor | None]) -> VisionTokens:
     features, attention = tensors["features"], tensors["attention"]
-    places = tuple(map(_geometry, _part(record, "frames", list)))
+    places = tuple(map(_geometry, values.part(record, "frames", list)))
     if features.dim() != 3 or len(places) != len(features) or not features.numel():
         raise TraceError(f"its features have shape {list(features.shape)}, for {len(places)} frames")
     t, n = features.shape[:2]
@@ -105,7 +101,7 @@ def _vision(record: Mapping[str, Any], tensors: Mapping[str, Tensor | None]) -> 
         raise TraceError("a frame of it has more places than tokens")
     present = None
     if (given := record.get("present")) is not None:
-        flat = _flat(given, (t, n), "present")
+        flat = values.flat(given, (t, n), "present")
         if any(type(there) is not bool for there in flat):
             raise TraceError("its present must hold true and false")
         present = torch.tensor(flat).view(t, n)
@@ -126,9 +122,9 @@ def _there(present: Tensor | None, n: int) -> Tensor:
 def _geometry(given: object) -> Geometry:
     if not isinstance(given, dict):
         raise TraceError("its frames must be objects")
-    box = tuple(_finite(edge, "box") for edge in _part(given, "box", list))
-    size = tuple(_whole(side, "image_size", 1) for side in _part(given, "image_size", list))
-    rows, cols = (_whole(given.get(name), name, 1) for name in ("rows", "cols"))
+    box = tuple(values.finite(edge, "box") for edge in values.part(given, "box", list))
+    size = tuple(values.whole(side, "image_size", 1) for side in values.part(given, "image_size", list))
+    rows, cols = (values.whole(given.get(name), name, 1) for name in ("rows", "cols"))
     if len(box) != 4 or len(size) != 2:
         raise TraceError("a frame of it has no box of four numbers or no size of two")
     uneven = given.get("uneven")
@@ -138,24 +134,24 @@ def _geometry(given: object) -> Geometry:
         uneven = tuple(
             tuple(map(tuple, _spans(each, count))) for each, count in zip(uneven, (cols, rows), strict=True)
         )
-    return Geometry(rows, cols, box, size, _whole(given.get("whole"), "whole", 0), uneven)
+    return Geometry(rows, cols, box, size, values.whole(given.get("whole"), "whole", 0), uneven)
 
 
 def _spans(given: object, count: int) -> list[list[float]]:
-    flat = [_finite(edge, "uneven") for edge in _flat(given, (count, 2), "uneven")]
+    flat = [values.finite(edge, "uneven") for edge in values.flat(given, (count, 2), "uneven")]
     return [flat[i : i + 2] for i in range(0, len(flat), 2)]
 
 
 def _selection(given: Mapping[str, Any], config: PruneConfig, vision: VisionTokens) -> Selection:
     t, n = vision.shape
     groups, size = (1, t * n) if config.budget == "shared" else (t, n)
-    alphas = tuple(_number(alpha, "alphas") for alpha in _part(given, "alphas", list))
-    order = _part(given, "order", list)
+    alphas = tuple(values.number(alpha, "alphas") for alpha in values.part(given, "alphas", list))
+    order = values.part(given, "order", list)
     several = bool(order) and isinstance(order[0], list) and bool(order[0]) and isinstance(order[0][0], list)
     if not alphas or not all(a >= 0 for a in alphas) or (not several and len(alphas) != 1):
         raise TraceError(f"its {len(alphas)} weights and its order do not fit each other")
     shape = (*([len(alphas)] if several else []), groups, size)
-    picks = [_whole(i, "order", 0, size - 1) for i in _flat(order, shape, "order")]
+    picks = [values.whole(i, "order", 0, size - 1) for i in values.flat(order, shape, "order")]
     found = torch.tensor(picks).view(shape)
     if not torch.equal(found.sort(dim=-1).values, torch.arange(size).expand(shape)):
         raise TraceError("its order does not pick every token once")
@@ -175,7 +171,7 @@ def _selection(given: Mapping[str, Any], config: PruneConfig, vision: VisionToke
 def _evidence(given: Mapping[str, Any], name: str, shape: Sequence[int]) -> Tensor | None:
     if given.get(name) is None:
         return None
-    numbers = [_number(x, name) for x in _flat(given[name], shape, name)]
+    numbers = [values.number(x, name) for x in values.flat(given[name], shape, name)]
     found = torch.tensor(numbers, dtype=torch.float64).float().view(tuple(shape))
     if found.isinf().any():
         raise TraceError(f"its {name} is not finite")
@@ -186,19 +182,19 @@ def _query(given: Mapping[str, Any], tensors: Mapping[str, Tensor | None], visio
     vector, keys = tensors["query"], tensors["keys"]
     if vector.dim() != 1 or (keys is not None and keys.shape != (*vision.shape, len(vector))):
         raise TraceError("its query and the tokens in the query's space do not fit each other")
-    tokens, weights = tuple(_texts(given, "tokens")), given.get("weights")
+    tokens, weights = tuple(values.texts(given, "tokens")), given.get("weights")
     if weights is not None:
-        shares = _flat(weights, (len(tokens),), "weights")
-        weights = torch.tensor([_finite(w, "weights", 0) for w in shares], dtype=torch.float32)
+        shares = values.flat(weights, (len(tokens),), "weights")
+        weights = torch.tensor([values.finite(w, "weights", 0) for w in shares], dtype=torch.float32)
     sign = given.get("sign")
     if sign not in (1, -1) or isinstance(sign, bool):
         raise TraceError("the sign of its query must be 1 or -1")
-    return Query(_text(given, "name"), vector, keys, tokens, weights, int(sign))
+    return Query(values.text(given, "name"), vector, keys, tokens, weights, int(sign))
 
 
 def _kept(given: list, vision: VisionTokens) -> Tensor:
     t, n = vision.shape
-    kept = torch.tensor([_whole(i, "kept", 0, t * n - 1) for i in given], dtype=torch.int64)
+    kept = torch.tensor([values.whole(i, "kept", 0, t * n - 1) for i in given], dtype=torch.int64)
     if not len(kept) or (kept.diff() <= 0).any() or not torch.isin(kept, vision.all).all():
         raise TraceError("its kept tokens must be tokens that it has, ascending, each once")
     return kept
@@ -206,12 +202,12 @@ def _kept(given: list, vision: VisionTokens) -> Tensor:
 
 def _answer(given: Mapping[str, Any], measured: Mapping[str, Any]) -> Answer:
     return Answer(
-        text=_text(given, "text"),
-        token_ids=tuple(_whole(i, "token_ids", 0) for i in _part(given, "token_ids", list)),
-        n_visual=_whole(given.get("n_visual"), "n_visual", 1),
-        n_text=_whole(given.get("n_text"), "n_text", 0),
-        seconds=_number(measured.get("seconds"), "seconds", 0),
-        first_token_seconds=_number(measured.get("first_token_seconds"), "first_token_seconds", 0),
+        text=values.text(given, "text"),
+        token_ids=tuple(values.whole(i, "token_ids", 0) for i in values.part(given, "token_ids", list)),
+        n_visual=values.whole(given.get("n_visual"), "n_visual", 1),
+        n_text=values.whole(given.get("n_text"), "n_text", 0),
+        seconds=values.number(measured.get("seconds"), "seconds", 0),
+        first_token_seconds=values.number(measured.get("first_token_seconds"), "first_token_seconds", 0),
     )
 
 
@@ -220,12 +216,12 @@ def _with_kept(pruned: Answer, kept: Tensor) -> Answer:
 
 
 def _savings(given: Mapping[str, Any]) -> Savings:
-    flops = {side: _all_numbers(Flops, _part(given, side, dict)) for side in ("full", "pruned")}
+    flops = {side: values.all_numbers(Flops, values.part(given, side, dict)) for side in ("full", "pruned")}
     counts = {f.name for f in fields(Savings) if f.type == "int"}
     rest = {
-        f.name: _whole(given.get(f.name), f.name, 0)
+        f.name: values.whole(given.get(f.name), f.name, 0)
         if f.name in counts
-        else _finite(given.get(f.name), f.name)
+        else values.finite(given.get(f.name), f.name)
         for f in fields(Savings)
         if f.name not in flops
     }
@@ -233,24 +229,30 @@ def _savings(given: Mapping[str, Any]) -> Savings:
 
 
 def _agreement(given: Mapping[str, Any]) -> Agreement:
-    numbers = {f.name: _number(given.get(f.name), f.name) for f in fields(Agreement) if f.type == "float"}
-    return Agreement(**numbers, same_text=_part(given, "same_text", bool))
+    numbers = {
+        f.name: values.number(given.get(f.name), f.name) for f in fields(Agreement) if f.type == "float"
+    }
+    return Agreement(**numbers, same_text=values.part(given, "same_text", bool))
 
 
 def _costs(given: Mapping[str, Any], vision: VisionTokens) -> Costs:
-    shapes = _part(given, "shapes", dict)
-    numbers = {f.name: _whole(shapes.get(f.name), f.name, 0, 2**40) for f in fields(ModelShapes)}
-    n, choices, projected = vision.n_tokens, _part(given, "choices", list), _part(given, "n_projected", list)
+    shapes = values.part(given, "shapes", dict)
+    numbers = {f.name: values.whole(shapes.get(f.name), f.name, 0, 2**40) for f in fields(ModelShapes)}
+    n, choices, projected = (
+        vision.n_tokens,
+        values.part(given, "choices", list),
+        values.part(given, "n_projected", list),
+    )
     costs = Costs(
         shapes=numbers,
-        n_visual=_whole(given.get("n_visual"), "n_visual", n, n),
-        n_text=_whole(given.get("n_text"), "n_text", 0, 2**40),
-        n_frames=_whole(given.get("n_frames"), "n_frames", 1, 2**40),
-        method=_text(given, "method"),
-        query_flops=_finite(given.get("query_flops"), "query_flops", 0),
-        choices=tuple(_whole(c, "choices", 1, n) for c in choices),
-        n_projected=tuple(_whole(p, "n_projected", 1, 2**40) for p in projected),
-        n_kept=_whole(given.get("n_kept"), "n_kept", 1, n),
+        n_visual=values.whole(given.get("n_visual"), "n_visual", n, n),
+        n_text=values.whole(given.get("n_text"), "n_text", 0, 2**40),
+        n_frames=values.whole(given.get("n_frames"), "n_frames", 1, 2**40),
+        method=values.text(given, "method"),
+        query_flops=values.finite(given.get("query_flops"), "query_flops", 0),
+        choices=tuple(values.whole(c, "choices", 1, n) for c in choices),
+        n_projected=tuple(values.whole(p, "n_projected", 1, 2**40) for p in projected),
+        n_kept=values.whole(given.get("n_kept"), "n_kept", 1, n),
     )
     if sum(costs.choices) != n or len(costs.n_projected) != 2:
         raise TraceError("what its estimate is made of does not fit its tokens")
@@ -261,66 +263,3 @@ def _shown_once(frames: Sequence[Image.Image], clip: bool, seconds: Sequence[flo
     fitting = all(frame.size == place.image_size for frame in frames for place in vision.geometry)
     timed = not seconds or (clip and len(seconds) == len(frames or seconds))
     return fitting and timed and (clip or len(frames) <= 1)
-
-
-# One value each ------------------------------------------------------------------------------------------
-
-
-def _part(given: Mapping[str, Any], name: str, kind: type) -> Any:
-    if type(found := given.get(name)) is not kind:
-        words = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
-        raise TraceError(f"its part {name!r} is missing or not {words[kind]}")
-    return found
-
-
-def _text(given: Mapping[str, Any], name: str) -> str:
-    if len(found := _part(given, name, str)) > LONGEST:
-        raise TraceError(f"its part {name!r} is longer than {LONGEST:,} characters")
-    return found
-
-
-def _texts(given: Mapping[str, Any], name: str) -> list[str]:
-    found = _part(given, name, list)
-    if any(type(text) is not str or len(text) > LONGEST for text in found):
-        raise TraceError(f"its part {name!r} must hold texts, none longer than {LONGEST:,} characters")
-    return found
-
-
-def _number(value: object, name: str, least: float = -math.inf) -> float:
-    """A float as export spells it: null is NaN, which passes any `least`."""
-    spelled = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
-    if isinstance(value, str | None) and value in spelled:
-        value = spelled[value]
-    try:
-        found = float(value) if type(value) in (int, float) else None
-    except OverflowError:  # a whole number beyond every float
-        found = None
-    if found is None or found < least:
-        raise TraceError(f"its {name} holds {str(value)[:40]!r} where a number belongs")
-    return found
-
-
-def _finite(value: object, name: str, least: float = -math.inf) -> float:
-    if not math.isfinite(found := _number(value, name, least)):
-        raise TraceError(f"its {name} is not finite")
-    return found
-
-
-def _all_numbers(kind: type, given: Mapping[str, Any]) -> dict[str, float]:
-    return {f.name: _finite(given.get(f.name), f.name) for f in fields(kind)}
-
-
-def _whole(value: object, name: str, least: int, most: int = 2**62) -> int:
-    if type(value) is not int or not least <= value <= most:
-        raise TraceError(f"its {name} holds {str(value)[:40]!r}, out of the range that fits")
-    return value
-
-
-def _flat(value: object, shape: Sequence[int], name: str) -> list:
-    """The entries of nested lists of exactly this shape."""
-    rows = [value]
-    for count in shape:
-        if any(type(row) is not list or len(row) != count for row in rows):
-            raise TraceError(f"its {name} has not the shape {list(shape)} that the rest asks for")
-        rows = [entry for row in rows for entry in row]
-    return rows

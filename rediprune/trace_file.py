@@ -26,8 +26,9 @@ from PIL import Image
 from torch import Tensor
 
 from .export import FORMAT, as_dict
-from .restored import TraceError, restored
+from .restored import restored
 from .trace import Timing, Trace
+from .values import TraceError
 
 MOST_BYTES = 100 * 2**20
 MOST_PARTS = 2_000_000  # values, lists and objects in the JSON: each takes far more memory than its text
