@@ -1,145 +1,164 @@
-"""Tables, card and marks are made of the evaluation's numbers, and writing them twice changes nothing."""
+"""Tables, card, marks and figures are made of the hits, and writing them twice changes nothing."""
 
 from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from rediprune.card import read_card
-from world import report
+from world import evaluate, figures, report, tables
+from world.arms import (
+    HARD,
+    HEADLINE,
+    KEEP_RATIOS,
+    OURS,
+    PUBLISHED,
+    RANDOM,
+    TOWER,
+    UNPRUNED,
+    alpha_arms,
+)
+from world.results import Results, packed
+
+PER_SCENE, KINDS = "55", ("color", "digit")
 
 
 def share(mean: float) -> dict:
     return {"mean": mean, "interval": [mean - 0.02, mean + 0.02], "any": 0.5}
 
 
-def row(arm: str, keep_ratio: float, k: int, accuracy: float) -> dict:
-    kinds = {"color": {"n": 60, "accuracy": accuracy}, "digit": {"n": 40, "accuracy": 0.25}}
-    made = {"arm": arm, "keep_ratio": keep_ratio, "k": k, "n": 100, "accuracy": accuracy, "by_kind": kinds}
-    made["interval"] = [accuracy - 0.03, accuracy + 0.02]
-    if arm != "unpruned":
-        made["minus_unpruned"] = {"mean": accuracy - 0.9, "interval": [accuracy - 0.93, accuracy - 0.88]}
-        made["minus_random"] = {"mean": accuracy - 0.5, "interval": [accuracy - 0.54, accuracy - 0.46]}
-    return made
-
-
 def pointing(*rows: tuple[str, str, float]) -> dict:
     return {
-        "n": 1100,
-        "k": 29,
-        "chance": 0.031,
-        "random": share(0.03),
-        "ceiling": 0.24,
+        "n": 1100, "k": 29, "chance": 0.031, "random": share(0.03), "ceiling": 0.24,
         "rows": [
             {"query": q, "pointing": p, "top_relevance": share(x), "kept": share(x / 2)} for q, p, x in rows
         ],
-    }
+    }  # fmt: skip
 
 
 POINTING = (("prompt-tail", "cosine", 0.07), ("text-tower", "cosine", 0.11), ("text-tower", "value", 0.23))
 
 
-@pytest.fixture
-def stills() -> dict:
-    """What an evaluation of 100 questions might have found."""
+def part(plan, frames: int) -> dict:
+    """Ten questions, of which an arm answers as many as its place in the plan says; four of them for some."""
+    hits, n_visual = (
+        {UNPRUNED.name: {"1.0": {"k": 196, "n": 10, "hits": [packed(np.arange(10) < 9)]}}},
+        196 * frames,
+    )
+    for i, trial in enumerate(trial for trials in plan for trial in trials):
+        n = 4 if trial.of_some else 10
+        for ratio in trial.ratios:
+            row = {
+                "k": round(n_visual * ratio),
+                "n": n,
+                "hits": [packed(np.arange(n) < 1 + i % 7)] * trial.arm.masks,
+            }
+            hits.setdefault(trial.arm.name, {}).setdefault(str(ratio), row)
     return {
-        "questions": 100,
-        "scenes": 180,
-        "first_seed": 500_000,
-        "visual_tokens": 196,
-        "alpha": 0.5,
-        "accuracy": [
-            row("unpruned", 1.0, 196, 0.9),
-            row("rediprune (prompt-tail)", 0.5, 98, 0.87),
-            row("random", 0.5, 98, 0.8),
-            row("rediprune (prompt-tail)", 0.15, 29, 0.75),
-            row("random", 0.15, 29, 0.5),
-        ],
-        "pointing": pointing(*POINTING),
-        "choosing": pointing(("text-tower", "value", 0.2), *POINTING[:2]) | {"n": 300},
-    }
+        "questions": 10, "questions_of_some": 4, "questions_per_scene": PER_SCENE, "kinds": list(KINDS),
+        "kind_of_question": "0101010101", "frames": frames, "visual_tokens": n_visual, "hits": hits,
+        "pointing": pointing(*POINTING), "rechecked": {"cells": 150, "same_tokens": 149, "agree": 150},
+    }  # fmt: skip
 
 
-@pytest.fixture
-def clips() -> dict:
-    """Of clips: two arms on all questions, two on some."""
-    rows = [
-        row("unpruned", 1.0, 1568, 0.9),
-        row("rediprune (text-tower/cosine)", 0.15, 232, 0.8),
-        row("random", 0.15, 232, 0.5),
-        row("diversity", 0.15, 232, 0.6) | {"n": 40},
-        row("rediprune (text-tower/cosine), shared budget", 0.15, 235, 0.85),
-        row("diversity, shared budget", 0.15, 235, 0.7) | {"n": 40},
-        row("random", 0.05, 80, 0.4),
-        row("random", 0.5, 784, 0.8) | {"n": 40},
-    ]
-    for shared in (4, 5):
-        rows[shared]["minus_frame"] = {"mean": 0.05, "interval": [0.01, 0.09]}
-    return {
-        "questions": 100,
-        "questions_of_some": 40,
-        "unpruned_of_some": 0.91,
-        "clips": 15,
-        "frames": 8,
-        "visual_tokens": 1568,
-        "alpha": 0.5,
-        "accuracy": rows,
-        "pointing": pointing(*POINTING[:2]),
-    }
-
-
-@pytest.fixture
-def found(stills, clips) -> dict:
+@pytest.fixture(scope="module")
+def found() -> dict:
+    """What an evaluation of ten questions might have found."""
+    stills, clips = (
+        part(evaluate.PARTS[name].plan, frames) for name, frames in (("stills", 1), ("clips", 8))
+    )
+    stills["choosing"] = pointing(("text-tower", "value", 0.2), *POINTING[:2]) | {"n": 300}
     return {"stills": stills, "clips": clips}
 
 
+@pytest.fixture(scope="module")
+def stills(found) -> Results:
+    return Results(found["stills"])
+
+
+@pytest.fixture(scope="module")
+def clips(found) -> Results:
+    return Results(found["clips"])
+
+
+def line(table: str, name: str) -> list[str]:
+    """The cells of the row that begins with that name."""
+    (row,) = [row for row in table.splitlines() if row.startswith(f"| {name} |")]
+    return row.strip("| ").split(" | ")
+
+
 def test_the_accuracy_table_has_a_row_an_arm_and_a_column_a_ratio(stills):
-    table = report.accuracy_table(stills)
-    assert "100 held-out questions about 180 scenes" in table
-    assert "all 196 visual tokens: **90.0 [87.0, 92.0]**" in table
-    assert "| method (query) | 50% (K = 98) | 15% (K = 29) |\n|---|---|---|" in table
-    assert "| rediprune (prompt-tail) | 87.0 [84.0, 89.0] | 75.0 [72.0, 77.0] |" in table
-    assert "| random | 80.0 [77.0, 82.0] | 50.0 [47.0, 52.0] |" in table
+    table = tables.accuracy(stills, report.MAIN_ARMS)
+    assert "10 held-out questions about 2 scenes" in table
+    assert f"all 196 visual tokens: **{tables.said(stills.share(UNPRUNED, 1.0))}**" in table
+    assert (
+        "| method (query) | 50% (K = 98) | 25% (K = 49) | 15% (K = 29) | 10% (K = 20) | 5% (K = 10) |"
+        in table
+    )
+    cells = line(table, "rediprune (prompt-tail)")
+    assert cells[1] == f"{tables.said(stills.share(OURS[PUBLISHED], 0.5))} (4)"  # asked fewer
+    assert cells[2:] == [tables.said(stills.share(OURS[PUBLISHED], ratio)) for ratio in KEEP_RATIOS[1:]]
+    assert line(table, "random")[0] == "random" and "mean of 3 random choices for every scene" in table
 
 
-def test_differences_carry_their_sign(stills):
-    table = report.difference_table(stills)
-    assert "| rediprune (prompt-tail) | -15.0 [-18.0, -13.0] | +25.0 [+21.0, +29.0] |" in table
+def test_differences_carry_their_sign_and_their_number(stills):
+    table = tables.differences(stills, report.MAIN_ARMS)
+    name, n, unpruned, random = line(table, "rediprune (prompt-tail)")
+    assert n == "10" and name == "rediprune (prompt-tail)"
+    assert (
+        unpruned == tables.points(stills.minus(OURS[PUBLISHED], HEADLINE, UNPRUNED, 1.0))
+        and unpruned[0] == "-"
+    )
+    assert random == tables.points(stills.minus(OURS[PUBLISHED], HEADLINE, RANDOM)) and random[0] == "+"
 
 
-def test_kinds_and_pointing_are_told(stills):
-    assert "| *n* | *60* | *40* |" in report.kinds_table(stills)
-    assert "| unpruned | 90.0 | 25.0 |" in report.kinds_table(stills)
-    table = report.pointing_table(stills)
+def test_kinds_are_told_with_both_comparisons(stills):
+    assert line(tables.kinds(stills, report.MAIN_ARMS), "\\*n\\*".replace("\\", "")) == ["*n*", "*5*", "*5*"]
+    assert line(tables.kinds(stills, report.MAIN_ARMS), "unpruned") == ["unpruned", "100.0", "80.0"]
+    for other, its in ((RANDOM, HEADLINE), (UNPRUNED, 1.0)):
+        table = tables.kind_differences(stills, report.HEADLINE_ARMS, other)
+        cells = line(table, "rediprune (prompt-tail)")[1:]
+        assert cells == [tables.points(stills.minus(OURS[PUBLISHED], HEADLINE, other, its, k)) for k in KINDS]
+
+
+def test_ablations_are_held_against_what_they_vary(stills):
+    table = tables.held_against(stills, report.ABLATIONS["query"])
+    _, other, n, *cells = line(table, "rediprune (random vector)")
+    assert (other, n) == ("rediprune (prompt-tail)", "10") and len(cells) == 4
+    named = {row[0].name for rows in report.ABLATIONS.values() for row in rows}
+    for name in (
+        "prompt-tail, sign flipped",
+        "question's tokens alone",
+        "original positions",
+        "behind the projector",
+    ):
+        assert any(name in arm for arm in named)
+    assert line(table, "random")[1] == ""
+
+
+def test_the_weights_of_relevance_go_from_none_to_nothing_else(stills):
+    table = tables.alphas(stills, alpha_arms(TOWER))
+    labels = [row.split(" | ")[0].strip("| ") for row in table.splitlines() if row.startswith("| ")][1:]
+    assert labels == ["0", "0.125", "0.25", "0.5 (published)", "1", "2", "4", "∞ (relevance alone)"]
+    assert line(table, "∞ (relevance alone)")[1] == tables.said(stills.share(alpha_arms(TOWER)[-1], HEADLINE))
+
+
+def test_clips_tell_both_budgets_and_who_was_asked_less(clips, found):
+    table = tables.accuracy(clips, report.MAIN_ARMS)
+    assert "Every clip has 8 frames" in table and "all 1,568 visual tokens" in table
+    assert line(table, "rediprune (prompt-tail), shared budget")[-1].endswith(" (4)")
+    budgets = report.made(found)["budget-table"]
+    assert line(budgets, "rediprune (text-tower/cosine), shared budget")[1] == "rediprune (text-tower/cosine)"
+    assert "bootstrap that redraws whole clips" in tables.differences(clips, report.MAIN_ARMS)
+
+
+def test_pointing_and_what_was_generated_again_are_told(found, stills):
+    table = tables.pointing(found["stills"], stills)
     assert "| text-tower (value) | 23.0 [21.0, 25.0] | 11.5 [9.5, 13.5] | 50.0 |" in table
     assert "Chance is 3.1; no choice of 29 tokens can exceed 24.0" in table
-
-
-def test_clips_tell_both_budgets_and_who_was_asked_less(clips):
-    table = report.accuracy_table(clips)
-    assert "100 held-out questions about 15 clips" in table
-    assert "all 1,568 visual tokens: **90.0 [87.0, 92.0]**" in table
-    assert "the first 40 of these questions only, where unpruned is 91.0" in table
-    names = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")]
-    assert names == [
-        "| method (query)",
-        "| rediprune (text-tower/cosine)",
-        "| rediprune (text-tower/cosine), shared budget",
-        "| random",
-        "| diversity \\*",
-        "| diversity, shared budget \\*",
-    ]
-    assert "| method (query) | 50% (K = 784) \\* | 15% (K = 232) | 5% (K = 80) |" in table
-    assert "| random | 80.0 [77.0, 82.0] | 50.0 [47.0, 52.0] | 40.0 [37.0, 42.0] |" in table
-    differences = report.difference_table(clips)
-    assert (
-        "| diversity, shared budget \\* | -20.0 [-23.0, -18.0] | +20.0 [+16.0, +24.0] | +5.0 [+1.0, +9.0] |"
-        in differences
-    )
-    assert "| random | -40.0 [-43.0, -38.0] | +0.0 [-4.0, +4.0] |  |" in differences
-    assert "bootstrap over clips" in differences
-    assert "questions about clips" in report.kinds_table(clips)
+    assert "of 150 random cells, 149 kept the same tokens and 150 agreed" in report.rechecked(found)
 
 
 def test_the_query_that_points_best_becomes_the_default_and_says_why(found, tmp_path):
@@ -149,8 +168,8 @@ def test_the_query_that_points_best_becomes_the_default_and_says_why(found, tmp_
     card = read_card(model)
     assert (card.defaults.query, card.defaults.pointing) == ("text-tower", "value")
     assert card.text_tower == f"local-dir:{tmp_path / 'tiny-clip'}"
-    for part in ("points best", "23% of its top 29", "prompt-tail 7%", "chance 3%"):
-        assert part in card.why_query
+    for said in ("points best", "23% of its top 29", "prompt-tail 7%", "chance 3%"):
+        assert said in card.why_query
     assert "rendered world" in card.knows
 
 
@@ -167,18 +186,37 @@ def test_a_text_without_the_mark_is_refused():
         report.insert("nothing here", "a-table", "body")
 
 
-def test_the_command_writes_readme_model_card_and_settings(found, stills, tmp_path, monkeypatch, capsys):
-    model, readme = tmp_path / "tiny-llava", tmp_path / "README.md"
+def test_the_command_writes_every_page_and_the_settings(found, stills, tmp_path, monkeypatch):
+    model, readme, findings = tmp_path / "tiny-llava", tmp_path / "README.md", tmp_path / "findings.md"
     model.mkdir()
     (model / "evaluation.json").write_text(json.dumps(found))
-    marks = "\n".join(f"<!-- {name} -->" for name in report.tables(found))
-    readme.write_text(f"# Title\n{marks}\n")
-    (model / "README.md").write_text(f"# Card\n{marks}\n")
-    monkeypatch.setattr("sys.argv", ["report", "--model", str(model), "--readme", str(readme)])
+    made = report.made(found)
+    for path, names in (
+        (readme, report.README_TABLES),
+        (model / "README.md", report.CARD_TABLES),
+        (findings, made),
+    ):
+        path.write_text("# Title\n" + "\n".join(f"<!-- {name} -->" for name in names) + "\n")
+    monkeypatch.setattr(
+        "sys.argv", ["report", "--model", str(model), "--readme", str(readme), "--findings", str(findings)]
+    )
     report.main()
-    texts = [readme.read_text(), (model / "README.md").read_text()]
-    assert all(report.accuracy_table(stills) in text for text in texts)
-    assert report.kinds_table(stills) in texts[1]
+    texts = [readme.read_text(), (model / "README.md").read_text(), findings.read_text()]
+    assert tables.accuracy(stills, report.HEADLINE_ARMS, KEEP_RATIOS[1:]) in texts[0]
+    assert tables.kinds(stills, report.MAIN_ARMS) in texts[1]
+    assert all(table in texts[2] for table in made.values())
     assert read_card(model).defaults.pointing == "value"
     report.main()
-    assert [readme.read_text(), (model / "README.md").read_text()] == texts
+    assert [readme.read_text(), (model / "README.md").read_text(), findings.read_text()] == texts
+
+
+def test_figures_are_small_name_their_arms_and_do_not_change_by_themselves(found, tmp_path):
+    made = figures.draw(found, tmp_path / "one")
+    assert {path.name for path in made} == {"accuracy-by-ratio.svg", "accuracy-by-alpha.svg", "ablations.svg"}
+    text = {path.name: path.read_text() for path in made}
+    for arm in figures.CURVES:
+        assert f">{arm.name}<" in text["accuracy-by-ratio.svg"]
+    assert "unpruned" in text["accuracy-by-alpha.svg"] and f"{HARD:.0%} kept" in text["ablations.svg"]
+    assert all(path.stat().st_size < 150_000 for path in made)
+    again = figures.draw(found, tmp_path / "two")
+    assert [path.read_text() for path in again] == list(text.values())

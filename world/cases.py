@@ -1,109 +1,80 @@
-"""Held-out questions, what every arm keeps for each, and whether the model then answers right."""
+"""Held-out questions about stills or clips, and what the encoder gave of what they ask about."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 
-import torch
-from PIL import Image
 from torch import Tensor
 
-from rediprune import Explainer, PruneConfig
-from rediprune.models import Seen
-from rediprune.trace import parted
+from rediprune import Explainer
+from rediprune.look import Look
 
-from . import make_clip, make_scene
-from .arms import QUERIES, Arm
+from . import AskedClip, AskedScene
+from .pages import Pages
 from .questions import Question
-
-Query = tuple[str, str]  # (query, pointing)
-MAX_NEW_TOKENS = 6  # the longest answer has two words
 
 
 @dataclass(frozen=True)
 class Case:
-    """One question, with what every arm would keep of its image or clip.
+    """One question.
 
     Attributes:
-        seed: which scene or clip it is about.
+        scene: the index of what it is about in Cases.looks.
         question: with its answer, and the tokens that hold it.
-        input_ids: [L], the prompt with its image placeholders.
-        seen: what the encoder gave of the scene, or of every frame.
-        kept: per arm and keep ratio, flat token indices, ascending.
-        relevance: per query, [N] by token, all frames one behind the other.
+        tail: the prompt's token ids behind the last visual token.
+        answer: the token ids of the expected answer, its end token included.
     """
 
-    seed: int
+    scene: int
     question: Question
-    input_ids: Tensor
-    seen: tuple[Seen, ...]
-    kept: dict[tuple[Arm, float], Tensor]
-    relevance: dict[Query, Tensor]
+    tail: tuple[int, ...]
+    answer: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Questions and what they are about.
+
+    Attributes:
+        seeds: of the scenes or clips.
+        looks: one for each seed.
+        before: [P] token ids of every prompt up to its last visual token, a placeholder for each of these.
+        cases: scene by scene.
+    """
+
+    seeds: tuple[int, ...]
+    looks: tuple[Look, ...]
+    before: Tensor
+    cases: tuple[Case, ...]
 
     @property
-    def all(self) -> Tensor:
-        """Every token."""
-        return torch.arange(sum(one.vision.n_tokens for one in self.seen))
+    def n_visual(self) -> int:
+        """Visual tokens of one scene or clip."""
+        return self.looks[0].n_visual
 
-
-def stills(first_seed: int) -> Iterator[tuple[int, Image.Image, Question]]:
-    """Scene after scene, one question of every kind that it can answer."""
-    for seed in count(first_seed):
-        scene = make_scene(seed)
-        yield from ((seed, scene.image, q) for q in scene.questions)
-
-
-def clips(first_seed: int) -> Iterator[tuple[int, list[Image.Image], Question]]:
-    """Clip after clip, one question of every kind that it can answer."""
-    for seed in count(first_seed):
-        clip = make_clip(seed)
-        yield from ((seed, clip.images, q) for q in clip.questions)
+    @property
+    def frames(self) -> int:
+        return self.looks[0].vision.shape[0]
 
 
 def cases(
-    explainer: Explainer,
-    asked: Iterator[tuple[int, Image.Image | list[Image.Image], Question]],
-    n_questions: int,
-    arms: Sequence[Arm],
-    ratios: Sequence[float],
-) -> Iterator[Case]:
-    """The first `n_questions` of `asked` with what the arms keep."""
-    queries = dict.fromkeys((QUERIES[0], *((arm.query, arm.pointing) for arm in arms if arm.query)))
-    for seed, media, question in islice(asked, n_questions):
-        look = explainer.look(media)
-        put = {q: explainer.ask(look, question.text, PruneConfig(query=q[0], pointing=q[1])) for q in queries}
-        kept, relevance = {}, {}
-        for arm in arms:
-            config = PruneConfig(seed=seed, **arm.settings)
-            chosen = explainer.select(look, put[config.query, config.pointing], config)
-            kept |= {(arm, ratio): chosen.kept(ratio) for ratio in ratios}
-            if arm.query:
-                relevance[arm.query, arm.pointing] = chosen.relevance.flatten()
-        ids = next(iter(put.values())).inputs["input_ids"][0]
-        yield Case(seed, question, ids, look.seen, kept, relevance)
-
-
-@torch.no_grad()
-def right(explainer: Explainer, batch: list[Case], kept: list[Tensor]) -> list[bool]:
-    """Whether the greedy answer from the kept tokens [K] of each case is exactly the expected one."""
-    tokenizer = explainer.processor.tokenizer
-    longest = max(len(c.input_ids) for c in batch)
-    ids = torch.full((len(batch), longest), tokenizer.pad_token_id)
-    mask = torch.zeros_like(ids)
-    for row, case in enumerate(batch):
-        ids[row, longest - len(case.input_ids) :] = case.input_ids
-        mask[row, longest - len(case.input_ids) :] = 1
-    seen = [one for case in batch for one in case.seen]
-    of_each = [
-        part
-        for case, k in zip(batch, kept, strict=True)
-        for part in parted(k, [one.vision for one in case.seen])
-    ]
-    prompt = explainer.adapter.splice(ids, mask, seen, of_each)
-    made = explainer.model.generate(
-        inputs_embeds=prompt.embeds, **prompt.arguments(), max_new_tokens=MAX_NEW_TOKENS, do_sample=False
-    )
-    answers = tokenizer.batch_decode(made, skip_special_tokens=True)
-    return [a.strip() == c.question.answer for a, c in zip(answers, batch, strict=True)]
+    explainer: Explainer, made: Callable[[int], AskedScene | AskedClip], first_seed: int, n_questions: int
+) -> Cases:
+    """The first `n_questions` about what is `made`, by make_scene or make_clip, from `first_seed` up."""
+    pages = Pages(explainer.processor.tokenizer)
+    seeds, looks, found = [], [], []
+    for seed in count(first_seed):
+        if len(found) == n_questions:
+            break
+        one = made(seed)
+        looks.append(explainer.look(one.image if isinstance(one, AskedScene) else one.images))
+        seeds.append(seed)
+        found += [
+            Case(len(looks) - 1, q, tuple(pages.question_ids(q.text)), tuple(pages.answer_ids(q.answer)))
+            for q in one.questions[: n_questions - len(found)]
+        ]
+    ids = explainer.ask(looks[0], found[0].question.text).inputs["input_ids"][0]
+    last = int(explainer.adapter.is_placeholder(ids).nonzero()[-1])
+    return Cases(tuple(seeds), tuple(looks), ids[: last + 1].clone(), tuple(found))

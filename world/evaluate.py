@@ -1,8 +1,9 @@
 """`python -m world.evaluate`: does the model answer when tokens go, and which query points at the answer?
 
-Held-out scenes and clips (seeds that training never saw), exact-match answers by greedy decoding, methods and
-queries at every keep ratio, random selection beside them. Writes evaluation.json next to the weights, from
-which `world.report` makes the tables in README and model card.
+Held-out scenes and clips (seeds that training never saw), exact-match answers by greedy decoding, every arm
+of world.arms at its keep ratios. Writes evaluation.json next to the weights after every arm: killed, it goes
+on where it was. What is in there is which questions were answered right, arm by arm; every share, difference
+and interval is made of that by world.results, and every table and figure of those.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import argparse
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import groupby
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,166 +24,224 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rediprune import Explainer, PruneConfig
+from rediprune.card import read_card
 from rediprune.explainer import DEFAULT_MODEL
 
-from .arms import ARMS, CLIP_ARMS, CLIP_ARMS_OF_SOME, CLIP_QUERIES, QUERIES, RANDOM, Arm
-from .cases import Case, cases, clips, right, stills
+from . import AskedClip, AskedScene, make_clip, make_scene
+from .answering import hits
+from .arms import CLIPS, HEADLINE, OURS, PUBLISHED, QUERIES, RANDOM, STILLS, TOWER, Arm, Trial
+from .cases import Cases, cases
 from .clip_questions import CLIP_KINDS
-from .intervals import by_scene, wilson
 from .pointing import pointing
+from .queries import Asking
 from .questions import KINDS
+from .ranking import Ranking, mask_seed
+from .results import packed, unpacked
 
 FIRST_SEED = 500_000  # held out: training draws from bank.FIRST_TRAINING_SEED up
 CHOOSING_SEED = 400_000  # held out too; the default query is chosen on these, and reported on the others
-KEEP_RATIOS = (0.5, 0.25, 0.15, 0.10, 0.05)
-POINTING_RATIO = 0.15
-TOKENS_A_BATCH = 8_000  # of all prompts that are answered at once
+LONGEST_ANSWER = 6  # tokens, the end token included
 
 
-def evaluate_stills(explainer: Explainer, n_questions: int, first_seed: int = FIRST_SEED) -> dict:
-    """Everything that `world.report` prints about stills, as plain data."""
-    some = max(1, n_questions // 4)
-    aims = [arm for arm in ARMS if arm.method == "rediprune"]
-    choosing = _selected(explainer, stills(CHOOSING_SEED), some, (*aims, RANDOM))
-    found = _selected(explainer, stills(first_seed), n_questions, ARMS)
-    tests = [(arm, ratio, len(found)) for ratio in KEEP_RATIOS for arm in ARMS]
-    rows, _ = _accuracy(explainer, found, tests, KINDS)
-    return {
-        "questions": len(found),
-        "scenes": len({c.seed for c in found}),
-        "first_seed": first_seed,
-        "visual_tokens": len(found[0].all),
-        "alpha": PruneConfig().alpha,
-        "accuracy": rows,
-        "pointing": pointing(found, QUERIES, POINTING_RATIO),
-        "choosing": {"first_seed": CHOOSING_SEED, **pointing(choosing, QUERIES, POINTING_RATIO)},
-    }
+@dataclass(frozen=True)
+class Part:
+    """What is asked of stills, or of clips.
 
-
-def evaluate_clips(explainer: Explainer, n_questions: int, n_some: int, first_seed: int = FIRST_SEED) -> dict:
-    """Everything that `world.report` prints about clips, as plain data.
-
-    On the first `n_some` questions alone: the arms of CLIP_ARMS_OF_SOME, below 50%, and the others at 50%.
+    Attributes:
+        made: from a seed what is asked about.
+        kinds: of questions.
+        plan: who is asked how much, in two rounds.
+        questions, of_some, choosing, recheck: how many questions for most tests, for those that are
+            `of_some`, for choosing the default query; how many answers are generated once more.
+        pointing: the queries that are compared by where they point.
     """
-    asked = clips(first_seed)
-    found = _selected(explainer, asked, n_some, (*CLIP_ARMS, *CLIP_ARMS_OF_SOME))
-    found += _selected(explainer, asked, n_questions - n_some, CLIP_ARMS)
-    tests = [(arm, KEEP_RATIOS[0], n_some) for arm in CLIP_ARMS]
-    tests += [(arm, ratio, len(found)) for ratio in KEEP_RATIOS[1:] for arm in CLIP_ARMS]
-    tests += [(arm, ratio, n_some) for ratio in KEEP_RATIOS[1:] for arm in CLIP_ARMS_OF_SOME]
-    rows, full = _accuracy(explainer, found, tests, CLIP_KINDS)
-    return {
-        "questions": len(found),
-        "questions_of_some": n_some,
-        "unpruned_of_some": float(full[:n_some].mean()),
-        "clips": len({c.seed for c in found}),
-        "frames": len(found[0].seen),
-        "first_seed": first_seed,
-        "visual_tokens": len(found[0].all),
-        "alpha": PruneConfig().alpha,
-        "accuracy": rows,
-        "pointing": pointing(found[:n_some], CLIP_QUERIES, POINTING_RATIO),
-    }
+
+    made: Callable[[int], AskedScene | AskedClip]
+    kinds: tuple[str, ...]
+    plan: tuple[tuple[Trial, ...], tuple[Trial, ...]]
+    questions: int
+    of_some: int
+    choosing: int
+    recheck: int
+    pointing: tuple[str, ...]
 
 
-def _selected(explainer: Explainer, asked, n_questions: int, arms: Sequence[Arm]) -> list[Case]:
-    made = cases(explainer, asked, n_questions, arms, KEEP_RATIOS)
-    return list(tqdm(made, total=n_questions, desc="selecting", mininterval=10))
+PARTS = {
+    "stills": Part(make_scene, KINDS, STILLS, 3_500, 1_000, 700, 150, tuple(QUERIES)),
+    "clips": Part(make_clip, CLIP_KINDS, CLIPS, 1_600, 480, 0, 50, (PUBLISHED, TOWER)),
+}
 
 
-def _accuracy(
-    explainer: Explainer, found: list[Case], tests: list[tuple[Arm, float, int]], kinds: Sequence[str]
-) -> tuple[list[dict], np.ndarray]:
-    """A row for the whole prompt, then one for each test: an arm at a ratio, on the first n questions.
+class Measuring:
+    """One part on its way: what it `found` so far, and what is still to be measured.
 
-    Beside the rows, which questions the whole prompt answers right.
+    Args:
+        asking: makes the queries of the model.
+        found: what an earlier run found of these weights.
+        save: is handed everything found so far after every arm.
     """
-    seeds = [c.seed for c in found]
-    bar = tqdm(total=len(found) + sum(n for *_, n in tests), desc="answering", mininterval=10)
-    full = _hits(explainer, found, [c.all for c in found], bar)
-    hit = {
-        (arm, ratio): _hits(explainer, found[:n], [c.kept[arm, ratio] for c in found[:n]], bar)
-        for arm, ratio, n in tests
-    }
-    bar.close()
-    rows = [{"arm": "unpruned", "keep_ratio": 1.0, "k": len(found[0].all), **_shares(found, full, kinds)}]
-    for (arm, ratio), mine in hit.items():
-        against = {"unpruned": full, "random": hit[RANDOM, ratio]}
-        if arm.budget == "shared":
-            against["frame"] = hit[replace(arm, budget="frame"), ratio]
-        n = len(mine)
-        rows.append(
-            {"arm": arm.name, "keep_ratio": ratio, "k": len(found[0].kept[arm, ratio])}
-            | _shares(found[:n], mine, kinds)
-            | {
-                f"minus_{name}": by_scene(mine.astype(int) - other[:n], seeds[:n])
-                for name, other in against.items()
-            }
+
+    def __init__(self, asking: Asking, part: Part, found: dict, save: Callable[[dict], None]) -> None:
+        self.asking, self.part, self.save = asking, part, save
+        self.asked = cases(asking.explainer, part.made, FIRST_SEED, part.questions)
+        self.ranking = Ranking(asking, self.asked)
+        self.found = _about(part, self.asked) | found
+
+    def accuracy(self, tests: Sequence[Trial]) -> None:
+        """Whether questions are answered right, arm by arm."""
+        bar = tqdm(total=sum(map(self.cost, tests)), unit="token", unit_scale=True, mininterval=10)
+        for test in tests:
+            bar.set_description(test.arm.name)
+            measured = self.found["hits"].setdefault(test.arm.name, {})
+            if missing := tuple(ratio for ratio in test.ratios if str(ratio) not in measured):
+                measured |= self._measured(test.arm, missing, self.questions(test))
+                self.save(self.found)
+            bar.update(self.cost(test))
+        bar.close()
+
+    def questions(self, test: Trial) -> range:
+        """The questions of a test."""
+        return range(min(self.part.of_some, self.part.questions) if test.of_some else self.part.questions)
+
+    def cost(self, test: Trial) -> int:
+        """About how many tokens the LLM reads for a test."""
+        n, asked, masks = len(self.questions(test)), self.asked, test.arm.masks
+        prefixes = n if test.arm.query else masks * (asked.cases[n - 1].scene + 1)
+        before, text = len(asked.before) - asked.n_visual, len(asked.cases[0].tail + asked.cases[0].answer)
+        return sum(round(prefixes * (r * asked.n_visual + before) + n * masks * text) for r in test.ratios)
+
+    def _measured(self, arm: Arm, ratios: tuple[float, ...], which: range) -> dict[str, dict]:
+        """By keep ratio: how many tokens were kept, of how many questions, and which were answered right."""
+        explainer, in_place, rows = self.asking.explainer, arm.positions == "original", {}
+        for kept in self.ranking.kept(arm, ratios, which):
+            for ratio, mine in kept.items():
+                row = rows.setdefault(str(ratio), {"k": len(mine[0]), "n": len(which), "hits": []})
+                row["hits"].append(packed(hits(explainer, self.asked, mine, in_place)))
+        return rows
+
+    def pointing(self) -> None:
+        """Where the queries point, on these questions and on those that the default is chosen by."""
+        if "pointing" in self.found:
+            return
+        self.found["pointing"] = self._pointing(self.ranking)
+        if self.part.choosing:
+            other = cases(self.asking.explainer, self.part.made, CHOOSING_SEED, self.part.choosing)
+            chosen_by = self._pointing(Ranking(self.asking, other))
+            self.found["choosing"] = {"first_seed": CHOOSING_SEED, **chosen_by}
+        self.save(self.found)
+
+    def _pointing(self, ranking: Ranking) -> dict:
+        every = range(len(ranking.found.cases))
+
+        def kept(arm: Arm) -> list[Tensor]:
+            return next(ranking.kept(arm, (HEADLINE,), every))[HEADLINE]
+
+        return pointing(
+            ranking.found.cases,
+            ranking.found.n_visual,
+            {query: ranking.scores(query, every) for query in self.part.pointing},
+            {query: kept(OURS[query]) for query in self.part.pointing},
+            kept(RANDOM),
         )
-    return rows, full
+
+    def recheck(self) -> None:
+        """Random cells once more, as a user would: the picks of Explainer.select, an answer token by token.
+
+        Finds how many `cells` were looked at, in how many of them both ways keep the `same_tokens`, and in
+        how many they `agree` whether the answer is right.
+        """
+        if "rechecked" in self.found:
+            return
+        source, explainer = random.Random(0), self.asking.explainer
+        tests = [test for tests in self.part.plan for test in tests if test.arm.offered]
+        cells = source.choices([(test.arm, r) for test in tests for r in test.ratios], k=self.part.recheck)
+        said = {"cells": len(cells), "same_tokens": 0, "agree": 0}
+        for arm, ratio in tqdm(cells, desc="generating", mininterval=10):
+            row = self.found["hits"][arm.name][str(ratio)]
+            i = source.randrange(row["n"])
+            case = self.asked.cases[i]
+            look, seed = self.asked.looks[case.scene], self.asked.seeds[case.scene]
+            config = PruneConfig(seed=mask_seed(seed, 0), **arm.settings)
+            put = explainer.ask(look, case.question.text, config)
+            kept = explainer.select(look, put, config).kept(ratio)
+            mine = next(self.ranking.kept(arm, (ratio,), range(i, i + 1)))[ratio][0]
+            answer = explainer.answer(
+                look, put, kept, positions=config.positions, max_new_tokens=LONGEST_ANSWER
+            )
+            said["same_tokens"] += int(torch.equal(kept, mine))
+            right = bool(unpacked(row["hits"][0], row["n"])[i])
+            said["agree"] += int((answer.text == case.question.answer) == right)
+        self.found["rechecked"] = said
+        self.save(self.found)
 
 
-def _hits(explainer: Explainer, found: list[Case], kept: list[Tensor], bar: tqdm) -> np.ndarray:
-    """Which questions are answered right from the kept tokens.
-
-    Only prompts of equal length share a batch: none is padded, which is quicker, and every answer is that of
-    its prompt alone.
-    """
-    said = np.zeros(len(found), dtype=bool)
-    length = [len(case.input_ids) + len(k) for case, k in zip(found, kept, strict=True)]
-    for same, group in groupby(sorted(range(len(found)), key=length.__getitem__), length.__getitem__):
-        alike, size = list(group), max(1, TOKENS_A_BATCH // same)
-        for part in (alike[i : i + size] for i in range(0, len(alike), size)):
-            said[part] = right(explainer, [found[i] for i in part], [kept[i] for i in part])
-            bar.update(len(part))
-    return said
-
-
-def _shares(found: list[Case], hit: np.ndarray, kinds: tuple[str, ...]) -> dict:
-    """Accuracy over all questions, with its interval, and by kind."""
-    by_kind = {kind: hit[[c.question.kind == kind for c in found]] for kind in kinds}
+def _about(part: Part, asked: Cases) -> dict:
+    """What the hits are about: question by question its scene and its kind."""
+    per_scene = np.bincount([case.scene for case in asked.cases])
     return {
-        "n": len(hit),
-        "accuracy": float(hit.mean()),
-        "interval": wilson(int(hit.sum()), len(hit)),
-        "by_kind": {k: {"n": len(v), "accuracy": float(v.mean())} for k, v in by_kind.items() if len(v)},
+        "first_seed": FIRST_SEED,
+        "questions": len(asked.cases),
+        "questions_of_some": min(part.of_some, part.questions),
+        "questions_per_scene": "".join(map(str, per_scene)),
+        "kinds": list(part.kinds),
+        "kind_of_question": "".join(str(part.kinds.index(case.question.kind)) for case in asked.cases),
+        "frames": asked.frames,
+        "visual_tokens": asked.n_visual,
+        "hits": {},
     }
 
 
 def fingerprint(model: Path) -> str:
-    """Names the weights of a model's folder."""
-    return hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()[:16]
+    """Names the weights of a model's folder, those of its text tower among them."""
+    files = [model / "model.safetensors", *_tower(model)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
+def _tower(model: Path) -> list[Path]:
+    name = read_card(model).text_tower or ""
+    folder = Path(name.removeprefix("local-dir:"))
+    return [folder / "open_clip_model.safetensors"] if name.startswith("local-dir:") else []
+
+
+def run(model: Path = DEFAULT_MODEL, out: Path | None = None) -> dict:
+    """Measure what evaluation.json lacks; what it says of other weights is thrown away."""
+    out, weights = out or model / "evaluation.json", fingerprint(model)
+    known = json.loads(out.read_text()) if out.exists() else {}
+    if known.get("weights") != weights:
+        versions = {"python": platform.python_version(), "torch": torch.__version__}
+        versions["transformers"] = transformers.__version__
+        known = {"weights": weights, "versions": versions, "alpha": Arm.alpha}
+    asking = Asking(Explainer.from_pretrained(model))
+
+    def saved(name: str) -> Callable[[dict], None]:
+        def save(found: dict) -> None:
+            known[name] = found
+            half = out.with_suffix(".part")  # a kill while it is written leaves the last one whole
+            half.write_text(json.dumps(known, indent=1) + "\n")
+            half.replace(out)
+
+        return save
+
+    parts = [Measuring(asking, part, known.get(name, {}), saved(name)) for name, part in PARTS.items()]
+    for one in parts:
+        one.pointing()
+    for tests in range(2):
+        for one in parts:
+            one.accuracy(one.part.plan[tests])
+    for one in parts:
+        one.recheck()
+    return json.loads(out.read_text())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m world.evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
-    parser.add_argument("--questions", type=int, default=2_100, help="about stills")
-    parser.add_argument("--clip-questions", type=int, default=1_050)
-    parser.add_argument("--some", type=int, default=300, help="clip questions for what matters less")
-    parser.add_argument(
-        "--part", choices=("stills", "clips", "both"), default="both", help="the other part stays as it is"
-    )
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--out", type=Path, help="default: evaluation.json in the model's folder")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    explainer, out = Explainer.from_pretrained(args.model), args.out or args.model / "evaluation.json"
-    about = {
-        "weights": fingerprint(args.model),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__,
-                     "transformers": transformers.__version__},
-    }  # fmt: skip
-    for part, evaluate, counts in (
-        ("stills", evaluate_stills, (args.questions,)),
-        ("clips", evaluate_clips, (args.clip_questions, min(args.some, args.clip_questions))),
-    ):
-        if args.part in (part, "both"):
-            measured = about | evaluate(explainer, *counts, first_seed=args.first_seed)
-            found = json.loads(out.read_text()) if out.exists() else {}
-            out.write_text(json.dumps(found | {part: measured}, indent=1) + "\n")
-    print(f"wrote {out}; `python -m world.report` puts it into the tables")
+    run(args.model, args.out)
+    print("measured; `python -m world.report` puts it into the tables")
 
 
 if __name__ == "__main__":

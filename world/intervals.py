@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 Z = 1.96  # standard deviations of a normal on each side of 95%
 
 
-def wilson(successes: int, n: int) -> tuple[float, float]:
+def wilson(successes: float, n: int) -> tuple[float, float]:
     """Wilson's interval of a share, n >= 1 independent trials; stays within 0..1."""
     p = successes / n
     middle = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
@@ -33,9 +34,15 @@ def by_scene(values: np.ndarray, scenes: Sequence[int], draws: int = 2000) -> di
     _, group = np.unique(scenes, return_inverse=True)
     size = np.bincount(group)
     total = np.bincount(group, weights=np.asarray(values, dtype=float))
-    index = np.random.default_rng(0).integers(0, len(size), (draws, len(size)))
-    means = total[index].sum(1) / size[index].sum(1)
+    drawn = _drawn(len(size), draws)
+    means = (drawn @ total) / (drawn @ size)
     return {
         "mean": float(total.sum() / size.sum()),
         "interval": tuple(np.quantile(means, (0.025, 0.975)).tolist()),
     }
+
+
+@lru_cache(maxsize=32)
+def _drawn(n: int, draws: int) -> np.ndarray:
+    """[draws, n], how often each of n scenes comes when n are drawn with replacement."""
+    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), draws).astype(float)

@@ -2,51 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .arms import RANDOM, Arm
+from .arms import QUERIES
 from .intervals import by_scene
 
 if TYPE_CHECKING:
-    from .cases import Case, Query
+    from .cases import Case
 
 
-def pointing(found: list[Case], queries: Sequence[Query], ratio: float) -> dict:
+def pointing(
+    asked: Sequence[Case],
+    n_tokens: int,
+    relevance: Mapping[str, Sequence[Tensor]],
+    kept: Mapping[str, Sequence[Tensor]],
+    random: Sequence[Tensor],
+) -> dict:
     """Mean share of the k chosen tokens that lie on the answer, where the answer lies somewhere.
 
-    Per query: `top_relevance`, the k most relevant tokens of all, and `kept`, the k that ReDiPrune keeps of
-    every frame its share; `any` is the share of questions with at least one such token on the answer. Beside
-    them `random`, tokens of the random arm; `chance`, what random tokens reach on average; `ceiling`, what
-    the best choice of k would.
+    Args:
+        asked: the questions.
+        n_tokens: of each scene or clip.
+        relevance: by query of arms.QUERIES, for every question that of every token.
+        kept: by query, for every question the k flat indices that ReDiPrune keeps.
+        random: for every question k random ones.
+
+    Returns:
+        Per query `top_relevance`, of the k most relevant tokens of all, and `kept`; `any` is the share of
+        questions with at least one such token on the answer. Beside them `random`; `chance`, what random
+        tokens reach on average; `ceiling`, what the best choice of k would.
     """
-    found = [c for c in found if c.question.patches]
-    n_tokens, seeds, k = len(found[0].all), [c.seed for c in found], len(found[0].kept[RANDOM, ratio])
+    where = [i for i, case in enumerate(asked) if case.question.patches]
+    answers = [torch.tensor(asked[i].question.patches) for i in where]
+    scenes, k = [asked[i].scene for i in where], len(random[0])
 
-    def share(chosen: list[Tensor]) -> dict:
+    def share(chosen: Sequence[Tensor]) -> dict:
         on = np.array(
-            [
-                torch.isin(tokens, torch.tensor(c.question.patches)).float().mean().item()
-                for c, tokens in zip(found, chosen, strict=True)
-            ]
+            [torch.isin(chosen[i], on).float().mean().item() for i, on in zip(where, answers, strict=True)]
         )
-        return {**by_scene(on, seeds), "any": float((on > 0).mean())}
+        return {**by_scene(on, scenes), "any": float((on > 0).mean())}
 
-    rows = []
-    for query in queries:
-        top = share([c.relevance[query].argsort(descending=True, stable=True)[:k] for c in found])
-        kept = share([c.kept[Arm("rediprune", *query), ratio] for c in found])
-        rows.append({"query": query[0], "pointing": query[1], "top_relevance": top, "kept": kept})
-    held = np.array([len(c.question.patches) for c in found])
+    def top(of_all: Sequence[Tensor]) -> list[Tensor]:
+        return [one.flatten().argsort(descending=True, stable=True)[:k] for one in of_all]
+
+    rows = [
+        {"query": QUERIES[name][0], "pointing": QUERIES[name][1],
+         "top_relevance": share(top(relevance[name])), "kept": share(kept[name])}
+        for name in relevance
+    ]  # fmt: skip
+    held = np.array([len(on) for on in answers])
     return {
-        "n": len(found),
+        "n": len(where),
         "k": k,
         "chance": float(held.mean()) / n_tokens,
-        "random": share([c.kept[RANDOM, ratio] for c in found]),
+        "random": share(random),
         "ceiling": float(np.minimum(held, k).mean()) / k,
         "rows": rows,
     }

@@ -1,0 +1,24 @@
+"""`python -m world.findings`: measure what is not measured yet of these weights, then tables and figures."""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+
+from . import evaluate, figures, report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m world.findings", description=__doc__)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    found = evaluate.run()
+    report.write(found)
+    for path in figures.draw(found):
+        print(f"drew {path}")
+
+
+if __name__ == "__main__":
+    main()
