@@ -209,16 +209,13 @@ def explorer_view(explainer, run: Run, media, look, asked, config: PruneConfig, 
     about = "Relevance, measured against: "
     if run.method not in ASKS_QUERY:
         about = "This method asks for no relevance. It is shown all the same, measured against: "
-    why = QUERY_WORDS[query_name(config)]
-    if explainer.why_query and query_name(config) == default_query(explainer):
-        why += f" Default here: {explainer.why_query}"
     return picture.explorer(
         media,
         look.vision,
         orders,
         np.asarray(relevance, dtype=np.float32),
         about=about + QUERIES[query_name(config)],
-        why=why,
+        why=QUERY_WORDS[query_name(config)],
         setting={
             "picture": look.key,
             "method": run.method,

@@ -11,7 +11,7 @@ from rediprune.look import Look
 from rediprune.trace import Savings, Selection
 
 from . import exhibits
-from .controls import METHODS
+from .controls import METHODS, default_query, query_name
 from .findings import FIRST, Against, covering, first_picks
 from .query_told import prompt_tail, text_tower
 
@@ -45,7 +45,7 @@ def story(
     """The steps of one run; `selection` [G, M] is of the page's method, `measured` is findings.against."""
     return [
         _encoder(explainer, look),
-        _query(look, asked, selection),
+        _query(explainer, look, asked, selection),
         _relevance(look, selection, measured),
         _picks(look, selection),
         _kept(explainer, look, asked, selection, measured),
@@ -81,10 +81,12 @@ def _encoder(explainer: Explainer, look: Look) -> Step:
     )
 
 
-def _query(look: Look, asked: Asked, selection: Selection) -> Step:
+def _query(explainer: Explainer, look: Look, asked: Asked, selection: Selection) -> Step:
     made = text_tower if asked.query.weights is None else prompt_tail
     text, show = made(look, asked, selection)
     config = selection.config
+    if explainer.why_query and query_name(config) == default_query(explainer):
+        text += (f"It is the default of this model. {explainer.why_query}",)
     if not config.asks_query:
         text += (f"{METHODS[config.method]}: this method does not use it. It is shown for comparison.",)
     return Step("query", "The question becomes a vector", text, "heat", (show,))

@@ -188,10 +188,6 @@ def test_a_scene_is_shown_without_a_word(desk):
     assert last(answered(desk, run_of()), "notice")["text"] == ""
 
 
-def test_why_the_default_query_is_the_default_is_said(desk):
-    assert "it points best." in last(answered(desk, run_of()), "explorer")["why"]
-
-
 @pytest.mark.parametrize(
     ("question", "words"),
     [("", "empty"), ("   \n", "empty"), ("why " * 2500, "10,0|9,9"), ("what is <image>", "control token")],

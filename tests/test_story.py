@@ -23,7 +23,7 @@ K = kept_count(tiny.N, 0.25)
 
 @pytest.fixture(scope="module")
 def explainer():
-    return Explainer(tiny.model(), tiny.processor(), "tiny", Card())
+    return Explainer(tiny.model(), tiny.processor(), "tiny", Card(why_query="It pointed best."))
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,10 @@ def steps(desk):
 
 def words(step):
     return " ".join(step["text"])
+
+
+def test_the_default_query_says_why_it_is_the_default(steps):
+    assert "It is the default of this model. It pointed best." in words(steps["query"])
 
 
 def test_before_both_answers_are_there_a_sentence_says_so(explainer):
