@@ -1,0 +1,31 @@
+"""How far a picture may lie from the one that is kept.
+
+Another Chromium draws the edges of lines a little differently: that moves single pixels, and neither the mean
+of a block of BLOCK x BLOCK pixels nor that of the whole picture by much. A wrong colour, a shifted cell or a
+missing token does.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+BLOCK = 8
+WORST = 10.0  # of 255: mean difference of one channel over one block
+MEAN = 0.6  # of 255: over the whole picture
+
+
+def difference(a: Image.Image, b: Image.Image) -> tuple[float, float]:
+    """(of the worst block, of the whole), both of 255; infinite where the sizes differ."""
+    if a.size != b.size:
+        return float("inf"), float("inf")
+    apart = np.asarray(a.convert("RGB"), float) - np.asarray(b.convert("RGB"), float)
+    height, width = (side // BLOCK * BLOCK for side in apart.shape[:2])
+    blocks = apart[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK, 3).mean((1, 3))
+    return float(np.abs(blocks).max()), float(np.abs(apart).mean())
+
+
+def same(a: Image.Image, b: Image.Image) -> bool:
+    """Whether both show the same."""
+    worst, mean = difference(a, b)
+    return worst <= WORST and mean <= MEAN
