@@ -1,4 +1,4 @@
-"""What the figures of part 2 say: reading at every keep ratio, and whole answers of some lengths."""
+"""What the figures of part 2 say: prompts read at every keep ratio, and whole answers of some lengths."""
 
 from __future__ import annotations
 
@@ -7,48 +7,23 @@ from .record import Case, Figure, Run, shown
 RATIOS = (1.0, 0.2, 0.15, 0.1)
 ANSWERS = (1, 32, 128)  # tokens of an answer
 
+_READ = ("model, shown", "kept", "prompt", "prefill", "times quicker", "FLOPs say", "FLOP/s", "decode step")
+_READ += ("KV cache", "memory of the prefill")
+_WHOLE = ("model, shown", "kept", "encoder", "selection", "prefill", "decode step", "encoder's share")
+_WHOLE += tuple(f"{n} new token{'s' * (n > 1)}: times quicker (FLOPs say)" for n in ANSWERS)
+
 
 def tables(run: Run) -> dict[str, str]:
     """What is read at every ratio, and what whole answers cost."""
-    read = [
-        "| model, shown | kept | prompt | prefill | times quicker | FLOPs say | FLOP/s | decode step "
-        "| KV cache | memory of the prefill |",
-        "|---" * 10 + "|",
-    ]
-    whole = [
-        "| model, shown | kept | encoder | selection | prefill | each further token | "
-        + " | ".join(f"{n} new token{'s' * (n > 1)}: times quicker (FLOPs say)" for n in ANSWERS)
-        + " |",
-        "|---" * (6 + len(ANSWERS)) + "|",
-    ]
-    for prefilled in (figure for figure in run.measured if figure.what == "prefill"):
-        case = prefilled.case
-        name = f"{case['model']}, {case['shown']} | {case['K']:,} of {case['tokens']:,} ({case['keep']:.0%})"
-        full = run.figure("prefill", **_of(case) | {"keep": RATIOS[0]})
-        step, rate = (
-            run.figure("decode step", **case),
-            run.estimate("prefill, counted", **case).value / prefilled.median,
-        )
-        memory, cache = (run.figure(what, **case).median for what in ("memory of the prefill", "KV cache"))
-        cells = (
-            f"{case['L']:,} tokens",
-            _time(prefilled),
-            f"{full.median / prefilled.median:.2f}",
-            f"{run.estimate('prefill ratio', **case).value:.2f}",
-            f"{shown(rate, 'FLOP')}/s",
-            _time(step),
-            shown(cache, "bytes"),
-            shown(memory, "bytes"),
-        )
-        read.append(f"| {name} | {' | '.join(cells)} |")
-        parts = answer_parts(run, case)
-        ratios = (
-            f"{answer_seconds(run, full.case, n) / answer_seconds(run, case, n):.2f} "
-            f"({run.estimate('answer ratio', **case, new=n).value:.2f})"
-            for n in ANSWERS
-        )
-        whole.append(f"| {name} | {' | '.join([*(shown(x, 's') for x in parts), *ratios])} |")
-    return {"models-table": "\n".join(read), "answers-table": "\n".join(whole)}
+    cases = [figure.case for figure in run.measured if figure.what == "prefill"]
+    read = [_line(*_READ), _line(*["---"] * len(_READ)), *(_reading(run, case) for case in cases)]
+    whole = [_line(*_WHOLE), _line(*["---"] * len(_WHOLE)), *(_answer(run, case) for case in cases)]
+    return {"models-table": "\n".join([*read, *_numbers(run)]), "answers-table": "\n".join(whole)}
+
+
+def figures(run: Run) -> dict[str, str]:
+    """None: the tables say it."""
+    return {}
 
 
 def answer_parts(run: Run, case: Case) -> tuple[float, float, float, float]:
@@ -61,13 +36,51 @@ def answer_parts(run: Run, case: Case) -> tuple[float, float, float, float]:
 
 def answer_seconds(run: Run, case: Case, n_new: int) -> float:
     """Of a whole answer: the sum of the medians of its parts; its first token comes out of the prefill."""
-    encoder, selection, prefilled, step = answer_parts(run, case)
-    return encoder + selection + prefilled + (n_new - 1) * step
+    encoder, selection, prefill, step = answer_parts(run, case)
+    return encoder + selection + prefill + (n_new - 1) * step
 
 
-def figures(run: Run) -> dict[str, str]:
-    """None: the tables say it."""
-    return {}
+def _reading(run: Run, case: Case) -> str:
+    prefill, step = (run.figure(what, **case) for what in ("prefill", "decode step"))
+    rate = run.estimate("prefill, counted", **case).value / prefill.median
+    return _line(
+        *_name(case),
+        f"{case['L']:,} tokens",
+        _time(prefill),
+        f"{_unpruned(run, case).median / prefill.median:.2f}",
+        f"{run.estimate('prefill ratio', **case).value:.2f}",
+        f"{shown(rate, 'FLOP')}/s",
+        _time(step),
+        *(shown(run.figure(what, **case).median, "bytes") for what in ("KV cache", "memory of the prefill")),
+    )
+
+
+def _answer(run: Run, case: Case) -> str:
+    whole, parts = _unpruned(run, case).case, answer_parts(run, case)
+    return _line(
+        *_name(case),
+        *(shown(part, "s") for part in parts),
+        f"{parts[0] / answer_seconds(run, case, 1):.0%}",
+        *(
+            f"{answer_seconds(run, whole, n) / answer_seconds(run, case, n):.2f} "
+            f"({run.estimate('answer ratio', **case, new=n).value:.2f})"
+            for n in ANSWERS
+        ),
+    )
+
+
+def _numbers(run: Run) -> list[str]:
+    """Which numbers a CPU computed in, and why; of a GPU nothing, which was not asked."""
+    tried = [f"{shown(one.median, 's')} in {one.dtype}" for one in run.measured if one.what == "one product"]
+    return (
+        ["", f"One product of a feed-forward layer: {', '.join(tried)}. The quicker was taken."]
+        if tried
+        else []
+    )
+
+
+def _unpruned(run: Run, case: Case) -> Figure:
+    return run.figure("prefill", **_of(case) | {"keep": RATIOS[0]})
 
 
 def _of(case: Case) -> Case:
@@ -75,5 +88,14 @@ def _of(case: Case) -> Case:
     return {name: case[name] for name in ("model", "shown", "views", "tokens")}
 
 
+def _name(case: Case) -> tuple[str, str]:
+    kept = f"{case['K']:,} of {case['tokens']:,} ({case['keep']:.0%})"
+    return f"{case['model']}, {case['shown']}", kept
+
+
 def _time(figure: Figure) -> str:
     return f"{shown(figure.median, 's')} ({shown(figure.low, 's')}..{shown(figure.high, 's')})"
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
