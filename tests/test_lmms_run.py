@@ -213,6 +213,26 @@ def test_two_runs_are_compared_sample_by_sample(world, single, tmp_path, proof):
     )
 
 
+def test_lmms_eval_has_every_task_that_the_documentation_names_and_all_it_asks_for_is_honoured():
+    from lmms_eval.tasks import TaskManager
+    from lmms_eval.utils import load_yaml_config
+
+    from rediprune.lmms import decoding
+
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    table = page[page.index("## All tasks") : page.index("Of every task named here")]
+    rows = [line.split("|")[2] for line in table.splitlines() if line.startswith("|") and "ours" not in line]
+    named = [name for row in rows for name in re.findall("`([^`]+)`", row)]
+    index = TaskManager("ERROR").task_index
+    assert len(named) > 30 and [name for name in named if name not in index] == []
+    for name in named:
+        asked = load_yaml_config(index[name]["yaml_path"], mode="simple")
+        decoding.read(asked.get("generation_kwargs") or {}, name)
+        assert asked["output_type"] in ("generate_until", "multiple_choice")
+    ours = load_yaml_config(str(ROOT / "rediprune/lmms/tasks/local.yaml"), mode="full")
+    assert callable(ours["process_results"]) and callable(ours["doc_to_visual"])
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

@@ -84,13 +84,19 @@ def test_what_tasks_ask_for_is_honoured(kwargs, expected):
         (dict(temperature=0.7), "sampling .temperature=0.7"),
         (dict(num_beams=0), "num_beams=0: it must be"),
         (dict(max_new_tokens=2.5), "max_new_tokens=2.5: it must be"),
-        (dict(image_aspect_ratio="original"), "image_aspect_ratio='original', which rediprune does not know"),
+        (dict(best_of=2), "best_of=2, which rediprune does not know"),
         (dict(repetition_penalty=1.2), "will not ignore"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_aloud(kwargs, said):
     with pytest.raises(ValueError, match=said):
         decoding.read(kwargs, "pope")
+
+
+def test_how_llava_prepares_pictures_plays_no_part_and_that_is_said():
+    with pytest.warns(UserWarning, match="activitynetqa say image_aspect_ratio='original', which plays no"):
+        made = decoding.read({"image_aspect_ratio": "original", "max_new_tokens": 64}, "activitynetqa")
+    assert made == Decoding(64)
 
 
 def test_an_answer_ends_before_its_first_stop_string():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ from dataclasses import dataclass
 MAX_NEW_TOKENS = 1024
 # Without sampling these change nothing, whatever their value.
 _OF_SAMPLING = ("temperature", "top_p", "top_k")
+# How LLaVA's own repository prepares pictures; some tasks name it beside what is decoding. Here the processor
+# of the checkpoint prepares them, and nothing else can.
+_OF_PICTURES = ("image_aspect_ratio",)
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,13 @@ def read(kwargs: Mapping[str, object], task: str = "") -> Decoding:
         )
     for name in _OF_SAMPLING:
         left.pop(name, None)
+    for name in _OF_PICTURES:
+        if (value := left.pop(name, None)) is not None:
+            warnings.warn(
+                f"{said} say {name}={value!r}, which plays no part: the checkpoint's own processor prepares "
+                "pictures and videos",
+                stacklevel=2,
+            )
     until = left.pop("until", None) or ()
     until = (until,) if isinstance(until, str) else tuple(until)
     numbers = {name: left.pop(name) for name in ("max_new_tokens", "num_beams") if left.get(name) is not None}
