@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 BLOCK = 8
-WORST = 10.0  # of 255: mean difference of one channel over one block
-MEAN = 0.6  # of 255: over the whole picture
+WORST = 8.0  # of 255: mean difference of one channel over one block
+MEAN = 0.8  # of 255: over the whole picture
 
 
 def difference(a: Image.Image, b: Image.Image) -> tuple[float, float]:
