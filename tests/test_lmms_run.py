@@ -95,15 +95,17 @@ def single(world, tmp_path_factory) -> Done:
 
 
 @pytest.fixture(scope="session")
-def proof():
+def proof(single):
     """Lines of what was measured; written down once every test of this file has passed."""
     measured: dict[str, str] = {}
     yield measured
     if len(measured) == 6:
         rows = "\n".join(f"| {what} | {found} |" for what, found in measured.items())
+        with_what = ", ".join(f"{name} {said}" for name, said in single.said["versions"].items())
         PROOF.write_text(
             "Written by `make lmms` (tests/test_lmms_run.py), on CPU, with the embedded model and "
-            f"{SCENES} held-out scenes and {CLIPS} clips.\n\n| what | measured |\n|---|---|\n{rows}\n"
+            f"{SCENES} held-out scenes and {CLIPS} clips.\n\n{with_what}; weights SHA-256 "
+            f"{single.said['weights_sha256'][:16]}...\n\n| what | measured |\n|---|---|\n{rows}\n"
         )
 
 
