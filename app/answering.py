@@ -32,7 +32,7 @@ from .controls import (
 from .desk import OPENED, Desk, Run
 from .own import own_tokens
 from .snippet import snippet
-from .sources import shown
+from .sources import opened, shown
 from .streamed import streamed
 from .views import View, notice
 
@@ -137,7 +137,7 @@ def _answer_with(
         "line": "Answering.",
         "at": answered_at(run, config, look.key, None if own is None else kept),
         "snippet": snippet(explainer, run, config, media.clip),
-        "foreign": _foreign(explainer, run),
+        "foreign": foreign(explainer, run),
         "pruned": views.answer(None, k, state="wait"),
         "full": views.answer(full, n, state="wait" if full is None else "done", earlier=full is not None),
     }
@@ -255,13 +255,15 @@ def _given_up(cards: dict | None) -> dict:
     return {**cards, **ended, "busy": False, "line": "Not answered: the message above says why."}
 
 
-def _foreign(explainer: Explainer, run: Run) -> bool:
-    """Whether the picture lies outside what the model says it knows."""
-    return bool(explainer.knows) and not run.source.is_scene
+def foreign(explainer: Explainer, run: Run) -> bool:
+    """Whether the picture lies outside what the model says it knows; a saved run has it among its notes."""
+    if not explainer.knows or run.source.is_scene:
+        return False
+    return not run.source.trace or explainer.knows in opened(run.source).trace.notes
 
 
 def _news(explainer: Explainer, run: Run, notes: tuple[str, ...]) -> dict:
-    if _foreign(explainer, run):
+    if foreign(explainer, run):
         text = " ".join((*notes, explainer.knows, "For photos, start with a public checkpoint:"))
         return notice(text, code=PUBLIC_MODEL)
     return notice(" ".join(notes))

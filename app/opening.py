@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import torch
 
 from rediprune import alpha_from_weight
+from rediprune.models import ModelError
 from rediprune.recorded import Recorded
 
 from . import views
@@ -48,19 +50,21 @@ def shown_again(desk: Desk, source: Source) -> View:
         "pruned": views.answer(trace.pruned, len(trace.kept), earlier=True),
         "full": views.answer(trace.full, look.n_visual, earlier=True),
     }
+    same, methods, queries = _choices(desk, made, run)
     measured = views.one_timing(trace.full, trace.pruned, False) + ", when it was saved"
     n_new = len(trace.full.token_ids)
     return View(
         explorer=drawn,
         answers=cards,
         savings=savings_view(made, look, asked, orders.at(0), n_new, measured, own),
-        notice=notice(" ".join((_about(desk, made), *trace.notes))),
+        notice=notice(" ".join((_about(made, same), *trace.notes))),
         question=trace.question,
         suggestions=list(suggestions(source)),
         photo=views.cleared(),
         clip=views.cleared(),
         budget={**views.budget_menu(look.vision.shape[0]), "value": config.budget},
-        **_menus(desk, made, run),
+        method=views.menu(methods, run.method),
+        query=views.menu(queries, run.query),
         knobs=knobs,
         run=run,
     )
@@ -71,23 +75,21 @@ def with_dials(view: View) -> View:
     return view if view.answers is None else replace(view, answers={**view.answers, "dials": True})
 
 
-def _about(desk: Desk, made: Recorded) -> str:
-    said = f"Opened from a file: nothing was run here. The run was made by {made.name or 'an unnamed model'}"
-    with desk.models.using() as explainer:
-        same = made_by(explainer, made)
-    said += ", which is open: it can be asked further." if same else ", which is not the open model."
+def _choices(desk: Desk, made: Recorded, run: Run) -> tuple[bool, list, list]:
+    """Whether the open model made the run, and what methods and queries there are: then all of its own."""
+    with suppress(ModelError), desk.models.using() as explainer:
+        if made_by(explainer, made):
+            return True, method_choices(explainer), query_choices(explainer)
+    return False, [(METHODS[run.method], run.method)], query_choices(made)
+
+
+def _about(made: Recorded, same: bool) -> str:
+    who = f"The run was made by {made.name or 'an unnamed model'}"
+    said = (
+        f"{who}, which is open: it can be asked further." if same else f"{who}, which is not the open model."
+    )
     if count := made.differing():
         said += (
             f" Worked out anew on this machine, {count} of its picks come out otherwise: the file's stand."
         )
-    return said
-
-
-def _menus(desk: Desk, made: Recorded, run: Run) -> dict:
-    """Methods and queries: the open model's where it made the run, else those of the run alone."""
-    with desk.models.using() as explainer:
-        if made_by(explainer, made):
-            methods, queries = method_choices(explainer), query_choices(explainer)
-        else:
-            methods, queries = [(METHODS[run.method], run.method)], query_choices(made)
-    return {"method": views.menu(methods, run.method), "query": views.menu(queries, run.query)}
+    return f"Opened from a file: nothing was run here. {said}"

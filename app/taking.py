@@ -8,6 +8,7 @@ from pathlib import Path
 from rediprune import Explainer, Trace, save_trace
 from rediprune.recorded import Recorded
 
+from .answering import foreign
 from .controls import settings
 from .desk import Desk, Run
 from .own import own_tokens
@@ -52,7 +53,8 @@ def _traced(explainer: Explainer, desk: Desk, run: Run, knobs: dict, own: object
     if full is None or made is None:
         raise ValueError("there is no finished answer of this: ask, let both answers end, then save.")
     trace = explainer.traced(media, look, asked, selection, kept, full, *made)
-    return replace(trace, notes=(*notes, *trace.notes))
+    outside = (explainer.knows,) if foreign(explainer, run) else ()
+    return replace(trace, notes=(*outside, *notes, *trace.notes))
 
 
 def _named(run: Run) -> str:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Event
 
 import gradio as gr
-from gradio.data_classes import FileData
-from gradio.processing_utils import save_bytes_to_cache
 
 from . import handlers
 from .desk import EVERY, Desk, Run
+from .download import download
 from .measuring import measured
 from .saving import overlay_file
 from .taking import trace_file
@@ -110,11 +107,11 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
     def take(before: Run, event: gr.EventData):
         knobs = {"keep": event.keep, "weight": event.weight}
         make = partial(trace_file, desk, before, knobs, event.tokens)
-        return _made(make, controls["along"].GRADIO_CACHE)
+        return download(make, controls["along"].GRADIO_CACHE)
 
     def save(before: Run, knobs: dict, event: gr.EventData):
         make = partial(overlay_file, desk, before, knobs, event.kind, event.at, own=event.tokens)
-        return _made(make, controls["saved"].GRADIO_CACHE)
+        return download(make, controls["saved"].GRADIO_CACHE)
 
     def stop(event: gr.EventData, request: gr.Request) -> None:
         desk.stop(_visitor(request), _ticket({"ticket": event.ticket}))
@@ -185,20 +182,6 @@ def _turn(
             if view.answers is not None:
                 view = replace(view, answers={**view.answers, "ticket": ticket})
             yield [gr.skip() if (value := getattr(view, name)) is None else value for name in PARTS]
-
-
-def _made(make: Callable[..., tuple[Path, str]], cache: str) -> dict:
-    """What the browser downloads: a file where Gradio keeps uploads, forgotten like one.
-
-    `make(folder=...)` writes it and returns it with a sentence.
-    """
-    try:
-        with TemporaryDirectory() as folder:
-            file, said = make(folder=Path(folder))
-            path = save_bytes_to_cache(file.read_bytes(), file.name, cache)
-    except handlers.SAID as error:
-        return {"said": f"Not saved: {error}"}
-    return {"file": FileData(path=path, orig_name=file.name).model_dump(), "said": said}
 
 
 def _measured(desk: Desk, before: Run) -> dict:

@@ -17,6 +17,7 @@ from app.taking import trace_file
 from app.telling import tell
 from rediprune import Explainer, load_trace
 from rediprune.card import Card
+from rediprune.holder import OneModel
 from tests import tiny
 
 KNOBS = {"keep": 0.25, "weight": 1 / 3}
@@ -214,6 +215,27 @@ def test_a_weight_between_two_stops_is_the_answers_own(desk, explainer, uploads)
     assert view.answers["pruned"]["n"] == len(trace.kept)
 
 
+def test_a_run_opens_while_no_model_does(desk, uploads):
+    file, before = saved(desk, uploads)
+    alone = Desk(OneModel(None))
+    (view,) = handlers.open_trace(alone, {"path": str(file)}, run_of(desk))
+    assert view.answers["full"]["text"] == last(before, "answers")["full"]["text"]
+    assert "no model is open" in answered(alone, view.run)[-1].notice["text"]
+
+
+def test_whether_a_picture_is_outside_what_the_model_knows_goes_with_it(uploads):
+    knows = "It knows only its own pictures."
+    desk = Desk(Explainer(tiny.model(), tiny.processor(), "tiny", Card(knows=knows)))
+    tiny.image(4, (120, 80)).save(uploads / "photo.png")
+    for source, outside in ((Source(seed=1), False), (Source(path=str(uploads / "photo.png")), True)):
+        run = replace(run_of(desk), source=source)
+        answered(desk, run)
+        file, _ = trace_file(desk, run, KNOBS, None, uploads)
+        view = opened(desk, file)
+        assert (knows in view.notice["text"]) is outside
+        assert last(answered(desk, view.run), "answers")["foreign"] is outside
+
+
 def test_a_link_is_answered(desk):
     found = list(
         handlers.restore(desk, "?scene=2&keep=50&method=random&budget=x", run_of(desk), KNOBS, Event())
@@ -232,5 +254,5 @@ def test_a_link_that_is_none_changes_nothing(desk):
 
 def test_frames_are_not_taken_anew_from_an_opened_clip(desk, uploads):
     file, _ = saved(desk, uploads)
-    run = replace(opened(desk, file).run)
+    run = opened(desk, file).run
     assert [v.answers for v in handlers.sample(desk, 4, run, KNOBS, Event())] == [{"busy": False}]
