@@ -70,9 +70,9 @@ def picks(found: list[Pick], look: Look, config: PruneConfig) -> dict:
             row += ["–" if x is None else f"{x:.3f}" for x in (pick.distance, pick.score)]
         rows.append(row)
     if config.method == "rediprune":
-        head = ["", "token", "distance + α × relevance = score", "runner-up and its score"]
+        head = ["pick", "token", "distance + α × relevance = score", "runner-up and its score"]
     else:
-        head = ["", "token", "distance to the nearest pick", "score"]
+        head = ["pick", "token", "distance to the nearest pick", "score"]
     return {"kind": "table", "label": "The first picks", "head": head, "rows": rows}
 
 

@@ -61,7 +61,7 @@ function draw({ full, sure, at, cards, overlap }) {
     return row;
   };
   find("table").replaceChildren(
-    line([make("th"), ...cards.map((one) => make("th", one.name))]),
+    line([make("th", "Method"), ...cards.map((one) => make("th", one.name))]),
     ...cards.map((one, i) => line([make("th", one.name), ...overlap[i].map((share) => {
       const cell = make("td", share === null ? "–" : share.toFixed(2));
       cell.style.setProperty("--share", share || 0);

@@ -42,7 +42,7 @@ const dash = (i) => ({ "stroke-dasharray": DASHES[i % DASHES.length], style: "st
 function draw() {
   const chart = find(".chart"), width = chart.clientWidth, height = chart.clientHeight;
   if (!data || !width) return;
-  const ratios = [...new Set(data.lines.flatMap((line) => line.points.map((p) => p.ratio)))].sort((a, b) => a - b);
+  const ratios = [...props.ratios]; // all from the start, so that nothing moves while the curves grow
   const low = Math.log(ratios[0]), high = Math.max(Math.log(ratios.at(-1)), low + 0.1);
   const most = measure === "kl" ? Math.max(0.01, ...data.lines.flatMap((line) => line.points.map((p) => p.kl))) : 1;
   const x = (ratio) => PAD.left + ((Math.log(ratio) - low) / (high - low)) * (width - PAD.left - PAD.right);
@@ -73,7 +73,7 @@ function draw() {
 
 function table() {
   const head = make("tr");
-  head.append(...["", "Method", "Holds from", "Answer at the smallest ratio"].map((words) => make("th", words)));
+  head.append(...["Line", "Method", "Holds from", "Answer at the smallest ratio"].map((words) => make("th", words)));
   find("table").replaceChildren(head, ...data.lines.map(({ method, name, holds, points }, i) => {
     const row = make("tr"), key = make("td"), picture = drawn("svg", { viewBox: "0 0 34 10", "aria-hidden": "true" });
     row.dataset.method = method;
