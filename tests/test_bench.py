@@ -100,6 +100,8 @@ def test_counted_end_to_end_no_claim_holds_and_over_visual_tokens_alone_all_do(q
 def test_tables_of_the_selection_hold_a_line_for_each_shape(quick):
     found = selection.tables(quick["selection"])
     assert len(found["selection-table"].splitlines()) == 2 + 2 * len(selection.QUICK_SHAPES)
+    assert len(found["loops-table"].splitlines()) == 2 + 2 * len(selection.QUICK_SHAPES)
+    assert len(found["rows-table"].splitlines()) == 2 + len(selection.QUICK_SHAPES)
     assert "one run" not in found["selection-table"]
 
 

@@ -11,7 +11,7 @@ The reading order:
     encoder       part 2, in front of pruning: what is free there
     standins      what a model that knows nothing is given
     memory        bytes that a call needs and a cache holds, counted
-    conventions   part 3: what "6x less" means under three ways of counting; arithmetic, nothing is timed
+    conventions   part 3: what "6x less" means under four ways of counting; arithmetic, nothing is timed
     chart         small line charts as SVG
     report        the tables and charts of docs/speed.md, from the file alone
 

@@ -39,12 +39,12 @@ def about(run: Run) -> str:
     if not run.measured:
         return "*Estimated: arithmetic from the models' shapes, nothing was timed.*"
     counts = sorted({(one.warmup, one.repeats) for one in run.measured}, reverse=True)
-    rounds = " or ".join(f"{repeats} runs after {warmup} to warm up" for warmup, repeats in counts)
+    rounds = " or ".join(f"{repeats} after {warmup} to warm up" for warmup, repeats in counts)
     quick = " A QUICK RUN, NOT TO BE QUOTED." if run.quick else ""
     dtypes = ", ".join(dict.fromkeys(one.dtype for one in run.measured))
     return (
-        f"*Measured on {run.machine}. {dtypes}. Median of {rounds} (fastest..slowest); what is compared took "
-        f"turns. The part took {run.seconds:.0f} s.{quick}*"
+        f"*Measured on {run.machine}. {dtypes}. Median (fastest..slowest) of so many runs: {rounds}; what is "
+        f"compared took turns. The part took {run.seconds:.0f} s.{quick}*"
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 
 from ..config import PruneConfig, kept_count
-from ..greedy import distances, greedy
+from ..greedy import distances, greedy, unit
 from ..greedy import relevance as measure_relevance
 from ..models import adapter_for
 from ..models.catalog import find
@@ -49,6 +49,8 @@ def measure(device: str, quick: bool) -> Iterator[Figure | Estimate]:
                 yield figure
                 if figure.what == "select" and k < n:
                     yield _share(figure, shapes, rate)
+            if k < n:
+                yield from _rows(features, k, rounds)
 
 
 def _tokens(t: int, n: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -86,6 +88,19 @@ def _compared(features: torch.Tensor, query: torch.Tensor, k: int, rounds: dict)
     yield from timed(alone, case, **rounds)
 
 
+def _rows(features: torch.Tensor, k: int, rounds: dict) -> list[Figure]:
+    """The Gram matrix at once, beside those K of its rows alone that a selection of K reads, one by one."""
+    x = unit(features)
+    picks = torch.linspace(0, x.shape[1] - 1, k).round().long().tolist()  # any will do
+
+    def one_by_one() -> None:
+        for i in picks:
+            torch.bmm(x, x[:, i, :, None])
+
+    calls = {"Gram matrix": lambda: x @ x.mT, "K rows of it": one_by_one}
+    return timed(calls, {"T": x.shape[0], "N": x.shape[1], "C": C, "K": k}, **rounds)
+
+
 def _floor(t: int, n: int, rate: Figure) -> Estimate:
     flops = 2 * t * n * n * C
     source = f"{flops:.3g} FLOP of the Gram matrix at {_per_second(rate):.3g} FLOP/s"
@@ -106,7 +121,7 @@ def _per_second(rate: Figure) -> float:
 
 
 def tables(run: Run) -> dict[str, str]:
-    """The whole selection beside the published one and the floor; then the loops alone."""
+    """The whole selection beside the published one and the floor; the loops alone; rows beside the matrix."""
     whole = [
         "| tokens | kept | published | ours | times quicker | floor | ours / floor | share of prefill |",
         "|---" * 8 + "|",
@@ -133,7 +148,13 @@ def tables(run: Run) -> dict[str, str]:
         for theirs in (one for one in run.measured if one.what == "loop of published" and one.case == case):
             cells = _time(theirs), _time(full[0]), _time(ended[0]) if ended else ""
             loops.append(f"| {size} | {' | '.join(cells)} | {theirs.median / full[0].median:.0f} |")
-    return {"selection-table": "\n".join(whole), "loops-table": "\n".join(loops)}
+    rows = ["| tokens | kept | Gram matrix | its K rows, one by one |", "|---" * 4 + "|"]
+    for one_by_one in (figure for figure in run.measured if figure.what == "K rows of it"):
+        case, matrix = one_by_one.case, run.figure("Gram matrix", **one_by_one.case)
+        size = f"{case['T']} x {case['N']:,} | {case['K']:,}"
+        rows.append(f"| {size} | {_time(matrix)} | {_time(one_by_one)} |")
+    made = {"selection": whole, "loops": loops, "rows": rows}
+    return {f"{name}-table": "\n".join(lines) for name, lines in made.items()}
 
 
 def figures(run: Run) -> dict[str, str]:
