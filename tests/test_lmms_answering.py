@@ -45,9 +45,10 @@ def test_a_batch_gives_every_family_the_answers_it_gives_alone(family, kind):
             one.answer(c.look, c.asked, c.kept, max_new_tokens=5, positions=positions).text for c in batch
         ]
         assert [m.text for m in made] == alone
-        prompt = spliced(one, batch, positions)
+        prompt, _ = spliced(one, batch, positions)
+        assert [m.n_kept for m in made] == [len(c.kept) for c in batch]
         for row, c in enumerate(batch):
-            mine = spliced(one, [c], positions)
+            mine, _ = spliced(one, [c], positions)
             read = mine.embeds.shape[1]
             torch.testing.assert_close(prompt.embeds[row, -read:], mine.embeds[0], atol=1e-6, rtol=1e-6)
             assert prompt.mask[row].sum() == mine.mask.sum() == made[row].n_read
@@ -57,7 +58,7 @@ def test_at_ratio_1_it_is_the_unmodified_model():
     model, processor = explainer().model, explainer().processor
     picture = tiny.image()
     whole = choose(explainer(), shown([picture], 8), QUESTIONS[0], PruneConfig(1.0, query="text-tower"), "x")
-    assert whole.kept is None and whole.n_kept == whole.n_visual == tiny.N
+    assert whole.kept is None and whole.n_visual == tiny.N
     text = processor.apply_chat_template(
         [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTIONS[0]}]}],
         add_generation_prompt=True,
@@ -67,12 +68,12 @@ def test_at_ratio_1_it_is_the_unmodified_model():
     out = model.generate(**inputs, max_new_tokens=5, do_sample=False)[0, inputs.input_ids.shape[1] :]
     (made,) = answer(explainer(), [whole], SHORT)
     assert made.text == processor.decode(out, skip_special_tokens=True).strip()
-    assert made.n_read == inputs.input_ids.shape[1]
+    assert made.n_read == inputs.input_ids.shape[1] and made.n_kept == tiny.N
 
 
 def test_beams_are_those_of_generate():
     one = choose(explainer(), shown([tiny.image()], 8), QUESTIONS[0], FEW, "x")
-    prompt = spliced(explainer(), [one])
+    prompt, _ = spliced(explainer(), [one])
     out = explainer().model.generate(
         inputs_embeds=prompt.embeds, **prompt.arguments(), max_new_tokens=5, num_beams=3, do_sample=False
     )
@@ -94,7 +95,7 @@ def test_a_run_that_prunes_nothing_is_an_error():
 
 def test_prompts_of_benchmarks_may_be_long_but_hold_no_control_tokens():
     picture = shown([tiny.image()], 8)
-    assert choose(explainer(), picture, "what is it " * 400, FEW, "x").n_kept == 7
+    assert choose(explainer(), picture, "what is it " * 400, FEW, "x").kept.tolist()
     with pytest.raises(QuestionError, match="<image>"):
         choose(explainer(), picture, "what is in <image>", FEW, "x")
 
@@ -125,13 +126,13 @@ def test_of_a_segment_only_its_own_frames_are_shown(tmp_path):
 
 def test_a_loss_is_that_of_the_words_in_their_place():
     one = choose(explainer(), shown([tiny.image()], 8), QUESTIONS[0], FEW, "x")
-    prompt = spliced(explainer(), [one])
+    prompt, _ = spliced(explainer(), [one])
     red, star = (explainer().processor.tokenizer.convert_tokens_to_ids(word) for word in ("red", "star"))
     embeds = explainer().model.get_input_embeddings()(torch.tensor([[red, star]]))
     logits = explainer().model(inputs_embeds=torch.cat([prompt.embeds, embeds], 1)).logits[0, -3:-1]
     expected = -logits.detach().log_softmax(-1)[[0, 1], [red, star]].mean()
-    found, greedy = loss(explainer(), one, " red star")
-    assert found == pytest.approx(float(expected), abs=1e-5) and greedy is False
+    found, greedy, n_kept = loss(explainer(), one, " red star")
+    assert found == pytest.approx(float(expected), abs=1e-5) and greedy is False and n_kept == 7
     best = explainer().processor.decode(prompt_best(prompt))
     assert loss(explainer(), one, f" {best}")[1] is True
     with pytest.raises(ValueError, match="no token"):

@@ -19,7 +19,8 @@ import pytest
 pytestmark = pytest.mark.lmms
 
 ROOT = Path(__file__).resolve().parents[1]
-SCENES, CLIPS = 20, 4
+SCENES, CLIPS = 16, 3
+BOTH = "rediprune_world,world_yes_no"
 KEEP = 0.15
 PROOF = ROOT / "docs" / "lmms-proof.md"
 
@@ -31,8 +32,17 @@ class Done:
     folder: Path
     said: dict
     answers: dict[tuple, list[dict]]
-    samples: list[dict]
+    samples: dict[str, dict[int, dict]]
     scores: dict
+
+    @property
+    def n(self) -> int:
+        return len(self.samples["rediprune_world"])
+
+    def lines(self, task: str = "rediprune_world") -> list[dict]:
+        """Answers of a task, of which every question has exactly one."""
+        assert all(len(each) == 1 for each in self.answers.values())
+        return [each[0] for (of, *_), each in self.answers.items() if of == task]
 
 
 @pytest.fixture(scope="session")
@@ -70,8 +80,8 @@ def environment(tmp: Path) -> dict[str, str]:
     return os.environ | offline | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
 
 
-def run(world: Path, record: Path, task: str = "rediprune_world", processes: int = 1, **args) -> Done:
-    line = command(world, record, task, processes, **args)
+def run(world: Path, record: Path, processes: int = 1, **args) -> Done:
+    line = command(world, record, BOTH, processes, **args)
     made = subprocess.run(line, cwd=ROOT, env=environment(world), capture_output=True, text=True)
     assert made.returncode == 0, made.stderr[-4000:]
     return done(record)
@@ -84,7 +94,11 @@ def done(record: Path) -> Done:
         for line in file.read_text().splitlines():
             made = json.loads(line)
             answers.setdefault((made["task"], made["doc_id"], made.get("continuation")), []).append(made)
-    samples = [json.loads(line) for line in max(record.rglob("*_samples_*.jsonl")).read_text().splitlines()]
+    samples: dict[str, dict[int, dict]] = {}
+    for task in BOTH.split(","):
+        written = [json.loads(line) for line in max(record.rglob(f"*_samples_{task}.jsonl")).open()]
+        samples[task] = {sample["doc_id"]: sample for sample in written}
+        assert len(samples[task]) == len(written)
     scores = json.loads(max(record.rglob("*_results.json")).read_text())["results"]
     return Done(record, json.loads(said.read_text()), answers, samples, scores)
 
@@ -109,42 +123,75 @@ def proof(single):
         )
 
 
-def by_doc(run: Done) -> dict[int, dict]:
-    assert len({s["doc_id"] for s in run.samples}) == len(run.samples)
-    return {s["doc_id"]: s for s in run.samples}
-
-
 def shown(value: float) -> str:
     return f"{100 * value:.1f}%"
 
 
 def test_every_sample_is_answered_once_and_really_pruned(single, proof):
-    n = len(single.samples)
-    assert n == len(single.answers) and all(len(each) == 1 for each in single.answers.values())
-    lines = [each[0] for each in single.answers.values()]
-    assert all(0 < line["n_kept"] < line["n_visual"] for line in lines)
+    lines = single.lines()
+    assert len(lines) == single.n and all(0 < line["n_kept"] < line["n_visual"] for line in lines)
     seen = single.said["observed"]["rediprune_world"]
-    assert seen["samples"] == n and abs(seen["share"] - KEEP) < 0.01
+    assert seen["samples"] == single.n and abs(seen["share"] - KEEP) < 0.01
     assert single.said["complete"] and single.said["config"]["keep_ratio"] == KEEP
     assert re.fullmatch("[0-9a-f]{64}", single.said["weights_sha256"])
     assert {"lmms_eval", "transformers", "torch"} <= single.said["versions"].keys()
     score = single.scores["rediprune_world"]["exact_match,none"]
-    kept = f"{seen['kept']:,} of {seen['visual_tokens']:,} visual tokens ({shown(seen['share'])})"
-    proof["one process"] = f"n = {n}, exact match {shown(score)}, {kept}"
+    kept = f"{seen['kept']:,} of {seen['visual_tokens']:,} visual tokens read ({shown(seen['share'])})"
+    proof["one process"] = f"n = {single.n}, exact match {shown(score)}, {kept}"
+
+
+def test_the_answers_are_those_of_our_own_explainer(single, proof):
+    from rediprune import Explainer
+    from rediprune.lmms.local import score
+    from world import make_clip, make_scene
+    from world.benchmark import FIRST_SEED
+
+    explainer = Explainer.from_pretrained()
+    config = replace(explainer.defaults, keep_ratio=KEEP)
+    scenes, clips = (
+        [make(FIRST_SEED + i) for i in range(n)] for make, n in ((make_scene, SCENES), (make_clip, CLIPS))
+    )
+    asked = [(s.image, s.questions) for s in scenes] + [(c.images, c.questions) for c in clips]
+    expected, right = [], []
+    for media, questions in asked:  # as they were drawn, not as the files hold them
+        look = explainer.look(media)
+        for question in questions:
+            put = explainer.ask(look, question.text, config)
+            kept = explainer.select(look, put, config).kept()
+            made = explainer.answer(look, put, kept, max_new_tokens=16)
+            expected.append((made.text, len(kept)))
+            right.append(score({"options": [], "answer": question.answer}, [made.text])["exact_match"])
+    lines = sorted(single.lines(), key=lambda line: line["doc_id"])
+    assert [(line["answer"], line["n_kept"]) for line in lines] == expected
+    assert single.scores["rediprune_world"]["exact_match,none"] == pytest.approx(sum(right) / len(right))
+    proof["against Explainer"] = f"n = {len(expected)}, every answer and every kept count equal"
+
+
+def test_a_choice_by_likelihood_is_the_likelier_answer(single, proof):
+    losses: dict[int, dict[str, float]] = {}
+    for line in single.lines("world_yes_no"):
+        losses.setdefault(line["doc_id"], {})[line["continuation"].strip()] = line["loss"]
+    samples = single.samples["world_yes_no"]
+    chosen = {doc: min(of, key=of.get) for doc, of in losses.items()}
+    assert {doc: sample["acc"] for doc, sample in samples.items()} == {
+        doc: float(chosen[doc] == sample["target"]) for doc, sample in samples.items()
+    }
+    right = sum(sample["acc"] for sample in samples.values()) / len(samples)
+    assert single.scores["world_yes_no"]["acc,none"] == pytest.approx(right)
+    proof["choice by likelihood"] = f"n = {len(samples)}, accuracy {shown(right)}, two losses a sample"
 
 
 def test_two_processes_give_what_one_gives(world, single, tmp_path, proof):
     two = run(world, tmp_path / "two", processes=2, keep_ratio=KEEP)
-    assert by_doc(two) == by_doc(single)
-    assert two.scores["rediprune_world"] == single.scores["rediprune_world"]
-    assert {line["rank"] for each in two.answers.values() for line in each} == {0, 1}
-    assert all(len(each) == 1 for each in two.answers.values())  # what pads the second process is not counted
-    proof["two processes"] = f"n = {len(two.samples)}, every answer and score equal to one process"
+    assert two.samples == single.samples and two.scores == single.scores
+    # What pads the second process is not on record.
+    assert {line["rank"] for line in two.lines()} == {0, 1} and len(two.lines()) == two.n
+    proof["two processes"] = f"n = {two.n}, every answer and score equal to one process"
 
 
 def test_a_killed_run_goes_on_without_losing_or_repeating_anything(world, single, tmp_path, proof):
     record = tmp_path / "killed"
-    line = command(world, record, "rediprune_world", keep_ratio=KEEP)
+    line = command(world, record, BOTH, keep_ratio=KEEP)
     running = subprocess.Popen(
         line, cwd=ROOT, env=environment(world), stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -158,54 +205,28 @@ def test_a_killed_run_goes_on_without_losing_or_repeating_anything(world, single
     (file,) = record.glob("*.rank0.jsonl")
     before = file.read_bytes()
     first = before[: before.rfind(b"\n") + 1].splitlines()
-    assert 12 <= len(first) < len(single.samples)
+    assert 12 <= len(first) < single.n
     file.write_bytes(before + first[0][:40])  # as a kill in the middle of a write leaves it
     resumed = run(world, record, processes=2, keep_ratio=KEEP)
     assert file.read_bytes().splitlines()[: len(first)] == first  # not asked again
-    assert all(len(each) == 1 for each in resumed.answers.values())
-    assert by_doc(resumed) == by_doc(single)
-    assert resumed.scores["rediprune_world"] == single.scores["rediprune_world"]
+    assert len(resumed.lines()) == single.n
+    assert resumed.samples == single.samples and resumed.scores == single.scores
     proof["killed, resumed by two processes"] = (
-        f"killed after {len(first)} of {len(single.samples)} answers, half a line behind them: no sample "
-        "lost or asked twice, every answer and score equal"
+        f"killed after {len(first)} of {single.n} answers, half a line behind them: no sample lost or asked "
+        "twice, every answer and score equal"
     )
-
-
-def test_the_answers_are_those_of_our_own_explainer(single, proof):
-    from rediprune import Explainer
-    from rediprune.lmms.local import score
-    from world import make_clip, make_scene
-    from world.benchmark import FIRST_SEED
-
-    explainer = Explainer.from_pretrained()
-    config = replace(explainer.defaults, keep_ratio=KEEP)
-    asked = [(make_scene(FIRST_SEED + i).image, make_scene(FIRST_SEED + i).questions) for i in range(SCENES)]
-    asked += [(make_clip(FIRST_SEED + i).images, make_clip(FIRST_SEED + i).questions) for i in range(CLIPS)]
-    expected, right = [], []
-    for media, questions in asked:  # as they were drawn, not as the files hold them
-        look = explainer.look(media)
-        for question in questions:
-            put = explainer.ask(look, question.text, config)
-            kept = explainer.select(look, put, config).kept()
-            made = explainer.answer(look, put, kept, max_new_tokens=16)
-            expected.append((made.text, len(kept)))
-            right.append(score({"options": [], "answer": question.answer}, [made.text])["exact_match"])
-    lines = [single.answers["rediprune_world", doc, None][0] for doc in range(len(expected))]
-    assert [(line["answer"], line["n_kept"]) for line in lines] == expected
-    assert single.scores["rediprune_world"]["exact_match,none"] == pytest.approx(sum(right) / len(right))
-    proof["against Explainer"] = f"n = {len(expected)}, every answer and every kept count equal"
 
 
 def test_two_runs_are_compared_sample_by_sample(world, single, tmp_path, proof):
     whole = run(world, tmp_path / "whole", keep_ratio=1)
-    assert all(one["n_kept"] == one["n_visual"] for each in whole.answers.values() for one in each)
+    assert all(line["n_kept"] == line["n_visual"] for line in whole.lines())
     out = tmp_path / "difference.json"
     line = [sys.executable, "-m", "rediprune.lmms", "compare", str(whole.folder), str(single.folder)]
     subprocess.run([*line, "--json", str(out)], cwd=ROOT, check=True)
-    (found,) = json.loads(out.read_text())["differences"]
-    gain = [
-        by_doc(single)[doc]["exact_match"] - sample["exact_match"] for doc, sample in by_doc(whole).items()
-    ]
+    found, by_choice = json.loads(out.read_text())["differences"]
+    assert (found["task"], by_choice["task"], by_choice["metric"]) == (*BOTH.split(","), "acc")
+    before, after = (one.samples["rediprune_world"] for one in (whole, single))
+    gain = [after[doc]["exact_match"] - before[doc]["exact_match"] for doc in before]
     assert found["mean"] == pytest.approx(sum(gain) / len(gain)) and found["n"] == len(gain)
     low, high = found["interval"]
     assert low <= found["mean"] <= high and found["groups"] == SCENES + CLIPS
@@ -213,6 +234,23 @@ def test_two_runs_are_compared_sample_by_sample(world, single, tmp_path, proof):
         f"n = {found['n']} about {found['groups']} pictures: {shown(found['mean_a'])} -> "
         f"{shown(found['mean_b'])}, {100 * found['mean']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
     )
+
+
+def test_a_run_that_prunes_nothing_fails(world, tmp_path):
+    line = command(world, tmp_path / "fails", "rediprune_world", keep_ratio=0.999)
+    made = subprocess.run(line, cwd=ROOT, env=environment(world), capture_output=True, text=True)
+    assert made.returncode != 0
+    assert re.search(
+        r"rediprune: keep_ratio=0\.999 keeps all \d+ visual tokens of rediprune_world test 0", made.stderr
+    )
+    assert not list(tmp_path.rglob("*_results.json"))
+
+
+def test_what_model_args_cannot_mean_ends_the_process():
+    from lmms_eval.models import get_model
+
+    with pytest.raises(SystemExit, match=r"keep_ration=0\.2, which rediprune does not know: did you mean"):
+        get_model("rediprune").create_from_arg_string("keep_ration=0.2", {"batch_size": 1})
 
 
 def test_lmms_eval_has_every_task_that_the_documentation_names_and_all_it_asks_for_is_honoured():
@@ -233,32 +271,3 @@ def test_lmms_eval_has_every_task_that_the_documentation_names_and_all_it_asks_f
         assert asked["output_type"] in ("generate_until", "multiple_choice")
     ours = load_yaml_config(str(ROOT / "rediprune/lmms/tasks/local.yaml"), mode="full")
     assert callable(ours["process_results"]) and callable(ours["doc_to_visual"])
-
-
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
-        ({"keep_ratio": 0.999}, "keeps all 196 visual tokens of rediprune_world test 0"),
-        ({"keep_ration": 0.2}, "keep_ration=0.2, which rediprune does not know: did you mean keep_ratio"),
-    ],
-)
-def test_a_run_that_would_not_do_what_it_says_fails(world, tmp_path, args, said):
-    line = command(world, tmp_path / "fails", "rediprune_world", **args)
-    made = subprocess.run(line, cwd=ROOT, env=environment(world), capture_output=True, text=True)
-    assert made.returncode != 0 and said in made.stderr
-    assert not list(tmp_path.rglob("*_results.json"))
-
-
-def test_a_choice_by_likelihood_is_the_likelier_answer(world, tmp_path, proof):
-    made = run(world, tmp_path / "choice", task="world_yes_no", keep_ratio=KEEP)
-    right = 0
-    for sample in made.samples:
-        losses = {
-            word: made.answers["world_yes_no", sample["doc_id"], f" {word}"][0]["loss"]
-            for word in ("yes", "no")
-        }
-        right += min(losses, key=losses.get) == sample["target"]
-        assert sample["acc"] == float(min(losses, key=losses.get) == sample["target"])
-    n = len(made.samples)
-    assert n and made.scores["world_yes_no"]["acc,none"] == pytest.approx(right / n)
-    proof["choice by likelihood"] = f"n = {n}, accuracy {shown(right / n)}, two losses a sample"

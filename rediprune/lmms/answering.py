@@ -22,9 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer, cut at its stop string; and how many tokens were read and made for it."""
+    """One answer.
+
+    Attributes:
+        text: cut at its stop string.
+        n_kept: visual tokens that stood in the prompt, counted there.
+        n_read: all tokens of the prompt.
+        n_new: tokens that were made, the end token included if it came.
+    """
 
     text: str
+    n_kept: int
     n_read: int
     n_new: int
 
@@ -35,7 +43,7 @@ def answer(
 ) -> list[Answered]:
     """Decode all samples of a batch together; a batch of one is what Explainer.answer does."""
     tokenizer = explainer.processor.tokenizer
-    prompt = spliced(explainer, batch, positions)
+    prompt, n_kept = spliced(explainer, batch, positions)
     with explainer.adapter.reading(prompt):
         made = explainer.model.generate(
             inputs_embeds=prompt.embeds,
@@ -46,15 +54,17 @@ def answer(
         )
     ends = _end_ids(explainer)
     read = prompt.mask.sum(-1).tolist()
-    return [
-        Answered(decoding.cut(decoded(tokenizer, ids)), n, _up_to_end(ids, ends))
-        for ids, n in zip(made.tolist(), read, strict=True)
-    ]
+    texts = [decoding.cut(decoded(tokenizer, ids)) for ids in made.tolist()]
+    n_new = [_up_to_end(ids, ends) for ids in made.tolist()]
+    return [Answered(*one) for one in zip(texts, n_kept, read, n_new, strict=True)]
 
 
 @torch.no_grad()
-def loss(explainer: Explainer, one: Chosen, continuation: str, positions: str = "compacted"):
-    """(mean negative log-probability in nats of the continuation's tokens, whether greedy decoding gives it).
+def loss(
+    explainer: Explainer, one: Chosen, continuation: str, positions: str = "compacted"
+) -> tuple[float, bool, int]:
+    """(mean negative log-probability in nats of the continuation's tokens, whether greedy decoding gives it,
+    visual tokens that stood in the prompt).
 
     A loss, and not the log-likelihood that the name of lmms-eval's method promises: its own models return the
     loss, and its tasks choose the least.
@@ -62,16 +72,21 @@ def loss(explainer: Explainer, one: Chosen, continuation: str, positions: str = 
     Raises:
         ValueError: a continuation without any token.
     """
-    prompt = spliced(explainer, [one], positions)
+    prompt, (n_kept,) = spliced(explainer, [one], positions)
     ids = _continuation_ids(explainer.processor.tokenizer, one.asked.inputs["input_ids"][0], continuation)
     log_probs = next_token_log_probs(explainer.adapter, prompt, ids)
     wanted = torch.tensor(ids, device=log_probs.device)
     mean = -log_probs.gather(-1, wanted[:, None]).mean()
-    return float(mean), bool((log_probs.argmax(-1) == wanted).all())
+    return float(mean), bool((log_probs.argmax(-1) == wanted).all()), n_kept
 
 
-def spliced(explainer: Explainer, batch: Sequence[Chosen], positions: str = "compacted") -> Prompt:
-    """One prompt of embeddings [B, L', D] for all samples, by the splicing of the family's adapter."""
+def spliced(
+    explainer: Explainer, batch: Sequence[Chosen], positions: str = "compacted"
+) -> tuple[Prompt, list[int]]:
+    """One prompt of embeddings [B, L', D] for all samples, by the splicing of the family's adapter.
+
+    Beside it, counted in the prompt and not in what was asked for: how many visual tokens stand in each.
+    """
     adapter, tokenizer = explainer.adapter, explainer.processor.tokenizer
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (tokenizer.eos_token_id or 0)
     seen, kept = [], []
@@ -81,7 +96,11 @@ def spliced(explainer: Explainer, batch: Sequence[Chosen], positions: str = "com
         kept += parted(of_all, [part.vision for part in one.look.seen])
     inputs = together([one.asked.inputs for one in batch], pad)
     ids, mask = (inputs[name].to(adapter.device) for name in ("input_ids", "attention_mask"))
-    return adapter.splice(ids, mask, seen, kept, positions == "original", inputs)
+    prompt = adapter.splice(ids, mask, seen, kept, positions == "original", inputs)
+    counts = [0] * len(batch)
+    for (row, places), one in zip(adapter.placeholders(ids, seen), seen, strict=True):
+        counts[row] += int((prompt.stays[row, places].cpu() & (one.slots >= 0)).sum())
+    return prompt, counts
 
 
 def together(each: Sequence[Mapping[str, Any]], pad: int) -> dict[str, Any]:

@@ -57,11 +57,6 @@ class Chosen:
         """Visual tokens before pruning."""
         return self.look.n_visual
 
-    @property
-    def n_kept(self) -> int:
-        """Visual tokens that the LLM reads."""
-        return self.n_visual if self.kept is None else len(self.kept)
-
 
 def shown(visuals: Sequence[object] | None, n_frames: int) -> Shown:
     """What a task's doc_to_visual gave, ready to be shown: a picture, or frames of a video.

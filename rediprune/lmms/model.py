@@ -179,10 +179,12 @@ class ReDiPrune(lmms):
                 raise ValueError(f"{q.name}: {error}") from error
         if isinstance(batch[0].asks, Decoding):
             answers = answer(self.explainer, chosen, batch[0].asks, self.config.positions)
-            made = [{"answer": a.text, "n_read": a.n_read, "n_new": a.n_new} for a in answers]
+            made = [
+                {"n_kept": a.n_kept, "answer": a.text, "n_read": a.n_read, "n_new": a.n_new} for a in answers
+            ]
         else:
-            mean, greedy = loss(self.explainer, chosen[0], batch[0].asks, self.config.positions)
-            made = [{"continuation": batch[0].asks, "loss": mean, "greedy": greedy}]
+            mean, greedy, n_kept = loss(self.explainer, chosen[0], batch[0].asks, self.config.positions)
+            made = [{"n_kept": n_kept, "continuation": batch[0].asks, "loss": mean, "greedy": greedy}]
         for q, one, line in zip(batch, chosen, made, strict=True):
             yield {
                 "key": q.key,
@@ -191,7 +193,6 @@ class ReDiPrune(lmms):
                 "doc_id": q.doc_id,
                 "media": one.look.key,
                 "n_visual": one.n_visual,
-                "n_kept": one.n_kept,
                 "rank": self._rank,
                 "batch": len(batch),
             } | line
