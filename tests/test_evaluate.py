@@ -11,7 +11,7 @@ import torch
 
 from rediprune import config
 from tests.measured_world import untrained
-from world import evaluate
+from world import evaluate, measuring
 from world.arms import (
     ALPHAS,
     BEHIND,
@@ -82,7 +82,7 @@ def test_every_test_of_the_plan_has_its_row_and_a_kill_loses_one_arm(model, smal
     assert json.loads((tmp_path / "whole.json").read_text()) == found
 
     # Killed after its third arm, it goes on, and ends with the same.
-    measured = evaluate.Measuring._measured
+    measured = measuring.Measuring._measured
     done = []
 
     def killed(self, arm, *more):
@@ -92,7 +92,7 @@ def test_every_test_of_the_plan_has_its_row_and_a_kill_loses_one_arm(model, smal
         return measured(self, arm, *more)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(evaluate.Measuring, "_measured", killed)
+        patch.setattr(measuring.Measuring, "_measured", killed)
         evaluate.run(model, tmp_path / "killed.json")
     half = json.loads((tmp_path / "killed.json").read_text())
     assert set(half["stills"]["hits"]) == {arm.name for arm in done} and "clips" in half
@@ -102,12 +102,14 @@ def test_every_test_of_the_plan_has_its_row_and_a_kill_loses_one_arm(model, smal
         asked_again.append(arm.name)
         return measured(self, arm, *more)
 
-    monkeypatch.setattr(evaluate.Measuring, "_measured", watched)
+    monkeypatch.setattr(measuring.Measuring, "_measured", watched)
     assert evaluate.run(model, tmp_path / "killed.json") == found
     assert len(asked_again) == 10 - 3
-    # Nothing is left to do; of other weights nothing is believed.
+    # Nothing is left to do, and nothing is loaded for it; of other weights nothing is believed.
     asked_again.clear()
-    evaluate.run(model, tmp_path / "killed.json")
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "Asking", None)
+        assert evaluate.run(model, tmp_path / "killed.json") == found
     assert not asked_again
     monkeypatch.setattr(evaluate, "fingerprint", lambda model: "another")
     evaluate.run(model, tmp_path / "killed.json")

@@ -76,7 +76,7 @@ OWNERS = {
 
 
 # Stations of world/ that may know the library: it measures there, and trains without it.
-EVALUATION = {"cases", "queries", "ranking", "answering", "evaluate", "figures", "benchmark"}
+EVALUATION = {"cases", "queries", "ranking", "answering", "measuring", "evaluate", "figures", "benchmark"}
 
 
 def modules(house: str) -> list[Path]:

@@ -70,7 +70,7 @@ def found() -> dict:
         part(evaluate.PARTS[name].plan, frames) for name, frames in (("stills", 1), ("clips", 8))
     )
     stills["choosing"] = pointing(("text-tower", "value", 0.2), *POINTING[:2]) | {"n": 300}
-    return {"stills": stills, "clips": clips}
+    return {"weights": "abc", "versions": {"torch": "2.13"}, "stills": stills, "clips": clips}
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +159,7 @@ def test_pointing_and_what_was_generated_again_are_told(found, stills):
     assert "| text-tower (value) | 23.0 [21.0, 25.0] | 11.5 [9.5, 13.5] | 50.0 |" in table
     assert "Chance is 3.1; no choice of 29 tokens can exceed 24.0" in table
     assert "of 150 random cells, 149 kept the same tokens and 150 agreed" in report.rechecked(found)
+    assert report.weights(found).startswith("*20 questions; weights `abc`, torch 2.13")
 
 
 def test_the_query_that_points_best_becomes_the_default_and_says_why(found, tmp_path):

@@ -11,6 +11,7 @@ matplotlib.use("agg")  # files alone, no window
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from rediprune import palette
 
@@ -52,7 +53,7 @@ def draw(found: dict, folder: Path = FOLDER) -> list[Path]:
     return made
 
 
-def _ratios(stills: Results, clips: Results):
+def _ratios(stills: Results, clips: Results) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True)
     for axis, results, what in zip(axes, (stills, clips), ("stills", "clips"), strict=True):
         for i, arm in enumerate(arm for arm in CURVES if results.has(arm, HEADLINE)):
@@ -77,11 +78,11 @@ def _ratios(stills: Results, clips: Results):
         axis.set_xlabel("visual tokens kept")
         axis.set_title(f"{what} (n = {results.said['questions']:,})", fontsize=10)
     axes[0].set_ylabel("answers exactly right, %")
-    axes[1].legend(frameon=False, fontsize=7.5, loc="lower right")
+    _legend(figure, axes[0], columns=5)
     return figure
 
 
-def _alphas(stills: Results):
+def _alphas(stills: Results) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=False)
     for axis, ratio in zip(axes, (HEADLINE, HARD), strict=True):
         for query, mark, line in ((PUBLISHED, "o", (0, (1, 1))), (TOWER, "s", "-")):
@@ -93,18 +94,18 @@ def _alphas(stills: Results):
                 linestyle=line, markersize=4, linewidth=1.4, elinewidth=0.8,
             )  # fmt: skip
         axis.set_xticks(range(len(arms)), [*(f"{arm.alpha:g}" for arm in arms[:-1]), "∞"])
-        axis.set_xlabel("alpha, the weight of relevance (0.5 is published; ∞ is relevance alone)")
+        axis.set_xlabel("alpha (0.5 is published; ∞ is relevance alone)")
         _unpruned(axis, stills)
         random = stills.share(RANDOM, ratio).mean
         axis.axhline(100 * random, color=palette.RANDOM.light, linestyle=":", linewidth=1)
-        axis.annotate("random", (0, 100 * random), color=palette.RANDOM.light, fontsize=8, va="bottom")
+        _label(axis, "random", 100 * random, palette.RANDOM.light)
         axis.set_title(f"stills, {ratio:.0%} kept (n = {stills.n(RANDOM, ratio):,})", fontsize=10)
     axes[0].set_ylabel("answers exactly right, %")
-    axes[0].legend(frameon=False, fontsize=8)
+    _legend(figure, axes[0])
     return figure
 
 
-def _ablations(stills: Results, clips: Results):
+def _ablations(stills: Results, clips: Results) -> Figure:
     rows = [
         row
         for name in ("query", "projector", "positions")
@@ -133,8 +134,22 @@ def _ablations(stills: Results, clips: Results):
     axes[0].set_yticks(
         range(len(rows)), [f"{arm.name}  −  {other.name}" for arm, other in rows], fontsize=7.5
     )
-    axes[1].legend(frameon=False, fontsize=8)
+    _legend(figure, axes[1])
     return figure
+
+
+def _legend(figure: Figure, axis: Axes, columns: int = 2) -> None:
+    """Below both charts, where it hides nothing."""
+    lines, names = axis.get_legend_handles_labels()
+    figure.legend(
+        lines, names, frameon=False, fontsize=8, ncols=columns, loc="upper center", bbox_to_anchor=(0.5, 0)
+    )
+
+
+def _label(axis: Axes, text: str, height: float, colour: str) -> None:
+    """On a line across the chart, at its left end."""
+    place = {"xycoords": axis.get_yaxis_transform(), "va": "bottom", "fontsize": 8}
+    axis.annotate(text, (0.01, height), color=colour, **place)
 
 
 def _bars(shares: Sequence) -> list[list[float]]:
@@ -151,5 +166,4 @@ def _unpruned(axis: Axes, results: Results) -> None:
     low, high = share.interval
     axis.axhspan(100 * low, 100 * high, color=palette.UNPRUNED.light, alpha=0.18, linewidth=0)
     axis.axhline(100 * share.mean, color=palette.UNPRUNED.light, linewidth=1)
-    place = (axis.get_xlim()[0], 100 * share.mean)
-    axis.annotate("unpruned", place, color=palette.UNPRUNED.light, fontsize=8, va="bottom")
+    _label(axis, "unpruned", 100 * share.mean, palette.UNPRUNED.light)

@@ -96,6 +96,7 @@ def made(found: dict) -> dict[str, str]:
         "clip-pointing-table": tables.pointing(found["clips"], clips),
         "alpha-table": "\n\n".join(tables.alphas(stills, alpha_arms(q)) for q in (PUBLISHED, TOWER)),
         "rechecked-table": rechecked(found),
+        "weights-table": weights(found),
     }
     for start, results in (("", stills), ("clip-", clips)):
         said[f"{start}accuracy-table"] = tables.accuracy(results, HEADLINE_ARMS, KEEP_RATIOS[1:])
@@ -124,6 +125,13 @@ def rechecked(found: dict) -> str:
             f"{said['agree']} agreed whether the answer is right"
         )
     return "; ".join(lines) + "."
+
+
+def weights(found: dict) -> str:
+    """What was measured, and with what."""
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    n = sum(found[name]["questions"] for name in ("stills", "clips"))
+    return f"*{n:,} questions; weights `{found['weights']}`, {versions}, float32 on a CPU.*"
 
 
 def best_query(found: dict) -> dict:

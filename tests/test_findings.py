@@ -1,0 +1,16 @@
+"""One command measures, writes and draws; this is the order, the parts have their own tests."""
+
+from __future__ import annotations
+
+from world import evaluate, figures, findings, report
+
+
+def test_what_was_measured_is_written_and_drawn(monkeypatch, capsys, tmp_path):
+    found, done = {"weights": "of these"}, []
+    monkeypatch.setattr(evaluate, "run", lambda: found)
+    monkeypatch.setattr(report, "write", lambda said: done.append(("written", said)))
+    monkeypatch.setattr(figures, "draw", lambda said: done.append(("drawn", said)) or [tmp_path / "a.svg"])
+    monkeypatch.setattr("sys.argv", ["findings"])
+    findings.main()
+    assert done == [("written", found), ("drawn", found)]
+    assert "a.svg" in capsys.readouterr().out
