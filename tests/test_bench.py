@@ -5,6 +5,7 @@ import torch
 
 from rediprune.__main__ import main
 from rediprune.bench import conventions, published, record, selection
+from rediprune.bench.machine import Machine
 from rediprune.greedy import distances, greedy
 from rediprune.models import adapter_for
 from rediprune.models.catalog import find
@@ -64,6 +65,18 @@ def test_a_bench_whose_picks_differ_stops(monkeypatch):
     monkeypatch.setattr(published, "pick", reversed_picks)
     with pytest.raises(RuntimeError, match="picked different tokens"):
         list(selection.measure("cpu", True))
+
+
+def test_a_published_loop_that_takes_long_runs_once_and_is_said_to(monkeypatch):
+    monkeypatch.setattr(selection, "SLOW", 0)
+    found = list(selection.measure("cpu", True))
+    measured = [one for one in found if isinstance(one, record.Figure)]
+    for one in measured:
+        assert (one.repeats, one.warmup) == ((1, 0) if one.what == "published" else (2, 1))
+    assert "loop of published" not in {one.what for one in measured}
+    estimated = [one for one in found if isinstance(one, record.Estimate)]
+    run = record.Run(Machine.here(), "cpu", True, measured=measured, estimated=estimated)
+    assert selection.tables(run)["selection-table"].count("(one run)") == 2 * len(selection.QUICK_SHAPES)
 
 
 def test_the_ratios_known_for_egoschema_come_out(quick):
