@@ -1,9 +1,9 @@
 """The loop of the greedy rule, pick after pick, for R rows (a frame under one weight) at once.
 
 A step is a handful of operations on [R, N]. They are so small that calling them is what costs, and NumPy is
-called in about a third of torch's time: so on a CPU the loop is NumPy's, on every other device torch's, and there
-nothing in it waits for the device. Both do the same float32 operations in the same order: the same picks, the
-same evidence to the last bit.
+called in about a third of torch's time: so on a CPU the loop is NumPy's. On every other device it is torch's,
+and there nothing in it waits for the device. Both do the same float32 operations in the same order: the same
+picks, the same evidence to the last bit.
 """
 
 from __future__ import annotations
