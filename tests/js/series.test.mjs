@@ -1,4 +1,4 @@
-// cards/series.js: a button that starts, one that stops, and news of the newest start alone.
+// cards/series.js: a button that starts, one that stops, an estimate of how long, and news of the newest start alone.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { element, page } from "./page.mjs";
@@ -7,7 +7,8 @@ function card(at = { keep: 0.15, weight: 0.5 }) {
   const parts = {}, sent = [], drawn = [], heard = {};
   globalThis.window = { addEventListener: (name, listener) => { heard[name] = listener; } };
   const shared = { at, busy: false, methods: () => ["random"] };
-  const series = page.series(element(parts), shared, (name, data) => sent.push([name, data]), (told) => drawn.push(told));
+  const send = (name, data) => sent.push([name, data]), plan = () => ({ ratios: [0.5], runs: 2 });
+  const series = page.series(element(parts), shared, send, plan, (told) => drawn.push(told));
   return { series, shared, sent, drawn, state: () => heard["rp:state"](), go: parts[".go"], stop: parts[".stop"], bar: parts.progress, line: parts[".line"] };
 }
 
@@ -15,7 +16,7 @@ test("a start says what is asked, and nothing can be started twice", () => {
   const { sent, go, stop, bar, line } = card();
   assert.deepEqual([go.disabled, stop.hidden], [false, true]);
   go.hear("click");
-  assert.deepEqual(sent, [["start", { ticket: 1, keep: 0.15, weight: 0.5, methods: ["random"], weights: false, at: JSON.stringify({ keep: 0.15, weight: 0.5 }) }]]);
+  assert.deepEqual(sent, [["start", { ticket: 1, keep: 0.15, weight: 0.5, methods: ["random"], weights: false, own: [], at: JSON.stringify({ keep: 0.15, weight: 0.5 }) }]]);
   assert.deepEqual([go.disabled, stop.hidden, bar.hidden, line.textContent], [true, false, false, "Waiting for the model."]);
 });
 
@@ -59,4 +60,32 @@ test("what belongs to an earlier answer says so, and only then", () => {
   shared.at = { keep: 0.15, weight: 0.5 };
   state();
   assert.equal(line.textContent, "Done.");
+});
+
+test("tokens of the visitor's own choice go along as numbers", () => {
+  const { shared, sent, go } = card();
+  shared.own = "3,14,15";
+  go.hear("click");
+  assert.deepEqual(sent[0][1].own, [3, 14, 15]);
+});
+
+test("how long it takes is a straight line through both answers, and the unpruned one once", () => {
+  const took = [{ n: 100, seconds: [3, 1] }, { n: 20, seconds: [1.5, 0.5] }]; // 4 s at all tokens, 2 s at a fifth
+  assert.equal(page.secondsFor(took, [0.2], 1), 4 + 2);
+  assert.ok(Math.abs(page.secondsFor(took, [0.6, 1], 3) - (4 + 3 * (3 + 4))) < 1e-9);
+  assert.equal(page.secondsFor(took, [0.5], 0), null);
+  assert.equal(page.secondsFor(null, [0.5], 1), null);
+  assert.equal(page.secondsFor([took[0], { n: 20, seconds: null }], [0.5], 1), null);
+  assert.equal(page.secondsFor([took[0], took[0]], [0.5], 1), 4 + 4); // nothing pruned: no line to draw
+});
+
+test("the estimate is said before a start, as exact as it is, and not while one runs", () => {
+  const { shared, state, go, line } = card();
+  assert.equal(line.textContent, "");
+  shared.took = [{ n: 100, seconds: [3, 1] }, { n: 20, seconds: [1.5, 0.5] }];
+  state();
+  assert.match(line.textContent, /^Takes about 10 s here \(estimate/); // 4 + 2 x 2.75 = 9.5
+  go.hear("click");
+  assert.equal(line.textContent, "Waiting for the model.");
+  assert.deepEqual([0.2, 119, 121, 600].map(page.roughly), ["1 s", "119 s", "2 min", "10 min"]);
 });
