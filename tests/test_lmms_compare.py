@@ -25,10 +25,10 @@ def run(folder: Path, scores: list, keep: float = 1.0, task: str = "t", complete
     written = folder / "model" / f"20260101_000000_samples_{task}.jsonl"
     written.parent.mkdir(exist_ok=True)
     rows = [
-        {"doc_id": i, "doc_hash": f"h{i}", "target": "x", "resps": [1.0], "exact_match": score}
+        {"doc_id": i, "doc_hash": f"h{i}", "input": "a\u2028b", "resps": [1.0], "exact_match": score}
         for i, score in enumerate(scores)
     ]
-    written.write_text("".join(json.dumps(row) + "\n" for row in reversed(rows)))
+    written.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in reversed(rows)))
     return folder
 
 
@@ -79,7 +79,7 @@ def test_a_sample_lost_or_counted_twice_is_an_error(tmp_path):
     folder = run(tmp_path, [1, 0])
     (written,) = folder.rglob("*_samples_*")
     whole = written.read_text()
-    written.write_text(whole + whole.splitlines()[0] + "\n")
+    written.write_text(whole + whole.split("\n")[0] + "\n")
     with pytest.raises(RunError, match="counts document 1 twice"):
         read_run(folder)
     written.write_text(whole + json.dumps({"doc_id": 9, "doc_hash": "h"}) + "\n")
