@@ -77,6 +77,8 @@ def test_a_phone_reads_it_without_sideways_scroll(browser, address, scheme):
         browser.new_context(viewport=PHONE, color_scheme=scheme, has_touch=True) as context,
         visitor(context, address) as page,
     ):
+        for part in (canvas(page), page.locator("#rp-keep"), page.locator("#rp-weight")):
+            expect(part).to_be_in_viewport(ratio=1)  # before anything is scrolled
         down_to(page, "#rp-story")
         expect(page.locator("#rp-story .step")).to_have_count(7)
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
@@ -86,6 +88,7 @@ def test_methods_are_compared_card_by_card_with_random_and_their_overlap(page):
     part = page.locator("#rp-compare")
     part.get_by_label("Uniform grid").uncheck()
     expect(part.get_by_label("Random (always)")).to_be_disabled()
+    expect(part.locator(".line")).to_contain_text("estimate, from the times of the answers above")
     part.get_by_role("button", name="Compare").click()
     expect(part.locator("article[data-method=random] h3")).to_contain_text("5 draws")
     expect(part.get_by_role("button", name="Stop")).to_be_hidden()
