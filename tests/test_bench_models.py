@@ -14,6 +14,7 @@ from rediprune.models.catalog import find
 def run_of(part) -> Run:
     run = Run(Machine.here(), "cpu", True)
     for found in part.measure("cpu", True):
+        assert torch.is_grad_enabled()  # what a part turns off inside is on again between its figures
         (run.measured if isinstance(found, Figure) else run.estimated).append(found)
     return run
 
@@ -32,7 +33,7 @@ def test_every_ratio_of_a_picture_and_of_a_clip_has_its_times_and_bytes(run):
     for shown, tokens in (("image", 72), ("8 frames", 72)):
         for ratio in RATIOS:
             case = {"shown": shown, "keep": ratio}
-            for what in ("prefill", "decode step"):
+            for what in ("prefill", "decode step", "attention of a step"):
                 figure = run.figure(what, **case)
                 assert 0 < figure.low <= figure.median <= figure.high
             kept = run.figure("prefill", **case).case["K"]
@@ -79,7 +80,7 @@ def test_a_whole_answer_is_the_sum_of_its_parts(run):
 def test_the_tables_have_a_line_for_every_ratio_and_both_ways_of_knowing(run):
     tables = models.tables(run)
     rows = {name: [line for line in table.splitlines() if line[:1] == "|"] for name, table in tables.items()}
-    for name, columns in (("models-table", 10), ("answers-table", 7 + len(ANSWERS))):
+    for name, columns in (("models-table", 11), ("answers-table", 7 + len(ANSWERS))):
         assert len(rows[name]) == 2 + 2 * len(RATIOS)
         assert {line.count("|") for line in rows[name]} == {columns + 1}
     assert "in float32" in tables["models-table"] and "in bfloat16" in tables["models-table"]

@@ -8,7 +8,7 @@ RATIOS = (1.0, 0.2, 0.15, 0.1)
 ANSWERS = (1, 32, 128)  # tokens of an answer
 
 _READ = ("model, shown", "kept", "prompt", "prefill", "times quicker", "FLOPs say", "FLOP/s", "decode step")
-_READ += ("KV cache", "memory of the prefill")
+_READ += ("its attention", "KV cache", "memory of the prefill")
 _WHOLE = ("model, shown", "kept", "encoder", "selection", "prefill", "decode step", "encoder's share")
 _WHOLE += tuple(f"{n} new token{'s' * (n > 1)}: times quicker (FLOPs say)" for n in ANSWERS)
 
@@ -51,6 +51,7 @@ def _reading(run: Run, case: Case) -> str:
         f"{run.estimate('prefill ratio', **case).value:.2f}",
         f"{shown(rate, 'FLOP')}/s",
         _time(step),
+        shown(run.figure("attention of a step", **case).median, "s"),
         *(shown(run.figure(what, **case).median, "bytes") for what in ("KV cache", "memory of the prefill")),
     )
 

@@ -30,6 +30,7 @@ FRAMES, LONG = 2 * VIEWS, 32  # of a clip that is timed; of one whose memory is 
 DEPTH, SHALLOW = 4, 2  # blocks of those two: one is like another, and the most memory is needed within one
 
 
+@torch.no_grad()
 def measure(device: str, quick: bool) -> Iterator[Figure]:
     """CLIP-L/14 at 336 pixels in front of an LLM of 0.5B; `quick` is a tiny one.
 
@@ -42,10 +43,9 @@ def measure(device: str, quick: bool) -> Iterator[Figure]:
     dtype, _ = quicker(entry, device)
     adapter = adapter_for(entry.at_random(device, dtype))
     how = {"device": device, "dtype": named(dtype)}
-    with torch.no_grad():
-        yield from _early(adapter, how | {"repeats": 2 if quick else 5})
-        yield from _passes(adapter, how | {"repeats": 2})
-        yield from _reused(adapter, how | {"repeats": 2})
+    yield from _early(adapter, how | {"repeats": 2 if quick else 5})
+    yield from _passes(adapter, how | {"repeats": 2})
+    yield from _reused(adapter, how | {"repeats": 2})
 
 
 def _early(adapter: Adapter, how: dict) -> Iterator[Figure]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 
 from ..config import PruneConfig
 from ..generate import prefill, time_prompt
@@ -58,6 +59,7 @@ def measure(device: str, quick: bool) -> Iterator[Figure | Estimate]:
         del model
 
 
+@torch.no_grad()
 def _shown(
     adapter: Adapter, title: str, frames: int, device: str, quick: bool
 ) -> Iterator[Figure | Estimate]:
@@ -83,12 +85,12 @@ def _shown(
         query = prompt_tail(adapter.prompt_tail_embeddings(ids[0])[0])
         return select_tokens(seen.vision, query, PruneConfig(alpha=0.5))
 
-    with torch.no_grad():
-        yield from timed({"selection": choose}, case, **how)
-        kept = {ratio: choose().kept(ratio).cpu() for ratio in RATIOS}
+    yield from timed({"selection": choose}, case, **how)
+    kept = {ratio: choose().kept(ratio).cpu() for ratio in RATIOS}
     yield from _read(adapter, seen, ids, kept, case, 2 if quick else 3, how)
 
 
+@torch.no_grad()
 def _read(
     adapter: Adapter,
     seen: Seen,
@@ -101,25 +103,34 @@ def _read(
     """Prefill and decoding at every ratio, by turns, and what they hold in memory."""
     prompts = {ratio: partial(adapter.splice, ids, None, [seen], [tokens]) for ratio, tokens in kept.items()}
     runs = {ratio: [] for ratio in prompts}
-    with torch.no_grad():
-        for turn in range(1 + repeats):
-            for ratio, prompt in prompts.items():
-                run = time_prompt(adapter, prompt, steps=STEPS, repeats=1, warmup=0, device=how["device"])
-                if turn:
-                    runs[ratio].append(run)
+    for turn in range(1 + repeats):
         for ratio, prompt in prompts.items():
-            mine = case | {"keep": ratio, "K": len(kept[ratio]), "L": int(prompt().mask.sum())}
-            t = pooled(runs[ratio])
-            figure = partial(Figure, case=mine, unit="s", **how, warmup=1, repeats=repeats)
-            yield figure("prefill", median=t.prefill, low=t.prefill_spread[0], high=t.prefill_spread[1])
-            low, high = t.per_token_spread
-            yield figure("decode step", median=t.per_token, low=low, high=high)
-            made = []
-            needed = peak_bytes(lambda at=prompt, to=made: to.append(prefill(adapter, at())), how["device"])
-            yield counted("memory of the prefill", mine, needed, **how)
-            cache = cache_bytes(made.pop().past_key_values)
-            yield counted("KV cache", mine, cache, **how)
-            yield from _estimates(adapter, seen, ids, kept[ratio], mine)
+            run = time_prompt(adapter, prompt, steps=STEPS, repeats=1, warmup=0, device=how["device"])
+            if turn:
+                runs[ratio].append(run)
+    for ratio, prompt in prompts.items():
+        mine = case | {"keep": ratio, "K": len(kept[ratio]), "L": int(prompt().mask.sum())}
+        t = pooled(runs[ratio])
+        figure = partial(Figure, case=mine, unit="s", **how, warmup=1, repeats=repeats)
+        yield figure("prefill", median=t.prefill, low=t.prefill_spread[0], high=t.prefill_spread[1])
+        low, high = t.per_token_spread
+        yield figure("decode step", median=t.per_token, low=low, high=high)
+        made = []
+        needed = peak_bytes(lambda at=prompt, to=made: to.append(prefill(adapter, at())), how["device"])
+        yield counted("memory of the prefill", mine, needed, **how)
+        cache = made.pop().past_key_values
+        yield counted("KV cache", mine, cache_bytes(cache), **how)
+        heads = adapter.model.config.text_config.num_attention_heads
+        yield from timed({"attention of a step": partial(_attend, cache, heads)}, mine, **how)
+        yield from _estimates(adapter, seen, ids, kept[ratio], mine)
+
+
+def _attend(cache: object, heads: int) -> None:
+    """What attention alone costs in a decode step: one new query to all cached keys, in every layer."""
+    for layer in cache.layers:
+        keys, values = layer.keys, layer.values  # [1, heads that share them, L, width of a head]
+        query = keys.new_ones(1, heads, 1, keys.shape[-1])
+        F.scaled_dot_product_attention(query, keys, values, enable_gqa=keys.shape[1] < heads)
 
 
 def _estimates(
