@@ -77,6 +77,9 @@ def test_every_test_of_the_plan_has_its_row_and_a_kill_loses_one_arm(model, smal
                 assert row["n"] == (5 if test.of_some else 8)
                 assert len(row["hits"]) == test.arm.masks
                 assert row["k"] == pytest.approx(ratio * part["visual_tokens"], rel=0.05)
+        overlap = part["overlap"]
+        assert overlap["n"] == 5 and overlap["in_common"][OURS[PUBLISHED].name]["mean"] == 1
+        assert overlap["spread"][PUBLISHED]["mean"] > 0
         assert part["rechecked"] == {"cells": 3, "same_tokens": 3, "agree": 3}
     assert found["stills"]["choosing"]["n"] <= 4 and "choosing" not in found["clips"]
     assert json.loads((tmp_path / "whole.json").read_text()) == found

@@ -41,6 +41,13 @@ def pointing(*rows: tuple[str, str, float]) -> dict:
 POINTING = (("prompt-tail", "cosine", 0.07), ("text-tower", "cosine", 0.11), ("text-tower", "value", 0.23))
 
 
+OVERLAP = {
+    "n": 4,
+    "in_common": {arm.name: share(0.4) for arm in report.OVERLAPPING},
+    "spread": {arm.query: share(0.07) for arm in report.OVERLAPPING if arm.query},
+}
+
+
 def part(plan, frames: int) -> dict:
     """Ten questions, of which an arm answers as many as its place in the plan says; four of them for some."""
     hits, n_visual = (
@@ -59,7 +66,8 @@ def part(plan, frames: int) -> dict:
     return {
         "questions": 10, "questions_of_some": 4, "questions_per_scene": PER_SCENE, "kinds": list(KINDS),
         "kind_of_question": "0101010101", "frames": frames, "visual_tokens": n_visual, "hits": hits,
-        "pointing": pointing(*POINTING), "rechecked": {"cells": 150, "same_tokens": 149, "agree": 150},
+        "pointing": pointing(*POINTING), "overlap": OVERLAP,
+        "rechecked": {"cells": 150, "same_tokens": 149, "agree": 150},
     }  # fmt: skip
 
 
@@ -159,6 +167,10 @@ def test_pointing_and_what_was_generated_again_are_told(found, stills):
     assert "| text-tower (value) | 23.0 [21.0, 25.0] | 11.5 [9.5, 13.5] | 50.0 |" in table
     assert "Chance is 3.1; no choice of 29 tokens can exceed 24.0" in table
     assert "of 150 random cells, 149 kept the same tokens and 150 agreed" in report.rechecked(found)
+    table = tables.overlap(found["stills"], stills, report.OVERLAPPING)
+    cells = line(table, "rediprune (random vector)")
+    assert cells[1:3] == ["40.0 [38.0, 42.0]", "0.070 [0.050, 0.090]"]
+    assert line(table, "grid")[2] == ""
     assert report.weights(found).startswith("*20 questions; weights `abc`, torch 2.13")
 
 

@@ -113,7 +113,7 @@ def _at(ratios: tuple[float, ...], *arms: Arm, of_some: bool = False) -> tuple[T
     return tuple(Trial(arm, ratios, of_some) for arm in arms)
 
 
-# In the order of measuring, what matters most first: a first round and a second.
+# In the order of measuring, what matters most first, in three rounds: the grid, the ablations, the rest.
 STILLS = (
     (
         *_at((1.0,), UNPRUNED),
@@ -125,9 +125,10 @@ STILLS = (
         *_at((HEADLINE, HARD), *(Arm("rediprune", query) for query in MADE_UP)),
         *_at((HEADLINE, HARD), *BEHIND, *IN_PLACE),
         *_at((HEADLINE, HARD), *alpha_arms(PUBLISHED), *alpha_arms(TOWER)),
-        *_grid(OURS[NEGATED], OURS[VALUE], Arm("cdpruner", NEGATED)),
+        *_at((HEADLINE, HARD), OURS[NEGATED], OURS[VALUE], Arm("cdpruner", NEGATED)),
         *_at((HEADLINE, HARD), Arm("relevance", NEGATED), Arm("relevance", VALUE)),
     ),
+    (*_grid(OURS[NEGATED], OURS[VALUE], Arm("cdpruner", NEGATED)),),
 )
 CLIPS = (
     (
@@ -136,10 +137,14 @@ CLIPS = (
         *_at(KEEP_RATIOS[1:], OURS[TOWER].shared, Arm("diversity").shared),
     ),
     (
-        *_at(KEEP_RATIOS[1:], Arm("relevance", TOWER), Arm("relevance", PUBLISHED), of_some=True),
-        *_at(KEEP_RATIOS[1:], Arm("cdpruner", TOWER), OURS[PUBLISHED].shared, of_some=True),
         *_at((HEADLINE, HARD), *(Arm("rediprune", query) for query in MADE_UP), of_some=True),
         *_at((HEADLINE, HARD), *BEHIND, *IN_PLACE, of_some=True),
+        *_at((HEADLINE, HARD), Arm("relevance", TOWER), Arm("relevance", PUBLISHED), of_some=True),
+        *_at((HEADLINE, HARD), Arm("cdpruner", TOWER), OURS[PUBLISHED].shared, of_some=True),
         *_at((HEADLINE, HARD), Arm("relevance", TOWER).shared, of_some=True),
+    ),
+    (
+        *_at((0.25, 0.10), Arm("relevance", TOWER), Arm("cdpruner", TOWER), of_some=True),
+        *_at((0.25, 0.10), OURS[PUBLISHED].shared, of_some=True),
     ),
 )

@@ -45,7 +45,9 @@ def finished(part: Part, found: dict) -> bool:
     cells = [
         (trial.arm.name, str(ratio)) for trials in part.plan for trial in trials for ratio in trial.ratios
     ]
-    return {"pointing", "rechecked"} <= set(found) and all(ratio in rows.get(arm, {}) for arm, ratio in cells)
+    return {"pointing", "overlap", "rechecked"} <= set(found) and all(
+        ratio in rows.get(arm, {}) for arm, ratio in cells
+    )
 
 
 def fingerprint(model: Path) -> str:
@@ -84,10 +86,11 @@ def run(model: Path = DEFAULT_MODEL, out: Path | None = None) -> dict:
     parts = [Measuring(asking, part, known.get(name, {}), saved(name)) for name, part in PARTS.items()]
     for one in parts:
         one.pointing()
-    for tests in range(2):
-        for one in parts:
-            one.accuracy(one.part.plan[tests])
+    for trials in zip(*(one.part.plan for one in parts), strict=True):
+        for one, mine in zip(parts, trials, strict=True):
+            one.accuracy(mine)
     for one in parts:
+        one.overlap()
         one.recheck()
     return json.loads(out.read_text())
 

@@ -15,8 +15,9 @@ from rediprune import PruneConfig
 
 from . import AskedClip, AskedScene
 from .answering import hits
-from .arms import HEADLINE, OURS, RANDOM, Arm, Trial
+from .arms import BLIND, HEADLINE, MADE_UP, OURS, PUBLISHED, RANDOM, TOWER, Arm, Trial
 from .cases import Cases, cases
+from .overlap import in_common, spread
 from .pointing import pointing
 from .queries import Asking
 from .ranking import Ranking, mask_seed
@@ -32,8 +33,8 @@ class Part:
     Attributes:
         made: from a seed what is asked about.
         kinds: of questions.
-        plan: who is asked how much, in two rounds.
-        questions, of_some, choosing, recheck: how many questions for most tests, for those that are
+        plan: who is asked how much, round by round.
+        questions, of_some, choosing, recheck: how many questions for most trials, for those that are
             `of_some`, for choosing the default query; how many answers are generated once more.
         pointing: the queries that are compared by where they point.
         first_seed, choosing_seed: from where questions are drawn, and those for choosing.
@@ -41,7 +42,7 @@ class Part:
 
     made: Callable[[int], AskedScene | AskedClip]
     kinds: tuple[str, ...]
-    plan: tuple[tuple[Trial, ...], tuple[Trial, ...]]
+    plan: tuple[tuple[Trial, ...], ...]
     questions: int
     of_some: int
     choosing: int
@@ -66,28 +67,28 @@ class Measuring:
         self.ranking = Ranking(asking, self.asked)
         self.found = _about(part, self.asked) | found
 
-    def accuracy(self, tests: Sequence[Trial]) -> None:
+    def accuracy(self, trials: Sequence[Trial]) -> None:
         """Whether questions are answered right, arm by arm."""
-        bar = tqdm(total=sum(map(self.cost, tests)), unit="token", unit_scale=True, mininterval=10)
-        for test in tests:
-            bar.set_description(test.arm.name)
-            measured = self.found["hits"].setdefault(test.arm.name, {})
-            if missing := tuple(ratio for ratio in test.ratios if str(ratio) not in measured):
-                measured |= self._measured(test.arm, missing, self.questions(test))
+        bar = tqdm(total=sum(map(self.cost, trials)), unit="token", unit_scale=True, mininterval=10)
+        for trial in trials:
+            bar.set_description(trial.arm.name)
+            measured = self.found["hits"].setdefault(trial.arm.name, {})
+            if missing := tuple(ratio for ratio in trial.ratios if str(ratio) not in measured):
+                measured |= self._measured(trial.arm, missing, self.questions(trial))
                 self.save(self.found)
-            bar.update(self.cost(test))
+            bar.update(self.cost(trial))
         bar.close()
 
-    def questions(self, test: Trial) -> range:
-        """The questions of a test."""
-        return range(min(self.part.of_some, self.part.questions) if test.of_some else self.part.questions)
+    def questions(self, trial: Trial) -> range:
+        """The questions of a trial."""
+        return range(min(self.part.of_some, self.part.questions) if trial.of_some else self.part.questions)
 
-    def cost(self, test: Trial) -> int:
-        """About how many tokens the LLM reads for a test."""
-        n, asked, masks = len(self.questions(test)), self.asked, test.arm.masks
-        prefixes = n if test.arm.query else masks * (asked.cases[n - 1].scene + 1)
+    def cost(self, trial: Trial) -> int:
+        """About how many tokens the LLM reads for a trial."""
+        n, asked, masks = len(self.questions(trial)), self.asked, trial.arm.masks
+        prefixes = n if trial.arm.query else masks * (asked.cases[n - 1].scene + 1)
         before, text = len(asked.before) - asked.n_visual, len(asked.cases[0].tail + asked.cases[0].answer)
-        return sum(round(prefixes * (r * asked.n_visual + before) + n * masks * text) for r in test.ratios)
+        return sum(round(prefixes * (r * asked.n_visual + before) + n * masks * text) for r in trial.ratios)
 
     def _measured(self, arm: Arm, ratios: tuple[float, ...], which: range) -> dict[str, dict]:
         """By keep ratio: how many tokens were kept, of how many questions, and which were answered right."""
@@ -123,6 +124,22 @@ class Measuring:
             kept(RANDOM),
         )
 
+    def overlap(self) -> None:
+        """Which tokens arms have in common with the published one, and how far queries tell them apart."""
+        if "overlap" in self.found:
+            return
+        some = range(min(self.part.of_some, self.part.questions))
+        scenes = [self.asked.cases[i].scene for i in some]
+        asking = (PUBLISHED, TOWER, *MADE_UP)
+        arms = [*(Arm("rediprune", query) for query in asking), *BLIND, RANDOM]
+        kept = {arm.name: next(self.ranking.kept(arm, (HEADLINE,), some))[HEADLINE] for arm in arms}
+        self.found["overlap"] = {
+            "n": len(some),
+            "in_common": in_common(kept, OURS[PUBLISHED].name, scenes),
+            "spread": {query: spread(self.ranking.scores(query, some), scenes) for query in asking},
+        }
+        self.save(self.found)
+
     def recheck(self) -> None:
         """Random cells once more, as a user would: the picks of Explainer.select, an answer token by token.
 
@@ -132,8 +149,10 @@ class Measuring:
         if "rechecked" in self.found:
             return
         source, explainer = random.Random(0), self.asking.explainer
-        tests = [test for tests in self.part.plan for test in tests if test.arm.offered]
-        cells = source.choices([(test.arm, r) for test in tests for r in test.ratios], k=self.part.recheck)
+        trials = [trial for trials in self.part.plan for trial in trials if trial.arm.offered]
+        cells = source.choices(
+            [(trial.arm, r) for trial in trials for r in trial.ratios], k=self.part.recheck
+        )
         said = {"cells": len(cells), "same_tokens": 0, "agree": 0}
         for arm, ratio in tqdm(cells, desc="generating", mininterval=10):
             row = self.found["hits"][arm.name][str(ratio)]

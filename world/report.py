@@ -81,6 +81,10 @@ ABLATIONS: dict[str, tuple[tables.Row, ...]] = {
         (RANDOM, None),
     ),
 }  # fmt: skip
+OVERLAPPING = (
+    *(Arm("rediprune", q) for q in (PUBLISHED, QUESTION, TEMPLATE, OTHER_TAIL, ARBITRARY, FLIPPED, TOWER)),
+    *BLIND, RANDOM,
+)  # fmt: skip
 README_TABLES = ("accuracy-table", "clip-accuracy-table", "pointing-table")
 CARD_TABLES = (
     "full-accuracy-table", "kinds-table", "pointing-table",
@@ -104,6 +108,7 @@ def made(found: dict) -> dict[str, str]:
         said[f"{start}differences-table"] = "\n\n".join(
             tables.differences(results, MAIN_ARMS, ratio) for ratio in KEEP_RATIOS
         )
+        said[f"{start}overlap-table"] = tables.overlap(results.said, results, OVERLAPPING)
         said[f"{start}kinds-table"] = tables.kinds(results, MAIN_ARMS)
         said[f"{start}kind-differences-table"] = "\n\n".join(
             tables.kind_differences(results, HEADLINE_ARMS, other) for other in (RANDOM, UNPRUNED)

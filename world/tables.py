@@ -137,6 +137,25 @@ def pointing(found: dict, results: Results) -> str:
     return f"{intro}\n\n{_table(head, lines)}"
 
 
+def overlap(found: dict, results: Results, arms: Sequence[Arm]) -> str:
+    """Which tokens arms keep in common with the published one, and how their queries tell tokens apart."""
+    o, reference = found["overlap"], arms[0]
+    lines = []
+    for arm in arms:
+        spread = o["spread"].get(arm.query)
+        low, high = spread["interval"] if spread else (0, 0)
+        cosine = f"{spread['mean']:.3f} [{low:.3f}, {high:.3f}]" if spread else ""
+        common = _mean(o["in_common"][arm.name])
+        share = results.share(arm, HEADLINE) if results.has(arm, HEADLINE) else None
+        lines.append([arm.name, "" if arm == reference else common, cosine, said(share) if share else ""])
+    head = ["arm", "kept in common, %", "spread of relevance", f"accuracy at {HEADLINE:.0%}, %"]
+    return (
+        f"The share of the tokens kept by {reference.name} at {HEADLINE:.0%} that other arms keep too (first "
+        f"{o['n']:,} questions; 95% bootstrap over {_things(results)}), and the standard deviation of "
+        f"relevance over the tokens of one {_things(results)[:-1]}, in cosine:\n\n{_table(head, lines)}"
+    )
+
+
 def said(share: Share) -> str:
     """In percent, with its interval."""
     low, high = share.interval
