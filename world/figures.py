@@ -20,6 +20,7 @@ from .arms import HARD, HEADLINE, KEEP_RATIOS, OURS, PUBLISHED, RANDOM, TOWER, U
 from .results import Results
 
 FOLDER = Path(__file__).parents[1] / "assets" / "figures"
+ABOUT = 8.0  # points: how far around unpruned the close view reaches
 CURVES = (
     OURS[PUBLISHED], OURS[TOWER], Arm("relevance", TOWER), Arm("cdpruner", TOWER), Arm("diversity"),
     Arm("divprune"), Arm("cls-attention"), Arm("grid"), RANDOM,
@@ -54,32 +55,40 @@ def draw(found: dict, folder: Path = FOLDER) -> list[Path]:
 
 
 def _ratios(stills: Results, clips: Results) -> Figure:
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True)
-    for axis, results, what in zip(axes, (stills, clips), ("stills", "clips"), strict=True):
-        for i, arm in enumerate(arm for arm in CURVES if results.has(arm, HEADLINE)):
-            ratios = [ratio for ratio in KEEP_RATIOS if results.has(arm, ratio)]
-            shares = [results.share(arm, ratio) for ratio in ratios]
-            line, mark = STYLES[arm.method]
-            colour = palette.METHODS[arm.method].light
-            if arm == OURS[PUBLISHED]:  # the same rule asked otherwise: its colour, another dash
-                line, mark = (0, (1, 1)), "o"
-            axis.errorbar(
-                # A little apart, so that intervals do not hide each other.
-                [ratio * (1 + 0.012 * (i - 4)) for ratio in ratios],
-                [100 * share.mean for share in shares],
-                yerr=_bars(shares),
-                label=arm.name, color=colour, linestyle=line, marker=mark, markersize=4, linewidth=1.4,
-                elinewidth=0.8,
-            )  # fmt: skip
-        _unpruned(axis, results)
-        axis.set_xscale("log")
-        axis.set_xticks(KEEP_RATIOS, [f"{ratio:.0%}" for ratio in KEEP_RATIOS])
-        axis.minorticks_off()
-        axis.set_xlabel("visual tokens kept")
-        axis.set_title(f"{what} (n = {results.said['questions']:,})", fontsize=10)
-    axes[0].set_ylabel("answers exactly right, %")
-    _legend(figure, axes[0], columns=5)
+    """Above everything; below once more what is near unpruned, where most arms lie."""
+    figure, axes = plt.subplots(2, 2, figsize=(10, 7), sharex=True)
+    for results, what, (whole, near) in zip((stills, clips), ("stills", "clips"), axes.T, strict=True):
+        for axis in (whole, near):
+            _curves(axis, results)
+            _unpruned(axis, results)
+        full = 100 * results.share(UNPRUNED, 1.0).mean
+        near.set_ylim(full - ABOUT, min(100.5, full + ABOUT))
+        whole.set_title(f"{what} (n = {results.said['questions']:,})", fontsize=10)
+        near.set_xscale("log")
+        near.set_xticks(KEEP_RATIOS, [f"{ratio:.0%}" for ratio in KEEP_RATIOS])
+        near.minorticks_off()
+        near.set_xlabel("visual tokens kept")
+    axes[0, 0].set_ylabel("answers exactly right, %")
+    axes[1, 0].set_ylabel("the same, near unpruned")
+    _legend(figure, axes[0, 0], columns=5)
     return figure
+
+
+def _curves(axis: Axes, results: Results) -> None:
+    for i, arm in enumerate(arm for arm in CURVES if results.has(arm, HEADLINE)):
+        ratios = [ratio for ratio in KEEP_RATIOS if results.has(arm, ratio)]
+        shares = [results.share(arm, ratio) for ratio in ratios]
+        line, mark = STYLES[arm.method]
+        if arm == OURS[PUBLISHED]:  # the same rule asked otherwise: its colour, another dash
+            line, mark = (0, (1, 1)), "o"
+        axis.errorbar(
+            # A little apart, so that intervals do not hide each other.
+            [ratio * (1 + 0.012 * (i - 4)) for ratio in ratios],
+            [100 * share.mean for share in shares],
+            yerr=_bars(shares),
+            label=arm.name, color=palette.METHODS[arm.method].light, linestyle=line, marker=mark,
+            markersize=4, linewidth=1.4, elinewidth=0.8,
+        )  # fmt: skip
 
 
 def _alphas(stills: Results) -> Figure:
