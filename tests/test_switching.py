@@ -18,7 +18,7 @@ from rediprune import Explainer
 from rediprune.card import Card
 from rediprune.holder import OneModel
 from tests import tiny
-from tests.visitor import visitor
+from tests.visitor import save, visitor
 
 expect.set_options(timeout=30_000)  # two slow cores may be busy with other things
 ROOT = Path(__file__).resolve().parents[1]
@@ -126,7 +126,7 @@ def test_a_change_of_the_model_reaches_every_part_of_the_page_and_every_visitor(
     expect(other.locator("#rp-answers .card[data-state=stale]")).to_have_count(2)
     expect(other.locator("#rp-explorer .query")).to_contain_text("Still the earlier model's")
     assert other.locator(".card.full .text").inner_text() == before["full"]
-    other.locator("#rp-explorer .still").click()
+    save(other, "Save as picture")
     expect(other.locator("#rp-explorer .readout")).to_contain_text("an earlier model's")
     other.get_by_role("button", name="Answer again").click()
     settled(other)
