@@ -118,7 +118,7 @@ def decode_flops(s: ModelShapes, n: int, n_new: int) -> float:
 
 
 def selection_flops(method: str, n: int, c: int, d: int = 0) -> float:
-    """One choice among n tokens (width c, projected d); the full order of n picks is made, whatever K is.
+    """One choice among n tokens (width c, projected d), counted as the full order of n picks, whatever K is.
 
     rediprune   5nc for unit vectors and relevance, 2n^2c for the Gram matrix, 4n^2 for n picks (minimum,
                 scale, add and compare over n tokens each)

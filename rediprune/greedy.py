@@ -28,10 +28,10 @@ from .walk import Rows, walk
 
 
 class Picks(NamedTuple):
-    """What a method returns: one full picking order per weight and frame, with the evidence of every pick.
+    """What a method returns: one picking order per weight and frame, with the evidence of every pick.
 
     order [W, T, N] int64 token indices; distance and score [W, T, N] float32 by pick, None where not measured
-    (see trace.Selection for their meaning).
+    (see trace.Selection for their meaning). An order that was ended is shorter than N.
     """
 
     order: Tensor

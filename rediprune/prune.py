@@ -45,9 +45,10 @@ class PrunedImage:
         kind: "image" or "video".
         n_tokens: the visual tokens it had, over all of its frames or tiles.
         kept: [K] flat indices (t * N + n) of the kept tokens, ascending, on the CPU.
-        selection: the picking order with its evidence; its frames are those of all images of the prompt, one
-            behind the other. For the random method its config holds the seed that was drawn from (see
-            `prune`). None at keep_ratio 1, where nothing is chosen.
+        selection: the picks in order, with their evidence, ended at the K of config.keep_ratio: it serves no
+            larger ratio (Selection.cut_from). Its frames are those of all images of the prompt, one behind
+            the other. For the random method its config holds the seed that was drawn from (see `prune`).
+            None at keep_ratio 1, where nothing is chosen.
         query: what relevance was measured against, None where none was asked; without the tokens' `keys`,
             which are as large as the features. The prompt-tail query has no `tokens` here: prune knows no
             tokenizer.
@@ -211,7 +212,8 @@ def _pruned_call(
             if config.asks_query:
                 query = ask(ids[prompt][mask[prompt].bool()], vision.features, prompt, len(ids))
             project = functools.partial(adapter.projected, [seen[i] for i in mine])
-            selection = select_tokens(vision, query, _own_seed(config, number, prompt), project=project).cpu()
+            own = _own_seed(config, number, prompt)
+            selection = select_tokens(vision, query, own, project=project, full=False).cpu()
             of_prompt = selection.kept()
             if query is not None:  # of a whole data set, keys would fill the device
                 query = on_device(replace(query, keys=None), "cpu")

@@ -173,9 +173,12 @@ class Query:
     sign: int = 1
 
 
+NO_PICK = -1  # in an order that was ended, behind the last pick of a group with fewer picks than another
+
+
 @dataclass(frozen=True)
 class Selection:
-    """A full picking order with the evidence of every pick.
+    """A picking order with the evidence of every pick; the full one, unless `cut_from` says otherwise.
 
     Leading shape [...] is [G], or [W, G] where several weights were computed at once. A group g is what one
     budget is spent on: with budget "frame" one frame (G = T, M = N), with budget "shared" everything at once
@@ -193,6 +196,9 @@ class Selection:
         alphas: the W relevance weights as alpha, length 1 where order is [G, M].
         config: the settings it was made with.
         present: how many of the M tokens of each group there are, length G; None means all.
+        cut_from: M, where each group's order was ended at the K of config.keep_ratio (`select` with
+            full=False): order, distance and score are then as wide as the largest K, and NO_PICK or NaN
+            behind a smaller one. None: the order is full.
     """
 
     order: Tensor
@@ -202,12 +208,17 @@ class Selection:
     alphas: tuple[float, ...]
     config: PruneConfig
     present: tuple[int, ...] | None = None
+    cut_from: int | None = None
+
+    @property
+    def size(self) -> int:
+        """M, the tokens of a group, the absent ones included."""
+        return self.order.shape[-1] if self.cut_from is None else self.cut_from
 
     @property
     def counts(self) -> tuple[int, ...]:
         """Tokens to choose from in each group, length G."""
-        groups, size = self.order.shape[-2:]
-        return (size,) * groups if self.present is None else self.present
+        return (self.size,) * self.order.shape[-2] if self.present is None else self.present
 
     @property
     def nested(self) -> bool:
@@ -221,17 +232,23 @@ class Selection:
         config's.
 
         Raises:
-            ValueError: ratio out of range, or another ratio than the config's where the order is not nested.
+            ValueError: ratio out of range; another ratio than the config's where the order is not nested, or
+                a larger one where it was ended.
         """
         ratio = self.config.keep_ratio if keep_ratio is None else keep_ratio
         k = [kept_count(count, ratio) for count in self.counts]
-        if not self.nested and k != [kept_count(count, self.config.keep_ratio) for count in self.counts]:
+        own = [kept_count(count, self.config.keep_ratio) for count in self.counts]
+        if not self.nested and k != own:
             raise ValueError(
                 f"keep_ratio={ratio} differs from {self.config.keep_ratio}, for which this order was made: "
                 "with tau > 0 the picks are not nested, so select again with the new ratio"
             )
-        size = self.order.shape[-1]
-        picks = [self.order[..., g, :k_g] + g * size for g, k_g in enumerate(k)]
+        if self.cut_from is not None and any(more > most for more, most in zip(k, own, strict=True)):
+            raise ValueError(
+                f"keep_ratio={ratio} is more than {self.config.keep_ratio}, at which this order was ended: "
+                "select with the larger ratio, or with full=True for an order that serves every ratio"
+            )
+        picks = [self.order[..., g, :k_g] + g * self.size for g, k_g in enumerate(k)]
         return torch.cat(picks, dim=-1).sort(dim=-1).values
 
     def cpu(self) -> Selection:

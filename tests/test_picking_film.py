@@ -1,5 +1,6 @@
 """draw.picking: the set grows pick by pick in the method's order, and every picture says how far it is."""
 
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -131,3 +132,11 @@ def test_many_frames_stay_within_the_width_and_what_cannot_be_drawn_is_refused()
         draw.picking([PICTURE] * 32, vision, several)
     with pytest.raises(ValueError, match="needs 256 pixels"):
         draw.picking([PICTURE] * 32, vision, selection, side=100)
+
+
+def test_an_order_that_ended_at_k_is_drawn_as_the_full_one():
+    """What a prune block reports; two frames, so that tokens of the second are found at their own place."""
+    vision, whole = run(t=2, ratio=0.25)
+    few = replace(whole, order=whole.order[:, :4], cut_from=16)
+    ours, full = (draw.picking_sheet([PICTURE] * 2, vision, one, side=256) for one in (few, whole))
+    assert ours.tobytes() == full.tobytes()

@@ -164,6 +164,7 @@ def test_the_published_query_and_rule_choose_what_is_kept(model):
         assert torch.equal(image.kept, expected)
         assert torch.equal(image.selection.kept().view(-1, K)[image.image] - image.image * tiny.N, expected)
         assert image.kind == "image"
+        assert (image.selection.order.shape[-1], image.selection.size) == (K, tiny.N)
 
 
 def test_fewer_tokens_give_another_answer_than_all_of_them(model):

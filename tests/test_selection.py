@@ -9,6 +9,7 @@ import torch
 
 import rediprune
 from rediprune import PruneConfig, Query, kept_count, select
+from rediprune.methods import METHODS
 from rediprune.selection import select_tokens
 from rediprune.trace import Geometry, VisionTokens, joined
 from tests import reference
@@ -363,3 +364,66 @@ def test_a_mask_without_gaps_changes_nothing_and_its_layout_in_memory_neither():
 def test_a_mask_that_does_not_fit_is_refused(present):
     with pytest.raises(ValueError, match=r"present has shape .* it must be bool \[T, N\] = \(2, 20\)"):
         select(FEATURES, QUERY, present=present)
+
+
+# Ended at K -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("present", [None, PRESENT], ids=["all there", "gaps"])
+@pytest.mark.parametrize("budget", ["frame", "shared"])
+@pytest.mark.parametrize(
+    ("method", "tau"), [("rediprune", 0.1), *((method, 0.0) for method in rediprune.config.METHODS)]
+)
+def test_an_order_that_ends_at_k_is_the_beginning_of_the_full_one_to_the_last_bit(
+    method, tau, budget, present
+):
+    config, alphas = PruneConfig(0.3, method=method, budget=budget, tau=tau), [0.0, 0.5, math.inf]
+    whole, few = (
+        select(FEATURES, QUERY, config, alphas, present=present, **MORE, full=full) for full in (True, False)
+    )
+    assert (few.counts, few.size) == (whole.counts, whole.size) and torch.equal(few.kept(), whole.kept())
+    ends = [kept_count(count, 0.3) for count in whole.counts]
+    assert few.order.shape[-1] == max(ends) < whole.size
+    for name in ("order", "distance", "score"):
+        ours, all_ = getattr(few, name), getattr(whole, name)
+        assert (ours is None) == (all_ is None)
+        for g, k in enumerate(ends if ours is not None else []):
+            nothing = -1 if name == "order" else math.nan
+            expected = torch.full_like(ours[:, g], nothing)
+            expected[:, :k] = all_[:, g, :k]
+            assert torch.equal(ours[:, g].nan_to_num(-7), expected.nan_to_num(-7))
+    one = few.at(1)
+    assert torch.equal(one.kept(), few.kept()[1])
+    if one.nested:
+        assert torch.equal(one.kept(0.1), whole.at(1).kept(0.1))
+
+
+@pytest.mark.parametrize("method", ["rediprune", "diversity", "divprune", "cdpruner"])
+def test_a_method_of_many_steps_takes_only_those_that_it_needs(method, monkeypatch):
+    """Else ending it would save nothing."""
+    asked = []
+    pick = METHODS[method]
+
+    def counted(*given):
+        asked.append(pick(*given).order.shape[-1])
+        return pick(*given)
+
+    monkeypatch.setitem(METHODS, method, counted)
+    config = PruneConfig(0.3, method=method)
+    select(FEATURES, QUERY, config, present=PRESENT, **MORE, full=False)
+    assert asked == [kept_count(count, 0.3) for count in PRESENT.sum(-1).tolist()]
+
+
+def test_an_order_that_was_ended_refuses_a_larger_ratio_in_one_sentence():
+    few = select(FEATURES, QUERY, PruneConfig(0.3), full=False)
+    says = r"keep_ratio=0.5 is more than 0.3, at which this order was ended: select with the larger ratio"
+    for selection in (few, few.cpu()):
+        with pytest.raises(ValueError, match=says):
+            selection.kept(0.5)
+    assert torch.equal(few.kept(0.31), few.kept())  # another ratio, but the same K
+
+
+def test_an_order_that_was_ended_at_all_tokens_is_the_full_one():
+    full = select(FEATURES, QUERY, PruneConfig(1))
+    ended = select(FEATURES, QUERY, PruneConfig(1), full=False)
+    assert torch.equal(ended.order, full.order) and torch.equal(ended.kept(), torch.arange(40))

@@ -99,7 +99,7 @@ class _Stages:
             raise ValueError(f"side is {side}: the picking needs {LEAST} pixels or more")
         ratio = selection.config.keep_ratio if keep_ratio is None else keep_ratio
         chosen = selection.kept(ratio).cpu()
-        groups, self.size = selection.order.shape
+        groups, self.size = len(selection.order), selection.size
         self.vision, self.order = vision, selection.order.cpu()
         self.limits = torch.bincount(chosen // self.size, minlength=groups).tolist()
         self.last = max(self.limits)

@@ -22,7 +22,7 @@ from ..greedy import Picks, distances
 _NOTHING = 1e-5
 
 
-def pick(tokens, scores, alphas, config, grids) -> Picks:
+def pick(tokens, scores, alphas, config, grids, n_picks=None) -> Picks:
     """The factors by which the determinant grows, picked from the largest; score holds them, 1 at the first.
 
     The factor of token i is r_i^2 times the squared length of what of its unit vector lies outside the span
@@ -31,15 +31,18 @@ def pick(tokens, scores, alphas, config, grids) -> Picks:
     earlier pick, so the full order O(N^3); distance is measured for the reader alone.
     """
     frames, n = scores.shape
+    n_picks = n if n_picks is None else n_picks
     r, between = _scaled(scores.float()), distances(tokens)
     similar = 1 - between
     outside = similar.diagonal(dim1=-2, dim2=-1).round()  # 1, and 0 for a token of zeros
-    rows = similar.new_zeros(frames, n, n)  # of the Cholesky factor, one for every pick
+    # Of the Cholesky factor, one for every pick. Room for n of them, however many there will be: another
+    # layout in memory might round otherwise.
+    rows = similar.new_zeros(frames, n, n)
     waiting = torch.ones_like(outside, dtype=torch.bool)
     nearest = torch.full_like(outside, math.inf)
-    order = torch.empty(n, frames, dtype=torch.int64, device=similar.device)
-    score, distance = similar.new_empty(n, frames), similar.new_empty(n, frames)
-    for step in range(n):
+    order = torch.empty(n_picks, frames, dtype=torch.int64, device=similar.device)
+    score, distance = similar.new_empty(n_picks, frames), similar.new_empty(n_picks, frames)
+    for step in range(n_picks):
         gain = (r.square() * outside).masked_fill(~waiting, -1)
         score[step], order[step] = gain.max(dim=-1)  # the first of equal maxima
         column = order[step, :, None]

@@ -10,6 +10,6 @@ from ..greedy import Picks
 from . import relevance
 
 
-def pick(tokens, scores, alphas, config, grids) -> Picks:
+def pick(tokens, scores, alphas, config, grids, n_picks=None) -> Picks:
     """Descending attention of the class token, equal ones by lowest index; scores [T, N] hold it."""
     return relevance.pick(tokens, scores, alphas, config, grids)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..greedy import Picks
 
 
-def pick(tokens, scores, alphas, config, grids) -> Picks:
+def pick(tokens, scores, alphas, config, grids, n_picks=None) -> Picks:
     """The farthest-point order of every frame (see `farthest_points`); tokens of no place come last."""
     n = tokens.shape[1]
     orders = [

@@ -7,7 +7,7 @@ import torch
 from ..greedy import Picks
 
 
-def pick(tokens, scores, alphas, config, grids) -> Picks:
+def pick(tokens, scores, alphas, config, grids, n_picks=None) -> Picks:
     """A permutation per frame from config.seed, drawn on the CPU so that every device gets the same one.
 
     A frame's permutation depends on its place alone, not on how many frames follow.
