@@ -16,6 +16,7 @@ POSITIONS = ("compacted", "original")
 ASKS_QUERY = frozenset({"rediprune", "relevance", "cdpruner"})  # the methods that measure relevance
 ASKS_PROJECTED = frozenset({"divprune", "cdpruner"})  # that measure distances behind the projector
 ASKS_ATTENTION = frozenset({"cls-attention"})  # that need an encoder with a class token
+MEASURES_FEATURES = frozenset({"rediprune", "diversity"})  # that measure distances before the projector
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,11 @@ def greedy(
 
 def distances(features: Tensor) -> Tensor:
     """Cosine distance between the tokens of each frame, [T, N, C] -> [T, N, N] float32 in [0, 2]."""
-    x = unit(features)
+    return unit_distances(unit(features))
+
+
+def unit_distances(x: Tensor) -> Tensor:
+    """`distances` of what are unit vectors already, as `unit` makes them."""
     n = x.shape[-2]
     if n < 16:
         # A CPU's product of so few rows may round equal ones differently: then equal tokens would not tie.
@@ -97,12 +101,13 @@ def distances(features: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def relevance(features: Tensor, query: Query) -> Tensor:
+def relevance(features: Tensor, query: Query, directions: Tensor | None = None) -> Tensor:
     """Cosine between every visual token and the query, in the query's own space and with its sign.
 
     Args:
         features: [T, N, C], what the projector would receive; used where the query brings no keys of its own.
         query: its vector is folded to the width of the tokens it is compared with (query.fold).
+        directions: unit(features), where they were checked and made already; not changed.
 
     Returns:
         [T, N] float32 in [-1, 1]; 0 for a token of zeros.
@@ -111,7 +116,9 @@ def relevance(features: Tensor, query: Query) -> Tensor:
         ValueError: NaN, infinite or all-zero features or query; keys of another shape than the features.
     """
     keys, name = (features, "features") if query.keys is None else (query.keys, "query keys")
-    check_tokens(keys, name)
+    known = directions if query.keys is None else None
+    if known is None:
+        check_tokens(keys, name)
     if keys.shape[:2] != features.shape[:2]:
         raise ValueError(
             f"query keys have shape {tuple(keys.shape)} but the features {tuple(features.shape)}: "
@@ -131,8 +138,8 @@ def relevance(features: Tensor, query: Query) -> Tensor:
     if peak == 0:
         raise ValueError("query is all zeros after folding: it points nowhere, so relevance is undefined")
     # A sum of products, not a matrix product: it rounds equal tokens equally, so they tie.
-    cosine = unit(keys).mul_(unit(vector)).sum(-1).clamp_(-1, 1)
-    return (query.sign * cosine).to(features.device)
+    products = unit(keys).mul_(unit(vector)) if known is None else known * unit(vector)
+    return (query.sign * products.sum(-1).clamp_(-1, 1)).to(features.device)
 
 
 def tau_candidates(relevance: Tensor, keep_ratio: float, tau: float) -> Tensor:

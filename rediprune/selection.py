@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .config import ASKS_ATTENTION, ASKS_PROJECTED, PruneConfig, kept_count
-from .greedy import Picks, check_tokens
+from .config import ASKS_ATTENTION, ASKS_PROJECTED, MEASURES_FEATURES, PruneConfig, kept_count
+from .greedy import Picks, check_tokens, unit
 from .greedy import relevance as measure
 from .methods import METHODS
 from .trace import NO_PICK, Query, Selection, VisionTokens
@@ -60,10 +60,11 @@ def select(
     frames, n = features.shape[:2]
     present = _present(present, frames, n)
     weights, grids = _weights(config, alphas), _grids(frames, n, grid)
-    relevance = measure(features, _query(query, config)) if config.asks_query else None
-    tokens, scores = features, relevance
+    directions = unit(features) if config.method in MEASURES_FEATURES else None  # relevance needs them too
+    relevance = measure(features, _query(query, config), directions) if config.asks_query else None
+    tokens, scores = features if directions is None else directions, relevance
     if config.method in ASKS_PROJECTED:
-        tokens = _projected(projected, frames, n, config.method)
+        tokens = unit(_projected(projected, frames, n, config.method))
         scores = None if relevance is None else relevance.to(tokens.device)
     if config.method in ASKS_ATTENTION:
         scores = _attention(attention, frames, n, config.method, features.device)

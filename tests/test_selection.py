@@ -9,6 +9,7 @@ import torch
 
 import rediprune
 from rediprune import PruneConfig, Query, kept_count, select
+from rediprune.greedy import greedy, relevance
 from rediprune.methods import METHODS
 from rediprune.selection import select_tokens
 from rediprune.trace import Geometry, VisionTokens, joined
@@ -95,6 +96,18 @@ def test_tau_is_applied_and_its_order_serves_its_own_ratio_only():
     with pytest.raises(ValueError, match="not nested"):
         chosen.kept(0.5)
     assert not torch.equal(select(FEATURES, QUERY, PruneConfig(0.1, alpha=0)).kept(), chosen.kept())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_unit_vectors_made_once_for_all_change_no_bit(dtype):
+    """Relevance and distances, each made from the features alone, give the same picks and evidence."""
+    x = FEATURES.to(dtype)[:, torch.arange(20) // 2]  # every token twice, so ties as well
+    chosen = select(x, QUERY)
+    alone = relevance(x, Query("prompt-tail", QUERY))
+    picks = greedy(x, alone, [0.5])
+    assert torch.equal(chosen.relevance, alone) and torch.equal(chosen.order, picks.order[0])
+    assert torch.equal(chosen.score, picks.score[0])
+    assert torch.equal(chosen.distance.nan_to_num(-7), picks.distance[0].nan_to_num(-7))
 
 
 def test_gradients_are_neither_needed_nor_kept():

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rediprune import PruneConfig
 from rediprune.config import ASKS_PROJECTED, kept_count
+from rediprune.greedy import unit
 from rediprune.methods import METHODS
 from rediprune.selection import select_tokens
 
@@ -65,7 +66,7 @@ class Ranking:
         step = max(1, TOKENS_AT_ONCE // self.found.n_visual)
         for part in (which[start : start + step] for start in range(0, len(which), step)):
             mine = torch.stack([tokens[cases[i].scene] for i in part])
-            mine = mine.view(-1, size, mine.shape[-1])
+            mine = unit(mine.view(-1, size, mine.shape[-1]))
             said = torch.stack(self.scores(arm.query, part, arm.behind)).view(-1, size)
             order = METHODS[config.method](mine, said, (config.alpha,), config, ()).order[0]
             first = (torch.arange(len(order)) * size % self.found.n_visual)[:, None]

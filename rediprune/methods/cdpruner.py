@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..greedy import Picks, distances
+from ..greedy import Picks, unit_distances
 
 # Where no more than this of a unit vector (its squared length) points out of the span of the picks, it adds
 # nothing but float32 rounding.
@@ -32,7 +32,7 @@ def pick(tokens, scores, alphas, config, grids, n_picks=None) -> Picks:
     """
     frames, n = scores.shape
     n_picks = n if n_picks is None else n_picks
-    r, between = _scaled(scores.float()), distances(tokens)
+    r, between = _scaled(scores.float()), unit_distances(tokens)
     similar = 1 - between
     outside = similar.diagonal(dim1=-2, dim2=-1).round()  # 1, and 0 for a token of zeros
     # Of the Cholesky factor, one for every pick. Room for n of them, however many there will be: another

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..greedy import Picks, distances, greedy
+from ..greedy import Picks, greedy, unit_distances
 
 
 def pick(tokens, scores, alphas, config, grids, n_picks=None) -> Picks:
@@ -12,7 +12,7 @@ def pick(tokens, scores, alphas, config, grids, n_picks=None) -> Picks:
     published rule measures it behind (divprune). score[..., 0] is the first pick's distance to its nearest
     neighbour.
     """
-    between = distances(tokens)
+    between = unit_distances(tokens)
     # No token is its own neighbour: 2 is the largest distance there is.
     between.diagonal(dim1=-2, dim2=-1).fill_(2.0)
     loneliness = between.amin(dim=-1)
