@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -51,28 +53,24 @@ class Asking:
         other = found.cases[(i + len(found.cases) // 2) % len(found.cases)]
         features = found.looks[case.scene].vision.features
         first, last = self._template
-        match name:
-            case _ if name == PUBLISHED:
-                return self._tail(case)
-            case _ if name in QUERIES:
-                return self._towered(case, features, QUERIES[name][1])
-            case _ if name == FLIPPED:
-                return Query(name, self._tail(case).vector, sign=-1)
-            case _ if name == QUESTION:
-                return self._of(case.tail[first:-last])
-            case _ if name == TEMPLATE:
-                return self._of(case.tail[:first] + case.tail[-last:])
-            case _ if name == OTHER_TAIL:
-                return self._tail(other)
-            case _ if name == OTHER_TOWER:
-                return self._towered(other, features, QUERIES[TOWER][1])
-            case _ if name == ARBITRARY:
-                source = torch.Generator().manual_seed(found.seeds[case.scene] * 100 + i)
-                return Query(name, torch.randn(self.embedding.embedding_dim, generator=source))
+        if name == PUBLISHED:
+            return self._of(case.tail)
+        if name in QUERIES:
+            return self._towered(case, features, QUERIES[name][1])
+        if name == FLIPPED:
+            return replace(self._of(case.tail), sign=-1)
+        if name == QUESTION:
+            return self._of(case.tail[first:-last])
+        if name == TEMPLATE:
+            return self._of(case.tail[:first] + case.tail[-last:])
+        if name == OTHER_TAIL:
+            return self._of(other.tail)
+        if name == OTHER_TOWER:
+            return self._towered(other, features, QUERIES[TOWER][1])
+        if name == ARBITRARY:
+            source = torch.Generator().manual_seed(found.seeds[case.scene] * 100 + i)
+            return Query(name, torch.randn(self.embedding.embedding_dim, generator=source))
         raise ValueError(f"query={name!r} is unknown: world.arms names all that there are")
-
-    def _tail(self, case: Case) -> Query:
-        return self._of(case.tail)
 
     def _of(self, ids: tuple[int, ...]) -> Query:
         return prompt_tail(self.embedding(torch.tensor(ids)))
