@@ -117,7 +117,8 @@ def proof(single):
         rows = "\n".join(f"| {what} | {found} |" for what, found in measured.items())
         with_what = ", ".join(f"{name} {said}" for name, said in single.said["versions"].items())
         PROOF.write_text(
-            "# The plug-in for lmms-eval, measured\n\nWritten by `make lmms` (tests/test_lmms_run.py), on CPU, with the embedded model and "
+            "# The plug-in for lmms-eval, measured\n\n"
+            "Written by `make lmms` (tests/test_lmms_run.py), on CPU, with the embedded model and "
             f"{SCENES} held-out scenes and {CLIPS} clips.\n\n{with_what}; weights SHA-256 "
             f"{single.said['weights_sha256'][:16]}...\n\n| what | measured |\n|---|---|\n{rows}\n"
         )
