@@ -31,6 +31,7 @@ def test_a_quick_run_says_so_and_every_figure_has_its_spread_and_shapes(quick):
         for k in (round(0.15 * n), n):
             for what in ("published", "select", "loop of published", "loop of greedy"):
                 assert run.figure(what, T=t, N=n, K=k).unit == "s"
+        assert run.figure("select, ended at K", T=t, N=n).case["K"] == round(0.15 * n)
 
 
 def test_the_floor_is_one_gram_matrix_at_the_measured_rate(quick):
@@ -116,6 +117,15 @@ def test_tables_of_the_selection_hold_a_line_for_each_shape(quick):
     assert len(found["loops-table"].splitlines()) == 2 + 2 * len(selection.QUICK_SHAPES)
     assert len(found["rows-table"].splitlines()) == 2 + len(selection.QUICK_SHAPES)
     assert "one run" not in found["selection-table"]
+    t, n = selection.QUICK_SHAPES[0]
+    k = round(0.15 * n)
+    published, ours = (
+        quick["selection"].figure(what, T=t, N=n, K=k).median for what in ("published", "select, ended at K")
+    )
+    floor = quick["selection"].estimate("floor", T=t, N=n).value
+    cells = [cell.strip() for cell in found["selection-table"].splitlines()[2].strip("|").split("|")]
+    assert cells[5] == f"{published / ours:.1f}" and cells[7] == f"{published / floor:.1f}"
+    assert cells[6].endswith(f"({floor / ours:.0%})")
 
 
 @pytest.mark.parametrize(
