@@ -138,8 +138,8 @@ def relevance(features: Tensor, query: Query, directions: Tensor | None = None) 
     if peak == 0:
         raise ValueError("query is all zeros after folding: it points nowhere, so relevance is undefined")
     known, direction = unit(keys) if known is None else known, unit(vector)
-    # A sum of products, not a matrix product: it rounds equal tokens equally, so they tie. Frame by frame: the
-    # products of a whole clip would be fresh memory, which costs more than making them.
+    # A sum of products, not a matrix product: it rounds equal tokens equally, so they tie. Frame by frame:
+    # the products of a whole clip would be fresh memory, which costs more than making them.
     cosine = torch.stack([(frame * direction).sum(-1) for frame in known])
     return (query.sign * cosine.clamp_(-1, 1)).to(features.device)
 
