@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rediprune.__main__ import main
-from rediprune.bench import conventions, published, record, selection
+from rediprune.bench import PARTS, conventions, published, record, selection
 from rediprune.bench.machine import Machine
 from rediprune.greedy import distances, greedy
 from rediprune.models import adapter_for
@@ -140,6 +140,28 @@ def test_a_senseless_bench_is_one_sentence_and_exit_code_2(capsys, more, says):
     assert main(["bench", "--quick", *more]) == 2
     captured = capsys.readouterr()
     assert says in captured.err and captured.err.count("\n") == 1 and captured.out == ""
+
+
+def test_a_part_that_fails_leaves_its_old_numbers_and_the_other_parts_are_run(tmp_path, monkeypatch, capsys):
+    out, machine = tmp_path / "bench.json", Machine.here()
+    kept = record.Figure("old", {"T": 1}, "s", 1.0, 1.0, 1.0, "cpu", "float32", 1, 1)
+    record.save({"models": record.Run(machine, "cpu", True, measured=[kept])}, out)
+
+    def measure(device, quick):
+        yield record.Estimate("new", {}, "x", 2.0, "said")
+
+    def fail(device, quick):
+        yield from measure(device, quick)
+        raise RuntimeError("no\nmemory")
+
+    for part in PARTS:
+        monkeypatch.setattr(f"rediprune.bench.{part}.measure", fail if part == "models" else measure)
+    assert main(["bench", "--out", str(out)]) == 1
+    assert capsys.readouterr().err == "rediprune: models failed: no memory\n"
+    found = record.load(out)
+    assert set(found) == set(PARTS) and found["models"].measured == [kept] and not found["models"].estimated
+    assert all(found[part].estimate("new").value == 2 for part in PARTS if part != "models")
+    assert len({str(found[part].machine) for part in PARTS if part != "models"}) == 1
 
 
 def test_where_there_is_no_gpu_it_is_one_sentence(tmp_path, monkeypatch, capsys):

@@ -85,6 +85,9 @@ def test_a_sample_lost_or_counted_twice_is_an_error(tmp_path):
     written.write_text(whole + json.dumps({"doc_id": 9, "doc_hash": "h"}) + "\n")
     with pytest.raises(RunError, match="not on record, such as document 9"):
         read_run(folder)
+    written.write_text(whole.split("\n")[0] + "\n")
+    with pytest.raises(RunError, match="lacks 1 samples that are on record, such as document 0"):
+        read_run(folder)
 
 
 def test_runs_that_cannot_be_compared_say_why(tmp_path, capsys):

@@ -140,6 +140,8 @@ def test_a_task_without_documents_is_refused(tmp_path):
         local.write_task(tmp_path, "x", [])
     with pytest.raises(ValueError, match="document 0 has the fields"):
         local.write_task(tmp_path, "x", [{"id": 1}])
+    with pytest.raises(ValueError, match="q7 has more options than the letters ABCDE"):
+        local.write_task(tmp_path, "x", [dict.fromkeys(local.FIELDS) | {"id": "q7", "options": [*"abcdef"]}])
 
 
 def test_the_plug_in_ships_and_is_found():

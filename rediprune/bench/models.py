@@ -22,7 +22,7 @@ from ..models import Adapter, Seen, adapter_for
 from ..models.catalog import find
 from ..models.memory import room
 from ..query import prompt_tail
-from ..savings import decode_flops, estimate, kv_bytes, prefill_flops, vision_flops
+from ..savings import decode_flops, estimate, kv_bytes, vision_flops
 from ..selection import select_tokens
 from ..stopwatch import pooled
 from .answers import ANSWERS, RATIOS, figures, tables
@@ -78,7 +78,7 @@ def _shown(
     yield counted("memory of the encoder", case, needed, **how)
 
     flops = seen.n_views * vision_flops(adapter.shapes_for(seen.vision))
-    yield Estimate("encoder, counted", case, "FLOP", flops, "savings")
+    yield Estimate("encoder, counted", case, "FLOP", flops, "savings: all layers")
     ids = prompt_ids(adapter, seen)
 
     def choose():
@@ -151,13 +151,10 @@ def _estimates(
         )
         for n_new in ANSWERS
     ]
-    counts = {
-        "prefill": saved[0].pruned.projector + prefill_flops(shapes, length),
-        "decode step": decode_flops(shapes, length, 2),
-    }
-    for what, flops in counts.items():
+    full, pruned = (one.projector + one.prefill for one in (saved[0].full, saved[0].pruned))  # as timed
+    for what, flops in (("prefill", pruned), ("decode step", decode_flops(shapes, length, 2))):
         yield Estimate(f"{what}, counted", case, "FLOP", flops, "savings")
-    yield Estimate("prefill ratio", case, "x", saved[0].prefill, "savings: FLOPs, whole prompt")
+    yield Estimate("prefill ratio", case, "x", full / pruned, "savings: FLOPs of projector and whole prompt")
     for n_new, one in zip(ANSWERS, saved, strict=True):
         yield Estimate("answer ratio", case | {"new": n_new}, "x", one.end_to_end, "savings: FLOPs")
     yield Estimate("KV cache", case, "bytes", kv_bytes(shapes, length), "savings")

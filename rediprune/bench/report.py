@@ -38,7 +38,7 @@ def about(run: Run) -> str:
     """What a part was made on, and how its numbers are to be read."""
     if not run.measured:
         return "*Estimated: arithmetic from the models' shapes, nothing was timed.*"
-    counts = sorted({(one.warmup, one.repeats) for one in run.measured}, reverse=True)
+    counts = sorted({(one.warmup, one.repeats) for one in run.measured if one.unit == "s"}, reverse=True)
     rounds = " or ".join(f"{repeats} after {warmup} to warm up" for warmup, repeats in counts)
     quick = " A QUICK RUN, NOT TO BE QUOTED." if run.quick else ""
     dtypes = ", ".join(dict.fromkeys(one.dtype for one in run.measured))

@@ -17,7 +17,7 @@ def documents(annotations: Path, videos: Path) -> Iterator[dict]:
     """The questions of a split.
 
     Raises:
-        ValueError: another file, or videos missing.
+        ValueError: another file, an answer that is no option, or videos missing.
     """
     with annotations.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -28,6 +28,10 @@ def documents(annotations: Path, videos: Path) -> Iterator[dict]:
         )
     paths = found_videos(videos, (row["video_id"] for row in rows))
     for row in rows:
+        if row["answer"] not in {"0", "1", "2", "3", "4"}:
+            raise ValueError(
+                f"question {row['qid']} of {row['video_id']}: its answer {row['answer']!r} is not 0..4"
+            )
         yield {
             "id": f"{row['video_id']}_{row['qid']}",
             "media": paths[row["video_id"]],

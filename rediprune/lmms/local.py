@@ -31,7 +31,7 @@ def write_task(folder: Path, name: str, documents: Iterable[dict]) -> Path:
     """Write the documents and the task's yaml into a folder for --include_path; returns the yaml's path.
 
     Raises:
-        ValueError: no documents, or one without its fields.
+        ValueError: no documents, one without its fields, or more options than LETTERS.
     """
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
@@ -39,6 +39,8 @@ def write_task(folder: Path, name: str, documents: Iterable[dict]) -> Path:
         for document in documents:
             if tuple(document) != FIELDS:
                 raise ValueError(f"document {count} has the fields {tuple(document)}, not {FIELDS}")
+            if len(document["options"]) > len(LETTERS):
+                raise ValueError(f"{document['id']} has more options than the letters {LETTERS}")
             file.write(json.dumps(document, ensure_ascii=False) + "\n")
             count += 1
     if not count:

@@ -25,7 +25,7 @@ from . import settings
 from .answering import answer, loss
 from .asking import choose, shown
 from .decoding import Decoding
-from .provenance import fingerprint, machine, versions
+from .provenance import machine, versions, weights_sha256
 from .question import Question, continuation, generation
 from .record import Record, observed
 
@@ -81,7 +81,7 @@ class ReDiPrune(lmms):
         return {
             "model": prepared.name if not prepared.local else prepared.folder.name,
             "class": type(model).__name__,
-            "weights_sha256": fingerprint(prepared.folder),
+            "weights_sha256": weights_sha256(prepared.folder),
             "dtype": str(model.dtype).removeprefix("torch."),
             "quantise": self.settings.quantise,
             "device": self.device.type,
@@ -140,10 +140,10 @@ class ReDiPrune(lmms):
         """Called when every process has answered: what was observed goes into the description."""
         if self._rank == 0:
             seen = observed(self.record.on_disk().values())
-            self.record.describe(complete=True, observed=seen, processes=self._world_size)
             total, kept = (sum(task[part] for task in seen.values()) for part in ("visual_tokens", "kept"))
             if seen and kept == total and self.config.keep_ratio < 1:
-                raise PruneError(f"keep_ratio={self.config.keep_ratio:g}, but all {total} tokens were kept")
+                raise PruneError(f"keep_ratio={self.config.keep_ratio:g}, but all {total} tokens were read")
+            self.record.describe(complete=True, observed=seen, processes=self._world_size)
         self.record.close()
         self.explainer = None
         super().clean()

@@ -12,9 +12,10 @@ PACKAGES = ("rediprune", "lmms_eval", "transformers", "torch", "accelerate", "av
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def fingerprint(folder: Path) -> str:
-    """Names the weights in a folder by their content, whatever the folder is called.
+def weights_sha256(folder: Path) -> str:
+    """SHA-256 over the names and the SHA-256 of all weight files in a folder, whatever the folder is called.
 
+    Exact, of the files; `rediprune.fingerprint` samples a loaded model, which need not come from a folder.
     The Hub's cache files big blobs under their SHA-256, which then need not be made again of gigabytes.
     """
     digest = hashlib.sha256()

@@ -91,8 +91,15 @@ def _samples(file: Path, task: str, media: dict) -> dict[int, dict]:
         if sample["doc_id"] in found:
             raise RunError(f"{file} counts document {sample['doc_id']} twice")
         found[sample["doc_id"]] = sample
-    if lost := [doc for doc in found if (task, doc) not in media]:
-        raise RunError(f"{file} holds {len(lost)} samples that are not on record, such as document {lost[0]}")
+    if alien := [doc for doc in found if (task, doc) not in media]:
+        raise RunError(
+            f"{file} holds {len(alien)} samples that are not on record, such as document {alien[0]}"
+        )
+    if lost := [doc for of, doc in media if of == task and doc not in found]:
+        raise RunError(
+            f"{file} lacks {len(lost)} samples that are on record, such as document {lost[0]}: start the run "
+            "again without --limit, or with another folder for record="
+        )
     return found
 
 
