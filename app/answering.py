@@ -126,6 +126,8 @@ def _answer_with(
     drawn = menu = None
     if redraw:
         drawn = explorer_view(explainer, run, media, look, asked, config, orders)
+        if own is not None:
+            drawn["own"] = picture.chosen(kept, config)
         menu = views.budget_menu(look.vision.shape[0])
     said = _news(explainer, run, (*news, *changed, *media_notes, *asked.notes))
 

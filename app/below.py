@@ -31,9 +31,14 @@ def below(desk: Desk, explainer: Explainer, run: gr.State, unload: Callable) -> 
     def tells(answered: Run, event: gr.EventData) -> dict:
         return {**tell(desk, answered, {"keep": event.keep, "weight": event.weight}), "at": event.at}
 
-    told.tell(tells, run, told, trigger_mode="multiple", **QUIET)
+    _said(told.tell(tells, run, told, trigger_mode="multiple", **QUIET), "untold")
     _series(desk, "compare", compared, run, compare, unload)
     _series(desk, "sweep", swept, run, over_ratios, unload)
+
+
+def _said(request, to: str) -> None:
+    """Where no handler of ours can speak (the queue is full, the connection broke), `to` in the scripts does."""
+    request.failure(None, js=f"() => {{ window.rediprune?.{to}?.(); }}", api_visibility="private")
 
 
 def _series(desk: Desk, kind: str, part: gr.HTML, run: gr.State, work: Callable, unload: Callable) -> None:
@@ -58,7 +63,7 @@ def _series(desk: Desk, kind: str, part: gr.HTML, run: gr.State, work: Callable,
         desk.stop(visitor(request))
 
     many = {"concurrency_id": "series", "concurrency_limit": 2, "trigger_mode": "multiple"}
-    part.start(start, run, part, **many, **QUIET)
+    _said(part.start(start, run, part, **many, **QUIET), f"failed_{kind}")
     part.halt(halt, None, None, queue=False, **QUIET)
     unload(leave)
 

@@ -172,13 +172,22 @@ def _curves(points: list[Point], media: Shown, look: Look, config: PruneConfig) 
             {
                 "method": line.method,
                 "name": words(line) + (f", weight {line.weight:.2f}" if line.weight is not None else ""),
-                "holds": holds_from(points, line),
+                "holds": _held(points, line),
                 "points": [_numbers(point) for point in points if point.line == line],
             }
             for line in lines
         ],
         "csv": as_csv(points),
     }
+
+
+def _held(points: list[Point], line: Line) -> str:
+    """Where the answer holds, in words; nothing is said of it before the largest ratio was swept."""
+    largest = max(point.ratio for point in points if point.line == line)
+    if largest < RATIOS[-1]:
+        return f"not known: swept to {largest:.0%} only"
+    found = holds_from(points, line)
+    return "none of these" if found is None else f"{found:.0%}"
 
 
 def method_names(explainer: Explainer) -> list[dict]:

@@ -13,15 +13,15 @@ METHODS = {
     "rediprune": "ReDiPrune: relevant and diverse",
     "relevance": "Relevance only: the top K",
     "diversity": "Diversity only: far apart",
-    "divprune": "DivPrune: far apart behind the projector",
+    "divprune": "DivPrune: far apart, projected",
     "cdpruner": "CDPruner: relevant and independent",
-    "cls-attention": "[CLS] attention: what the encoder looks at",
+    "cls-attention": "[CLS] attention: seen by the encoder",
     "grid": "Uniform grid",
     "random": "Random",
 }
 BUDGETS = {
-    "frame": "Each frame keeps its share (published)",
-    "shared": "Shared by all frames (ours)",
+    "frame": "Per frame (published)",
+    "shared": "Across frames (ours)",
 }
 QUERIES = {
     "prompt-tail": "End of the prompt (published)",

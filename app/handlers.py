@@ -9,7 +9,7 @@ from dataclasses import replace
 from . import link, opening, views
 from .answering import IDLE, SAID, answer
 from .controls import method_choices, query_choices
-from .desk import Desk, Run
+from .desk import OPENED, Desk, Run
 from .sources import (
     Source,
     checked_n_frames,
@@ -82,7 +82,9 @@ def _show(
     except SAID as error:
         yield View(notice=notice(str(error), "error"), answers=IDLE, **({to: empty[to]} if to else {}))
         return
-    own = asked.strip() and not suggested(asked, before.source)  # what a visitor wrote is not thrown away
+    # What a visitor wrote is not thrown away; the question of an opened run came from its file.
+    ours = suggested(asked, before.source) or (before.model == OPENED and asked == before.question)
+    own = asked.strip() and not ours
     question = asked if own else fitting[0]
     empty.pop(to, None)
     yield View(question=question, suggestions=list(fitting), **empty)

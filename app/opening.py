@@ -11,9 +11,9 @@ from rediprune import alpha_from_weight
 from rediprune.models import ModelError
 from rediprune.recorded import Recorded
 
-from . import views
+from . import picture, views
 from .answering import answered_at, explorer_view, savings_view
-from .controls import METHODS, WEIGHTS, method_choices, nearest_stop, query_choices, query_name
+from .controls import METHODS, WEIGHTS, method_choices, query_choices, query_name
 from .desk import OPENED, Desk, Run, made_by
 from .snippet import snippet
 from .sources import Source, opened, suggestions
@@ -36,8 +36,7 @@ def shown_again(desk: Desk, source: Source) -> View:
     knobs = {"keep": config.keep_ratio, "weight": config.weight}
     drawn = explorer_view(made, run, made.shown, look, asked, config, orders)
     if by_hand:
-        stops = {"keep": round(100 * config.keep_ratio) / 100, "weight": WEIGHTS[nearest_stop(config.weight)]}
-        drawn["own"] = {"tokens": trace.kept.tolist(), **stops}  # with the sliders where they will stand
+        drawn["own"] = picture.chosen(trace.kept, config)
     cards = {
         "busy": False,
         "quick": False,  # a slider at rest must not answer anew by itself

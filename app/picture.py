@@ -8,12 +8,14 @@ import json
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
+from rediprune import PruneConfig
 from rediprune.draw import shown_in
 from rediprune.look import Shown
 from rediprune.trace import Selection, VisionTokens
 
-from .controls import WEIGHTS
+from .controls import WEIGHTS, nearest_stop
 from .evidence import SENT, between, of_picks, packed, pairs
 
 PREVIEW = 768  # longest side of the picture that is sent to the browser, in pixels
@@ -62,6 +64,12 @@ def explorer(
         "why": why,
         "setting": setting,
     }
+
+
+def chosen(own: Tensor, config: PruneConfig) -> dict:
+    """What the message also holds where a visitor's own tokens [K] are shown, and where the sliders stand."""
+    stops = {"keep": round(100 * config.keep_ratio) / 100, "weight": WEIGHTS[nearest_stop(config.weight)]}
+    return {"tokens": own.tolist(), **stops}
 
 
 def _frames(shown: Shown, vision: VisionTokens, used: list[int], side: int) -> list[dict]:

@@ -27,8 +27,8 @@ PLAIN = {
 }
 AGREEMENT = (
     "How sure the pruned model is of the unpruned answer: the probability that it gives to those words. "
-    "Apart: the difference of the logarithms, in nats. KL: how differently the two guess the first word. "
-    "0 is full agreement in both."
+    "Apart: the difference of the logarithms, in nats, units of the natural logarithm. KL (Kullback-Leibler "
+    "divergence): how differently the two guess the first word, in nats too. 0 is full agreement in both."
 )
 WEIGHT = (
     "What the next token is chosen by: how well it fits the question against how unlike the tokens already "
@@ -202,5 +202,7 @@ def seconds(value: float) -> str:
 
 
 def _share(log_probability: float) -> str:
+    if math.isnan(log_probability):
+        return "unknown"
     share = math.exp(min(0.0, log_probability))
     return f"{share:.0%}" if share >= 0.005 else "below 0.5%"

@@ -23,6 +23,10 @@ from .models import ModelError
 from .selection import select_tokens
 from .trace import Agreement, Answer, Savings, Selection, Trace
 
+# Distances between tokens that compete for one budget: a short file may ask for more than memory holds. One
+# picture of 16,384 tokens has so many (1 GiB).
+MOST_DISTANCES = 2**28
+
 
 class Recorded:
     """One run as its file tells it.
@@ -37,7 +41,7 @@ class Recorded:
 
     Raises:
         ValueError: the trace has no pictures or no costs, or was made with tau > 0, whose picks at one ratio
-            say nothing of another.
+            say nothing of another, or its tokens are too many to be chosen from again.
     """
 
     knows = why_query = ""
@@ -47,6 +51,9 @@ class Recorded:
             raise ValueError("this trace was saved without its pictures or its costs: save the run again")
         if not trace.selection.nested or trace.selection.order.dim() != 2:
             raise ValueError("this trace has tau > 0 or several weights, which cannot be shown as one run")
+        groups, size = trace.selection.order.shape
+        if groups * size**2 > MOST_DISTANCES:
+            raise ValueError(f"this trace has {groups * size:,} tokens, too many to be chosen from again")
         self.trace, config = trace, trace.config
         self.name, self.fingerprint, self.defaults = trace.model_name, trace.fingerprint, config
         self.methods, self.queries, self.pointings = (config.method,), (config.query,), (config.pointing,)

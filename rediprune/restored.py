@@ -165,7 +165,21 @@ def _selection(given: Mapping[str, Any], config: PruneConfig, vision: VisionToke
     if relevance is not None and relevance.flatten()[vision.all].isnan().any():
         raise TraceError("a token of it has no relevance")
     distance, score = (_evidence(given, name, shape) for name in ("distance", "score"))
+    if config.method == "rediprune":
+        _explained(relevance, distance, score, counts or (size,) * groups)
     return Selection(found, relevance, distance, score, alphas, config, counts)
+
+
+def _explained(
+    relevance: Tensor | None, distance: Tensor | None, score: Tensor | None, counts: Sequence[int]
+) -> None:
+    """Every pick of the rule has its numbers; only the first of each group has no distance."""
+    if relevance is None or distance is None or score is None:
+        raise TraceError("its picks lack their relevance, distance or score")
+    at = torch.arange(score.shape[-1])
+    picked = at < torch.tensor(counts)[:, None]
+    if score[..., picked].isnan().any() or distance[..., picked & (at > 0)].isnan().any():
+        raise TraceError("a pick of it lacks its distance or score")
 
 
 def _evidence(given: Mapping[str, Any], name: str, shape: Sequence[int]) -> Tensor | None:

@@ -81,6 +81,7 @@ def test_a_saved_run_opened_by_another_visitor_is_the_same_run(page, desk, addre
         give(other, path)
         expect(card(other, "full").locator(".foreign")).to_have_text("from a file, not run here")
         expect(other.locator("#rp-notice")).to_contain_text("nothing was run here")
+        expect(along(other).locator(".said")).to_contain_text("Opened: ")
         settled(other)
         assert texts(other) == said
         expect(canvas(other)).to_have_attribute("data-kept", str(kept_count(tiny.N, 0.4)))
@@ -106,6 +107,7 @@ def test_a_bad_file_changes_nothing_and_a_strangers_text_is_text(page, tmp_path)
     before, kept = texts(page), canvas(page).get_attribute("data-kept")
     give(page, tmp_path / "bad.json")
     expect(page.locator("#rp-notice")).to_contain_text("bad.json cannot be opened as a trace")
+    expect(along(page).locator(".said")).to_have_text("Not opened: the message at the top says why.")
     settled(page)
     assert texts(page) == before and canvas(page).get_attribute("data-kept") == kept
 

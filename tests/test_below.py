@@ -111,7 +111,7 @@ def test_a_sweep_is_drawn_and_taken_along(page):
     part.get_by_role("button", name="Sweep").click()
     expect(part.locator("polyline[data-method=random]")).to_have_attribute("data-points", "6")
     expect(part.locator("tr[data-method=rediprune] .from").first).to_have_text(re.compile(r"%|none"))
-    part.get_by_role("button", name="KL of the first word").click()
+    part.get_by_role("button", name="Change of the first word").click()
     expect(part.locator(".note").first).to_contain_text("in nats")
     with page.expect_download() as saved:
         part.get_by_text("Save CSV").click()
@@ -140,6 +140,24 @@ def test_a_sweep_can_be_stopped_and_keeps_what_it_has(page, explainer, monkeypat
     gate.set()
     expect(part.locator(".line")).to_contain_text("Stopped at 0 of")
     expect(part.get_by_role("button", name="Sweep")).to_be_enabled()
+
+
+def test_a_sweep_and_a_story_that_fail_say_so_and_can_be_asked_for_again(page, explainer, monkeypatch):
+    def broken(*given, **how):
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(explainer, "expects", broken)
+        patch.setattr("app.below.tell", broken)
+        part = page.locator("#rp-sweep")
+        part.get_by_role("button", name="Sweep").click()
+        expect(part.locator(".line")).to_contain_text("Not finished")
+        expect(part.get_by_role("button", name="Sweep")).to_be_enabled()
+        down_to(page, "#rp-story")
+        expect(page.locator("#rp-story .about")).to_contain_text("Not told")
+    slide(page, "#rp-keep", "50")
+    let_go(page, "#rp-keep")
+    expect(page.locator("#rp-story .step")).to_have_count(7)
 
 
 def test_the_picture_stays_beside_the_step_that_is_read(page):

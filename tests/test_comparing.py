@@ -83,6 +83,7 @@ def test_a_sweep_has_every_method_at_every_ratio_and_its_csv(desk):
     rows = list(csv.DictReader(io.StringIO(data["csv"])))
     assert len(rows) == 3 * len(RATIOS) == found[-1]["of"]
     assert not found[-1]["busy"]
+    assert all(re.fullmatch(r"\d+%|none of these", line["holds"]) for line in data["lines"])
 
 
 def test_stopped_it_keeps_what_it_has_and_says_so(desk):
@@ -93,6 +94,7 @@ def test_stopped_it_keeps_what_it_has_and_says_so(desk):
             stop.set()
     assert found[-1]["line"] == f"Stopped at 2 of {3 * len(RATIOS)}."
     assert sum(len(line["points"]) for line in told(found)["lines"]) == 2
+    assert {line["holds"] for line in told(found)["lines"]} == {"not known: swept to 5% only"}
 
 
 @pytest.mark.parametrize(

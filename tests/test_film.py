@@ -83,7 +83,7 @@ def test_the_film_strip_counts_what_the_library_keeps_of_every_frame_for_both_bu
     assert counts(page) == kept_by_library(explainer, seed, 0.15, "frame") == [kept_count(tiny.N, 0.15)] * T
     expect(page.locator("#rp-explorer .each")).to_have_text("in 8 frames, each its share")
     page.locator("#rp-budget input").click()
-    page.get_by_role("option", name="Shared by all frames").click()
+    page.get_by_role("option", name="Across frames").click()
     expect(page.locator("#rp-explorer .each")).to_have_text("in 8 frames, shared")
     settled(page)
     for percent in (15, 40, 100):
@@ -175,7 +175,7 @@ def test_a_changed_budget_marks_the_answers_until_they_are_new(clip, explainer, 
 
     monkeypatch.setattr(explainer, "ask", refuses)
     page.locator("#rp-budget input").click()
-    page.get_by_role("option", name="Shared by all frames").click()
+    page.get_by_role("option", name="Across frames").click()
     expect(page.locator("#rp-notice")).to_contain_text("Not now.")
     expect(card(page, "pruned")).to_have_attribute("data-state", "stale")
     expect(page.locator("#rp-answers .line")).to_contain_text("budget")

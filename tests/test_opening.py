@@ -256,3 +256,26 @@ def test_frames_are_not_taken_anew_from_an_opened_clip(desk, uploads):
     file, _ = saved(desk, uploads)
     run = opened(desk, file).run
     assert [v.answers for v in handlers.sample(desk, 4, run, KNOBS, Event())] == [{"busy": False}]
+
+
+def test_a_choice_by_hand_in_an_opened_run_stays_in_the_picture(desk, uploads):
+    """The answer to it is a live one, so the picture is sent anew: with the choice, else it would be lost."""
+    file, _ = saved(desk, uploads)
+    found = list(handlers.mine(desk, [1, 2], opened(desk, file).run, KNOBS, Event()))
+    assert last(found, "explorer")["own"] == {"tokens": [1, 2], "keep": 0.25, "weight": 1 / 3}
+
+
+def test_the_question_of_an_opened_run_gives_way_to_the_examples_own(desk, uploads):
+    file, _ = saved(desk, uploads)
+    view = opened(desk, file)
+    for asked, kept in ((view.question, False), ("Mine?", True)):
+        found = list(handlers.pick(desk, 2, False, asked, view.run, KNOBS, Event()))
+        assert (last(found, "run").question == asked) is kept
+
+
+def test_an_agreement_that_the_file_does_not_know_is_not_called_certain(desk, uploads):
+    file, _ = saved(desk, uploads)
+    record = json.loads(file.read_text())
+    record["agreement"]["full_on_full"] = None
+    file.write_text(json.dumps(record))
+    assert "unknown unpruned" in opened(desk, file).answers["line"]

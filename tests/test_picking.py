@@ -271,7 +271,7 @@ def test_a_clip_is_picked_frame_by_frame_or_across_frames_which_the_picture_foll
     settled(page)
     if budget == "shared":
         page.locator("#rp-budget input").click()
-        page.get_by_role("option", name="Shared by all frames").click()
+        page.get_by_role("option", name="Across frames").click()
         expect(page.locator("#rp-explorer .each")).to_have_text("in 4 frames, shared")
         settled(page)
     look = explainer.look(sources.shown(sources.Source(seed=sources.CLIP_EXAMPLES[0], clip=True))[0])

@@ -101,3 +101,13 @@ def test_what_needs_a_model_is_refused_in_one_sentence(explainer, tmp_path, ask)
 def test_a_trace_that_lacks_something_cannot_stand_in_for_its_model(explainer, tmp_path, change, words):
     with pytest.raises(ValueError, match=words):
         Recorded(change(made(explainer, tmp_path).trace))
+
+
+def test_tokens_too_many_for_memory_are_refused_before_anything_is_chosen(explainer, tmp_path, monkeypatch):
+    """A file of a few MB can hold 100,000 tokens of one number each; their distances take 40 GB."""
+    trace = made(explainer, tmp_path).trace
+    monkeypatch.setattr("rediprune.recorded.MOST_DISTANCES", tiny.N**2)
+    Recorded(trace)
+    monkeypatch.setattr("rediprune.recorded.MOST_DISTANCES", tiny.N**2 - 1)
+    with pytest.raises(ValueError, match="too many"):
+        Recorded(trace)

@@ -41,3 +41,19 @@ def test_pictures_of_another_size_do_not_fit(trace):
     record, given = parts(trace)
     with pytest.raises(TraceError, match="do not fit"):
         restored(record, given, (tiny.image(size=(8, 8)),))
+
+
+@pytest.mark.parametrize("name", ["relevance", "distance", "score"])
+def test_a_pick_of_the_rule_without_its_numbers_is_refused(trace, name):
+    record, given = parts(trace)
+    record["selection"][name] = None
+    with pytest.raises(TraceError, match="lack"):
+        restored(record, given, trace.frames)
+
+
+@pytest.mark.parametrize("name", ["distance", "score"])
+def test_only_the_first_pick_may_lack_a_number_and_only_its_distance(trace, name):
+    record, given = parts(trace)
+    record["selection"][name][0][1] = None
+    with pytest.raises(TraceError, match="a pick of it lacks"):
+        restored(record, given, trace.frames)

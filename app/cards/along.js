@@ -4,7 +4,7 @@ const shared = (window.rediprune ||= {});
 const find = (selector) => element.querySelector(selector);
 const OURS = ["scene", "clip", "q", "keep", "weight", "method", "query", "budget", "view"]; // link.py
 const views = () => [...document.querySelectorAll("#rp-explorer .views button")];
-let wanted = location.search;
+let wanted = location.search, opening = null; // opening: the answers that stood before a file was opened
 
 function linkNow() {
   const { run, at, knobs } = shared;
@@ -71,11 +71,18 @@ async function open(file) {
   say("Opening " + file.name + ".");
   try {
     const given = await upload(file);
+    opening = shared.at;
     trigger("open", { path: given.path });
-    say("");
   } catch {
     say("Not opened: the file could not be sent. The page is busy or cannot be reached, or it is too large.");
   }
+}
+
+// The picture and the page's news may be far above.
+function opened() {
+  if (opening === null || shared.busy) return;
+  say(shared.at !== opening ? "Opened: picture and answers above are the file's." : "Not opened: the message at the top says why.");
+  opening = null;
 }
 
 function load() {
@@ -108,6 +115,7 @@ find(".copy-code").addEventListener("click", () => copy(codeNow(), "Code"));
 for (const event of ["pointerenter", "focusin", "toggle"]) find(".along").addEventListener(event, draw);
 for (const event of ["rp:run", "rp:knobs", "rp:own", "rp:state"]) window.addEventListener(event, draw);
 for (const event of ["rp:run", "rp:state", "rp:model"]) window.addEventListener(event, restore);
+window.addEventListener("rp:state", opened);
 watch("value", load);
 draw();
 restore();

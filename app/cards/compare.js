@@ -28,6 +28,7 @@ shared.runs = () => shared.methods().reduce((sum, method) => sum + runsOf.get(me
 
 const plan = () => ({ ratios: [shared.at?.keep ?? 0], runs: shared.runs() + Number(Boolean(shared.own)) });
 const drive = series(element, shared, trigger, plan, (news) => draw(JSON.parse(news)));
+shared.failed_compare = drive.failed;
 
 function card(one) {
   const box = make("article"), pictures = make("div", "", "pictures" + (one.pictures.length > 1 ? " several" : ""));

@@ -47,6 +47,10 @@ function series(root, shared, trigger, plan, draw) {
   show();
 
   return {
+    failed() {
+      busy = false;
+      show("Not finished: the page is busy, cannot be reached, or failed. Try again.");
+    },
     load(news) {
       if (!news || news.ticket !== ticket) return;
       busy = news.busy;

@@ -127,6 +127,11 @@ function load() {
   light(find(".step"), story.steps[0].lights);
 }
 
+shared.untold = () => {
+  wanted = "";
+  find(".about").textContent = "Not told: the page is busy, cannot be reached, or failed. Answer again to try again.";
+};
+
 // Who scrolls reads the step in the middle of the screen.
 window.addEventListener("scroll", () => {
   if (element.contains(document.activeElement)) return;

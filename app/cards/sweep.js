@@ -17,7 +17,7 @@ const drawn = (tag, attributes, text) => {
 const DASHES = ["", "7 3", "2 3", "10 3 2 3", "5 2", "12 4", "1 4", "8 3 1 3 1 3", "3 3", "14 3 3 3", "4 6"];
 const NOTES = {
   probability: "How sure the pruned model is of the whole unpruned answer. Dotted: how sure the unpruned model itself is. Shaded: from the worst to the best random draw.",
-  kl: "How differently the two models guess the first word, in nats; 0 is full agreement.",
+  kl: "How differently the two models guess the first word: the Kullback-Leibler divergence (KL), in nats, units of the natural logarithm. 0 is full agreement.",
 };
 const percent = (x) => +(100 * x).toFixed(1) + "%";
 const PAD = { left: 48, right: 14, top: 10, bottom: 42 };
@@ -36,6 +36,7 @@ const drive = series(element, shared, trigger, plan, (news) => {
   table();
   save(find(".csv"), data.csv, "text/csv");
 });
+shared.failed_sweep = drive.failed;
 
 const dash = (i) => ({ "stroke-dasharray": DASHES[i % DASHES.length], style: "stroke:var(--rp-method-" + data.lines[i].method + ")" });
 
@@ -79,7 +80,7 @@ function table() {
     row.dataset.method = method;
     picture.append(drawn("line", { x1: 0, x2: 34, y1: 5, y2: 5, ...dash(i) }));
     key.append(picture);
-    row.append(key, make("td", name), make("td", holds === null ? "none of these" : percent(holds), "from"),
+    row.append(key, make("td", name), make("td", holds, "from"),
       make("td", percent(points[0].ratio) + ": " + (points[0].text || "(no words)")));
     return row;
   }));
