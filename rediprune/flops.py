@@ -75,7 +75,9 @@ class TextTowerShapes:
 
 
 def vision_flops(s: ModelShapes) -> float:
-    """Vision encoder, one frame; n tokens with CLS, width d, MLP m of f matrices, p patches of patch_dim:
+    """Vision encoder with all its layers, as the unmodified model runs it; a look of ours may run one less.
+
+    One frame; n tokens with CLS, width d, MLP m of f matrices, p patches of patch_dim:
 
     2 * (p * patch_dim * d + layers * (4nd^2 + f * ndm) + 2d * pairs), pairs summed over the layers: n^2, or
     those within windows

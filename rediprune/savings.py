@@ -7,6 +7,9 @@ Three ratios, full / pruned, and they answer three different questions (never mi
 - visual_only   as the papers count (FastV, DivPrune, ReDiPrune): the LLM over its visual tokens alone.
 - prefill       the LLM over its whole prompt, the text included.
 - end_to_end    everything that one answer computes, the vision encoder too, which pruning does not shrink.
+
+The encoder is counted with all of its layers in both runs, as the unmodified model has it. Ours end at the
+last layer that is read (models/encoding), pruned or not: up to one less, which is not pruning's saving.
 """
 
 from __future__ import annotations
@@ -57,8 +60,8 @@ _DEFINITIONS = {
         "attention, and the output layer for the last position."
     ),
     "end_to_end": (
-        "Everything one answer computes: vision encoder (not reduced by pruning), selection, projector, "
-        "prefill and the decoding of each further token."
+        "Everything one answer computes: the whole vision encoder (not reduced by pruning), selection, "
+        "projector, prefill and the decoding of each further token."
     ),
     "kv_bytes": (
         "Memory that holds the keys and values of the whole prompt in every LLM layer right after prefill; "

@@ -13,6 +13,7 @@ from rediprune.config import METHODS
 from rediprune.flops import ModelShapes
 from rediprune.models import adapter_for
 from rediprune.models.class_token import class_attention
+from rediprune.models.encoding import hidden_states
 from rediprune.savings import estimate
 from rediprune.text_tower import TextTower
 from tests import tiny
@@ -95,6 +96,13 @@ def test_vision_encoder_equals_a_counted_forward(meta_model):
     measured = counted(lambda: meta_model.model.vision_tower(zeros(1, 3, 336, 336)))
     assert flops.vision_flops(LLAVA_7B) == measured
     assert measured == pytest.approx(0.382e12, rel=2e-3)
+
+
+def test_an_encoder_that_ends_where_it_is_read_runs_one_layer_less_than_is_counted(meta_model):
+    tower = meta_model.model.vision_tower
+    layer, pixels = meta_model.config.vision_feature_layer, zeros(1, 3, 336, 336)
+    measured = counted(lambda: hidden_states(tower, tower.encoder.layers, pixels, [layer]))
+    assert measured == flops.vision_flops(replace(LLAVA_7B, vision_layers=23)) < flops.vision_flops(LLAVA_7B)
 
 
 def test_projector_equals_a_counted_forward(meta_model):

@@ -89,10 +89,8 @@ class LlavaAdapter(Adapter):
         tokens = torch.cat(states[: len(self._layers)], dim=-1)
         if not self.class_token:
             return tokens, None
-        block = (
-            range(len(blocks) + 1)[self._layers[0]] - 1
-        )  # states[0] goes into block 0, which makes states[1]
-        return tokens, class_attention(blocks[block], states[-1])
+        made = range(len(blocks) + 1)[self._layers[0]]  # state 0 goes into block 0, which makes state 1
+        return tokens, class_attention(blocks[made - 1], states[-1])
 
     def project(self, features: Tensor) -> Tensor:
         return self._base.multi_modal_projector(features)
