@@ -33,8 +33,9 @@ def test_the_figures_are_those_of_the_record_and_shown_on_the_page(runs):
 def test_every_part_was_run_and_none_of_them_in_haste(runs):
     assert set(runs) == set(PARTS)
     assert not any(run.quick for run in runs.values())
-    for part in ("selection", "models"):
-        assert report.about(runs[part]) == report.tables(runs)[f"{part}-machine"]
+    page = (ROOT / report.PAGE).read_text(encoding="utf-8")
+    for run in (run for run in runs.values() if run.measured):
+        assert f"*Measured on {run.machine}" in page
 
 
 def test_a_table_without_its_mark_is_refused():

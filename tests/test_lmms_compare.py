@@ -10,6 +10,7 @@ from rediprune.lmms.__main__ import main
 from rediprune.lmms.compare import compare, paired
 from rediprune.lmms.record import Record, observed
 from rediprune.lmms.runs import RunError, read_run
+from world.intervals import by_scene
 
 
 def run(folder: Path, scores: list, keep: float = 1.0, task: str = "t", complete: bool = True) -> Path:
@@ -57,6 +58,13 @@ def test_questions_about_one_picture_are_drawn_together():
     width = (together[1] - together[0]) / (apart[1] - apart[0])
     assert 1.7 < width < 2.8  # sqrt(5) = 2.2 times as wide
     assert paired(gain, ["a"] * 200) == (gain.mean(), gain.mean())
+
+
+def test_an_interval_here_is_the_one_of_our_own_evaluation():
+    """The library does not know world/, and neither may drift from the other."""
+    rng = np.random.default_rng(2)
+    values, scenes = rng.choice([-1, 0, 1], 60), rng.integers(0, 20, 60)
+    assert paired(values, scenes) == pytest.approx(by_scene(values, scenes)["interval"])
 
 
 @pytest.mark.parametrize(

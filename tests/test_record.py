@@ -32,9 +32,10 @@ def test_what_is_saved_is_loaded_again_and_a_part_is_replaced_alone(tmp_path):
 
 def test_where_there_is_no_file_there_are_no_runs_and_another_file_is_refused(tmp_path):
     assert record.load(tmp_path / "none.json") == {}
-    (tmp_path / "other.json").write_text('{"format": 99}')
-    with pytest.raises(ValueError, match="no record of the bench in format 1"):
-        record.load(tmp_path / "other.json")
+    for content in ('{"format": 99}', "[]", "not JSON"):
+        (tmp_path / "other.json").write_text(content)
+        with pytest.raises(ValueError, match="no record of the bench in format 1"):
+            record.load(tmp_path / "other.json")
 
 
 def test_calls_that_are_compared_take_turns_and_their_warm_up_does_not_count():

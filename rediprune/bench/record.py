@@ -157,7 +157,10 @@ def load(path: Path) -> dict[str, Run]:
     """
     if not path.exists():
         return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        content = None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is no record of the bench in format {FORMAT}: move it away or name another")
     found = {}

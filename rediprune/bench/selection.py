@@ -23,13 +23,13 @@ from ..selection import select
 from ..trace import Query
 from . import published
 from .record import Estimate, Figure, Run, shown, timed
+from .standins import N_TEXT
 
 SHAPES = ((1, 576), (8, 144), (32, 144), (1, 2880))  # LLaVA-1.5, a clip of 8 and of 32 frames, anyres
 QUICK_SHAPES = ((1, 64), (4, 32))
 C, ALPHA, RATIO = 1024, 0.5, 0.15
 RATE = "matrix product"
 FULL, ENDED = "select", "select, ended at K"
-N_TEXT = 50  # of the prompt whose prefill is saved
 SLOW = 4_000_000  # T N K of a published loop that runs once, without warm-up: it takes many seconds
 
 
