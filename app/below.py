@@ -37,7 +37,7 @@ def below(desk: Desk, explainer: Explainer, run: gr.State, unload: Callable) -> 
 
 
 def _said(request, to: str) -> None:
-    """Where no handler of ours can speak (the queue is full, the connection broke), `to` in the scripts does."""
+    """Where no handler of ours can speak (a full queue, a broken connection), `to` in the scripts does."""
     request.failure(None, js=f"() => {{ window.rediprune?.{to}?.(); }}", api_visibility="private")
 
 

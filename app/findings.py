@@ -10,10 +10,11 @@ from torch import Tensor
 
 from rediprune import Explainer
 from rediprune.ask import Asked
-from rediprune.config import PruneConfig
+from rediprune.config import ASKS_PROJECTED, PruneConfig
 from rediprune.greedy import unit
 from rediprune.look import Look
 from rediprune.query import SHARPNESS
+from rediprune.recorded import Recorded
 from rediprune.trace import Selection, VisionTokens
 
 FIRST = 5  # picks that are told one by one
@@ -43,7 +44,8 @@ class Against:
 
     Attributes:
         relevance: [T, N], NaN where no token is present.
-        same: how many tokens the same rule then keeps of those it kept; None where it asks no query.
+        same: how many tokens the same rule then keeps of those it kept; None where it asks no query or
+            cannot be asked again.
     """
 
     relevance: Tensor
@@ -113,7 +115,9 @@ def _rivals(vision: VisionTokens, selection: Selection, order: list[int]) -> lis
     return found
 
 
-def against(explainer: Explainer, look: Look, asked: Asked, config: PruneConfig) -> dict[str, Against]:
+def against(
+    explainer: Explainer | Recorded, look: Look, asked: Asked, config: PruneConfig
+) -> dict[str, Against]:
     """Relevance against the query, against it with its sign turned, and against a random vector (seed 0)."""
     query = asked.query
     chance = torch.randn(query.vector.shape, generator=torch.Generator().manual_seed(0))
@@ -122,13 +126,15 @@ def against(explainer: Explainer, look: Look, asked: Asked, config: PruneConfig)
         "turned": replace(query, sign=-query.sign),
         "random": replace(query, vector=chance.to(query.vector)),
     }
-    measured = config if config.asks_query else replace(config, method="relevance")
+    told = isinstance(explainer, Recorded) and config.method in ASKS_PROJECTED  # its projector is not there
+    rechosen = config.asks_query and not told
+    measured = config if rechosen else replace(config, method="relevance")
     found, mine = {}, None
     for name, vector in vectors.items():
         chosen = explainer.select(look, replace(asked, query=vector), measured)
         kept = chosen.kept()
         mine = kept if mine is None else mine
-        same = int(torch.isin(kept, mine).sum()) if config.asks_query else None
+        same = int(torch.isin(kept, mine).sum()) if rechosen else None
         found[name] = Against(chosen.relevance, same)
     return found
 

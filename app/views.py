@@ -85,7 +85,7 @@ def cleared() -> dict:
 
 def budget_menu(frames: int) -> dict:
     """The menu of budgets, open only where there is more than one frame; else its label says why not."""
-    label = "Budget" if frames > 1 else "Budget: only one frame here"
+    label = "Budget" if frames > 1 else "Budget: only one frame"
     return {"interactive": frames > 1, "label": label, "__type__": "update"}
 
 

@@ -11,7 +11,7 @@ from app import sources
 from rediprune import Explainer, kept_count
 from rediprune.card import Card
 from tests import tiny
-from tests.visitor import canvas, card, let_go, settled, slide, visitor
+from tests.visitor import brief, canvas, card, let_go, settled, slide, visitor
 
 
 def drawn(seed):
@@ -24,6 +24,12 @@ def drawn(seed):
 def world():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sources, "_clip", drawn)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_answers():
+    with brief():
         yield
 
 

@@ -12,7 +12,13 @@ from app import telling
 from rediprune import Explainer, kept_count
 from rediprune.card import Card
 from tests import tiny
-from tests.visitor import PHONE, canvas, let_go, settled, slide, visitor
+from tests.visitor import PHONE, brief, canvas, let_go, settled, slide, visitor
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_answers():
+    with brief():
+        yield
 
 
 @pytest.fixture(scope="module")

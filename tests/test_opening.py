@@ -140,6 +140,19 @@ def test_everything_that_needs_no_model_works_there(desk, stranger, uploads):
     assert drawn.is_file()
 
 
+@pytest.mark.parametrize("method", ["divprune", "cdpruner"])
+def test_a_run_by_a_method_behind_the_projector_is_told_and_drawn_as_well(desk, stranger, uploads, method):
+    run = replace(run_of(desk), method=method)
+    answered(desk, run)
+    file, _ = trace_file(desk, run, KNOBS, None, uploads)
+    shown = opened(stranger, file).run
+    story = tell(stranger, shown, KNOBS)
+    assert len(json.loads(story.get("told", "{}")).get("steps", [])) == 7, story
+    drawn, _ = overlay_file(stranger, shown, KNOBS, "picking.png", 0, uploads)
+    assert drawn.is_file()
+    assert list(comparing.compare(desk, shown, KNOBS, [method], Event()))[-1]["told"]
+
+
 def test_what_needs_the_model_is_refused_there_in_one_sentence(desk, stranger, uploads):
     file, _ = saved(desk, uploads)
     run = opened(stranger, file).run

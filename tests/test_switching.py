@@ -18,12 +18,18 @@ from rediprune import Explainer
 from rediprune.card import Card
 from rediprune.holder import OneModel
 from tests import tiny
-from tests.visitor import save, visitor
+from tests.visitor import brief, save, visitor
 
 expect.set_options(timeout=30_000)  # two slow cores may be busy with other things
 ROOT = Path(__file__).resolve().parents[1]
 KNOWS = "This model knows only its own test pictures."
 FIXED = "The model of this page is fixed for this test."
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_answers():
+    with brief():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from rediprune import Explainer
+
 expect.set_options(timeout=30_000)  # two slow cores may be busy with other things
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
@@ -29,6 +31,19 @@ def served(explainer, **how) -> Iterator[str]:
             yield url
         finally:
             demo.close()
+
+
+@contextmanager
+def brief() -> Iterator[None]:
+    """Every answer ends after a few words: a tiny model says nothing that is worth the time of more."""
+    real = Explainer.answer
+
+    def answer(self, *given, **how):
+        return real(self, *given, **how | {"max_new_tokens": 6})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Explainer, "answer", answer)
+        yield
 
 
 @contextmanager
