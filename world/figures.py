@@ -16,7 +16,19 @@ from matplotlib.figure import Figure
 from rediprune import palette
 
 from . import report
-from .arms import HARD, HEADLINE, KEEP_RATIOS, OURS, PUBLISHED, RANDOM, TOWER, UNPRUNED, Arm, alpha_arms
+from .arms import (
+    HARD,
+    HEADLINE,
+    KEEP_RATIOS,
+    NEGATED,
+    OURS,
+    PUBLISHED,
+    RANDOM,
+    TOWER,
+    UNPRUNED,
+    Arm,
+    alpha_arms,
+)
 from .results import Results
 
 FOLDER = Path(__file__).parents[1] / "assets" / "figures"
@@ -115,13 +127,13 @@ def _alphas(stills: Results) -> Figure:
 
 
 def _ablations(stills: Results, clips: Results) -> Figure:
+    """What changes little, on one scale: not against random, and not the wrong sign of an aligned query."""
     rows = [
         row
         for name in ("query", "projector", "positions")
         for row in report.ABLATIONS[name]
-        if row[1] is not None
-    ]
-    rows = [row for row in dict.fromkeys(rows) if all(stills.has(arm, HARD) for arm in row)][::-1]
+        if row[1] not in (None, RANDOM) and row[0] != OURS[NEGATED]
+    ][::-1]
     figure, axes = plt.subplots(1, 2, figsize=(10, 0.3 * len(rows) + 1.4), sharey=True)
     for axis, ratio in zip(axes, (HEADLINE, HARD), strict=True):
         for results, what, colour, shift, mark in (

@@ -116,6 +116,10 @@ def made(found: dict) -> dict[str, str]:
         for name, rows in ABLATIONS.items():
             if name != "budget":
                 said[f"{start}{name}-table"] = tables.held_against(results, rows)
+    said["clip-accuracy-table"] += (
+        "\n\nEvery arm, differences with their intervals, kinds of question, ablations, and what none of it "
+        "shows: [docs/findings.md](docs/findings.md)."
+    )
     said["budget-table"] = tables.held_against(clips, ABLATIONS["budget"], KEEP_RATIOS[1:])
     return said
 
