@@ -120,7 +120,7 @@ def answer(made: Answer | None, n: int, text: str = "", state: str = "done", ear
         when = "measured earlier" if earlier else "measured"
         time = f"{seconds(made.seconds)} {when}, first word after {seconds(made.first_token_seconds)}"
         first = made.first_token_seconds
-        took = None if math.isnan(first) else [made.seconds, first]
+        took = [made.seconds, first] if math.isfinite(made.seconds + first) else None
     return {"state": state, "text": made.text or "(no words)", "n": n, "time": time, "seconds": took}
 
 
