@@ -199,10 +199,10 @@ def test_a_clip_fits_a_desk_and_moves_nothing_and_scrolls_by_itself_on_a_phone(p
     assert all(box["y"] + box["height"] <= DESK["height"] for box in before)
     with browser.new_context(viewport=PHONE, has_touch=True) as context, visitor(context, address) as phone:
         settled(phone)
-        # The place of what follows: the sliders themselves stick to the edge of the screen.
-        before = phone.locator("#rp-ask").evaluate("a => a.offsetTop")
+        # Not the place of the sliders, which stick to the edge of the screen.
+        before = phone.locator("#rp-explorer").evaluate("e => e.offsetHeight")
         show_clip(phone, 0)
-        assert phone.locator("#rp-ask").evaluate("a => a.offsetTop") == before
+        assert phone.locator("#rp-explorer").evaluate("e => e.offsetHeight") == before
         scrolled, seen = widths(phone)
         assert scrolled > seen
         assert phone.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
