@@ -334,8 +334,9 @@ def test_on_a_phone_a_finger_chooses_and_no_mode_moves_the_sliders_or_scrolls_si
     ):
         settled(page)
 
-        def place():
-            return page.locator("#rp-knobs").evaluate("k => k.offsetTop")
+        def place():  # on the screen, to whose edge they stick; a click may have scrolled
+            page.evaluate("scrollTo(0, 0)")
+            return page.locator("#rp-knobs").bounding_box()
 
         before = place()
         for name, shown in (("Order", "order"), ("Distance", "distance"), ("Kept", "kept")):
