@@ -1,4 +1,4 @@
-"""Running an encoder: no further than what is read of it, and on a CPU in passes of a few views.
+"""Running an encoder no further than what is read of it.
 
 LLaVA reads CLIP's next to last layer, and transformers runs the last one, a LayerNorm and a pooling all the
 same. What is read does not depend on what would come behind it, so it is equal to the last bit. The model's
@@ -6,8 +6,9 @@ own forward runs, with hooks that note what is read and an exception that ends i
 reads and in no other, and are gone afterwards, by whatever way. A forward hook that somebody put on the
 encoder as a whole does not fire, because the encoder does not come to its end.
 
-All views of a clip at once need memory in proportion. A CPU is as quick with a few at a time; a GPU wants
-them together, and gets them as the unmodified model would.
+All views go through together, as in the unmodified model. A few at a time would need less memory, but a
+matrix product of fewer rows may round otherwise: with two threads it did, and answers were no longer the
+model's own.
 """
 
 from __future__ import annotations
@@ -19,8 +20,6 @@ from contextlib import ExitStack, contextmanager, suppress
 import torch
 from torch import Tensor
 
-VIEWS = 8  # encoded at once on a CPU
-
 
 class ReadEnough(Exception):
     """The encoder has come to the point where the last of what is read is there."""
@@ -31,7 +30,6 @@ def hidden_states(
     blocks: Sequence[torch.nn.Module],
     pixels: Tensor,
     layers: Sequence[int],
-    views: int = VIEWS,
 ) -> list[Tensor]:
     """The states of `tower(pixels)` at these layers, [T, S, C] each, in this order; no further is run.
 
@@ -40,41 +38,23 @@ def hidden_states(
         pixels: views, [T, 3, H, W].
         layers: as in transformers' `hidden_states`: 0 goes into the first block, n comes out of block n - 1
             (before any norm behind the blocks), and negative ones count from the end.
-        views: see `in_passes`.
 
     Raises:
         IndexError: a layer that the encoder does not have.
     """
     numbers = [range(len(blocks) + 1)[layer] for layer in layers]
-
-    def read(some: Tensor) -> list[Tensor]:
-        found: dict[int, Tensor] = {}
-        note = _noting(found, max(numbers))
-        with ExitStack() as hooks, suppress(ReadEnough):
-            for number in set(numbers):
-                if number == 0:
-                    hook = blocks[0].register_forward_pre_hook(lambda _, given: note(0, given[0]))
-                else:
-                    block = blocks[number - 1]
-                    hook = block.register_forward_hook(lambda _, given, made, n=number: note(n, made))
-                hooks.enter_context(hook)
-            tower(some)
-        return [found[number] for number in numbers]
-
-    return in_passes(tower, read, pixels, views)
-
-
-def in_passes(
-    tower: torch.nn.Module,
-    read: Callable[[Tensor], Sequence[Tensor]],
-    pixels: Tensor,
-    views: int = VIEWS,
-) -> list[Tensor]:
-    """`read(pixels)`, at most so many views of [T, ...] at a time where the tower lies on a CPU."""
-    if tower.device.type != "cpu" or len(pixels) <= views:
-        return list(read(pixels))
-    passes = zip(*(read(some) for some in pixels.split(views)), strict=True)
-    return [torch.cat(parts) for parts in passes]
+    found: dict[int, Tensor] = {}
+    note = _noting(found, max(numbers))
+    with ExitStack() as hooks, suppress(ReadEnough):
+        for number in set(numbers):
+            if number == 0:
+                hook = blocks[0].register_forward_pre_hook(lambda _, given: note(0, given[0]))
+            else:
+                block = blocks[number - 1]
+                hook = block.register_forward_hook(lambda _, given, made, n=number: note(n, made))
+            hooks.enter_context(hook)
+        tower(pixels)
+    return [found[number] for number in numbers]
 
 
 def _noting(found: dict[int, Tensor], last: int) -> Callable[[int, Tensor], None]:

@@ -24,7 +24,7 @@ from torch import Tensor
 from ..savings import ModelShapes
 from ..trace import Geometry, VisionTokens
 from .base import Adapter, ModelError
-from .encoding import hidden_states, in_passes
+from .encoding import hidden_states
 from .geometry import grid_geometry
 from .records import Seen
 
@@ -125,7 +125,7 @@ class InternVlAdapter(Adapter):
             pixels = pixels.to(tower.device)
         pixels, layer = pixels.to(self.model.dtype), config.vision_feature_layer
         if layer == -1:  # what is meant is behind the encoder's norm, so nothing is left over
-            (states,) = in_passes(tower, lambda some: [tower(some).last_hidden_state], pixels)
+            states = tower(pixels).last_hidden_state
         else:
             (states,) = hidden_states(tower, tower.encoder.layer, pixels, [layer])
         if config.vision_feature_select_strategy == "default":
