@@ -46,13 +46,13 @@ def test_it_answers_about_scenes_it_never_saw(explainer):
 
 def test_it_answers_about_clips_it_never_saw(explainer):
     right = asked = 0
-    for seed in UNSEEN[:8]:
+    for seed in UNSEEN[:5]:
         clip = make_clip(seed)
         look = explainer.look(clip.images)
         for q in clip.questions:
             right += explainer.answer(look, explainer.ask(look, q.text)).text == q.answer
             asked += 1
-    assert asked > 40
+    assert asked > 25
     assert right / asked > 0.7  # guessing by the kind of question gets about 0.3
 
 
