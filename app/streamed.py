@@ -14,8 +14,9 @@ News, Result = TypeVar("News"), TypeVar("Result")
 def streamed(work: Callable[[Callable[[News], None]], Result]) -> Iterator[News | Result]:
     """Run `work(tell)` in a thread of its own; yields what it tells, and at last what it returns.
 
-    Of news that came while nobody asked, only the newest is yielded. What `work` raises is raised here. The
-    thread runs in the caller's context: that says whose request this is, and ZeroGPU asks.
+    Of news that came while nobody asked, only the newest is yielded; the last news always is. What `work`
+    raises is raised here. The thread runs in the caller's context: that says whose request this is, and
+    ZeroGPU asks.
     """
     news: queue.SimpleQueue = queue.SimpleQueue()
 
@@ -27,11 +28,16 @@ def streamed(work: Callable[[Callable[[News], None]], Result]) -> Iterator[News 
         news.put(end)
 
     threading.Thread(target=copy_context().run, args=(run,), name="answer", daemon=True).start()
-    how = "told"
-    while how == "told":
-        how, what = news.get()
-        while how == "told" and not news.empty():
-            how, what = news.get()
-        if how == "raised":
-            raise what
-        yield what
+    ended = False
+    while not ended:
+        came = [news.get()]
+        while not news.empty():
+            came.append(news.get())
+        how, end = came[-1]
+        ended = how != "told"
+        told = came[:-1] if ended else came
+        if told:
+            yield told[-1][1]
+    if how == "raised":
+        raise end
+    yield end
