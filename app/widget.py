@@ -9,13 +9,11 @@ from typing import Any
 import gradio as gr
 
 HERE = Path(__file__).parent
-PURE = ("order",)  # put in front of each script
-# The explorer is many files in one scope: functions first, its state, then what changes it.
-EXPLORER = (
-    *("order", "run", "near", "words", "paint", "views", "film", "steps", "edit"),
-    *("explorer", "panel", "doings"),
-)
-
+COMMON = "part.js"  # what every script of a part begins with
+PURE = ("order",)  # functions alone, put in front of each script
+# The explorer is many files in one scope: functions alone first, then its state and what changes it.
+FUNCTIONS = ("order", "run", "near", "words", "paint", "views", "film", "steps", "edit")
+STATE = ("explorer", "panel", "doings")
 FRONT = {"cards/compare": ("cards/series.js",), "cards/sweep": ("cards/series.js",)}  # behind PURE
 
 
@@ -37,9 +35,11 @@ def widget(part: str, value: Any = None, **props: Any) -> gr.HTML:
 
 
 def _scripts(part: str) -> tuple[str, ...]:
-    if part == "explorer/explorer":
-        return tuple(f"explorer/{name}.js" for name in EXPLORER)
-    return (*(f"explorer/{name}.js" for name in PURE), *FRONT.get(part, ()), f"{part}.js")
+    whole = part == "explorer/explorer"
+    functions, own = (
+        (FUNCTIONS, (f"explorer/{name}.js" for name in STATE)) if whole else (PURE, (f"{part}.js",))
+    )
+    return (*(f"explorer/{name}.js" for name in functions), COMMON, *FRONT.get(part, ()), *own)
 
 
 @cache

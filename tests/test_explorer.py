@@ -11,7 +11,7 @@ import torch
 
 from app import evidence, picture
 from app.controls import METHODS, WEIGHTS
-from app.widget import EXPLORER
+from app.widget import FUNCTIONS
 from rediprune import Explainer, PruneConfig, alpha_from_weight
 from rediprune.card import Card
 from rediprune.greedy import distances
@@ -19,7 +19,7 @@ from rediprune.look import shown_media
 from tests import tiny
 
 HERE = Path(__file__).parents[1] / "app" / "explorer"
-PURE = "".join((HERE / f"{name}.js").read_text(encoding="utf-8") for name in EXPLORER[:9])
+PURE = "".join((HERE / f"{name}.js").read_text(encoding="utf-8") for name in FUNCTIONS)
 QUESTION = "what color is the star"
 W = len(WEIGHTS)
 

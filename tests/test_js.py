@@ -4,7 +4,6 @@ import json
 import math
 import os
 from functools import cache
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -92,11 +91,11 @@ def runs() -> dict:
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory) -> Path:
-    pure = takewhile(lambda name: name != "explorer/explorer.js", widget._scripts("explorer/explorer"))
     counts = [
         [n, keep / 100, kept_count(n, keep / 100)] for n in (1, 2, 49, 50, 196, 577) for keep in range(1, 101)
     ]
     file = tmp_path_factory.mktemp("js") / "given.json"
+    pure = (f"explorer/{name}.js" for name in widget.FUNCTIONS)
     scripts = [str(APP / name) for name in (*pure, "cards/series.js")]
     told = {"scripts": scripts, "runs": runs(), "counts": counts, "keeps": KEEPS, "weights": WEIGHTS}
     file.write_text(json.dumps(told, allow_nan=False), encoding="utf-8")

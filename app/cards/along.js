@@ -1,7 +1,5 @@
 // What a visitor takes along: the trace as a file, a link, and the same run in Python. Values go in as text only.
 // The link and the program follow the sliders of this moment; the trace is of the answers, and of what they say.
-const shared = (window.rediprune ||= {});
-const find = (selector) => element.querySelector(selector);
 const OURS = ["scene", "clip", "q", "keep", "weight", "method", "query", "budget", "view"]; // link.py
 const views = () => [...document.querySelectorAll("#rp-explorer .views button")];
 let wanted = location.search, opening = null; // opening: the answers that stood before a file was opened

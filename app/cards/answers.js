@@ -3,8 +3,6 @@
 //
 // Every request of the page passes through `begin` on its way to the server (ui.py): it gets a ticket and the newest
 // knobs, the older ones are stopped, and the cards wait from this moment on.
-const shared = (window.rediprune ||= {});
-const find = (selector) => element.querySelector(selector);
 const same = (a, b) => Math.abs(a.keep - b.keep) < 1e-6 && Math.abs(a.weight - b.weight) < 1e-6;
 const percent = (x) => Math.round(x * 100) + "%";
 const WAITING = "Waiting for the model.";

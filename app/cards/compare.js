@@ -1,13 +1,5 @@
 // Methods side by side on the answered input: asked for by a button, drawn card by card. The ticked methods are those
 // of the sweep as well. Texts of models go in by textContent.
-const shared = (window.rediprune ||= {});
-const find = (selector) => element.querySelector(selector);
-const make = (tag, text, className) => {
-  const node = document.createElement(tag);
-  node.textContent = text ?? "";
-  if (className) node.className = className;
-  return node;
-};
 const percent = (x) => (x > 0 && x < 0.005 ? "below 0.5%" : Math.round(100 * x) + "%");
 
 find(".methods").append(...props.methods.map(({ method, name }) => {

@@ -1,8 +1,5 @@
 // Which model is open, and the menu to change it. Names of models and what went wrong go in by textContent only.
 // `shared.model` is the newest that this page has heard of; what the page shows may be an earlier one's (answers.js).
-const shared = (window.rediprune ||= {});
-const find = (selector) => element.querySelector(selector);
-const make = (tag, text, className) => Object.assign(document.createElement(tag), { textContent: text || "", className: className || "" });
 const offer = JSON.parse(props.offer), dialog = find("dialog"), which = find(".which"), precision = find(".precision");
 const MARKS = { fits: "✓", tight: "~", no: "✗", unknown: "?" };
 const ASK_AGAIN_MS = 2000;

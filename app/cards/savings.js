@@ -1,13 +1,5 @@
 // What pruning saves. The estimates come as one row per percent of keep ratio, so they follow the slider without
 // the server; the measured times belong to the last answer and say at which setting they were taken.
-const shared = (window.rediprune ||= {});
-const find = (selector) => element.querySelector(selector);
-const make = (tag, text, className) => {
-  const node = document.createElement(tag);
-  node.textContent = text || "";
-  if (className) node.className = className;
-  return node;
-};
 const HINT = "Point at or tap an underlined name for its definition.";
 const times = (x) => x.toFixed(x < 9.95 ? 1 : 0) + "×";
 const scaled = (x, units, step) => {

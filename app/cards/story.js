@@ -1,13 +1,5 @@
 // "How it works on your input": the steps of the answered run, asked for when a visitor comes to them, after the
 // answers. Texts and numbers are the server's and go in by textContent.
-const shared = (window.rediprune ||= {});
-const find = (selector) => element.querySelector(selector);
-const make = (tag, text, className) => {
-  const node = document.createElement(tag);
-  node.textContent = text || "";
-  if (className) node.className = className;
-  return node;
-};
 const drawn = (tag, attributes) => {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);

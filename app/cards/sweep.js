@@ -1,13 +1,5 @@
 // How far the answer bears pruning: a curve for each method, drawn point by point as the server computes them. The
 // chart is an SVG of its own, saved with its colours written out; texts go in by textContent.
-const shared = (window.rediprune ||= {});
-const find = (selector) => element.querySelector(selector);
-const make = (tag, text, className) => {
-  const node = document.createElement(tag);
-  node.textContent = text ?? "";
-  if (className) node.className = className;
-  return node;
-};
 const drawn = (tag, attributes, text) => {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);

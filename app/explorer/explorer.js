@@ -2,8 +2,6 @@
 // it. Everything after the server's one message per (picture or clip, question, method, query, budget) is worked out
 // here; knobs arrive as window events, never by the server. Only where the distances are too many to come along are
 // they asked for, once, when a view needs them.
-const shared = (window.rediprune ||= {});
-const find = (selector) => element.querySelector(selector);
 const stage = find(".stage"), canvas = find(".map"), pen = canvas.getContext("2d");
 const look = { ...props.look, ramp: props.look.ramp.map((c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16))) };
 const HINT = matchMedia("(hover: none)").matches ? "Tap a patch." : "Point at a patch, or use the arrow keys.";

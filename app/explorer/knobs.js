@@ -1,7 +1,5 @@
 // The two sliders. Every move is told to the page at once ("rp:knobs", no server); when the hand rests, "settle"
 // asks the server to answer again, but only where the model is quick (else the answers offer a button).
-const shared = (window.rediprune ||= {});
-const find = (selector) => element.querySelector(selector);
 const keep = find("#rp-keep"), weight = find("#rp-weight"), weights = [...props.weights];
 const REST_MS = 250;
 let timer = 0, resting = false;

@@ -1,6 +1,5 @@
 // What can be saved of the picture: a choice of files, then the finished one in the browser's own downloads, and a
 // sentence about it.
-const shared = (window.rediprune ||= {});
 const link = element.querySelector(".link"), files = element.querySelector(".files");
 const OWN = "Tokens of your own choice were not picked one after the other. Reset them to save the picking.";
 
