@@ -104,7 +104,7 @@ def queries(page: Page) -> list[str]:
     return words
 
 
-def test_a_change_of_the_model_reaches_every_part_of_the_page_and_every_visitor(visit, address, folders):
+def test_a_change_of_the_model_reaches_every_part_of_the_page_and_every_visitor(address, visit, folders):
     mine, other = visit(address), visit(address)
     settled(mine)
     assert any("CLIP" in word for word in queries(mine))
@@ -147,7 +147,7 @@ def test_a_change_of_the_model_reaches_every_part_of_the_page_and_every_visitor(
     assert late.locator(".card.full .text").inner_text() == mine.locator(".card.full .text").inner_text()
 
 
-def test_who_asks_without_having_heard_of_the_change_is_answered_by_the_open_model(visit, address, folders):
+def test_who_asks_without_having_heard_of_the_change_is_answered_by_the_open_model(address, visit, folders):
     mine, other = visit(address), visit(address)
     settled(other)
     change_to(mine, folders["third"])
@@ -161,7 +161,7 @@ def test_who_asks_without_having_heard_of_the_change_is_answered_by_the_open_mod
     expect(other.locator("#rp-answers .line")).to_contain_text("KL")
 
 
-def test_a_failed_change_is_one_sentence_and_the_page_answers_as_before(visit, address):
+def test_a_failed_change_is_one_sentence_and_the_page_answers_as_before(address, visit):
     page = visit(address)
     settled(page)
     change_to(page, "owner/model")
@@ -175,7 +175,7 @@ def test_a_failed_change_is_one_sentence_and_the_page_answers_as_before(visit, a
     settled(page)
 
 
-def test_the_list_says_what_fits_and_picking_an_entry_fills_the_name(visit, address):
+def test_the_list_says_what_fits_and_picking_an_entry_fills_the_name(address, visit):
     page = visit(address)
     menu(page, ".change").click()
     expect(menu(page, ".room")).to_contain_text("on cpu")
