@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from rediprune.greedy import distances
-from rediprune.trace import Selection, VisionTokens
+from rediprune.tokens import VisionTokens
+from rediprune.trace import Selection
 
 SENT = 200_000  # so many distances go with the picture: one frame of 576 tokens, or 8 of 196
 MOST = 2**22  # so many are sent when the browser asks for them: 16 MiB

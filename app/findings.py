@@ -15,7 +15,8 @@ from rediprune.greedy import unit
 from rediprune.look import Look
 from rediprune.query import SHARPNESS
 from rediprune.recorded import Recorded
-from rediprune.trace import Selection, VisionTokens
+from rediprune.tokens import VisionTokens
+from rediprune.trace import Selection
 
 FIRST = 5  # picks that are told one by one
 

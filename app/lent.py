@@ -21,6 +21,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from rediprune import Answer, Explainer, PruneConfig
+from rediprune.choice import Choice
 from rediprune.explainer import MAX_NEW_TOKENS
 from rediprune.look import shown_media
 from rediprune.models import ModelError
@@ -120,13 +121,14 @@ class LentExplainer(Explainer):
                     on_text(found.text)
             if isinstance(found, Answer):
                 return found
+        choice = Choice(self.adapter, look, asked, kept)
         return Answer(
             text=found.text,
             token_ids=(),
             seconds=found.seconds,
             first_token_seconds=found.first,
-            n_visual=look.n_visual if kept is None else kept.numel(),
-            n_text=self._n_text(look, asked, kept),
+            n_visual=choice.n_visual,
+            n_text=choice.n_text,
             kept=kept,
         )
 
@@ -157,10 +159,8 @@ class LentExplainer(Explainer):
         return found
 
     def _prompt_tokens(self, look, asked, *choices) -> int:
-        return sum(
-            self._n_text(look, asked, kept) + (look.n_visual if kept is None else kept.numel())
-            for kept in choices
-        )
+        prompts = (Choice(self.adapter, look, asked, kept) for kept in choices)
+        return sum(prompt.n_text + prompt.n_visual for prompt in prompts)
 
     def _borrowed(
         self, task: str, *args, pictures: int = 0, read: int = 0, written: int = 0, **how

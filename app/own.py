@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rediprune.trace import VisionTokens
+from rediprune.tokens import VisionTokens
 
 
 def own_tokens(given: object, vision: VisionTokens) -> Tensor:

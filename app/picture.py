@@ -13,7 +13,8 @@ from torch import Tensor
 from rediprune import PruneConfig
 from rediprune.draw import shown_in
 from rediprune.look import Shown
-from rediprune.trace import Selection, VisionTokens
+from rediprune.tokens import VisionTokens
+from rediprune.trace import Selection
 
 from .controls import WEIGHTS, nearest_stop
 from .evidence import SENT, between, of_picks, packed, pairs

@@ -7,7 +7,8 @@ from pathlib import Path
 from rediprune import draw
 from rediprune.clip import save_clip
 from rediprune.look import Shown
-from rediprune.trace import Selection, VisionTokens
+from rediprune.tokens import VisionTokens
+from rediprune.trace import Selection
 
 from .controls import settings
 from .desk import Desk, Run

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,8 @@ from torch import Tensor
 from . import savings
 from .ask import Asked, put_question
 from .card import Card, read_card
-from .config import ASKS_QUERY, POINTINGS, POSITIONS, QUERIES, PruneConfig
+from .choice import Choice, check_pair
+from .config import POINTINGS, QUERIES, PruneConfig
 from .devices import on_device
 from .fingerprint import weights_name
 from .generate import Expected, agreement, expected, generate_answer, time_prompt
@@ -39,7 +40,7 @@ from .recent import Recent
 from .selection import select_tokens
 from .stopwatch import pooled
 from .text_tower import TextTower
-from .trace import Agreement, Answer, Costs, Savings, Selection, Timing, Trace, VisionTokens, parted
+from .trace import Agreement, Answer, Costs, Savings, Selection, Timing, Trace
 
 if TYPE_CHECKING:
     from .look import Media
@@ -199,7 +200,7 @@ class Explainer:
             ValueError: `asked` belongs to another look, or was asked with another query than `config` names.
         """
         config = config or self.defaults
-        self._together(look, asked)
+        check_pair(look, asked)
         said, wanted = _asked_by(asked.query.name, asked.pointing), _asked_by(config.query, config.pointing)
         if said != wanted:
             raise ValueError(
@@ -233,9 +234,9 @@ class Explainer:
         the first run of a process is slow: to compare two prompts, use `time`. On MPS, transformers hands
         tokens over one step late.
         """
-        prompt = self._prompt(look, asked, kept, positions)
-        n_visual = look.n_visual if kept is None else kept.numel()
-        counts = {"n_visual": n_visual, "n_text": self._n_text(look, asked, kept), "kept": kept}
+        choice = Choice(self.adapter, look, asked, kept)
+        prompt = self._prompt(choice, positions)
+        counts = {"n_visual": choice.n_visual, "n_text": choice.n_text, "kept": kept}
         with self._turn(stop) as mine:
             if not mine:
                 return Answer(text="", token_ids=(), seconds=math.nan, first_token_seconds=math.nan, **counts)
@@ -263,14 +264,15 @@ class Explainer:
     ) -> Agreement:
         """How likely both answers are after the whole and after the pruned prompt (see trace.Agreement)."""
         with self._turn(), torch.no_grad():
-            whole, few = self._prompt(look, asked, None)(), self._prompt(look, asked, kept, positions)()
+            whole = self._prompt(Choice(self.adapter, look, asked))()
+            few = self._prompt(Choice(self.adapter, look, asked, kept), positions)()
             return agreement(self.adapter, whole, few, full, pruned)
 
     def expects(
         self, look: Look, asked: Asked, kept: Tensor | None, answer: Answer, positions: str = "compacted"
     ) -> Expected:
         """How likely an answer is after the prompt with the kept tokens (None: all), and its first token."""
-        prompt = self._prompt(look, asked, kept, positions)
+        prompt = self._prompt(Choice(self.adapter, look, asked, kept), positions)
         with self._turn(), torch.no_grad():
             return on_device(expected(self.adapter, prompt(), answer.token_ids), "cpu")
 
@@ -290,29 +292,13 @@ class Explainer:
         self, look: Look, asked: Asked, kept: Tensor, method: str = "rediprune", budget: str = "frame"
     ) -> Costs:
         """What the estimate of this prompt is made of (see trace.Costs)."""
-        self._together(look, asked)
-        vision, parts = look.vision, [one.vision for one in look.seen]
-        whole, some = (
-            sum(map(self.adapter.n_projected, look.seen, parted(chosen, parts)))
-            for chosen in (vision.all, kept)
-        )
-        return Costs(
-            shapes=asdict(self.adapter.shapes_for(vision)),
-            n_visual=vision.n_tokens,
-            n_text=asked.n_text,
-            n_frames=sum(one.n_views for one in look.seen),
-            method=method,
-            query_flops=asked.query_flops if method in ASKS_QUERY else 0.0,
-            choices=(vision.n_tokens,) if budget == "shared" else vision.counts,
-            n_projected=(whole, some),
-            n_kept=kept.numel(),
-        )
+        return Choice(self.adapter, look, asked, kept).costs(method, budget)
 
     def time(
         self, look: Look, asked: Asked, kept: Tensor | None = None, positions: str = "compacted", **how
     ) -> Timing:
         """MEASURED prefill and decode step; `how` (repeats, warmup, steps) goes to stopwatch.time_run."""
-        prompt = self._prompt(look, asked, kept, positions)
+        prompt = self._prompt(Choice(self.adapter, look, asked, kept), positions)
         with self._turn():
             return time_prompt(self.adapter, prompt, device=self.adapter.device, **how)
 
@@ -383,30 +369,8 @@ class Explainer:
             fingerprint=self.fingerprint,
         )
 
-    def _prompt(
-        self, look: Look, asked: Asked, kept: Tensor | None, positions: str = "compacted"
-    ) -> Callable[[], Prompt]:
-        """A call that makes the prompt with the kept tokens in it; it runs the projector."""
-        if positions not in POSITIONS:
-            raise ValueError(f"positions={positions!r} is unknown: choose one of {', '.join(POSITIONS)}")
-        mine = self._kept_of_each(look, asked, kept)
-        ids = asked.inputs["input_ids"].to(self.adapter.device)
-        seen = look.seen if self.keep_on is None else on_device(look.seen, self.adapter.device)
-        return lambda: self.adapter.splice(
-            ids, torch.ones_like(ids), seen, mine, positions == "original", asked.inputs
-        )
-
-    def _kept_of_each(self, look: Look, asked: Asked, kept: Tensor | None) -> list[Tensor]:
-        """Flat indices of the kept tokens of everything seen, each into its own."""
-        self._together(look, asked)
-        of_all = look.vision.all if kept is None else _checked_kept(kept, look.vision)
-        return parted(of_all, [one.vision for one in look.seen])
-
-    def _n_text(self, look: Look, asked: Asked, kept: Tensor | None) -> int:
-        """Prompt tokens that are no visual tokens; a separator goes with the whole of its line."""
-        each = zip(look.seen, self._kept_of_each(look, asked, kept), strict=True)
-        gone = sum(int(((one.slots < 0) & ~one.stays(mine)).sum()) for one, mine in each)
-        return asked.n_text - gone
+    def _prompt(self, choice: Choice, positions: str = "compacted") -> Callable[[], Prompt]:
+        return choice.prompt(positions, bring=self.keep_on is not None)
 
     @property
     def _tower_name(self) -> str | None:
@@ -440,25 +404,7 @@ class Explainer:
             if mine:
                 self._turns.release()
 
-    @staticmethod
-    def _together(look: Look, asked: Asked) -> None:
-        if look.key != asked.key:
-            raise ValueError("the question was asked about another image: ask it again with this one")
-
 
 def _asked_by(query: str, pointing: str) -> str:
     """A query in words, with its pointing where that plays a part."""
     return f"{query}/{pointing}" if query == "text-tower" else query
-
-
-def _checked_kept(kept: Tensor, vision: VisionTokens) -> Tensor:
-    kept = torch.as_tensor(kept).cpu()
-    if kept.dim() != 1 or not len(kept):
-        raise ValueError(f"kept has shape {tuple(kept.shape)}: it must be flat token indices [K] with K >= 1")
-    whole = not (kept.is_floating_point() or kept.is_complex() or kept.dtype is torch.bool)
-    indices = kept.long()  # before any difference: that of two unsigned numbers is never negative
-    if not whole or not torch.isin(indices, vision.all).all() or (indices.diff() <= 0).any():
-        raise ValueError(
-            f"kept must hold flat token indices (t * N + n) in 0..{int(vision.all[-1])}, ascending, each once"
-        )
-    return indices

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .devices import on_device
 from .prompt import prompt_text
-from .trace import VisionTokens, joined
+from .tokens import VisionTokens, joined
 
 if TYPE_CHECKING:
     from .media import LoadedVideo

@@ -21,7 +21,8 @@ from .config import PruneConfig
 from .devices import on_device
 from .query import prompt_tail, text_tower_query
 from .selection import select_tokens
-from .trace import Query, Selection, joined, parted
+from .tokens import joined, parted
+from .trace import Query, Selection
 
 if TYPE_CHECKING:
     from .models import Adapter, Prompt

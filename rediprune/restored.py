@@ -16,18 +16,8 @@ from torch import Tensor
 from . import values
 from .config import PruneConfig
 from .savings import ModelShapes
-from .trace import (
-    Agreement,
-    Answer,
-    Costs,
-    Flops,
-    Geometry,
-    Query,
-    Savings,
-    Selection,
-    Trace,
-    VisionTokens,
-)
+from .tokens import Geometry, VisionTokens
+from .trace import Agreement, Answer, Costs, Flops, Query, Savings, Selection, Trace
 from .values import TraceError
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from .config import ASKS_ATTENTION, ASKS_PROJECTED, MEASURES_FEATURES, PruneConf
 from .greedy import Picks, check_tokens, unit
 from .greedy import relevance as measure
 from .methods import METHODS
-from .trace import NO_PICK, Query, Selection, VisionTokens
+from .tokens import VisionTokens
+from .trace import NO_PICK, Query, Selection
 
 _BLIND = frozenset({"random", "grid"})  # they look at no token, so one order serves whatever is present
 

@@ -10,7 +10,7 @@ from rediprune import Explainer, check
 from rediprune.__main__ import main
 from rediprune.look import Shown
 from rediprune.models.llava import LlavaAdapter
-from rediprune.trace import Geometry, VisionTokens
+from rediprune.tokens import Geometry, VisionTokens
 from tests import tiny
 from tests.families import families
 

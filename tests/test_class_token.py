@@ -9,7 +9,7 @@ import torch
 from rediprune import PruneConfig, prune
 from rediprune.models import adapter_for
 from rediprune.models.class_token import class_attention
-from rediprune.trace import joined
+from rediprune.tokens import joined
 from tests import reference, tiny
 from tests.families import families
 

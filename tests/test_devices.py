@@ -10,6 +10,7 @@ import torch
 
 import rediprune.explainer
 from rediprune.card import Card
+from rediprune.choice import Choice
 from rediprune.config import PruneConfig
 from rediprune.devices import on_device
 from rediprune.explainer import Explainer
@@ -49,7 +50,7 @@ def test_a_call_brings_the_features_to_the_model(monkeypatch):
     asked = one.ask(look, "What color is the star?")
     monkeypatch.setattr(LlavaAdapter, "device", META)
     monkeypatch.setattr(one.adapter, "splice", lambda ids, mask, seen, *_: met.extend([ids, seen[0]]))
-    one._prompt(look, asked, None)()
+    one._prompt(Choice(one.adapter, look, asked))()
     ids, seen = met
     assert ids.device == seen.vision.features.device == META
     assert look.vision.features.device.type == asked.query.vector.device.type == "cpu"

@@ -8,7 +8,8 @@ import torch
 from PIL import Image, ImageChops, ImageFont
 
 from rediprune import PruneConfig, draw, palette
-from rediprune.trace import Answer, Geometry, Query, Selection, Trace, VisionTokens
+from rediprune.tokens import Geometry, VisionTokens
+from rediprune.trace import Answer, Query, Selection, Trace
 
 SIZE = (96, 64)
 

@@ -510,7 +510,10 @@ def test_a_shared_choice_among_all_frames_costs_more_than_one_in_each(explainer)
 
 
 class Lined(LlavaAdapter):
-    def embed(self, seen, kept):
+    def embed_each(self, seen, kept):
+        return [self._lined(one, k) for one, k in zip(seen, kept, strict=True)]
+
+    def _lined(self, seen, kept):
         slots = seen.slots[seen.stays(kept)]
         out = torch.zeros(len(slots), tiny.D)
         out[slots >= 0] = self.project(seen.carried(kept)[None])[0]

@@ -13,11 +13,12 @@ ROOT = Path(__file__).resolve().parents[1]
 HOUSES = ("app", "rediprune", "world", "tests")
 
 # rediprune, station by station: what each may know of the others. A new file earns its line here.
-WORDS = {"config", "trace"}
+WORDS = {"config", "tokens", "trace"}
 PICKING = WORDS | {"text_tower", "query", "greedy", "methods"}
 ARROWS = {
     "config": set(),
-    "trace": {"config"},
+    "tokens": set(),
+    "trace": {"config", "tokens"},
     "devices": set(),
     "fingerprint": set(),
     "media": WORDS,
@@ -37,17 +38,18 @@ ARROWS = {
     "look": WORDS | {"models", "media", "prompt", "devices"},
     "recent": set(),
     "ask": WORDS | {"query", "text_tower", "savings", "models", "prompt", "look"},
+    "choice": WORDS | {"models", "look", "ask", "devices"},
     "generate": WORDS | {"stopwatch", "models"},
     "explainer": PICKING
     | {"selection", "savings", "stopwatch", "models", "media", "card", "generate"}
-    | {"prompt", "look", "ask", "recent", "devices", "fingerprint"},
+    | {"prompt", "look", "ask", "choice", "recent", "devices", "fingerprint"},
     "sweep": WORDS | {"explainer", "ask", "look", "generate"},
     "sweep_report": {"sweep"},
     "clip": set(),
     "holder": WORDS | {"card", "explainer", "models"},
     "check": {"config", "look", "prompt", "prune", "explainer"},
     "palette": set(),
-    "draw": {"trace", "palette"},
+    "draw": {"tokens", "trace", "palette"},
     "export": WORDS | {"savings"},
     "lmms": WORDS | {"models", "media", "card", "look", "ask", "prompt", "prune", "generate", "explainer"},
     "values": set(),

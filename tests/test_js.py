@@ -17,7 +17,7 @@ from app.controls import WEIGHTS
 from rediprune import PruneConfig, alpha_from_weight, kept_count
 from rediprune.look import Shown
 from rediprune.selection import select
-from rediprune.trace import Geometry, VisionTokens
+from rediprune.tokens import Geometry, VisionTokens
 from tests import reference
 
 HERE = Path(__file__).with_name("js")

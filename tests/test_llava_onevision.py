@@ -138,7 +138,7 @@ def test_features_are_what_the_model_would_pack_without_its_projector(prompt):
 @PROMPT
 def test_kept_slots_are_the_models_own_and_only_their_sources_are_projected(model, adapter, prompt):
     for one in adapter.look(prompt()):
-        full = adapter._embed_each([one], [one.vision.all])[0]
+        full = adapter.embed_each([one], [one.vision.all])[0]
         kept = one.vision.all[torch.randperm(one.vision.n_tokens, generator=torch.manual_seed(0))[:9]].sort()[
             0
         ]

@@ -12,7 +12,7 @@ from app.own import own_tokens
 from app.sources import Source
 from rediprune import Explainer
 from rediprune.card import Card
-from rediprune.trace import VisionTokens
+from rediprune.tokens import VisionTokens
 from tests import tiny
 
 KNOBS = {"keep": 0.15, "weight": 1 / 3}

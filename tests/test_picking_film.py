@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from rediprune import PruneConfig, draw, kept_count, palette
-from rediprune.trace import Geometry, Selection, VisionTokens
+from rediprune.tokens import Geometry, VisionTokens
+from rediprune.trace import Selection
 
 module = import_module("rediprune.draw.picking")  # draw.picking is the function
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(60, 200, (96, 96, 3), dtype=np.uint8))

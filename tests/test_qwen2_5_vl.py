@@ -16,7 +16,7 @@ from rediprune import Explainer, PruneConfig, prune, savings
 from rediprune.models import ModelError, adapter_for
 from rediprune.models.catalog import find
 from rediprune.prompt import prompt_text
-from rediprune.trace import Geometry, VisionTokens
+from rediprune.tokens import Geometry, VisionTokens
 from tests.families import building, qwen2_5_vl, qwen3_vl
 from tests.test_families import ALL, COMPARE, FEW, run, same
 

@@ -13,7 +13,7 @@ from rediprune import PruneConfig, prune, savings
 from rediprune.models import adapter_for
 from rediprune.models.catalog import find
 from rediprune.prompt import prompt_text
-from rediprune.trace import Geometry, VisionTokens
+from rediprune.tokens import Geometry, VisionTokens
 from tests.families import building, qwen3_vl
 from tests.test_families import ALL, COMPARE, FEW, run, same
 from tests.test_qwen2_5_vl import mixed, model_of

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rediprune.models import Prompt, Seen
-from rediprune.trace import Geometry, VisionTokens
+from rediprune.tokens import Geometry, VisionTokens
 
 # Two rows of three tokens with a newline behind each, the last token taken off again, then a row of none.
 SLOTS = torch.tensor([0, 1, 2, -1, 3, 4, -1, -1])

@@ -12,7 +12,7 @@ from rediprune import PruneConfig, Query, kept_count, select
 from rediprune.greedy import greedy, relevance
 from rediprune.methods import METHODS
 from rediprune.selection import select_tokens
-from rediprune.trace import Geometry, VisionTokens, joined
+from rediprune.tokens import Geometry, VisionTokens, joined
 from tests import reference
 
 SOURCE = torch.Generator().manual_seed(0)

@@ -17,7 +17,7 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from rediprune import Explainer
 from rediprune.text_tower import TextTower
-from rediprune.trace import parted
+from rediprune.tokens import parted
 from tests import tiny_world
 from world import make_clip
 from world.export import export

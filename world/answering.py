@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from rediprune import Explainer
-from rediprune.trace import parted
+from rediprune.tokens import parted
 
 from .cases import Case, Cases
 

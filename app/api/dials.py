@@ -7,7 +7,7 @@ from torch import Tensor
 from rediprune import Explainer, PruneConfig
 from rediprune.draw import shown_in
 from rediprune.look import Shown
-from rediprune.trace import VisionTokens
+from rediprune.tokens import VisionTokens
 
 from ..controls import default_query, query_name, settings
 from ..sources import file_source, shown

@@ -8,7 +8,7 @@ from dataclasses import replace
 from PIL import Image
 from torch import Tensor
 
-from ..trace import Geometry, VisionTokens
+from ..tokens import Geometry, VisionTokens
 from .marks import kept
 
 LEAST_FPS, MOST_FPS = 2.0, 30.0  # slower reads as a still, faster cannot be followed

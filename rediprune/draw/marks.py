@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from .. import palette
-from ..trace import Geometry
+from ..tokens import Geometry
 
 HEAT = 0.62  # share of the ramp over the grey picture: enough to read the value and still see the object
 

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from .. import palette
-from ..trace import Geometry, Selection, VisionTokens
+from ..tokens import Geometry, VisionTokens
+from ..trace import Selection
 from .film import resized, scaled, shown_in
 from .marks import kept
 from .sheet import GAP, sheet

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..generate import decoded, next_token_log_probs
-from ..trace import parted
+from ..tokens import parted
 from .asking import Chosen
 from .decoding import Decoding
 

@@ -14,7 +14,8 @@ A new family is one new file and one line in FAMILIES.
 
 from __future__ import annotations
 
-from .base import Adapter, ModelError
+from .base import Adapter
+from .error import ModelError
 from .internvl import InternVlAdapter
 from .llava import LlavaAdapter
 from .llava_next import LlavaNextAdapter

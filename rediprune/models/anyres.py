@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 
-from ..trace import Geometry
-from .base import ModelError
+from ..tokens import Geometry
+from .error import ModelError
 from .geometry import affine
 
 

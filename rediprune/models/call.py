@@ -9,7 +9,8 @@ from inspect import Parameter
 import torch
 from torch import Tensor
 
-from .base import Adapter, ModelError
+from .base import Adapter
+from .error import ModelError
 from .records import Prompt
 
 _ONLY_PLAIN = "cannot be combined with pruning: pass only what the processor returned"

@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import DryRunError
 
-from .base import ModelError
+from .error import ModelError
 from .progress import Progress, Report, download_bars
 
 DESCRIPTION = ["*.json", "*.jinja", "*.model", "*.txt"]  # configuration and processor: a few MB

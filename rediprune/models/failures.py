@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import errors as hub
 from safetensors import SafetensorError
 
-from .base import ModelError
+from .error import ModelError
 
 # torch has a class of its own only for CUDA; the main memory's and Apple's say it in words.
 _NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "paging file is too small")

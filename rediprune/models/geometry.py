@@ -11,8 +11,8 @@ import numpy as np
 from transformers.image_transforms import get_resize_output_image_size, get_size_with_aspect_ratio
 from transformers.image_utils import get_image_size_for_max_height_width
 
-from ..trace import Geometry
-from .base import ModelError
+from ..tokens import Geometry
+from .error import ModelError
 
 
 def grid_geometry(

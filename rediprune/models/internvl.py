@@ -22,9 +22,10 @@ import torch
 from torch import Tensor
 
 from ..savings import ModelShapes
-from ..trace import Geometry, VisionTokens
-from .base import Adapter, ModelError
+from ..tokens import Geometry, VisionTokens
+from .base import Adapter
 from .encoding import hidden_states
+from .error import ModelError
 from .geometry import grid_geometry
 from .records import Seen
 

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from ..savings import ModelShapes
-from ..trace import VisionTokens
-from .base import Adapter, ModelError
+from ..tokens import VisionTokens
+from .base import Adapter
 from .class_token import attended, class_attention
 from .encoding import hidden_states
+from .error import ModelError
 from .geometry import grid_geometry
 from .records import Seen
 

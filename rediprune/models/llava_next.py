@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from transformers.models.llava_next.modeling_llava_next import image_size_to_num_patches
 
-from ..trace import VisionTokens
+from ..tokens import VisionTokens
 from .anyres import tile_geometry
-from .base import ModelError
+from .error import ModelError
 from .llava import LlavaAdapter
 from .records import Seen
 
@@ -109,9 +109,9 @@ class LlavaNextAdapter(LlavaAdapter):
     def embed(self, seen: Seen, kept: Tensor) -> Tensor:
         return self._with_newlines(self.project(seen.carried(kept)[None])[0], seen.slots[seen.stays(kept)])
 
-    def _embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
         if any(len(k) < one.vision.n_tokens for one, k in zip(seen, kept, strict=True)):
-            return super()._embed_each(seen, kept)
+            return [self.embed(one, k) for one, k in zip(seen, kept, strict=True)]
         # Nothing pruned: all tiles of all images in one call, padding included. The matrix product is that of
         # the unpruned model, so the result is equal to the last bit.
         found: dict[int, Tensor] = {}

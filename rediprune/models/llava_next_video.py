@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..trace import VisionTokens
-from .base import ModelError
+from ..tokens import VisionTokens
+from .error import ModelError
 from .geometry import grid_geometry
 from .llava_next import LlavaNextAdapter
 from .records import Seen

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 from transformers.models.llava_onevision.modeling_llava_onevision import image_size_to_num_patches
 
-from ..trace import VisionTokens
-from .base import ModelError
+from ..tokens import VisionTokens
+from .error import ModelError
 from .geometry import grid_geometry
 from .llava import LlavaAdapter
 from .mixing import Mix, joined_mix, marked, unmarked
@@ -99,11 +99,11 @@ class LlavaOnevisionAdapter(LlavaAdapter):
             return seen.source.tokens.shape[:2].numel()
         return len(seen.source.mix.rows(kept).index.unique())
 
-    def _embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
         # Nothing pruned: the model's own packing of all tokens, projected in the very shape that it would
         # use itself, is equal to the last bit.
         if any(len(k) < one.vision.n_tokens for one, k in zip(seen, kept, strict=True)):
-            return super()._embed_each(seen, kept)
+            return [self.embed(one, k) for one, k in zip(seen, kept, strict=True)]
         out: list[Tensor] = []
         for kind in self.kinds:  # `look` gives the images first, then the clips
             mine = [one.source for one in seen if one.kind == kind]

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
-from .base import ModelError
 from .download import fetch_description, fetch_weights
+from .error import ModelError
 from .failures import one_sentence
 from .placement import placement
 from .progress import Report, loading_reported

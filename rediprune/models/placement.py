@@ -7,8 +7,8 @@ import importlib.util
 import torch
 from transformers import BitsAndBytesConfig
 
-from .base import ModelError
 from .catalog import IN_16_BITS
+from .error import ModelError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 QUANTISED = ("int8", "int4")

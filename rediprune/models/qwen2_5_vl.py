@@ -22,9 +22,10 @@ from PIL import Image
 from torch import Tensor
 
 from ..savings import ModelShapes
-from ..trace import Geometry, VisionTokens
-from .base import Adapter, ModelError
+from ..tokens import Geometry, VisionTokens
+from .base import Adapter
 from .encoding import ReadEnough, read_before
+from .error import ModelError
 from .mrope import closed_up
 from .records import Seen
 
@@ -190,7 +191,7 @@ class Qwen25VlAdapter(Adapter):
             0, features.shape[:-1]
         )
 
-    def _embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
         # As the model: one product for all images and one for all clips, whatever their sizes.
         tokens = [one.vision.take(k) for one, k in zip(seen, kept, strict=True)]
         return self._by_kind(seen, tokens, self.project)

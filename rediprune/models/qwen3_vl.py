@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import _packed
 from .qwen2_5_vl import Qwen25VlAdapter
 from .records import Prompt, Seen
+from .splice import packed
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Qwen3VlAdapter(Qwen25VlAdapter):
             ]
             merged = self._by_kind(seen, tokens, lambda x, merger=merger: self._merged(merger, x))
             features.append(torch.cat(merged)[order.to(merged[0].device)])
-        visual = _packed(self.is_placeholder(input_ids), prompt.stays)
+        visual = packed(self.is_placeholder(input_ids), prompt.stays)
         return replace(prompt, extra=Deepstack(visual, tuple(features)))
 
     @contextmanager

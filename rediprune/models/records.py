@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..trace import VisionTokens
+from ..tokens import VisionTokens
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .base import Adapter, ModelError
+from .base import Adapter
+from .error import ModelError
 
 # Why these cannot be pruned before a projector, by config.model_type.
 _CROSS_ATTENTION = "its visual tokens pass a Perceiver resampler and enter the LLM through cross-attention"

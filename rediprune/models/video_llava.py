@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..trace import VisionTokens
-from .base import ModelError
+from ..tokens import VisionTokens
+from .error import ModelError
 from .geometry import grid_geometry
 from .llava import LlavaAdapter
 from .records import Seen

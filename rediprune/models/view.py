@@ -8,8 +8,8 @@ import numpy as np
 from torch import Tensor
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 
-from ..trace import Geometry
-from .base import ModelError
+from ..tokens import Geometry
+from .error import ModelError
 
 
 def check_size(size: tuple[int, int] | None, shape: tuple[int, int]) -> None:

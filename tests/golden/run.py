@@ -9,7 +9,8 @@ from app import picture
 from app.controls import WEIGHTS
 from rediprune import PruneConfig
 from rediprune.look import Shown
-from rediprune.trace import Geometry, Selection, VisionTokens
+from rediprune.tokens import Geometry, VisionTokens
+from rediprune.trace import Selection
 
 # Grids so fine that no pick number fits on a patch: how text looks differs between machines.
 STILL = Geometry(15, 22, (15.0, 0.0, 235.0, 150.0), (250, 150))  # the sides are cropped away

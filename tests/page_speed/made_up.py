@@ -13,7 +13,7 @@ from app.controls import WEIGHTS
 from rediprune import PruneConfig, alpha_from_weight
 from rediprune.look import Shown
 from rediprune.selection import select
-from rediprune.trace import Geometry, VisionTokens
+from rediprune.tokens import Geometry, VisionTokens
 
 C = 64  # vision width: nothing in the browser depends on it
 # By name: frames or tiles T, side of their grid, whether it is a clip, and in how many frames of 60 Hz the

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rediprune.trace import Geometry, VisionTokens, joined, parted
+from rediprune.tokens import Geometry, VisionTokens, joined, parted
 
 SOURCE = torch.Generator().manual_seed(0)
 

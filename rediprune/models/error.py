@@ -1,0 +1,5 @@
+"""What is raised where a model or its input cannot be used."""
+
+
+class ModelError(RuntimeError):
+    """A model, processor or input that cannot be used; the message is one sentence for a user."""
