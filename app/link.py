@@ -55,9 +55,11 @@ def read(search: object, before: Run, knobs: dict, explainer: Explainer) -> Link
             notes.append(f"{name} “{given[name][:40]}”")
             return otherwise
 
-    source = piece("scene", lambda text: scene_source(_whole(text)), None)
-    source = source or piece("clip", lambda text: scene_source(_whole(text), clip=True), None)
-    source = source or (before.source if before.source.is_scene else Source(seed=0))
+    scene = piece("scene", lambda text: scene_source(_whole(text)), None)
+    clip = piece("clip", lambda text: scene_source(_whole(text), clip=True), None)
+    if scene and clip:
+        notes.append(f"clip “{given['clip']}” beside scene “{given['scene']}”")
+    source = scene or clip or (before.source if before.source.is_scene else Source(seed=0))
     question = piece("q", lambda text: checked_question(text, explainer.processor), suggestions(source)[0])
     run = replace(
         before,

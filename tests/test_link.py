@@ -39,6 +39,12 @@ def test_a_clip_is_a_clip(explainer):
     assert read("?clip=4&q=what", explainer).run.source == Source(seed=4, clip=True)
 
 
+def test_of_a_scene_and_a_clip_the_scene_is_shown_and_the_clip_is_said_to_be_left_out(explainer):
+    found = read("?clip=4&scene=7&q=what", explainer)
+    assert found.run.source == Source(seed=7)
+    assert [note.split(": ")[1] for note in found.notes] == ["clip “4” beside scene “7”."]
+
+
 def test_what_a_link_does_not_say_stays_and_a_scene_brings_its_question(explainer):
     found = read("?scene=7&__theme=dark&other=1", explainer)
     assert found.knobs == KNOBS and found.notes == ()
