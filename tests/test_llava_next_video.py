@@ -123,8 +123,9 @@ def test_patches_that_no_pool_takes_lie_outside_the_box():
 
 
 @pytest.mark.parametrize("beams", [1, 3])
-def test_image_and_clip_in_one_prompt_are_identical_at_100(beams):
-    shared.test_identical_at_100(BOTH, "both", (1, 1), beams)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_image_and_clip_in_one_prompt_are_identical_at_100(beams, threads):
+    shared.test_identical_at_100(BOTH, "both", (1, 1), beams, threads)
     shared.test_identical_at_100_in_half_precision(BOTH, "both", torch.bfloat16)
 
 
