@@ -2,28 +2,19 @@
 
 import json
 import re
-from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import expect
 
-from app import sources
 from rediprune import Explainer, kept_count
 from rediprune.card import Card
 from tests import tiny
-from tests.visitor import brief, canvas, card, let_go, settled, slide, visitor
-
-
-def drawn(seed):
-    """A clip of the page's world: a stand-in, for drawing the real one takes time."""
-    frames = [tiny.image(10 * seed + t) for t in range(3)]
-    return SimpleNamespace(images=frames, questions=[SimpleNamespace(text="Is a dog near?")])
+from tests.visitor import brief, canvas, card, let_go, settled, slide, small_clips, visitor
 
 
 @pytest.fixture(scope="module", autouse=True)
 def world():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "_clip", drawn)
+    with small_clips(3):
         yield
 
 

@@ -2,9 +2,7 @@
 
 import json
 import re
-from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,23 +17,28 @@ from rediprune.card import Card
 from tests import tiny
 from tests.families import llava_next, video_llava
 from tests.footage import write, write_sound
-from tests.visitor import DESK, PHONE, canvas, card, let_go, pixels, save, served, settled, slide, visitor
+from tests.visitor import (
+    DESK,
+    PHONE,
+    canvas,
+    card,
+    let_go,
+    pixels,
+    save,
+    served,
+    settled,
+    slide,
+    small_clips,
+    visitor,
+)
 
 T = 8
 EXPLORER = Path(__file__).parents[1] / "app" / "explorer"
 
 
-@cache
-def drawn(seed):
-    """A clip of the page's world: a stand-in, for drawing the real one takes time."""
-    frames = [tiny.image(10 * seed + t) for t in range(T)]
-    return SimpleNamespace(images=frames, questions=[SimpleNamespace(text=f"Is dog {seed} near?")])
-
-
 @pytest.fixture(scope="module", autouse=True)
 def world():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "_clip", drawn)
+    with small_clips(T):
         yield
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from rediprune import PruneConfig, flops, select
@@ -17,6 +16,7 @@ from rediprune.models.encoding import hidden_states
 from rediprune.savings import estimate
 from rediprune.text_tower import TextTower
 from tests import tiny
+from tests.counting import counted, llm, zeros
 
 N, TEXT = 576, 50
 LLAVA_7B = ModelShapes(
@@ -67,25 +67,6 @@ def llava(n_kv_heads: int = 32, llm_layers: int = 32) -> LlavaForConditionalGene
 @pytest.fixture(scope="module")
 def meta_model():
     return llava()
-
-
-@torch.no_grad()
-def counted(call) -> int:
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops()
-
-
-def zeros(*shape: int) -> torch.Tensor:
-    return torch.zeros(shape, device="meta", dtype=torch.float16)
-
-
-def llm(model, n: int, cache=None):
-    """The LLM and its output layer for the last position, as generate() runs a prefill or a step."""
-    # On meta only the mask-less, cached call avoids Tensor.item(); SDPA is counted there, on CPU it is not.
-    out = model.model.language_model(inputs_embeds=zeros(1, n, 4096), past_key_values=cache, use_cache=True)
-    model.lm_head(out.last_hidden_state[:, -1:])
-    return out.past_key_values
 
 
 def test_the_adapter_reads_these_shapes_off_the_config(meta_model):

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPImageProcessor, LlavaNextProcessor
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 
-from rediprune import Explainer, PruneConfig, prune, savings
+from rediprune import Explainer, PruneConfig, prune
 from rediprune.models import ModelError, adapter_for
 from rediprune.models.catalog import find
 from rediprune.models.llava_next import tile_geometry
 from tests import tiny
+from tests.counting import check_estimates
 from tests.families import llava_next as family
 from tests.test_families import ALL, COMPARE, FEW, run, same
 
@@ -183,30 +183,10 @@ def test_true_counts_of_uploads(size, tiles, n, newlines):
     assert int((made["input_ids"] == family.words().image_token_id).sum()) == len(one.slots)
 
 
-@torch.no_grad()
-def counted(call) -> int:
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops()
-
-
 def test_the_estimate_equals_counted_forwards_at_the_public_shapes():
     model, s = public(), adapter_for(public()).shapes()
-
-    def zeros(*shape):
-        return torch.zeros(shape, device="meta", dtype=torch.float16)
-
     assert (s.llm_width, s.n_kv_heads, s.vision_tokens, s.projector_in) == (4096, 8, 577, 1024)
-    assert 5 * savings.vision_flops(s) == counted(lambda: model.model.vision_tower(zeros(5, 3, 336, 336)))
-    assert savings.projector_flops(s, 432) == counted(
-        lambda: model.model.multi_modal_projector(zeros(1, 432, 1024))
-    )
-
-    def prefill():
-        out = model.model.language_model(inputs_embeds=zeros(1, 600, 4096), use_cache=True)
-        model.lm_head(out.last_hidden_state[:, -1:])
-
-    assert savings.prefill_flops(s, 600) == counted(prefill)
+    check_estimates(model, [model.model.vision_tower], views=5, side=336)
 
 
 def test_the_text_tower_of_the_public_shapes_is_named():

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     LlavaOnevisionImageProcessor,
     LlavaOnevisionProcessor,
@@ -19,6 +18,7 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 from rediprune import Explainer, PruneConfig, draw, prune, savings
 from rediprune.models import ModelError, adapter_for
 from rediprune.models.catalog import find
+from tests.counting import check_estimates
 from tests.families import llava_onevision as family
 from tests.test_families import ALL, COMPARE, FEW, run, same
 
@@ -331,30 +331,10 @@ def test_a_clip_has_196_tokens_a_frame_and_one_newline():
     assert clip.source.tokens.shape == (8, 729, 1152)
 
 
-@torch.no_grad()
-def counted(call) -> int:
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops()
-
-
 def test_the_estimate_equals_counted_forwards_at_the_public_shapes():
     model, s = public(), adapter_for(public()).shapes()
-
-    def zeros(*shape):
-        return torch.zeros(shape, device="meta", dtype=torch.float16)
-
     assert (s.vision_tokens, s.vision_patches, s.projector_in, s.llm_width) == (729, 729, 1152, 3584)
-    assert 5 * savings.vision_flops(s) == counted(lambda: model.model.vision_tower(zeros(5, 3, 384, 384)))
-    assert savings.projector_flops(s, 432) == counted(
-        lambda: model.model.multi_modal_projector(zeros(1, 432, 1152))
-    )
-
-    def prefill():
-        out = model.model.language_model(inputs_embeds=zeros(1, 600, 3584), use_cache=True)
-        model.lm_head(out.last_hidden_state[:, -1:])
-
-    assert savings.prefill_flops(s, 600) == counted(prefill)
+    check_estimates(model, [model.model.vision_tower], views=5, side=384)
 
 
 # Refusals ---------------------------------------------------------------------------------------------------

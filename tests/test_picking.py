@@ -1,7 +1,6 @@
 """The explorer on the page, in real Chromium: its views, the picking step by step, and a choice by hand."""
 
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,22 +12,15 @@ from rediprune import Explainer, PruneConfig, kept_count
 from rediprune.card import Card
 from rediprune.greedy import distances
 from tests import tiny
-from tests.visitor import PHONE, canvas, card, let_go, pixels, save, settled, slide, visitor
+from tests.visitor import PHONE, canvas, card, let_go, pixels, save, settled, slide, small_clips, visitor
 
 K = kept_count(tiny.N, 0.15)
 T = 4
 
 
-def drawn(seed):
-    """A clip of the page's world: a stand-in, for drawing the real one takes time."""
-    frames = [tiny.image(10 * seed + t) for t in range(T)]
-    return SimpleNamespace(images=frames, questions=[SimpleNamespace(text="Is a dog near?")])
-
-
 @pytest.fixture(scope="module", autouse=True)
 def world():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "_clip", drawn)
+    with small_clips(T):
         yield
 
 
@@ -274,9 +266,10 @@ def test_a_clip_is_picked_frame_by_frame_or_across_frames_which_the_picture_foll
         page.get_by_role("option", name="Across frames").click()
         expect(page.locator("#rp-explorer .each")).to_have_text("in 4 frames, shared")
         settled(page)
-    look = explainer.look(sources.shown(sources.Source(seed=sources.CLIP_EXAMPLES[0], clip=True))[0])
+    clip = sources.Source(seed=sources.CLIP_EXAMPLES[0], clip=True)
+    look, question = explainer.look(sources.shown(clip)[0]), sources.suggestions(clip)[0]
     config = PruneConfig(budget=budget)
-    order = explainer.select(look, explainer.ask(look, "Is a dog near?", config), config).order
+    order = explainer.select(look, explainer.ask(look, question, config), config).order
     page.locator("#rp-explorer .scrub").focus()
     page.keyboard.press("Home")
     for step in range(1, 6):

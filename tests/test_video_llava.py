@@ -6,13 +6,13 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import SiglipVisionConfig, VideoLlavaImageProcessor, VideoLlavaProcessor
 
-from rediprune import Explainer, PruneConfig, draw, prune, savings
+from rediprune import Explainer, PruneConfig, draw, prune
 from rediprune.models import ModelError, adapter_for
 from rediprune.models.catalog import find
 from tests import tiny
+from tests.counting import check_estimates, zeros
 from tests.families import video_llava as family
 from tests.test_families import ALL, COMPARE, FEW, run, same
 
@@ -198,17 +198,6 @@ def public():
     return find(PUBLIC).on_meta().half().eval()
 
 
-@torch.no_grad()
-def counted(call) -> int:
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops()
-
-
-def zeros(*shape: int) -> torch.Tensor:
-    return torch.zeros(shape, device="meta", dtype=torch.float16)
-
-
 def test_true_counts_are_those_of_the_public_config():
     config, side = public().config, public().config.vision_config.image_size
     image, clip = adapter_for(public()).look(
@@ -221,17 +210,7 @@ def test_true_counts_are_those_of_the_public_config():
 def test_the_estimate_equals_counted_forwards_at_the_public_shapes():
     model, s = public(), adapter_for(public()).shapes()
     assert (s.projector_in, s.vision_tokens, s.vision_patches) == (1024, 257, 256)
-    for tower in (model.model.image_tower, model.model.video_tower):
-        assert 8 * savings.vision_flops(s) == counted(lambda t=tower: t(zeros(8, 3, 224, 224)))
-    assert savings.projector_flops(s, 308) == counted(
-        lambda: model.model.multi_modal_projector(zeros(1, 308, 1024))
-    )
-
-    def prefill():
-        out = model.model.language_model(inputs_embeds=zeros(1, 358, 4096), use_cache=True)
-        model.lm_head(out.last_hidden_state[:, -1:])
-
-    assert savings.prefill_flops(s, 358) == counted(prefill)
+    check_estimates(model, [model.model.image_tower, model.model.video_tower], views=8, side=224)
 
 
 def test_no_text_tower_is_named_by_shape_alone():

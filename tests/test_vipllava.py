@@ -4,14 +4,14 @@ from functools import cache
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPImageProcessor, SiglipVisionConfig
 
-from rediprune import Explainer, PruneConfig, savings
+from rediprune import Explainer, PruneConfig
 from rediprune.models import ModelError, adapter_for
 from rediprune.models.catalog import find
 from rediprune.query import fold
 from tests import tiny
+from tests.counting import check_estimates, zeros
 from tests.families import vipllava as family
 from tests.test_families import ALL, COMPARE, run, same
 
@@ -74,30 +74,10 @@ def public():
     return find(PUBLIC).on_meta().half().eval()
 
 
-@torch.no_grad()
-def counted(call) -> int:
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops()
-
-
-def zeros(*shape: int) -> torch.Tensor:
-    return torch.zeros(shape, device="meta", dtype=torch.float16)
-
-
 def test_the_estimate_equals_counted_forwards_at_the_public_shapes():
     model, s = public(), adapter_for(public()).shapes()
     assert (s.vision_width, s.projector_in, s.vision_tokens) == (1024, 5 * 1024, 577)
-    assert savings.vision_flops(s) == counted(lambda: model.model.vision_tower(zeros(1, 3, 336, 336)))
-    assert savings.projector_flops(s, 86) == counted(
-        lambda: model.model.multi_modal_projector(zeros(1, 86, 5 * 1024))
-    )
-
-    def prefill():
-        out = model.model.language_model(inputs_embeds=zeros(1, 626, 4096), use_cache=True)
-        model.lm_head(out.last_hidden_state[:, -1:])
-
-    assert savings.prefill_flops(s, 626) == counted(prefill)
+    check_estimates(model, [model.model.vision_tower], views=1, side=336)
 
 
 @pytest.mark.parametrize("size", [(336, 336), (640, 480), (37, 900), (4000, 300)], ids=str)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from app import sources
 from rediprune import Explainer
+from tests import tiny
 
 expect.set_options(timeout=30_000)  # two slow cores may be busy with other things
 DESK = {"width": 1280, "height": 800}
@@ -31,6 +35,20 @@ def served(explainer, **how) -> Iterator[str]:
             yield url
         finally:
             demo.close()
+
+
+@contextmanager
+def small_clips(frames: int) -> Iterator[None]:
+    """The page's example clips are stand-ins of that many frames, for drawing the real ones takes time."""
+
+    @cache
+    def drawn(seed: int) -> SimpleNamespace:
+        images = [tiny.image(10 * seed + t) for t in range(frames)]
+        return SimpleNamespace(images=images, questions=[SimpleNamespace(text=f"Is dog {seed} near?")])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "_clip", drawn)
+        yield
 
 
 @contextmanager

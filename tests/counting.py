@@ -1,0 +1,45 @@
+"""FLOPs as torch counts them, at public shapes on the meta device: not a number is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from rediprune import savings
+from rediprune.models import adapter_for
+
+KEPT, LENGTH = 432, 600  # any counts will do
+
+
+@torch.no_grad()
+def counted(call: Callable[[], object]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()
+
+
+def zeros(*shape: int) -> torch.Tensor:
+    return torch.zeros(shape, device="meta", dtype=torch.float16)
+
+
+def llm(model, n: int, cache=None):
+    """The LLM and its output layer for the last position, as generate() runs a prefill or a step."""
+    # On meta only the mask-less, cached call avoids Tensor.item(); SDPA is counted there, on CPU it is not.
+    width = model.config.text_config.hidden_size
+    out = model.model.language_model(inputs_embeds=zeros(1, n, width), past_key_values=cache, use_cache=True)
+    model.lm_head(out.last_hidden_state[:, -1:])
+    return out.past_key_values
+
+
+def check_estimates(model, towers: Sequence[torch.nn.Module], views: int, side: int) -> None:
+    """What `savings` says of encoder, projector and prefill is what their forwards are counted to do."""
+    shapes = adapter_for(model).shapes()
+    for tower in towers:
+        assert views * savings.vision_flops(shapes) == counted(lambda t=tower: t(zeros(views, 3, side, side)))
+    features = zeros(1, KEPT, shapes.projector_in)
+    assert savings.projector_flops(shapes, KEPT) == counted(
+        lambda: model.model.multi_modal_projector(features)
+    )
+    assert savings.prefill_flops(shapes, LENGTH) == counted(lambda: llm(model, LENGTH))
