@@ -185,8 +185,9 @@ def _saved(savings: Savings) -> Step:
         "saved",
         "What was saved, counted in three ways",
         (
-            f"As the papers count, only the visual tokens in the language model: {savings.visual_only:.2f} "
-            f"times less, for {savings.n_visual_full} became {savings.n_visual_pruned}.",
+            "By the papers' formula, only the visual tokens in the language model: "
+            f"{savings.visual_only:.2f} times less, for {savings.n_visual_full} became "
+            f"{savings.n_visual_pruned}.",
             f"But the {savings.n_text} text tokens are read in both runs: {savings.prefill:.2f} times less "
             "for the whole prompt.",
             f"And the encoder sees the whole picture either way. It was {full.vision / full.total:.0%} of "

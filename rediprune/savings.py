@@ -4,7 +4,7 @@ What is counted, and how, stands in flops.py. Times are another type, `Timing` (
 
 Three ratios, full / pruned, and they answer three different questions (never mix them in one table):
 
-- visual_only   as the papers count (FastV, DivPrune, ReDiPrune): the LLM over its visual tokens alone.
+- visual_only   by the papers' formula (FastV, DivPrune): the LLM over its visual tokens alone.
 - prefill       the LLM over its whole prompt, the text included.
 - end_to_end    everything that one answer computes, the vision encoder too, which pruning does not shrink.
 
@@ -52,7 +52,7 @@ __all__ = [
 # One sentence for each number that is shown, beside the formula that makes it: the page shows it on hover.
 _DEFINITIONS = {
     "visual_only": (
-        "LLM prefill over the visual tokens alone, as the papers count it: 4nd² + 2n²d + 2ndm multiply-adds "
+        "LLM prefill over the visual tokens alone, by the papers' formula: 4nd² + 2n²d + 2ndm multiply-adds "
         "per layer, with no text, no encoder, no decoding and two of the three FFN matrices."
     ),
     "prefill": (
@@ -110,7 +110,7 @@ def estimate(
         choices: among how many tokens each choice was made: [n_visual] for a shared budget, otherwise the
             tokens of each frame. By default the frames have equally many.
         n_projected: tokens through the projector without and with pruning; by default n_visual and n_kept.
-        ffn_matrices: 2 as the papers count, or 3; changes `visual_only` alone.
+        ffn_matrices: 2 as in the papers' formula, or 3; changes `visual_only` alone.
 
     One decode length for both runs is a convention: the two answers may really differ in length. Where
     n_kept == n_visual nothing is chosen, the selection costs 0 and every ratio is exactly 1.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .arms import HARD, HEADLINE, KEEP_RATIOS, RANDOM, UNPRUNED, Arm
+from .arms import HARD, HEADLINE, KEEP_RATIOS, OURS, RANDOM, TOWER, UNPRUNED, Arm
 from .results import Difference, Results, Share
 
 Row = tuple[Arm, Arm | None]  # an arm, and what it is held against
@@ -180,9 +180,14 @@ def _about(results: Results) -> str:
     if results.clips:
         text += (
             f" Every clip has {said_['frames']} frames; K counts the tokens of all of them, spent frame by "
-            "frame or shared by all."
+            f"frame; a shared budget is rounded once ({_shared_k(results)})."
         )
     return text
+
+
+def _shared_k(results: Results) -> str:
+    arm = OURS[TOWER].shared
+    return ", ".join(f"{results.k(arm, r)} at {r:.0%}" for r in KEEP_RATIOS if results.has(arm, r))
 
 
 def _k(results: Results, arms: Sequence[Arm], ratio: float) -> int:

@@ -19,7 +19,7 @@ def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:
         f"Kept {k} of {n} tokens{_of_each(trace)}: {trace.config.rule}",
         "",
         "Estimated from the model's shapes (1 multiply-add = 2 FLOPs), full / pruned:",
-        f"  visual tokens only, as the papers count   {s.visual_only:6.2f}x",
+        f"  visual tokens only, the papers' formula   {s.visual_only:6.2f}x",
         f"  LLM prefill with its text                 {s.prefill:6.2f}x",
         f"  end to end, encoder and decoding too      {s.end_to_end:6.2f}x   "
         f"{_si(s.full.total)}FLOP -> {_si(s.pruned.total)}FLOP",

@@ -6,6 +6,7 @@ is not asked of a family has no tick there, whatever anybody knows about it.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -81,6 +82,7 @@ def _asks(name: str, test: Callable) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="python -m tests.families", description=__doc__).parse_args()
     README.write_text(insert(README.read_text(), NAME, body()))
     print(f"wrote the table of {len(families())} families into {README}")
 
