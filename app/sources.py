@@ -178,7 +178,7 @@ def _clip(seed: int):
 @lru_cache(maxsize=4)  # a file is read again at each answer; 32 frames of 1280 x 720 are 88 MB
 def _file(path: str, n_frames: int) -> tuple[Shown, tuple[str, ...]]:
     loaded = load_media(path, n_frames)
-    return shown_media(getattr(loaded, "image", loaded)), loaded.notes
+    return shown_media(loaded), loaded.notes
 
 
 @lru_cache(maxsize=4)  # of 100 MiB at most, as files

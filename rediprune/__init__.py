@@ -14,7 +14,7 @@ The data path, which is also the reading order of this package:
     draw        the picture of it
     trace_file  the record of a run as a file, opened again to the last bit
 
-config holds every dial, trace the record that each station hands to the next.
+config holds every dial, tokens the visual tokens, trace the records that the stations hand on.
 """
 
 from __future__ import annotations
@@ -24,20 +24,23 @@ from importlib import import_module
 from .config import PruneConfig, alpha_from_weight, kept_count
 
 # Eager, because the submodule has the function's name: imported later, it would take the function's place.
-from .prune import PruneError, prune
+from .prune import prune
+from .pruned import PruneError, PruneReport
 
 _LAZY = {  # public name -> the module that holds it, imported when first asked for
     "Answer": "trace",
     "Explainer": "explainer",
-    "Geometry": "trace",
+    "Geometry": "tokens",
+    "MediaError": "media",
     "ModelError": "models",
     "Query": "trace",
+    "QuestionError": "prompt",
     "Savings": "trace",
     "Selection": "trace",
     "TextTower": "text_tower",
     "Trace": "trace",
     "TraceError": "values",
-    "VisionTokens": "trace",
+    "VisionTokens": "tokens",
     "estimate": "savings",
     "load": "models",
     "load_image": "media",
@@ -47,7 +50,15 @@ _LAZY = {  # public name -> the module that holds it, imported when first asked 
     "select": "selection",
 }
 
-__all__ = ["PruneConfig", "PruneError", "alpha_from_weight", "kept_count", "prune", *sorted(_LAZY)]
+__all__ = [
+    "PruneConfig",
+    "PruneError",
+    "PruneReport",
+    "alpha_from_weight",
+    "kept_count",
+    "prune",
+    *sorted(_LAZY),
+]
 
 
 def __getattr__(name: str):

@@ -104,6 +104,21 @@ class PruneConfig:
         return 1.0 if math.isinf(self.alpha) else self.alpha / (1 + self.alpha)
 
 
+def checked_config(config: PruneConfig | None) -> PruneConfig:
+    """The same, or the default for None.
+
+    Raises:
+        TypeError: something else, such as a bare keep ratio.
+    """
+    if config is None:
+        return PruneConfig()
+    if not isinstance(config, PruneConfig):
+        raise TypeError(
+            f"config must be a PruneConfig, such as PruneConfig(keep_ratio=0.15), not {config!r:.80}"
+        )
+    return config
+
+
 def alpha_from_weight(weight: float) -> float:
     """alpha = w / (1 - w) for a natural weight w in [0, 1]; w = 1 gives ``math.inf``."""
     weight = _number("weight", weight, "[0, 1]", lambda x: 0 <= x <= 1)
@@ -113,6 +128,8 @@ def alpha_from_weight(weight: float) -> float:
 def kept_count(n_tokens: int, keep_ratio: float) -> int:
     """K = max(1, round(N * keep_ratio)), rounding half to even as the published code does; at most N."""
     keep_ratio = _number("keep_ratio", keep_ratio, "(0, 1]", lambda x: 0 < x <= 1)
+    if not isinstance(n_tokens, Integral) or n_tokens < 0:
+        raise ValueError(f"n_tokens={n_tokens!r} is out of range: it must be a whole number >= 0")
     return min(n_tokens, max(1, round(n_tokens * keep_ratio)))
 
 

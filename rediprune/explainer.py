@@ -29,7 +29,7 @@ from . import savings
 from .ask import Asked, put_question
 from .card import Card, read_card
 from .choice import Choice, check_pair
-from .config import POINTINGS, QUERIES, PruneConfig
+from .config import POINTINGS, QUERIES, PruneConfig, checked_config
 from .devices import on_device
 from .fingerprint import weights_name
 from .generate import Expected, agreement, expected, generate_answer, time_prompt
@@ -170,7 +170,7 @@ class Explainer:
             QuestionError: a question that cannot be asked.
             ValueError: a query or pointing that this model cannot do.
         """
-        config = config or self.defaults
+        config = self.defaults if config is None else checked_config(config)
         question = checked_question(question, self.processor, longest)
         key = (look.key, question, config.query, config.pointing)
         if (known := self._asked.get(key)) is None:
@@ -199,7 +199,7 @@ class Explainer:
         Raises:
             ValueError: `asked` belongs to another look, or was asked with another query than `config` names.
         """
-        config = config or self.defaults
+        config = self.defaults if config is None else checked_config(config)
         check_pair(look, asked)
         said, wanted = _asked_by(asked.query.name, asked.pointing), _asked_by(config.query, config.pointing)
         if said != wanted:
@@ -322,7 +322,7 @@ class Explainer:
 
         The savings count as many new tokens as the unpruned answer had.
         """
-        config = config or self.defaults
+        config = self.defaults if config is None else checked_config(config)
         shown = shown_media(media)
         look = self.look(shown)
         asked = self.ask(look, question, config)

@@ -174,6 +174,8 @@ def _peak(x: Tensor, dim: int | tuple[int, ...]) -> Tensor:
 
 def check_tokens(tokens: Tensor, name: str) -> None:
     """Refuse what no cosine can be taken of: not [T, N, C], empty, NaN, infinite, or a frame of zeros."""
+    if not isinstance(tokens, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor [T, N, C], not {type(tokens).__name__}")
     if tokens.dim() != 3 or tokens.numel() == 0:
         raise ValueError(
             f"{name} have shape {tuple(tokens.shape)}: expected a non-empty [T, N, C] "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,10 @@ from .prompt import prompt_text
 from .tokens import VisionTokens, joined
 
 if TYPE_CHECKING:
-    from .media import LoadedVideo
+    from .media import LoadedImage, LoadedVideo
     from .models import Adapter, Seen
 
-    Media = Image.Image | Sequence[Image.Image] | LoadedVideo
+    Media = Image.Image | Sequence[Image.Image] | LoadedImage | LoadedVideo
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Look:
 
 
 def shown_media(media: Media) -> Shown:
-    """A PIL image, a sequence of PIL images (a clip), or what `load_video` returned, made ready to be shown.
+    """A picture or a clip made ready to be shown: PIL, or what `load_image` and `load_video` returned.
 
     Raises:
         ValueError: no frames, frames of different sizes, or another number of times than of frames.
@@ -84,9 +84,11 @@ def shown_media(media: Media) -> Shown:
     """
     if isinstance(media, Shown):
         return media
+    media = getattr(media, "image", media)
     if isinstance(media, Image.Image):
         return Shown((media.convert("RGB"),))
-    frames = tuple(getattr(media, "frames", media))
+    frames = getattr(media, "frames", media)
+    frames = tuple(frames) if isinstance(frames, Iterable) else (frames,)
     for frame in frames:
         if not isinstance(frame, Image.Image):
             raise TypeError(

@@ -22,7 +22,21 @@ def checked_question(question: str, processor, longest: int = MAX_CHARACTERS) ->
     Raises:
         QuestionError: no text, empty, over `longest` characters, not encodable, or a control token in it.
     """
-    if not isinstance(question, str) or not question.strip():
+    question = checked_text(question, longest)
+    lowered = question.casefold()
+    for token in control_tokens(processor):
+        if token.casefold() in lowered:
+            raise QuestionError(
+                f"The question contains {token}, which the model reads as a control token: leave it out."
+            )
+    return question
+
+
+def checked_text(question: str, longest: int = MAX_CHARACTERS) -> str:
+    """The same as far as it needs no model: some text, without surrounding white space, and not too long."""
+    if not isinstance(question, str | None):
+        raise QuestionError(f"The question must be text, not {type(question).__name__}.")
+    if not (question and question.strip()):
         raise QuestionError("The question is empty: write one, such as “What color is the star?”.")
     question = question.strip()
     if len(question) > longest:
@@ -35,12 +49,6 @@ def checked_question(question: str, processor, longest: int = MAX_CHARACTERS) ->
         raise QuestionError(
             "The question holds a broken character (half of a pair): type it again."
         ) from None
-    lowered = question.casefold()
-    for token in control_tokens(processor):
-        if token.casefold() in lowered:
-            raise QuestionError(
-                f"The question contains {token}, which the model reads as a control token: leave it out."
-            )
     return question
 
 

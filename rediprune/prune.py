@@ -1,107 +1,51 @@
-"""Plug and play: `with prune(model, config) as trace: model.generate(**inputs)`.
+"""Plug and play: `with prune(model, config) as report: model.generate(**inputs)`.
 
 Inside the block `model.generate` takes the same inputs and returns the same kind of output as before, but the
-LLM reads only the kept visual tokens. Nothing is patched but that one attribute of that one object; leaving
-the block, by whatever way, takes it off again.
+LLM reads only the kept visual tokens. On the model, that one attribute is replaced and one hook is added,
+which refuses pixels that would get around it; a call adds hooks where it reads (models/). Leaving the block,
+by whatever way, takes all of it off again.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import heapq
+import inspect
+import itertools
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, ContextDecorator, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor
 
-from .config import PruneConfig
+from .config import PruneConfig, checked_config
 from .devices import on_device
+from .pruned import PrunedImage, PruneError, PruneReport
 from .query import prompt_tail, text_tower_query
 from .selection import select_tokens
+from .text_tower import TextTower
 from .tokens import joined, parted
-from .trace import Query, Selection
+from .trace import Query
 
 if TYPE_CHECKING:
     from .models import Adapter, Prompt
-    from .text_tower import TextTower
 
 # (prompt ids [L], its images' features [t, N, C], prompt b, batch size B) -> the query of that prompt
 Ask = Callable[[Tensor, Tensor, int, int], Query]
 
 
-class PruneError(RuntimeError):
-    """Nothing was or would be pruned; one sentence says why."""
-
-
-@dataclass(frozen=True)
-class PrunedImage:
-    """What was done to one image or clip of one prompt.
-
-    Attributes:
-        call, prompt, image: which generate call, prompt of its batch and image of that prompt; from 0. A clip
-            counts as one image.
-        kind: "image" or "video".
-        n_tokens: the visual tokens it had, over all of its frames or tiles.
-        kept: [K] flat indices (t * N + n) of the kept tokens, ascending, on the CPU.
-        selection: the picks in order, with their evidence, ended at the K of config.keep_ratio: it serves no
-            larger ratio (Selection.cut_from). Its frames are those of all images of the prompt, one behind
-            the other. For the random method its config holds the seed that was drawn from (see `prune`).
-            None at keep_ratio 1, where nothing is chosen.
-        query: what relevance was measured against, None where none was asked; without the tokens' `keys`,
-            which are as large as the features. The prompt-tail query has no `tokens` here: prune knows no
-            tokenizer.
-    """
-
-    call: int
-    prompt: int
-    image: int
-    kind: str
-    n_tokens: int
-    kept: Tensor
-    selection: Selection | None
-    query: Query | None
-
-
-@dataclass
-class PruneReport:
-    """What happened inside a prune block; grows with every call that returns. Its str() is one sentence."""
-
-    config: PruneConfig
-    model_name: str
-    images: list[PrunedImage] = field(default_factory=list)
-    calls: int = 0
-
-    @property
-    def n_visual(self) -> int:
-        """Visual tokens before pruning, summed over all images."""
-        return sum(image.n_tokens for image in self.images)
-
-    @property
-    def n_kept(self) -> int:
-        """Visual tokens that went through the projector, summed over all images."""
-        return sum(len(image.kept) for image in self.images)
-
-    def __str__(self) -> str:
-        if not self.images:
-            return f"Nothing pruned yet: no image has gone through {self.model_name}.generate."
-        share = f"{self.n_kept} of {self.n_visual} visual tokens ({self.n_kept / self.n_visual:.0%})"
-        return (
-            f"Kept {share} of {len(self.images)} image(s) in {self.calls} generate call(s) of "
-            f"{self.model_name}: {self.config.rule}."
-        )
-
-
-@contextmanager
 def prune(
     model: torch.nn.Module,
     config: PruneConfig | None = None,
     *,
     question: str | Sequence[str] | None = None,
     text_tower: TextTower | None = None,
-) -> Iterator[PruneReport]:
+) -> AbstractContextManager[PruneReport]:
     """Prune the visual tokens of every `model.generate` call inside the block, before the projector.
 
     Inputs stay those of the model's own processor: one or several prompts (padded as usual), one or several
@@ -114,34 +58,36 @@ def prune(
     The random method draws anew for every prompt of every call, from (config.seed, call, prompt): each image
     of a data set gets a mask of its own, and the same block over the same data gets the same masks.
 
+    It is the model that is inside the block, so calls from every thread are pruned, as one that streams
+    needs; several may run at once. A cache that a call fills holds the pruned prompt, while generate counts
+    what it holds by the ids of the whole: such a cache is of no use to another call, and where the output
+    would carry it there is None.
+
     Args:
-        model: a transformers model of a known family; its weights, mode and config are left alone.
+        model: a transformers model of a known family, or what torch.compile or PEFT made of one; its weights,
+            mode and config are left alone.
         config: the dials; default PruneConfig().
         question: for the text-tower query only: the question, or one per prompt of the batch.
         text_tower: for the text-tower query only: the encoder that belongs to the vision tower.
 
-    Yields:
-        PruneReport, filled by each generate call.
+    Returns:
+        What `with` takes, and gives a PruneReport that each generate call fills. A function can be decorated
+        with it as well. It does nothing by itself, and warns where it was never entered or left.
 
     Raises:
-        PruneError: nothing could be pruned: generate never called, no pixel_values, every token kept at a
-            keep_ratio below 1; or a prune block inside another on the same model.
+        PruneError: nothing could be pruned: generate never called, no pixel_values, pixel_values given to the
+            model itself, every token kept at a keep_ratio below 1; or a prune block inside another on the
+            same model; or the model is copied inside the block.
         ModelError: the model has no separate projector or is of an unknown family; prompt and images do not
             belong together; generate was called in a way that a pruned prompt does not support.
         ValueError: query and arguments do not fit together; features or query that no cosine can be taken of.
+        TypeError: something that is no config, question or text tower.
     """
     # Not at the top: models imports transformers, and `import rediprune` is to be quick.
     from .models import adapter_for
-    from .models.call import arguments, refuse_unsupported
 
-    config = PruneConfig() if config is None else config
-    adapter = adapter_for(model)
+    config, adapter = checked_config(config), adapter_for(model)
     _check_query(config, adapter, question, text_tower)
-    if getattr(vars(model).get("generate"), "pruned_by_rediprune", False):
-        raise PruneError("this model is already inside a prune block: leave that one first")
-
-    report, tried = PruneReport(config, type(model).__name__), False
-    original, was_own = model.generate, "generate" in vars(model)
 
     def ask(ids: Tensor, features: Tensor, prompt: int, n_prompts: int) -> Query:
         if config.query == "prompt-tail":
@@ -152,39 +98,143 @@ def prune(
         value_path = adapter.value_path if config.pointing == "value" else None
         return text_tower_query(text_tower, questions[prompt], features, config.pointing, value_path)
 
-    @functools.wraps(original)
+    return _ToEnter(functools.partial(_block, adapter, config, ask))
+
+
+class _ToEnter(ContextDecorator):
+    """Opens a block at each `with`. One that is dropped without having been left has pruned nothing."""
+
+    _missed = False
+
+    def __init__(self, block: Callable[[], AbstractContextManager[PruneReport]]) -> None:
+        self._block, self._missed = block, True
+        self._open: list[AbstractContextManager[PruneReport]] = []
+
+    def __enter__(self) -> PruneReport:
+        self._missed = False
+        block = self._block()
+        report = block.__enter__()
+        self._open.append(block)
+        return report
+
+    def __exit__(self, *error) -> bool | None:
+        return self._open.pop().__exit__(*error)
+
+    def __call__(self, function):
+        self._missed = False  # whether the function is ever called is its owner's affair
+        return super().__call__(function)
+
+    def __del__(self) -> None:
+        if self._missed or getattr(self, "_open", None):
+            warnings.warn(
+                "prune(...) has no effect by itself, so nothing is pruned: write `with prune(model) as "
+                "report:` and call model.generate inside",
+                stacklevel=2,
+            )
+
+
+class _Generate:
+    """`model.generate` while a block is open; a plain call of the original once it is closed."""
+
+    def __init__(self, original: Callable, pruned: Callable, pixels: Sequence[str]) -> None:
+        functools.update_wrapper(self, original)
+        self._original, self._pruned, self._pixels, self.open = original, pruned, pixels, True
+
+    def __call__(self, *args, **kwargs):
+        return (self._pruned if self.open else self._original)(*args, **kwargs)
+
+    def refuse_pixels(self, model: torch.nn.Module, args: tuple, kwargs: dict) -> None:
+        """A hook on the model's forward, which a pruned call hands embeddings and nothing that was seen."""
+        given = dict(zip(inspect.signature(model.forward).parameters, args, strict=False)) | kwargs
+        encoded = given.get("mm_encoder_outputs")  # what transformers' own generate makes of pixels
+        if encoded or any(given.get(name) is not None for name in self._pixels):
+            raise PruneError(
+                "the model itself was given an image inside a prune block, where nothing of it would be "
+                "pruned: call model.generate there, and the model outside"
+            )
+
+    def __reduce_ex__(self, protocol: int) -> NoReturn:
+        # A copy of the model would carry it along, and go on running the model that it was copied from.
+        raise PruneError("the model is inside a prune block: copy or pickle it outside")
+
+
+class _Numbers:
+    """Numbers of calls that may run at once: each has one of its own, and one that failed gives it back."""
+
+    def __init__(self) -> None:
+        self._new, self._given_back, self._lock = itertools.count(), [], threading.Lock()
+
+    def take(self) -> int:
+        with self._lock:
+            return heapq.heappop(self._given_back) if self._given_back else next(self._new)
+
+    def give_back(self, number: int) -> None:
+        with self._lock:
+            heapq.heappush(self._given_back, number)
+
+
+@contextmanager
+def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneReport]:
+    from .models.call import arguments, refuse_unsupported
+
+    model = adapter.model
+    if isinstance(vars(model).get("generate"), _Generate):
+        raise PruneError(
+            "this model is already inside a prune block, perhaps another thread's: it must be left first"
+        )
+    report, tried = PruneReport(config, type(model).__name__), False
+    original, was_own = model.generate, "generate" in vars(model)
+    pixels = [name for name in adapter.media_inputs if name.startswith("pixel_values")]
+    numbers, noting = _Numbers(), threading.Lock()
+
     @torch.no_grad()
-    def generate(*args, **kwargs):
+    def pruned(*args, **kwargs):
         nonlocal tried
         tried = True
         call = arguments(original, args, kwargs, type(model).generate.__get__(model))
-        if all(call.get(name) is None for name in adapter.media_inputs if name.startswith("pixel_values")):
+        refuse_unsupported(call, adapter)
+        if all(call.get(name) is None for name in pixels):
             raise PruneError(
                 "generate was called without pixel_values, so there is nothing to prune: pass an image"
             )
-        refuse_unsupported(call, adapter)
-        call, prompt, images = _pruned_call(call, adapter, config, report.calls, ask)
-        with adapter.reading(prompt):
-            output = original(**call)
-        report.images += images  # a call that failed has pruned nothing
-        report.calls += 1
-        return output
+        number = numbers.take()
+        try:
+            call, prompt, images = _pruned_call(call, adapter, config, number, ask)
+            with adapter.reading(prompt):
+                output = original(**call)
+        except BaseException:  # a call that failed has pruned nothing
+            numbers.give_back(number)
+            raise
+        with noting:
+            report.images += images
+            report.calls += 1
+        return output if prompt.stays.all() else _without_cache(output)
 
-    generate.pruned_by_rediprune = True
-    model.generate = generate
+    model.generate = generate = _Generate(original, pruned, pixels)
+    hook = model.register_forward_pre_hook(generate.refuse_pixels, with_kwargs=True)
     try:
         yield report
     finally:
-        if was_own:
-            model.generate = original
-        else:
-            vars(model).pop("generate", None)
+        hook.remove()
+        generate.open = False
+        if vars(model).get("generate") is generate:  # else somebody's wrapper stands on it, and may stay
+            if was_own:
+                model.generate = original
+            else:
+                del model.generate
     if not report.images:
         raise PruneError(
             "nothing was pruned: "
             + ("no generate call came to its end" if tried else "generate was never called")
             + " inside the prune block"
         )
+
+
+def _without_cache(output: object) -> object:
+    """What generate returned, without a cache of the pruned prompt, which no other call could go on from."""
+    if getattr(output, "past_key_values", None) is None:
+        return output
+    return type(output)(**{**output, "past_key_values": None})
 
 
 def _pruned_call(
@@ -245,12 +295,18 @@ def _own_seed(config: PruneConfig, call: int, prompt: int) -> PruneConfig:
 
 
 def _check_query(config: PruneConfig, adapter: Adapter, question: object, text_tower: object) -> None:
-    if not isinstance(config, PruneConfig):
-        raise TypeError(f"config must be a PruneConfig, not {type(config).__name__}")
+    """Raise where the model cannot do what the config says, or the question and its tower do not serve it."""
     if config.method not in adapter.methods:
         raise ValueError(
             f"method={config.method!r} needs the attention of a class token, which the vision encoder of "
             f"{type(adapter.model).__name__} does not give: choose one of {', '.join(adapter.methods)}"
+        )
+    asked = [question] if isinstance(question, str) else question
+    if asked is not None and not (isinstance(asked, Sequence) and all(isinstance(one, str) for one in asked)):
+        raise TypeError(f"question must be text, or one text per prompt, not {question!r}")
+    if not isinstance(text_tower, TextTower | None):
+        raise TypeError(
+            f'text_tower must be a TextTower, such as TextTower.load("ViT-B-32/openai"), not {text_tower!r}'
         )
     if config.query == "prompt-tail" and (question is not None or text_tower is not None):
         raise ValueError(

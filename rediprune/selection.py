@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .config import ASKS_ATTENTION, ASKS_PROJECTED, MEASURES_FEATURES, PruneConfig, kept_count
+from .config import ASKS_ATTENTION, ASKS_PROJECTED, MEASURES_FEATURES, PruneConfig, checked_config, kept_count
 from .greedy import Picks, check_tokens, unit
 from .greedy import relevance as measure
 from .methods import METHODS
@@ -56,7 +56,7 @@ def select(
         ValueError: one sentence on what was wrong: shapes, NaN, infinite or all-zero features or query,
             weights out of range, a method without the query, projected tokens or attention that it needs.
     """
-    config = PruneConfig() if config is None else config
+    config = checked_config(config)
     check_tokens(features, "features")
     frames, n = features.shape[:2]
     present = _present(present, frames, n)

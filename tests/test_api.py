@@ -204,7 +204,7 @@ def test_about_says_what_the_open_model_can_do(call, explainer):
         ("answer", {"media": "broken"}, "broken.png"),
         ("answer", {"media": "song"}, "only sound"),
         ("answer", {"media": None}, "No uploaded file"),
-        ("select", {"question": 5}, "question is empty"),
+        ("select", {"question": 5}, "must be text, not int"),
         ("select", {"keep_ratio": None}, "must be numbers"),
         ("select", {"weight": 1.5}, "weight=1.5"),
         ("select", {"method": ["grid"]}, "must be text"),

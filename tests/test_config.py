@@ -126,6 +126,12 @@ def test_kept_count(n_tokens, keep_ratio, kept):
     assert kept_count(n_tokens, keep_ratio) == kept
 
 
+@pytest.mark.parametrize("n_tokens", [-3, 10.5, "10"])
+def test_a_count_of_tokens_is_a_whole_number(n_tokens):
+    with pytest.raises(ValueError, match=r"n_tokens=.* must be a whole number >= 0"):
+        kept_count(n_tokens, 0.5)
+
+
 @pytest.mark.parametrize("keep_ratio", [0, -1, 1.5, NAN])
 def test_kept_count_refuses_what_the_config_refuses(keep_ratio):
     with pytest.raises(ValueError, match="keep_ratio"):

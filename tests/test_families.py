@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -115,6 +116,21 @@ def test_batch(family, kind):
     assert torch.equal(report.images[0].kept, own.images[0].kept)
     new = first.sequences[0, family.inputs(kind, (1,))["input_ids"].shape[1] :]
     assert torch.equal(together.sequences[0, -len(new) :], new)
+
+
+@pytest.mark.parametrize(("family", "kind"), BOTH)
+def test_threads(family, kind):
+    """Calls that run at once in threads of their own answer as they do one after the other."""
+    model = family.model(torch.float32)
+    prompts = [family.inputs(kind, media) for media in ((1,), (2,), (1, 1))]
+
+    def ask(inputs):
+        return model.generate(**inputs, do_sample=False, max_new_tokens=4)
+
+    with prune(model, FEW), ThreadPoolExecutor(3) as pool:
+        alone = [ask(inputs) for inputs in prompts]
+        for _ in range(4):
+            assert all(map(torch.equal, pool.map(ask, prompts), alone))
 
 
 @pytest.mark.parametrize(("family", "kind"), BOTH)

@@ -32,7 +32,8 @@ ARROWS = {
     "savings": WORDS | {"flops"},
     "stopwatch": WORDS,
     "models": WORDS | {"savings"},
-    "prune": PICKING | {"selection", "savings", "models", "devices"},
+    "pruned": WORDS,
+    "prune": PICKING | {"selection", "savings", "models", "devices", "pruned"},
     "card": WORDS,
     "prompt": WORDS,
     "look": WORDS | {"models", "media", "prompt", "devices"},
@@ -51,7 +52,8 @@ ARROWS = {
     "palette": set(),
     "draw": {"tokens", "trace", "palette"},
     "export": WORDS | {"savings"},
-    "lmms": WORDS | {"models", "media", "card", "look", "ask", "prompt", "prune", "generate", "explainer"},
+    "lmms": WORDS
+    | {"models", "media", "card", "look", "ask", "prompt", "prune", "pruned", "generate", "explainer"},
     "values": set(),
     "restored": WORDS | {"savings", "values"},
     "trace_file": WORDS | {"export", "restored", "values"},
@@ -59,7 +61,7 @@ ARROWS = {
     "bench": PICKING | {"selection", "savings", "stopwatch", "models", "generate", "palette"},
     "commands": WORDS
     | {"explainer", "look", "media", "draw", "clip", "export", "sweep", "sweep_report", "check", "bench"}
-    | {"trace_file"},
+    | {"trace_file", "prompt"},
 }
 FACADES = {"__init__", "__main__"}  # they may open every door, and nothing inside knocks on theirs
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from world.intervals import wilson
+
 pytestmark = pytest.mark.lmms
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -113,7 +115,7 @@ def proof(single):
     """Lines of what was measured; written down once every test of this file has passed."""
     measured: dict[str, str] = {}
     yield measured
-    if len(measured) == 6:
+    if len(measured) == 7:
         rows = "\n".join(f"| {what} | {found} |" for what, found in measured.items())
         with_what = ", ".join(f"{name} {said}" for name, said in single.said["versions"].items())
         PROOF.write_text(
@@ -140,6 +142,25 @@ def shown(value: float) -> str:
     return f"{100 * value:.1f}%"
 
 
+def share(value: float, n: int) -> str:
+    """With its 95% Wilson interval."""
+    low, high = wilson(value * n, n)
+    return f"{shown(value)} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def compared(before: Done, after: Done, out: Path) -> tuple[list[dict], str]:
+    """What `compare` says of two runs, and its first difference in a line."""
+    line = [sys.executable, "-m", "rediprune.lmms", "compare", str(before.folder), str(after.folder)]
+    subprocess.run([*line, "--json", str(out)], cwd=ROOT, check=True)
+    differences = json.loads(out.read_text())["differences"]
+    found = differences[0]
+    low, high = found["interval"]
+    return differences, (
+        f"n = {found['n']} about {found['groups']} pictures: {shown(found['mean_a'])} -> "
+        f"{shown(found['mean_b'])}, {100 * found['mean']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+    )
+
+
 def test_every_sample_is_answered_once_and_really_pruned(single, proof):
     lines = single.lines()
     assert len(lines) == single.n and all(0 < line["n_kept"] < line["n_visual"] for line in lines)
@@ -150,7 +171,7 @@ def test_every_sample_is_answered_once_and_really_pruned(single, proof):
     assert {"lmms_eval", "transformers", "torch"} <= single.said["versions"].keys()
     score = single.scores["rediprune_world"]["exact_match,none"]
     kept = f"{seen['kept']:,} of {seen['visual_tokens']:,} visual tokens read ({shown(seen['share'])})"
-    proof["one process"] = f"n = {single.n}, exact match {shown(score)}, {kept}"
+    proof["one process"] = f"n = {single.n}, exact match {share(score, single.n)}, {kept}"
 
 
 def test_the_answers_are_those_of_our_own_explainer(single, proof):
@@ -191,7 +212,9 @@ def test_a_choice_by_likelihood_is_the_likelier_answer(single, proof):
     }
     right = sum(sample["acc"] for sample in samples.values()) / len(samples)
     assert single.scores["world_yes_no"]["acc,none"] == pytest.approx(right)
-    proof["choice by likelihood"] = f"n = {len(samples)}, accuracy {shown(right)}, two losses a sample"
+    proof["choice by likelihood"] = (
+        f"n = {len(samples)}, accuracy {share(right, len(samples))}, two losses a sample"
+    )
 
 
 def test_two_processes_give_what_one_gives(world, single, tmp_path, proof):
@@ -234,20 +257,23 @@ def test_two_runs_are_compared_sample_by_sample(world, single, tmp_path, proof):
     whole = run(world, tmp_path / "whole", flags=("--batch_size", "4"), keep_ratio=1)
     assert 4 in {line["batch"] for line in whole.lines()}
     assert all(line["n_kept"] == line["n_visual"] for line in whole.lines())
-    out = tmp_path / "difference.json"
-    line = [sys.executable, "-m", "rediprune.lmms", "compare", str(whole.folder), str(single.folder)]
-    subprocess.run([*line, "--json", str(out)], cwd=ROOT, check=True)
-    found, by_choice = json.loads(out.read_text())["differences"]
+    (found, by_choice), line = compared(whole, single, tmp_path / "difference.json")
     assert (found["task"], by_choice["task"], by_choice["metric"]) == (*BOTH.split(","), "acc")
     before, after = (one.samples["rediprune_world"] for one in (whole, single))
     gain = [after[doc]["exact_match"] - before[doc]["exact_match"] for doc in before]
     assert found["mean"] == pytest.approx(sum(gain) / len(gain)) and found["n"] == len(gain)
     low, high = found["interval"]
     assert low <= found["mean"] <= high and found["groups"] == SCENES + CLIPS
-    proof["15% kept minus unpruned"] = (
-        f"n = {found['n']} about {found['groups']} pictures: {shown(found['mean_a'])} -> "
-        f"{shown(found['mean_b'])}, {100 * found['mean']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
-    )
+    proof["unpruned -> 15% kept"] = line
+
+
+def test_random_tokens_are_the_baseline(world, single, tmp_path, proof):
+    random = run(world, tmp_path / "random", keep_ratio=KEEP, method="random")
+    assert random.said["config"]["method"] == "random"
+    counts = [{line["doc_id"]: line["n_kept"] for line in one.lines()} for one in (random, single)]
+    assert counts[0] == counts[1]
+    _, line = compared(random, single, tmp_path / "difference.json")
+    proof["15% at random -> 15% kept"] = line
 
 
 def test_a_run_that_prunes_nothing_fails(world, tmp_path):

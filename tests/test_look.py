@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from rediprune.look import encode, processed, shown_media
+from rediprune.media import load_image
 from rediprune.models import adapter_for
 from tests import tiny
 
@@ -32,6 +33,12 @@ def test_a_picture_is_a_still_and_a_list_is_a_clip_even_of_one():
     clip = shown_media(Loaded(tuple(FRAMES), (0, 0.5, 1.5)))
     assert (clip.frames, clip.seconds, clip.size) == (tuple(FRAMES), (0.0, 0.5, 1.5), (120, 90))
     assert shown_media(frame for frame in FRAMES).frames == tuple(FRAMES)
+
+
+def test_what_the_loaders_return_is_shown_as_it_is(tmp_path):
+    FRAMES[0].save(tmp_path / "picture.png")
+    shown = shown_media(load_image(tmp_path / "picture.png"))
+    assert not shown.clip and shown.frames == (FRAMES[0],)
 
 
 def test_pictures_of_any_mode_are_shown_in_colour():
@@ -67,8 +74,9 @@ def test_the_same_pixels_have_the_same_name_and_other_ones_another():
         (Loaded(tuple(FRAMES), (0, 1)), ValueError, "2 times were given for 3 frames"),
         ("clip.mp4", TypeError, "a str is not a picture: give PIL images, or open files with load_image"),
         ([torch.zeros(3, 9, 9)], TypeError, "a Tensor is not a picture"),
+        (None, TypeError, "a NoneType is not a picture"),
     ],
-    ids=["no frames", "sizes", "seconds", "a path", "tensors"],
+    ids=["no frames", "sizes", "seconds", "a path", "tensors", "nothing"],
 )
 def test_what_cannot_be_shown_is_one_sentence(media, error, says):
     with pytest.raises(error, match=says):

@@ -94,6 +94,10 @@ def test_a_sweep_prints_its_points_and_writes_them_as_csv(tmp_path, image, model
         (["--weights", "0,-1"], "weight=-1.0"),
         (["--seeds", "0"], "--seeds=0 is out of range"),
         (["--csv", "/no/such/folder/out.csv"], "there is no folder /no/such/folder"),
+        (["--csv", "/tmp"], "/tmp is a folder: name a file in it"),
+        (["--weights", "0,1", "--methods", "grid"], "are of rediprune: name it in --methods"),
+        (["--methods", ""], "method='' is unknown"),
+        (["--frames", "0"], "--frames=0 is out of range"),
         (["--query", "text-tower"], "use the prompt-tail query"),
     ],
 )

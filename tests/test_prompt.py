@@ -33,6 +33,7 @@ def test_a_clip_has_the_placeholder_of_a_clip():
         ("", "is empty"),
         (" \n\t", "is empty"),
         (None, "is empty"),
+        (b"what?", "must be text, not bytes"),
         ("a" * (MAX_CHARACTERS + 1), "2,001 characters: shorten it to at most 2,000"),
         ("what is <image> here", "contains <image>"),
         ("what is <IMAGE> here", "contains <image>"),

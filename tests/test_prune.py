@@ -10,7 +10,8 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessor, TextIt
 
 from rediprune.config import PruneConfig, kept_count
 from rediprune.models import ModelError, adapter_for
-from rediprune.prune import PruneError, prune
+from rediprune.prune import prune
+from rediprune.pruned import PruneError
 from rediprune.query import prompt_tail
 from rediprune.selection import select
 from rediprune.text_tower import TextTower
@@ -354,15 +355,6 @@ def test_the_model_is_as_it_was_after_the_block(training):
         pass
     assert state(model) == before
     assert "generate" not in vars(model)
-
-
-def test_gradients_still_flow_inside_and_after_the_block(model):
-    inputs = tiny.inputs(*ONE)
-    with prune(model, FEW):
-        model.generate(**inputs, max_new_tokens=1)
-        model(**inputs, labels=inputs["input_ids"]).loss.backward()
-    assert model.get_input_embeddings().weight.grad is not None
-    model.zero_grad()
 
 
 def test_another_librarys_wrapper_around_generate_is_used_and_put_back():

@@ -159,6 +159,13 @@ def test_weights_out_of_range_are_refused_by_name(alphas, says):
         select(FEATURES, QUERY, alphas=alphas)
 
 
+def test_what_is_no_tensor_or_config_is_said():
+    with pytest.raises(TypeError, match=r"features must be a torch.Tensor \[T, N, C\], not ndarray"):
+        select(FEATURES.numpy(), QUERY)
+    with pytest.raises(TypeError, match="must be a PruneConfig"):
+        select(FEATURES, QUERY, 0.2)
+
+
 def test_a_query_of_zeros_is_refused():
     with pytest.raises(ValueError, match="query is all zeros"):
         select(FEATURES, torch.zeros(12))

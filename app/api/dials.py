@@ -9,7 +9,7 @@ from rediprune.draw import shown_in
 from rediprune.look import Shown
 from rediprune.tokens import VisionTokens
 
-from ..controls import default_query, query_name, settings
+from ..controls import QUERIES, default_query, query_name, settings
 from ..sources import file_source, shown
 
 MODELS_OWN = "default"  # whichever query is the open model's default
@@ -35,6 +35,8 @@ def dials(
     for name, value in (("method", method), ("query", query), ("budget", budget)):
         if not isinstance(value, str):
             raise ValueError(f"{name}={value!r} is unknown: it must be text.")
+    if query not in (known := (MODELS_OWN, *QUERIES)):
+        raise ValueError(f"query={query!r} is unknown: choose one of {', '.join(known)}.")
     query = default_query(explainer) if query == MODELS_OWN else query
     return settings(explainer, {"keep": keep_ratio, "weight": weight}, method, query, budget)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..config import METHODS, PruneConfig
 from .answer_report import report
-from .arguments import BadInput, add_input, add_where, check_folders, config_changes, load
+from .arguments import BadInput, add_input, add_where, check_outputs, check_question, config_changes, load
 
 if TYPE_CHECKING:
     from ..look import Shown
@@ -70,12 +70,13 @@ def run(args: argparse.Namespace) -> int:
     """The `answer` command. What can be refused without the model is refused before it is loaded."""
     changes = config_changes(args)
     PruneConfig(**changes)
+    check_question(args.question)
     _check_outputs(args)
     from ..look import shown_media
     from ..media.either import load_media
 
     loaded = load_media(args.file, args.frames)
-    shown = shown_media(getattr(loaded, "image", loaded))
+    shown = shown_media(loaded)
     if args.clip and not shown.clip:
         raise BadInput(f"--clip={args.clip} needs a clip, but {args.file} is a still picture: leave it out")
 
@@ -131,4 +132,4 @@ def _check_outputs(args: argparse.Namespace) -> None:
         raise BadInput(f"--clip={args.clip} has no known ending of a clip: use one of {', '.join(CLIPS)}")
     if args.picking and args.picking.suffix.lower() not in (*CLIPS, ".png"):
         raise BadInput(f"--picking={args.picking} has no known ending: use one of {', '.join(CLIPS)}, .png")
-    check_folders(args.out, args.json, args.clip, args.picking)
+    check_outputs(args.out, args.json, args.clip, args.picking)

@@ -66,7 +66,7 @@ def config_changes(args: argparse.Namespace) -> dict:
     changes = {name: value for name in names if (value := getattr(args, name, None)) is not None}
     if getattr(args, "weight", None) is not None:
         changes["alpha"] = alpha_from_weight(args.weight)
-    for name, least in (("max_new_tokens", 1), ("repeats", 0), ("seeds", 1)):
+    for name, least in (("max_new_tokens", 1), ("frames", 1), ("repeats", 0), ("seeds", 1)):
         if getattr(args, name, least) < least:
             raise BadInput(
                 f"--{name.replace('_', '-')}={getattr(args, name)} is out of range: it must be >= {least}"
@@ -74,8 +74,17 @@ def config_changes(args: argparse.Namespace) -> dict:
     return changes
 
 
-def check_folders(*files: Path | None) -> None:
-    """Refuse a file to be written whose folder does not exist, before any work is done for it."""
+def check_question(question: str) -> None:
+    """Refuse what can be refused of a question before the model is loaded."""
+    from ..prompt import checked_text
+
+    checked_text(question)
+
+
+def check_outputs(*files: Path | None) -> None:
+    """Refuse a file that cannot be written, before any work is done for it."""
     for path in filter(None, files):
+        if path.is_dir():
+            raise BadInput(f"{path} is a folder: name a file in it")
         if not path.parent.is_dir():
             raise BadInput(f"there is no folder {path.parent} to write {path.name} into")

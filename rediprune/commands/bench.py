@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ..bench import PARTS
-from .arguments import BadInput, check_folders
+from .arguments import BadInput, check_outputs
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -26,7 +26,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     bench.add_argument(
         "--out",
         type=Path,
-        default=Path("docs/bench.json"),
+        default=Path("bench.json"),
         metavar="FILE",
         help="parts that are not run stay as they are in it (default %(default)s)",
     )
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """
     import torch
 
-    check_folders(args.out)
+    check_outputs(args.out)
     if args.device == "cuda" and not torch.cuda.is_available():
         raise BadInput("--device=cuda is not available on this machine: choose cpu")
     from ..bench import record

@@ -7,7 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..config import METHODS, PruneConfig, alpha_from_weight
-from .arguments import add_input, add_where, check_folders, config_changes, load, numbers
+from .arguments import (
+    BadInput,
+    add_input,
+    add_where,
+    check_outputs,
+    check_question,
+    config_changes,
+    load,
+    numbers,
+)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -39,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """The `sweep` command: a line for each point as it is done, then what can be read off them."""
     changes = config_changes(args)
     PruneConfig(**changes)
-    methods = args.methods and [name.strip() for name in args.methods.split(",")]
+    methods = None if args.methods is None else [name.strip() for name in args.methods.split(",")]
     ratios, weights = numbers(args, "ratios"), numbers(args, "weights")
     for name in methods or ():
         PruneConfig(method=name)
@@ -47,12 +56,14 @@ def run(args: argparse.Namespace) -> int:
         PruneConfig(keep_ratio=ratio)
     for weight in weights or ():
         alpha_from_weight(weight)
-    check_folders(args.csv)
+    if weights and "rediprune" not in (methods or METHODS):
+        raise BadInput(f"--weights={args.weights} are of rediprune: name it in --methods, or leave them out")
+    check_question(args.question)
+    check_outputs(args.csv)
     from ..look import shown_media
     from ..media.either import load_media
 
-    loaded = load_media(args.file, args.frames)
-    shown = shown_media(getattr(loaded, "image", loaded))
+    shown = shown_media(load_media(args.file, args.frames))
     from .. import sweep_report as table
     from ..sweep import sweep
 

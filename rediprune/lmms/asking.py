@@ -18,7 +18,7 @@ from ..look import Shown, shown_media
 from ..media import load_image
 from ..media.either import load_media
 from ..media.video import MAX_FRAMES, load_video
-from ..prune import PruneError
+from ..pruned import PruneError
 
 if TYPE_CHECKING:
     from ..ask import Asked
@@ -77,10 +77,9 @@ def shown(visuals: Sequence[object] | None, n_frames: int) -> Shown:
         )
     (one,) = visuals
     if isinstance(one, Image.Image):
-        return shown_media(load_image(one).image)
+        return shown_media(load_image(one))
     if isinstance(one, str | os.PathLike):
-        loaded = load_media(one, n_frames)
-        return shown_media(getattr(loaded, "image", loaded))
+        return shown_media(load_media(one, n_frames))
     if isinstance(one, Segment):
         return _part(one, n_frames)
     raise SampleError(

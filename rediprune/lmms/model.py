@@ -20,7 +20,7 @@ from ..explainer import Explainer
 from ..models import ModelError
 from ..models.loading import open_weights, prepare
 from ..prompt import checked_question
-from ..prune import PruneError
+from ..pruned import PruneError
 from . import settings
 from .answering import answer, loss
 from .asking import choose, shown

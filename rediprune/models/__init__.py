@@ -21,10 +21,11 @@ from .llava import LlavaAdapter
 from .llava_next import LlavaNextAdapter
 from .llava_next_video import LlavaNextVideoAdapter
 from .llava_onevision import LlavaOnevisionAdapter
-from .loading import load, refuse_class
+from .loading import load
 from .qwen2_5_vl import Qwen25VlAdapter
 from .qwen3_vl import Qwen3VlAdapter
 from .records import Prompt, Seen
+from .refusals import refuse_class
 from .video_llava import VideoLlavaAdapter
 from .vipllava import VipLlavaAdapter
 
@@ -45,11 +46,14 @@ FAMILIES: dict[str, type[Adapter]] = {
 
 
 def adapter_for(model: object) -> Adapter:
-    """The adapter of a loaded transformers model; the model itself is not changed.
+    """The adapter of a loaded transformers model, or of the one that torch.compile or PEFT has wrapped.
+
+    The model itself is not changed.
 
     Raises:
         ModelError: no separate projector to prune in front of, or a family not known here; names the class.
     """
+    model = _unwrapped(model)
     config = getattr(model, "config", None)
     refuse_class(type(model).__name__, config, FAMILIES)
     if not hasattr(model, "lm_head"):
@@ -58,3 +62,8 @@ def adapter_for(model: object) -> Adapter:
             "AutoModelForImageTextToText"
         )
     return FAMILIES[config.model_type](model)
+
+
+def _unwrapped(model: object) -> object:
+    compiled = getattr(model, "_orig_mod", model)  # torch.compile
+    return compiled.get_base_model() if hasattr(compiled, "get_base_model") else compiled  # PEFT

@@ -34,8 +34,16 @@ _UNSUPPORTED = {
     "vision_aspect_ratio": _ONLY_CONFIG,
 }
 _BY_PLACE = Parameter.POSITIONAL_OR_KEYWORD
-# These count cached positions by the length of input_ids, which is not that of the pruned prompt.
-_UNSUPPORTED_SETTINGS = ("assistant_model", "prompt_lookup_num_tokens", "prefill_chunk_size")
+# Settings that generate would get wrong or drop, and the value at which they do nothing. The first three
+# count cached positions by the length of input_ids, which is not that of the pruned prompt; the others read
+# an encoder's prompt, which generate does not look for beside embeddings.
+_UNSUPPORTED_SETTINGS = {
+    "assistant_model": None,
+    "prompt_lookup_num_tokens": None,
+    "prefill_chunk_size": None,
+    "encoder_repetition_penalty": 1.0,
+    "encoder_no_repeat_ngram_size": 0,
+}
 
 
 def arguments(generate: Callable, args: tuple, kwargs: dict, plain: Callable) -> dict:
@@ -72,9 +80,16 @@ def refuse_unsupported(call: dict, adapter: Adapter) -> None:
     for name in _MEDIA:
         if call.get(name) is not None and name not in adapter.media_inputs:
             raise ModelError(f"{type(model).__name__} takes no {name}: {_ONLY_PLAIN}")
-    for name in _UNSUPPORTED_SETTINGS:
-        if setting(call, model, name) is not None:
+    for name, idle in _UNSUPPORTED_SETTINGS.items():
+        if setting(call, model, name) not in (None, idle):
             raise ModelError(f"{name} cannot be combined with pruning: generate without it")
+    ids, mask = call["input_ids"], call.get("attention_mask")
+    if mask is not None and mask.shape != ids.shape:
+        raise ModelError(
+            f"attention_mask has shape {tuple(mask.shape)}, but input_ids {tuple(ids.shape)}: both are [B, L]"
+        )
+    if mask is not None and not mask.bool().any(-1).all():
+        raise ModelError("attention_mask hides a whole prompt of the batch: nothing is left to read")
     cache = call.get("past_key_values")
     if cache is not None and cache.get_seq_length() > 0:
         raise ModelError("past_key_values already hold tokens: pruning needs the whole prompt in one call")

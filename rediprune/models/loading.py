@@ -20,8 +20,6 @@ from .placement import placement
 from .progress import Report, loading_reported
 from .refusals import refuse_class, refuse_name
 
-__all__ = ["Prepared", "load", "open_weights", "prepare", "refuse_class"]
-
 
 @dataclass(frozen=True)
 class Prepared:

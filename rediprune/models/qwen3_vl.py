@@ -11,6 +11,7 @@ placeholders lie in as many runs.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -88,7 +89,11 @@ class Qwen3VlAdapter(Qwen25VlAdapter):
     def reading(self, prompt: Prompt) -> Iterator[None]:
         """The LLM is handed the deepstack features whenever it reads a prompt, and not when it decodes."""
 
+        reader = threading.get_ident()
+
         def hand_over(llm: torch.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+            if threading.get_ident() != reader:  # it reads a prompt of its own, or none that was pruned
+                return None
             cache, embeds = kwargs.get("past_key_values"), kwargs["inputs_embeds"]
             if cache is not None and cache.get_seq_length() > 0:
                 return None
