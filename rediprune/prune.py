@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import heapq
-import inspect
-import itertools
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ContextDecorator, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from .block import CallNumbers, Generate, ToEnter
 from .config import PruneConfig, checked_config
 from .devices import on_device
 from .pruned import PrunedImage, PruneError, PruneReport
@@ -98,79 +95,7 @@ def prune(
         value_path = adapter.value_path if config.pointing == "value" else None
         return text_tower_query(text_tower, questions[prompt], features, config.pointing, value_path)
 
-    return _ToEnter(functools.partial(_block, adapter, config, ask))
-
-
-class _ToEnter(ContextDecorator):
-    """Opens a block at each `with`. One that is dropped without having been left has pruned nothing."""
-
-    _missed = False
-
-    def __init__(self, block: Callable[[], AbstractContextManager[PruneReport]]) -> None:
-        self._block, self._missed = block, True
-        self._open: list[AbstractContextManager[PruneReport]] = []
-
-    def __enter__(self) -> PruneReport:
-        self._missed = False
-        block = self._block()
-        report = block.__enter__()
-        self._open.append(block)
-        return report
-
-    def __exit__(self, *error) -> bool | None:
-        return self._open.pop().__exit__(*error)
-
-    def __call__(self, function):
-        self._missed = False  # whether the function is ever called is its owner's affair
-        return super().__call__(function)
-
-    def __del__(self) -> None:
-        if self._missed or getattr(self, "_open", None):
-            warnings.warn(
-                "prune(...) has no effect by itself, so nothing is pruned: write `with prune(model) as "
-                "report:` and call model.generate inside",
-                stacklevel=2,
-            )
-
-
-class _Generate:
-    """`model.generate` while a block is open; a plain call of the original once it is closed."""
-
-    def __init__(self, original: Callable, pruned: Callable, pixels: Sequence[str]) -> None:
-        functools.update_wrapper(self, original)
-        self._original, self._pruned, self._pixels, self.open = original, pruned, pixels, True
-
-    def __call__(self, *args, **kwargs):
-        return (self._pruned if self.open else self._original)(*args, **kwargs)
-
-    def refuse_pixels(self, model: torch.nn.Module, args: tuple, kwargs: dict) -> None:
-        """A hook on the model's forward, which a pruned call hands embeddings and nothing that was seen."""
-        given = dict(zip(inspect.signature(model.forward).parameters, args, strict=False)) | kwargs
-        encoded = given.get("mm_encoder_outputs")  # what transformers' own generate makes of pixels
-        if encoded or any(given.get(name) is not None for name in self._pixels):
-            raise PruneError(
-                "the model itself was given an image inside a prune block, where nothing of it would be "
-                "pruned: call model.generate there, and the model outside"
-            )
-
-    def __reduce_ex__(self, protocol: int) -> NoReturn:
-        # A copy of the model would carry it along, and go on running the model that it was copied from.
-        raise PruneError("the model is inside a prune block: copy or pickle it outside")
-
-
-class _Numbers:
-    """Numbers of calls that may run at once: each has one of its own, and one that failed gives it back."""
-
-    def __init__(self) -> None:
-        self._new, self._given_back, self._lock = itertools.count(), [], threading.Lock()
-
-    def take(self) -> int:
-        with self._lock:
-            return heapq.heappop(self._given_back) if self._given_back else next(self._new)
-
-    def give_back(self, number: int) -> None:
-        with self._lock:
-            heapq.heappush(self._given_back, number)
+    return ToEnter(functools.partial(_block, adapter, config, ask))
 
 
 @contextmanager
@@ -178,14 +103,14 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
     from .models.call import arguments, refuse_unsupported
 
     model = adapter.model
-    if isinstance(vars(model).get("generate"), _Generate):
+    if isinstance(vars(model).get("generate"), Generate):
         raise PruneError(
             "this model is already inside a prune block, perhaps another thread's: it must be left first"
         )
     report, tried = PruneReport(config, type(model).__name__), False
     original, was_own = model.generate, "generate" in vars(model)
     pixels = [name for name in adapter.media_inputs if name.startswith("pixel_values")]
-    numbers, noting = _Numbers(), threading.Lock()
+    numbers, noting = CallNumbers(), threading.Lock()
 
     @torch.no_grad()
     def pruned(*args, **kwargs):
@@ -210,7 +135,7 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
             report.calls += 1
         return output if prompt.stays.all() else _without_cache(output)
 
-    model.generate = generate = _Generate(original, pruned, pixels)
+    model.generate = generate = Generate(original, pruned, pixels)
     hook = model.register_forward_pre_hook(generate.refuse_pixels, with_kwargs=True)
     try:
         yield report

@@ -3,12 +3,15 @@
 import pytest
 import torch
 
-from rediprune.bench import encoder, models
+from rediprune.__main__ import main
+from rediprune.bench import encoder, large, models
 from rediprune.bench.answers import ANSWERS, RATIOS, answer_seconds
 from rediprune.bench.machine import Machine
-from rediprune.bench.record import Figure, Run
+from rediprune.bench.memory import counted
+from rediprune.bench.record import Figure, Run, load, save
 from rediprune.bench.standins import tiny
 from rediprune.models.catalog import find
+from rediprune.models.memory import Room
 
 
 def run_of(part) -> Run:
@@ -49,17 +52,32 @@ def test_the_cache_that_was_measured_is_the_one_that_was_estimated(run):
             assert measured.median == run.estimate("KV cache", shown=shown, keep=ratio).value
 
 
-def test_what_a_large_gpu_would_be_given_runs_too(monkeypatch):
-    """The 7B models' families and clips, at tiny shapes on the CPU."""
-    monkeypatch.setattr(models, "SMALL", models.BIG)
-    run = run_of(models)
-    for name, shows in models.BIG.items():
+def test_models_of_7b_are_measured_alike():
+    """Their families and clips, at tiny shapes."""
+    run = run_of(large)
+    for name, shows in large.BIG.items():
         for frames in shows:
             case = {"model": f"{find(name).title}, tiny", "shown": f"{frames} frames" if frames else "image"}
             full = run.figure("KV cache", **case, keep=1.0)
             assert full.median == run.estimate("KV cache", **case, keep=1.0).value
             assert full.case["tokens"] == (9 * frames if frames else 36)
-    assert len(models.tables(run)["answers-table"].splitlines()) == 2 + 4 * len(RATIOS)
+    tables = large.tables(run)
+    assert len(tables["large-answers-table"].splitlines()) == 2 + 4 * len(RATIOS)
+    assert tables["large-table"].count("in bfloat16") == 1
+
+
+def test_without_room_for_7b_nothing_is_begun_and_what_there_was_stays(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(large, "room", lambda device: Room(device, 5 << 30, 8 << 30))
+    monkeypatch.setattr(large, "measured", None)
+    out = tmp_path / "bench.json"
+    before = Run(Machine.here(), "cpu", True, measured=[counted("weights", {}, 7, "cpu", "bfloat16")])
+    save({"large": before}, out)
+    assert main(["bench", "--part", "large", "--out", str(out)]) == 1
+    said = "large is left as it was: models of 7B need 18 GiB of free memory, and 5 GiB are free"
+    assert capsys.readouterr().err == f"rediprune: {said}\n"
+    monkeypatch.setattr("rediprune.commands.bench.PARTS", ("large",))
+    assert main(["bench", "--out", str(out)]) == 0
+    assert load(out)["large"].measured == before.measured
 
 
 def test_fewer_tokens_need_less_memory(run):
@@ -80,7 +98,7 @@ def test_a_whole_answer_is_the_sum_of_its_parts(run):
 def test_the_tables_have_a_line_for_every_ratio_and_both_ways_of_knowing(run):
     tables = models.tables(run)
     rows = {name: [line for line in table.splitlines() if line[:1] == "|"] for name, table in tables.items()}
-    for name, columns in (("models-table", 11), ("answers-table", 7 + len(ANSWERS))):
+    for name, columns in (("models-table", 11), ("models-answers-table", 8 + len(ANSWERS))):
         assert len(rows[name]) == 2 + 2 * len(RATIOS)
         assert {line.count("|") for line in rows[name]} == {columns + 1}
     assert "in float32" in tables["models-table"] and "in bfloat16" in tables["models-table"]

@@ -7,6 +7,7 @@ The reading order:
     published     the published per-frame loop, transcribed from its description, to measure against
     selection     part 1: choosing tokens, against that loop and against the floor
     models        part 2: prefill, decode and memory at true shapes
+    large         part 2 again, with models of 7B, where there is room for them
     answers       what part 2 says: tables of prompts that are read and of whole answers
     encoder       part 2, in front of pruning: what is free there
     standins      what a model that knows nothing is given
@@ -20,4 +21,4 @@ estimates as they are made; `tables(run)` makes the page's tables of them, as Ma
 that each stands between, and `figures(run)` its charts, as SVG by file name.
 """
 
-PARTS = ("selection", "models", "encoder", "conventions")
+PARTS = ("selection", "models", "large", "encoder", "conventions")

@@ -9,21 +9,17 @@ ANSWERS = (1, 32, 128)  # tokens of an answer
 
 _READ = ("model, shown", "kept", "prompt", "prefill", "times quicker", "FLOPs say", "FLOP/s", "decode step")
 _READ += ("its attention", "KV cache", "memory of the prefill")
-_WHOLE = ("model, shown", "kept", "encoder", "selection", "prefill", "decode step", "encoder's share")
+_WHOLE = ("model, shown", "kept", "encoder", "selection", "of the saved prefill", "prefill", "decode step")
+_WHOLE += ("encoder's share",)
 _WHOLE += tuple(f"{n} new token{'s' * (n > 1)}: times quicker (FLOPs say)" for n in ANSWERS)
 
 
-def tables(run: Run) -> dict[str, str]:
-    """What is read at every ratio, and what whole answers cost."""
+def tables(run: Run, part: str) -> dict[str, str]:
+    """What is read at every ratio, and what whole answers cost, for the places of that part on the page."""
     cases = [figure.case for figure in run.measured if figure.what == "prefill"]
     read = [_line(*_READ), _line(*["---"] * len(_READ)), *(_reading(run, case) for case in cases)]
     whole = [_line(*_WHOLE), _line(*["---"] * len(_WHOLE)), *(_answer(run, case) for case in cases)]
-    return {"models-table": "\n".join([*read, *_numbers(run)]), "answers-table": "\n".join(whole)}
-
-
-def figures(run: Run) -> dict[str, str]:
-    """None: the tables say it."""
-    return {}
+    return {f"{part}-table": "\n".join([*read, *_numbers(run)]), f"{part}-answers-table": "\n".join(whole)}
 
 
 def answer_parts(run: Run, case: Case) -> tuple[float, float, float, float]:
@@ -60,7 +56,9 @@ def _answer(run: Run, case: Case) -> str:
     whole, parts = _unpruned(run, case).case, answer_parts(run, case)
     return _line(
         *_name(case),
-        *(shown(part, "s") for part in parts),
+        *(shown(part, "s") for part in parts[:2]),
+        f"{parts[1] / (_unpruned(run, case).median - parts[2]):.3%}" if case["keep"] < 1 else "",
+        *(shown(part, "s") for part in parts[2:]),
         f"{parts[0] / answer_seconds(run, case, 1):.0%}",
         *(
             f"{answer_seconds(run, whole, n) / answer_seconds(run, case, n):.2f} "

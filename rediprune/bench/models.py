@@ -1,7 +1,7 @@
-"""Part 2: what a model costs with all of its visual tokens and with a few, at public checkpoints' shapes.
+"""Part 2: what a model costs with all of its visual tokens and with a few, at a public checkpoint's shapes.
 
-The weights are random: times depend on shapes, not on values. A GPU with room for them gets LLaVA-1.5-7B and
-LLaVA-NeXT-Video-7B, any other machine LLaVA-OneVision 0.5B.
+The weights are random: times depend on shapes, not on values. This part is of a model for any machine,
+LLaVA-OneVision 0.5B; `large` measures models of 7B in the same way.
 
 What one answer costs is the encoder, the selection, the prefill (projector included) and a decode step for
 each token beyond the first. Pruning touches the last two. Beside the times stand the FLOPs that `savings`
@@ -21,37 +21,42 @@ from ..config import PruneConfig
 from ..generate import prefill, time_prompt
 from ..models import Adapter, Seen, adapter_for
 from ..models.catalog import find
-from ..models.memory import room
 from ..query import prompt_tail
 from ..savings import decode_flops, estimate, kv_bytes, vision_flops
 from ..selection import select_tokens
 from ..stopwatch import pooled
-from .answers import ANSWERS, RATIOS, figures, tables
+from . import answers
+from .answers import ANSWERS, RATIOS
 from .memory import cache_bytes, counted, peak_bytes
-from .record import Case, Estimate, Figure, timed
+from .record import Case, Estimate, Figure, Run, timed
 from .standins import named, prompt_ids, quicker, random_input, tiny
 
-__all__ = ["figures", "measure", "tables"]
-
 STEPS = 8  # decode steps that are timed
-ROOM = 24 * 2**30  # bytes: 7B in 16 bits, a clip of 32 frames in its encoder, and its cache
 IMAGE = 0
 
 # Checkpoint -> how many frames it is shown; IMAGE is one still picture.
-BIG = {
-    "llava-hf/llava-1.5-7b-hf": (IMAGE,),
-    "llava-hf/LLaVA-NeXT-Video-7B-hf": (8, 16, 32),
-}
 SMALL = {"llava-hf/llava-onevision-qwen2-0.5b-ov-hf": (IMAGE, 8)}
+
+tables = partial(answers.tables, part="models")
 
 
 def measure(device: str, quick: bool) -> Iterator[Figure | Estimate]:
-    """Every model and what it is shown, at every keep ratio; `quick` makes the models tiny."""
-    roomy = device != "cpu" and (room(device).free or 0) > ROOM
-    for name, shows in (BIG if roomy else SMALL).items():
-        entry = tiny(find(name)) if quick else find(name)
-        dtype, tried = quicker(entry, device)
-        yield from tried
+    """The model, picture and clip, at every keep ratio; `quick` makes it tiny."""
+    return measured(SMALL, device, quick)
+
+
+def figures(run: Run) -> dict[str, str]:
+    """None: the tables say it."""
+    return {}
+
+
+def measured(shown: dict[str, tuple[int, ...]], device: str, quick: bool) -> Iterator[Figure | Estimate]:
+    """Each of these checkpoints with all that it is shown, in the numbers that suit the first."""
+    entries = {name: tiny(find(name)) if quick else find(name) for name in shown}
+    dtype, tried = quicker(next(iter(entries.values())), device)
+    yield from tried
+    for name, shows in shown.items():
+        entry = entries[name]
         model = entry.at_random(device, dtype)
         weights = sum(weight.nbytes for weight in model.parameters())
         yield counted("weights", {"model": entry.title}, weights, device, named(dtype))
@@ -75,8 +80,10 @@ def _shown(
         "views": seen.n_views,
         "tokens": seen.vision.n_tokens,
     }
-    repeats = 1 if frames and device == "cpu" else 2  # a clip takes a CPU most of the bench's time
-    (encoding,) = timed({"encoder": lambda: adapter.look(inputs)}, case, warmup=0, repeats=repeats, **how)
+    few = bool(frames) and device == "cpu"  # a clip takes a CPU most of the bench's time
+    (encoding,) = timed(
+        {"encoder": lambda: adapter.look(inputs)}, case, warmup=0, repeats=1 if few else 2, **how
+    )
     yield replace(encoding, warmup=1)
     yield counted("memory of the encoder", case, needed, **how)
 
@@ -90,7 +97,7 @@ def _shown(
 
     yield from timed({"selection": choose}, case, **how)
     kept = {ratio: choose().kept(ratio).cpu() for ratio in RATIOS}
-    yield from _read(adapter, seen, ids, kept, case, 2 if quick else 3, how)
+    yield from _read(adapter, seen, ids, kept, case, 2 if quick or few else 3, how)
 
 
 @torch.no_grad()
@@ -105,31 +112,30 @@ def _read(
 ) -> Iterator[Figure | Estimate]:
     """Prefill and decoding at every ratio, by turns, and what they hold in memory."""
     prompts = {ratio: partial(adapter.splice, ids, None, [seen], [tokens]) for ratio, tokens in kept.items()}
-    needed, caches, runs = {}, {}, {ratio: [] for ratio in prompts}
+    cases, runs = {}, {ratio: [] for ratio in prompts}
+    heads = adapter.model.config.text_config.num_attention_heads
     for ratio, prompt in prompts.items():  # the one run to warm up, too
         made: list = []
-        needed[ratio] = peak_bytes(
-            lambda at=prompt, to=made: to.append(prefill(adapter, at())), how["device"]
-        )
-        caches[ratio] = made.pop().past_key_values
+        needed = peak_bytes(lambda at=prompt, to=made: to.append(prefill(adapter, at())), how["device"])
+        cache = made.pop().past_key_values
+        mine = case | {"keep": ratio, "K": len(kept[ratio]), "L": int(prompt().mask.sum())}
+        yield counted("memory of the prefill", mine, needed, **how)
+        yield counted("KV cache", mine, cache_bytes(cache), **how)
+        yield from timed({"attention of a step": partial(_attend, cache, heads)}, mine, **how)
+        yield from _estimates(adapter, seen, ids, kept[ratio], mine)
+        cases[ratio] = mine
+        del cache  # a long clip's takes gigabytes, and the next prompt makes one of its own
     for _ in range(repeats):
         for ratio, prompt in prompts.items():
             run = time_prompt(adapter, prompt, steps=STEPS, repeats=1, warmup=0, device=how["device"])
             runs[ratio].append(run)
-    for ratio, prompt in prompts.items():
-        mine = case | {"keep": ratio, "K": len(kept[ratio]), "L": int(prompt().mask.sum())}
+    for ratio, mine in cases.items():
         t = pooled(runs[ratio])
         figure = partial(Figure, case=mine, unit="s", **how, repeats=repeats)
         low, high = t.prefill_spread
         yield figure("prefill", median=t.prefill, low=low, high=high, warmup=1)
         low, high = t.per_token_spread
         yield figure("decode step", median=t.per_token, low=low, high=high, warmup=0)
-        yield counted("memory of the prefill", mine, needed[ratio], **how)
-        cache = caches[ratio]
-        yield counted("KV cache", mine, cache_bytes(cache), **how)
-        heads = adapter.model.config.text_config.num_attention_heads
-        yield from timed({"attention of a step": partial(_attend, cache, heads)}, mine, **how)
-        yield from _estimates(adapter, seen, ids, kept[ratio], mine)
 
 
 def _attend(cache: object, heads: int) -> None:

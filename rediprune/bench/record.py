@@ -25,6 +25,10 @@ _STEPS = {
 }
 
 
+class NoRoom(RuntimeError):
+    """A part that this machine has no memory for: one sentence."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """One measured number.

@@ -36,7 +36,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the parts, a line for each figure as it is made; the file is written after every part.
 
-    A part that fails stays in the file as it was, the others are run all the same, and the exit code is 1.
+    A part that fails stays in the file as it was, the others are run all the same, and the exit code is 1. A
+    part that this machine has no memory for is a failure only where it was asked for by name.
     """
     import torch
 
@@ -60,6 +61,10 @@ def run(args: argparse.Namespace) -> int:
                 kind = made.measured if isinstance(figure, record.Figure) else made.estimated
                 kind.append(figure)
                 print(f"  {figure}", flush=True)
+        except record.NoRoom as error:
+            failed += [part] if args.part == part else []
+            print(f"rediprune: {part} is left as it was: {error}", file=sys.stderr, flush=True)
+            continue
         except RuntimeError as error:  # two ways that must agree did not, or there is too little memory
             failed.append(part)
             print(f"rediprune: {part} failed: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
