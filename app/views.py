@@ -130,7 +130,8 @@ def agreement(found: Agreement) -> str:
     full, pruned = _share(found.full_on_full), _share(found.pruned_on_full)
     return (
         f"{'Same' if found.same_text else 'Different'} answer. "
-        f"Sure of the unpruned one: {full} unpruned, {pruned} pruned ({apart:.2f} nats apart). "
+        f"Probability of the unpruned one: {full} from all tokens, {pruned} from those kept "
+        f"({apart:.2f} nats apart). "
         f"First word: KL {found.kl_first:.3f} nats."
     )
 

@@ -109,6 +109,17 @@ def test_a_script_in_a_question_is_text(page):
     assert page.locator("#rp-page img[src=x]").count() == 0
 
 
+def test_a_newcomer_is_told_what_to_do_where_there_is_no_news(page):
+    settled(page)
+    hint, said = page.get_by_text("New here?"), page.locator("#rp-notice .text")
+    expect(said).to_contain_text("no word for")
+    expect(hint).to_be_hidden()
+    page.get_by_label("Question", exact=True).fill("what color is the star")
+    page.get_by_role("button", name="Ask").click()
+    expect(said).to_have_text("")
+    expect(hint).to_be_visible()
+
+
 def test_an_empty_question_gets_a_sentence_and_loses_nothing(page):
     settled(page)
     before = card(page, "full").locator(".text").inner_text()

@@ -327,9 +327,9 @@ def test_on_a_phone_a_finger_chooses_and_no_mode_moves_the_sliders_or_scrolls_si
     ):
         settled(page)
 
-        def place():  # on the screen, to whose edge they stick; a click may have scrolled
+        def place():  # the sliders stick to the screen's edge, the question does not; clicks scroll
             page.evaluate("scrollTo(0, 0)")
-            return page.locator("#rp-knobs").bounding_box()
+            return [page.locator(part).bounding_box() for part in ("#rp-knobs", "#rp-ask")]
 
         before = place()
         for name, shown in (("Order", "order"), ("Distance", "distance"), ("Kept", "kept")):

@@ -37,7 +37,7 @@ function card(one) {
     make("h3", one.name + (several ? ", " + one.runs + " draws" : "")), pictures,
     make("p", one.text || "(no words)", "text"),
     make("p", several ? one.same + " of " + one.runs + " answers the same; the first is shown" : one.same ? "Same answer" : "Different answer", "same"),
-    make("p", "Sure of the unpruned one: " + percent(one.probability) + range),
+    make("p", "Probability of the unpruned answer: " + percent(one.probability) + range),
     make("p", "First word: KL " + one.kl.toFixed(3) + " nats"),
     make("p", one.kept + " tokens; prefill " + one.prefill.toFixed(1) + "×, end to end " + one.end_to_end.toFixed(1) + "× less (estimate)"),
   );
@@ -45,7 +45,7 @@ function card(one) {
 }
 
 function draw({ full, sure, at, cards, overlap }) {
-  find(".full").textContent = "All tokens: “" + (full || "(no words)") + "”, sure of it: " + percent(sure) + ". At " + at + " kept:";
+  find(".full").textContent = "All tokens: “" + (full || "(no words)") + "”, probability " + percent(sure) + ". At " + at + " kept:";
   find(".cards").replaceChildren(...cards.map(card));
   find(".overlap").hidden = cards.length < 2;
   const line = (cells) => {

@@ -1,4 +1,4 @@
-// One line of news. Nothing is inserted as HTML.
+// One line of news, and a hint for newcomers while there is none. Nothing is inserted as HTML.
 const box = element.querySelector(".notice");
 function load() {
   const value = props.value || {};
