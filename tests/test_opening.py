@@ -291,7 +291,7 @@ def test_an_agreement_that_the_file_does_not_know_is_not_called_certain(desk, up
     record = json.loads(file.read_text())
     record["agreement"]["full_on_full"] = None
     file.write_text(json.dumps(record))
-    assert "unknown unpruned" in opened(desk, file).answers["line"]
+    assert "unknown from all tokens" in opened(desk, file).answers["line"]
 
 
 def test_endless_seconds_in_a_file_are_no_measure_for_what_a_sweep_will_take(desk, uploads):
