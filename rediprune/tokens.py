@@ -61,7 +61,7 @@ class Geometry:
         return torch.cat([boxes, boxes.new_tensor(self.box).expand(self.whole, -1)])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VisionTokens:
     """The visual tokens that selection chooses from: T frames of a clip, tiles of an image, or a still image.
 

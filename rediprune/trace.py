@@ -3,6 +3,8 @@
 B batch, T frames (or tiles), N visual tokens per frame (tokens.py), K kept in all, C vision width, D LLM
 width, L text tokens, W relevance weights computed at once, E width of the joint image-text space, G groups
 that are chosen from one by one, M tokens of a group.
+
+Records that are made of tensors equal themselves alone (eq=False): a tensor's == is no yes or no.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Query:
     """What relevance is measured against.
 
@@ -46,7 +48,7 @@ class Query:
 NO_PICK = -1  # in an order that was ended, behind the last pick of a group with fewer picks than another
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Selection:
     """A picking order with the evidence of every pick; the full one, unless `cut_from` says otherwise.
 
@@ -261,7 +263,7 @@ class Agreement:
     same_text: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trace:
     """The one record of a run: everything that the picture, the table and the export read.
 

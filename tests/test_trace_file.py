@@ -67,6 +67,13 @@ def test_everything_comes_back_to_the_last_bit(trace, tmp_path):
     assert different == []
 
 
+def test_a_record_of_tensors_is_equal_to_itself_alone(trace, tmp_path):
+    loaded = again(trace, tmp_path)
+    for part in ("vision", "query", "selection"):
+        assert getattr(trace, part) == getattr(trace, part) != getattr(loaded, part)
+    assert trace != loaded and len({trace, loaded}) == 2
+
+
 @pytest.mark.parametrize("budget", ["frame", "shared"])
 def test_so_does_a_clip_with_its_times(explainer, budget, tmp_path):
     clip = Shown(tuple(tiny.image(seed) for seed in range(3)), True, (0.0, 0.1, 0.7))
