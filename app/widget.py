@@ -35,11 +35,12 @@ def widget(part: str, value: Any = None, **props: Any) -> gr.HTML:
 
 
 def _scripts(part: str) -> tuple[str, ...]:
-    whole = part == "explorer/explorer"
-    functions, own = (
-        (FUNCTIONS, (f"explorer/{name}.js" for name in STATE)) if whole else (PURE, (f"{part}.js",))
-    )
-    return (*(f"explorer/{name}.js" for name in functions), COMMON, *FRONT.get(part, ()), *own)
+    def explorer(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(f"explorer/{name}.js" for name in names)
+
+    if part == "explorer/explorer":
+        return (*explorer(FUNCTIONS), COMMON, *explorer(STATE))
+    return (*explorer(PURE), COMMON, *FRONT.get(part, ()), f"{part}.js")
 
 
 @cache

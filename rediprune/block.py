@@ -10,7 +10,6 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ContextDecorator
-from typing import NoReturn
 
 import torch
 
@@ -18,7 +17,7 @@ from .pruned import PruneError, PruneReport
 
 
 class ToEnter(ContextDecorator):
-    """Opens a block at each `with`. One that is dropped without having been left has pruned nothing."""
+    """Opens a block at each `with`. One that is never entered, or dropped while open, says so."""
 
     _missed = False
 
@@ -41,12 +40,15 @@ class ToEnter(ContextDecorator):
         return super().__call__(function)
 
     def __del__(self) -> None:
-        if self._missed or getattr(self, "_open", None):
-            warnings.warn(
-                "prune(...) has no effect by itself, so nothing is pruned: write `with prune(model) as "
-                "report:` and call model.generate inside",
-                stacklevel=2,
-            )
+        if self._missed:
+            what = "prune(...) has no effect by itself, so nothing is pruned"
+        elif getattr(self, "_open", None):
+            what = "a prune block was dropped without being left, so nothing is pruned any more"
+        else:
+            return
+        warnings.warn(
+            f"{what}: write `with prune(model) as report:` and call model.generate inside", stacklevel=2
+        )
 
 
 class Generate:
@@ -71,9 +73,11 @@ class Generate:
                 "pruned: call model.generate there, and the model outside"
             )
 
-    def __reduce_ex__(self, protocol: int) -> NoReturn:
-        # A copy of the model would carry it along, and go on running the model that it was copied from.
-        raise PruneError("the model is inside a prune block: copy or pickle it outside")
+    def __reduce_ex__(self, protocol: int) -> object:
+        if self.open:
+            # A copy of the model would carry it along, and go on running the model that it was copied from.
+            raise PruneError("the model is inside a prune block: copy or pickle it outside")
+        return super().__reduce_ex__(protocol)
 
 
 class CallNumbers:

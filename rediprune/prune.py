@@ -32,6 +32,8 @@ from .trace import Query
 if TYPE_CHECKING:
     from .models import Adapter, Prompt
 
+_ENTERING = threading.Lock()  # two threads at the same moment are two blocks on one model
+
 # (prompt ids [L], its images' features [t, N, C], prompt b, batch size B) -> the query of that prompt
 Ask = Callable[[Tensor, Tensor, int, int], Query]
 
@@ -58,7 +60,8 @@ def prune(
     It is the model that is inside the block, so calls from every thread are pruned, as one that streams
     needs; several may run at once. A cache that a call fills holds the pruned prompt, while generate counts
     what it holds by the ids of the whole: such a cache is of no use to another call, and where the output
-    would carry it there is None.
+    would carry it there is None. Calls of the model itself with an image are refused, for nothing of it would
+    be pruned; its inner parts (`model.model`) are not watched.
 
     Args:
         model: a transformers model of a known family, or what torch.compile or PEFT made of one; its weights,
@@ -74,7 +77,7 @@ def prune(
     Raises:
         PruneError: nothing could be pruned: generate never called, no pixel_values, pixel_values given to the
             model itself, every token kept at a keep_ratio below 1; or a prune block inside another on the
-            same model; or the model is copied inside the block.
+            same model; or the model is copied deeply or pickled inside the block.
         ModelError: the model has no separate projector or is of an unknown family; prompt and images do not
             belong together; generate was called in a way that a pruned prompt does not support.
         ValueError: query and arguments do not fit together; features or query that no cosine can be taken of.
@@ -103,12 +106,7 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
     from .models.call import arguments, refuse_unsupported
 
     model = adapter.model
-    if isinstance(vars(model).get("generate"), Generate):
-        raise PruneError(
-            "this model is already inside a prune block, perhaps another thread's: it must be left first"
-        )
     report, tried = PruneReport(config, type(model).__name__), False
-    original, was_own = model.generate, "generate" in vars(model)
     pixels = [name for name in adapter.media_inputs if name.startswith("pixel_values")]
     numbers, noting = CallNumbers(), threading.Lock()
 
@@ -135,7 +133,14 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
             report.calls += 1
         return output if prompt.stays.all() else _without_cache(output)
 
-    model.generate = generate = Generate(original, pruned, pixels)
+    with _ENTERING:
+        there = vars(model).get("generate")
+        if isinstance(there, Generate) and there.open:
+            raise PruneError(
+                "this model is already inside a prune block, perhaps another thread's: it must be left first"
+            )
+        original, was_own = model.generate, there is not None
+        model.generate = generate = Generate(original, pruned, pixels)
     hook = model.register_forward_pre_hook(generate.refuse_pixels, with_kwargs=True)
     try:
         yield report

@@ -146,7 +146,7 @@ def test_kept_slots_are_the_models_own_and_only_their_sources_are_projected(mode
         with model.model.multi_modal_projector.register_forward_pre_hook(
             lambda _, x, rows=rows: rows.append(x[0].shape[:-1].numel())
         ):
-            few = adapter.embed(one, kept)
+            few = adapter.embed_each([one], [kept])[0]
         torch.testing.assert_close(few, full[one.stays(kept)], atol=2e-6, rtol=2e-6)
         sources = one.source.mix.rows(kept)
         assert rows == [adapter.n_projected(one, kept)] == [len(sources.index.unique())]

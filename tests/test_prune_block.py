@@ -1,7 +1,9 @@
 """A prune block and what stands around it: threads, copies, wrappers, caches, calls that go past it."""
 
 import copy
+import functools
 import pickle
+import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -52,26 +54,33 @@ def test_pixels_given_to_the_model_itself_are_refused_and_taken_again_afterwards
 
 
 @pytest.mark.parametrize(
-    "use", [lambda block: None, lambda block: block.__enter__()], ids=["made", "entered"]
+    ("use", "says"),
+    [
+        (lambda block: None, "no effect by itself, so nothing is pruned"),
+        (lambda block: block.__enter__(), "dropped without being left, so nothing is pruned any more"),
+    ],
+    ids=["made", "entered"],
 )
-def test_a_block_that_is_dropped_says_that_nothing_is_pruned(model, inputs, use):
+def test_a_block_that_is_dropped_says_that_nothing_is_pruned(model, inputs, use, says):
     full = model.generate(**inputs, **BRIEF)
-    with pytest.warns(UserWarning, match="no effect by itself, so nothing is pruned"):
+    with pytest.warns(UserWarning, match=says):
         use(prune(model, FEW))
     assert "generate" not in vars(model) and not model._forward_pre_hooks
     assert torch.equal(model.generate(**inputs, **BRIEF), full)
 
 
-def test_a_decorated_function_is_pruned_at_every_call_and_warns_of_nothing(model, inputs):
+def test_a_decorated_function_is_pruned_at_every_call_and_may_never_be_called(model, inputs):
     @prune(model, FEW)
     def ask():
         return model.generate(**inputs, **BRIEF)
 
     with prune(model, FEW):
         expected = model.generate(**inputs, **BRIEF)
-    with warnings.catch_warnings(action="error"):
-        assert torch.equal(ask(), expected) and torch.equal(ask(), expected)
-        del ask
+    assert torch.equal(ask(), expected) and torch.equal(ask(), expected)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        prune(model, FEW)(lambda: None)  # a function that nobody calls
+    assert not said
 
 
 # What comes out of it -------------------------------------------------------------------------------------
@@ -119,6 +128,9 @@ class Peft:
     def get_base_model(self):
         return self.model
 
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
 
 @pytest.mark.parametrize(
     "wrapped", [Peft, lambda model: torch.compile(model, backend="eager")], ids=["peft", "torch.compile"]
@@ -128,7 +140,7 @@ def test_a_wrapped_model_is_pruned_and_left_as_it_was(model, inputs, wrapped):
     with prune(model, FEW):
         expected = model.generate(**inputs, **BRIEF)
     with prune(outside, FEW) as report:
-        assert torch.equal(model.generate(**inputs, **BRIEF), expected)
+        assert torch.equal(outside.generate(**inputs, **BRIEF), expected)
     assert report.n_kept == K and "generate" not in vars(model)
     assert torch.equal(model.generate(**inputs, **BRIEF), full)
 
@@ -146,6 +158,20 @@ def test_a_wrapper_that_was_put_on_inside_stays_and_prunes_no_more(model, inputs
         model.generate(**inputs, **BRIEF)
     assert model.generate is counting and report.n_kept == K
     assert torch.equal(model.generate(**inputs, **BRIEF), full) and len(calls) == 2
+
+
+@pytest.mark.parametrize("kept", [lambda generate: generate, functools.partial], ids=["itself", "partial"])
+def test_what_was_taken_out_of_a_block_is_the_plain_generate_and_hinders_nothing(model, inputs, kept):
+    full = model.generate(**inputs, **BRIEF)
+    with prune(model, FEW):
+        model.generate(**inputs, **BRIEF)
+        saved = kept(model.generate)
+    model.generate = saved
+    assert torch.equal(model.generate(**inputs, **BRIEF), full)
+    copy.deepcopy(model)
+    with prune(model, FEW) as report:
+        model.generate(**inputs, **BRIEF)
+    assert report.n_kept == K and model.generate is saved
 
 
 # Threads --------------------------------------------------------------------------------------------------
@@ -169,6 +195,31 @@ def test_a_second_thread_is_told_that_the_block_may_be_anothers(model, inputs):
         model.generate(**inputs, **BRIEF)
         with ThreadPoolExecutor(1) as pool, pytest.raises(PruneError, match="perhaps another thread's"):
             pool.submit(lambda: prune(model, FEW).__enter__()).result()
+
+
+def test_of_threads_that_enter_at_the_same_moment_one_is_refused(model, inputs):
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(40):
+            meet, leave, entered = threading.Barrier(2), threading.Barrier(2), []
+
+            def enter(meet=meet, leave=leave, entered=entered):
+                meet.wait(timeout=30)
+                try:
+                    with prune(model, FEW):
+                        entered.append(True)
+                        leave.wait(timeout=30)
+                        model.generate(**inputs, max_new_tokens=1)
+                except PruneError:
+                    leave.wait(timeout=30)
+
+            with ThreadPoolExecutor(2) as pool:
+                for done in [pool.submit(enter) for _ in range(2)]:
+                    done.result()
+            assert entered == [True] and "generate" not in vars(model)
+    finally:
+        sys.setswitchinterval(interval)
 
 
 # Arguments ------------------------------------------------------------------------------------------------

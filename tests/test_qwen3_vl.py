@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import Qwen3VLForConditionalGeneration
+from transformers import LogitsProcessor, Qwen3VLForConditionalGeneration
 
 from rediprune import PruneConfig, prune, savings
 from rediprune.models import adapter_for
@@ -159,3 +159,19 @@ def test_each_token_has_one_projector_more_for_every_deepstack_layer():
     assert shapes.projectors == 4 and shapes.projector_in == 4 * 1152 and shapes.projector_out == 4096
     one = 2 * 4608 * (4608 + 4096)
     assert savings.projector_flops(shapes, 7) == 7 * 4 * one
+
+
+def test_a_text_that_a_logits_processor_reads_on_the_way_is_read_as_ever(model):
+    text, read = torch.arange(5, 65)[None], []
+
+    class Reads(LogitsProcessor):
+        def __call__(self, ids, scores):
+            for some in (text, text[:, :3]):
+                read.append(model(input_ids=some).logits)
+            return scores
+
+    with torch.no_grad():
+        plain = [model(input_ids=some).logits for some in (text, text[:, :3])]
+        with prune(model, FEW):
+            model.generate(**FAMILY.inputs("image"), max_new_tokens=1, logits_processor=[Reads()])
+    assert len(read) == 2 and all(map(torch.equal, read, plain))

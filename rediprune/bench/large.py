@@ -1,6 +1,6 @@
 """Part 2 again, with models of 7B: what pruning saves where the language model is most of the work.
 
-On a GPU a minute or two. On a CPU with room for the weights half an hour, most of it clips of 32 frames.
+On a CPU with room for the weights half an hour, most of it clips of 32 frames; on a GPU not run yet.
 """
 
 from __future__ import annotations

@@ -153,22 +153,18 @@ class Adapter(Splicing, ABC):
         pixels = np.stack([np.asarray(frame) for frame in frames])
         return processor(text=[text], videos=[pixels], do_sample_frames=False, return_tensors="pt")
 
-    def embed(self, seen: Seen, kept: Tensor) -> Tensor:
-        """What stands at the placeholders that are left: kept tokens, projected, and the model's separators.
-
-        Args:
-            kept: flat token indices, ascending, [K].
-
-        Returns:
-            [S', D], as many as `seen.stays(kept)` has True.
-        """
-        return self.project(seen.carried(kept)[None])[0]
-
     def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
-        """The same for every image and clip of the prompts.
+        """What stands at the placeholders that are left: kept tokens, projected, and the model's separators.
 
         One call for all of the same kind and count, in the very shape that the unpruned model would use: at
         100% the same matrix product runs, so the result is equal to the last bit.
+
+        Args:
+            seen: every image and clip of the prompts.
+            kept: of each, flat token indices, ascending, [K].
+
+        Returns:
+            Of each [S', D], as many as `Seen.stays(kept)` has True.
         """
         alike: dict[tuple[str, int], list[int]] = {}
         for i, (one, k) in enumerate(zip(seen, kept, strict=True)):

@@ -106,12 +106,12 @@ class LlavaNextAdapter(LlavaAdapter):
             geometry = tuple(geometry[tile] for tile in tiles)
         return Seen(VisionTokens(features, geometry, None if present.all() else present, attention), slots)
 
-    def embed(self, seen: Seen, kept: Tensor) -> Tensor:
+    def _embed_one(self, seen: Seen, kept: Tensor) -> Tensor:
         return self._with_newlines(self.project(seen.carried(kept)[None])[0], seen.slots[seen.stays(kept)])
 
     def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
         if any(len(k) < one.vision.n_tokens for one, k in zip(seen, kept, strict=True)):
-            return [self.embed(one, k) for one, k in zip(seen, kept, strict=True)]
+            return [self._embed_one(one, k) for one, k in zip(seen, kept, strict=True)]
         # Nothing pruned: all tiles of all images in one call, padding included. The matrix product is that of
         # the unpruned model, so the result is equal to the last bit.
         found: dict[int, Tensor] = {}

@@ -81,7 +81,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         seen = [] if stills is None else self._images(inputs, shapes, places[:n_stills], processor)
         return seen + ([] if clips is None else self._clips(clips, places[n_stills:], processor))
 
-    def embed(self, seen: Seen, kept: Tensor) -> Tensor:
+    def _embed_one(self, seen: Seen, kept: Tensor) -> Tensor:
         slots, mix = seen.slots[seen.stays(kept)], seen.source.mix.rows(kept)
         used, places = mix.index.unique(return_inverse=True)
         tokens = seen.source.tokens.flatten(0, 1)
@@ -103,7 +103,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         # Nothing pruned: the model's own packing of all tokens, projected in the very shape that it would
         # use itself, is equal to the last bit.
         if any(len(k) < one.vision.n_tokens for one, k in zip(seen, kept, strict=True)):
-            return [self.embed(one, k) for one, k in zip(seen, kept, strict=True)]
+            return [self._embed_one(one, k) for one, k in zip(seen, kept, strict=True)]
         out: list[Tensor] = []
         for kind in self.kinds:  # `look` gives the images first, then the clips
             mine = [one.source for one in seen if one.kind == kind]

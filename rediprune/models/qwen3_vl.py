@@ -87,15 +87,18 @@ class Qwen3VlAdapter(Qwen25VlAdapter):
 
     @contextmanager
     def reading(self, prompt: Prompt) -> Iterator[None]:
-        """The LLM is handed the deepstack features whenever it reads a prompt, and not when it decodes."""
+        """The LLM is handed the deepstack features whenever it reads the prompt, and not when it decodes."""
 
         reader = threading.get_ident()
 
         def hand_over(llm: torch.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
-            if threading.get_ident() != reader:  # it reads a prompt of its own, or none that was pruned
+            if threading.get_ident() != reader:
                 return None
             cache, embeds = kwargs.get("past_key_values"), kwargs["inputs_embeds"]
             if cache is not None and cache.get_seq_length() > 0:
+                return None
+            start = embeds[0, : prompt.embeds.shape[1]]
+            if not torch.equal(start, prompt.embeds[0].to(start)):  # a streamer's or a logits processor's own
                 return None
             return args, kwargs | prompt.extra.expanded(*embeds.shape[:2])
 

@@ -13,7 +13,10 @@ from .records import Prompt, Seen
 
 
 class Splicing:
-    """How an Adapter makes prompts. The rest of it (base.py) says how tokens are embedded and counted."""
+    """How an Adapter makes prompts, out of what the rest of it (base.py) says.
+
+    That is `model`, `kinds`, `token_id`, `is_placeholder`, `embed_each`, `positions` and `compacted`.
+    """
 
     def placeholders(self, input_ids: Tensor, seen: Sequence[Seen]) -> list[tuple[int, Tensor]]:
         """For each image and clip, in order: (prompt b, positions [S] of its placeholders in it).
