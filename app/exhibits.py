@@ -121,7 +121,7 @@ def ratios(savings: Savings) -> dict:
     """What is left of the computing by each convention."""
     rows = [
         ("visual tokens only", savings.visual_only),
-        ("prefill with text", savings.prefill),
+        ("whole prompt", savings.prefill),
         ("end to end", savings.end_to_end),
     ]
     return {

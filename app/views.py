@@ -13,7 +13,7 @@ from rediprune.trace import Agreement, Answer, Savings, Timing
 
 RATIOS = (
     ("visual_only", "visual tokens only"),
-    ("prefill", "prefill with text"),
+    ("prefill", "whole prompt"),
     ("end_to_end", "end to end"),
 )
 STATIONS = ("vision", "selection", "projector", "prefill", "decode")
@@ -25,10 +25,11 @@ PLAIN = {
     "end_to_end": "Compute from picture to last word, times less.",
     "kv_bytes": "What the language model keeps in memory of the prompt.",
 }
+A_GUESS = 0.5  # an answer less likely than this from all tokens is said to be a guess; our own choice
 AGREEMENT = (
-    "How sure the pruned model is of the unpruned answer: the probability that it gives to those words. "
-    "Apart: the difference of the logarithms, in nats, units of the natural logarithm. KL (Kullback-Leibler "
-    "divergence): how differently the two guess the first word, in nats too. 0 is full agreement in both."
+    "How likely the unpruned answer's words are, from all tokens and from those kept. Below "
+    f"{A_GUESS:.0%} from all: a guess. Apart: difference of the logarithms, in nats. KL: how differently both "
+    "guess the first word; 0 is agreement."
 )
 WEIGHT = (
     "What the next token is chosen by: how well it fits the question against how unlike the tokens already "
@@ -125,14 +126,15 @@ def answer(made: Answer | None, n: int, text: str = "", state: str = "done", ear
 
 
 def agreement(found: Agreement) -> str:
-    """How far the pruned model agrees, in one sentence."""
+    """How far the pruned model agrees, in one sentence, and whether there was an answer to agree with."""
     apart = abs(found.full_on_full - found.pruned_on_full)
     full, pruned = _share(found.full_on_full), _share(found.pruned_on_full)
+    verdict, whose = ("Same answer", "Its") if found.same_text else ("Different answer", "The unpruned one's")
+    if found.full_on_full < math.log(A_GUESS):
+        verdict += ", but a guess" if found.same_text else ", and a guess"
     return (
-        f"{'Same' if found.same_text else 'Different'} answer. "
-        f"Probability of the unpruned one: {full} from all tokens, {pruned} from those kept "
-        f"({apart:.2f} nats apart). "
-        f"First word: KL {found.kl_first:.3f} nats."
+        f"{verdict}. {whose} probability: {full} from all tokens, {pruned} from those kept "
+        f"({apart:.2f} nats apart). First word: KL {found.kl_first:.3f} nats."
     )
 
 

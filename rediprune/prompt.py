@@ -37,7 +37,7 @@ def checked_text(question: str, longest: int = MAX_CHARACTERS) -> str:
     if not isinstance(question, str | None):
         raise QuestionError(f"The question must be text, not {type(question).__name__}.")
     if not (question and question.strip()):
-        raise QuestionError("The question is empty: write one, such as “What color is the star?”.")
+        raise QuestionError("The question is empty: write one.")
     question = question.strip()
     if len(question) > longest:
         raise QuestionError(

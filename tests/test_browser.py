@@ -127,7 +127,7 @@ def test_an_empty_question_gets_a_sentence_and_loses_nothing(page):
     page.get_by_role("button", name="Ask").click()
     expect(page.locator("#rp-notice")).to_contain_text("question is empty")
     expect(card(page, "full")).to_have_attribute("data-state", "stale")  # the box holds no question now
-    expect(page.locator("#rp-answers .line")).to_contain_text("question that stands above")
+    expect(page.locator("#rp-answers .line")).to_contain_text("earlier question, after")
     expect(card(page, "full").locator(".text")).to_have_text(before)
 
 
@@ -190,6 +190,11 @@ def test_a_phone_gets_picture_sliders_answers_savings_in_this_order_without_side
         for name in ("#rp-explorer", "#rp-knobs", "#rp-answers", "#rp-savings")
     ]
     assert tops == sorted(tops)
+    settled(page)
+    said = [card(page, side).locator(".text").inner_text() for side in ("full", "pruned")]
+    heard = page.locator("#rp-knobs .heard")  # beside the sliders, for the answers are out of sight
+    expect(heard).to_have_text(f"{tiny.N} tokens: {said[0]} · 5 tokens: {said[1]}")
+    expect(heard).to_be_in_viewport()
     context.close()
 
 
@@ -240,7 +245,7 @@ def test_tabbing_past_a_menu_asks_nothing(page, explainer, monkeypatch):
     assert set(calls) == {page.locator("#rp-answers .question").inner_text()}
     assert len(calls) == 1
     expect(card(page, "full")).to_have_attribute("data-state", "stale")
-    expect(page.locator("#rp-answers .line")).to_contain_text("question that stands above")
+    expect(page.locator("#rp-answers .line")).to_contain_text("earlier question, after")
 
 
 def test_the_patch_readout_goes_with_the_pointer(page):
@@ -252,7 +257,7 @@ def test_the_patch_readout_goes_with_the_pointer(page):
 
 
 def test_numbers_are_defined_in_words(page):
-    for name, words in (("agreement", "How sure the pruned model is"), ("prefill", "times less")):
+    for name, words in (("agreement", "How likely the unpruned answer's"), ("prefill", "times less")):
         page.locator(f"[data-def={name}]").hover()
         expect(page.locator("#rp-savings .definition")).to_contain_text(words)
 

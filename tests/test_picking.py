@@ -131,6 +131,18 @@ def test_the_picking_plays_to_its_end_and_space_holds_it(page):
     expect(canvas(page)).to_have_attribute("data-step", "")
 
 
+def test_while_picking_the_number_is_that_of_the_picks_and_the_view_that_stands_ends_it(page):
+    number = page.locator("#rp-explorer .count")
+    page.locator("#rp-explorer .scrub").press("Home")
+    page.locator("#rp-explorer .scrub").press("ArrowRight")
+    expect(number).to_have_text(re.compile(r"^1 ?of 36 visual tokens picked so far"))
+    view(page, "Relevance", "heat")
+    expect(canvas(page)).to_have_attribute("data-step", "1")
+    view(page, "Relevance", "heat")
+    expect(canvas(page)).to_have_attribute("data-step", "")
+    expect(number).to_have_text(re.compile(rf"^{K} ?of 36 visual tokens kept"))
+
+
 def choose_by_hand(page, tokens):
     button(page, "Edit").click()
     for i in tokens:
@@ -298,7 +310,7 @@ def test_many_distances_are_fetched_once_when_a_view_needs_them(page, first, mon
     assert page.requests[asked:] == []
     view(page, "Distance", "distance")
     canvas(page).hover()
-    expect(readout(page)).to_contain_text(re.compile("stand-in|stands for"))
+    expect(readout(page)).to_contain_text(re.compile("stand-in|stands for|No dropped token is nearest"))
     fetched = len(page.requests)
     assert fetched > asked
     slide(page, "#rp-keep", "60")

@@ -45,6 +45,7 @@ function become(next) {
   shared.snippet = value.snippet;
   shared.at = value.at;
   shared.took = (["full", "pruned"]).map((side) => ({ n: value[side]?.n, seconds: value[side]?.seconds }));
+  shared.heard = ["full", "pruned"].filter((side) => value[side]?.text).map((side) => value[side].n + " tokens: " + value[side].text).join(" · ");
   shared.busy = Boolean(value.busy);
   clearInterval(clock);
   if (value.busy) clock = setInterval(draw, 1000);
@@ -67,7 +68,7 @@ function card(side, stale) {
   part(".text").classList.toggle("long", (from.text || "").length > 40);
   write(part(".time"), from.time || "");
   part(".foreign").hidden = !(value.foreign || value.opened);
-  write(part(".foreign"), value.opened ? "from a file, not run here" : "outside what this model knows");
+  write(part(".foreign"), value.opened ? "from a file, not run here" : "unknown to this model");
 }
 
 // In what the cards differ from the rest of the page: each a sentence, or "".
@@ -82,7 +83,7 @@ function differences() {
     model: shared.model && at.model >= 0 && shared.model.number !== at.model
       ? "The picture and these answers are an earlier model's." + (shared.model.name ? " The model is now " + shared.model.name + "." : "") : "",
     asked: (box && box.value.trim() !== at.question) || (run && run.picture !== at.picture)
-      ? "These answers belong to the question that stands above them." : "",
+      ? "These answers are to the earlier question, after “Asked:”." : "",
     menus: menus && differ(menus, at)
       ? "The picture and the pruned answer are those of the earlier method, query or budget." : "",
     knobs: own !== (at.own || "")

@@ -8,7 +8,7 @@ const drawn = (tag, attributes, text) => {
 };
 const DASHES = ["", "7 3", "2 3", "10 3 2 3", "5 2", "12 4", "1 4", "8 3 1 3 1 3", "3 3", "14 3 3 3", "4 6"];
 const NOTES = {
-  probability: "How sure the pruned model is of the whole unpruned answer. Dotted: how sure the unpruned model itself is. Shaded: from the worst to the best random draw.",
+  probability: "How likely the unpruned answer is from the kept tokens. Dotted: from all tokens. Shaded: from the worst to the best random draw.",
   kl: "How differently the two models guess the first word: the Kullback-Leibler divergence (KL), in nats, units of the natural logarithm. 0 is full agreement.",
 };
 const percent = (x) => +(100 * x).toFixed(1) + "%";

@@ -4,7 +4,10 @@ function show(wanted) {
   element.querySelectorAll(".views button").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.view === view)));
   later();
 }
-element.querySelectorAll(".views button").forEach((b) => b.addEventListener("click", () => show(b.dataset.view)));
+element.querySelectorAll(".views button").forEach((b) => b.addEventListener("click", () => {
+  if (b.dataset.view === view && steps.count !== null) steps.end(); // the view that stands: all of it again
+  show(b.dataset.view);
+}));
 
 // saved.js lets the visitor choose a file and downloads it; the server draws it at the sliders of this moment.
 const saver = find(".save");

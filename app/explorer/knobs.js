@@ -23,6 +23,12 @@ function load() {
   publish();
 }
 
+// What was answered, where a phone's sliders stand far above the answers themselves.
+function hear() {
+  const heard = find(".heard");
+  if (heard.textContent !== shared.heard) heard.textContent = shared.heard || "";
+}
+
 // The hand rests: answer again, or as soon as the running answer is done; then with the knobs of that moment.
 function settle() {
   const at = shared.at, now = shared.knobs;
@@ -37,7 +43,9 @@ for (const slider of [keep, weight]) {
   slider.addEventListener("input", () => { clearTimeout(timer); publish(); props.value = { ...shared.knobs }; });
   slider.addEventListener("change", () => { clearTimeout(timer); timer = setTimeout(settle, REST_MS); });
 }
+window.addEventListener("rp:state", hear);
 window.addEventListener("rp:state", () => { if (resting && !shared.busy) { clearTimeout(timer); timer = setTimeout(settle, REST_MS); } });
 window.addEventListener("rp:run", publish);
 watch("value", load);
 load();
+hear();

@@ -10,7 +10,8 @@ function tell(picks, shown, scale, bonds, made) {
   canvas.dataset.kept = kept;
   write(".kept", String(kept));
   write(".total", String(run.total));
-  find(".one").hidden = several && !picks.own;
+  write(".doing", stepping ? "picked so far" : "kept");
+  find(".one").hidden = stepping || (several && !picks.own);
   write(".one", picks.own ? "(your choice)" : run.whole ? "(one per patch, " + run.whole + " for the whole)" : "(one per patch)");
   find(".each").hidden = !several || Boolean(picks.own);
   write(".each", budgetInWords(run));

@@ -23,6 +23,7 @@ function bondInWords(run, picks, flat, t, near) {
   if (!run.between) return run.refused || "the distances are being fetched.";
   if (near.who[flat] >= 0) return "dropped. Its stand-in is " + placeName(run, near.who[flat], t) + ", at distance " + near.far[flat].toFixed(3) + ".";
   const count = bondOf(flat, near).length;
+  if (!count) return "kept. No dropped token is nearest to it.";
   return "kept. It stands for itself and " + count + " dropped token" + (count === 1 ? "." : "s.");
 }
 
