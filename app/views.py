@@ -28,8 +28,8 @@ PLAIN = {
 A_GUESS = 0.5  # an answer less likely than this from all tokens is said to be a guess; our own choice
 AGREEMENT = (
     "How likely the unpruned answer's words are, from all tokens and from those kept. Below "
-    f"{A_GUESS:.0%} from all: a guess. Apart: difference of the logarithms, in nats. KL: how differently both "
-    "guess the first word; 0 is agreement."
+    f"{A_GUESS:.0%} from all: a guess. Apart: difference of the logarithms, in nats. KL: how differently "
+    "both guess the first word; 0 is agreement."
 )
 WEIGHT = (
     "What the next token is chosen by: how well it fits the question against how unlike the tokens already "
