@@ -92,7 +92,7 @@ class LentExplainer(Explainer):
         return known
 
     def ask(self, look, question: str, config: PruneConfig | None = None):
-        config = config or self.defaults
+        config = self._config(config)
         question = checked_question(question, self.processor)  # a bad one is refused without a GPU
         key = (look.key, question, config.query, config.pointing)
         if (known := self._asked.get(key)) is None:

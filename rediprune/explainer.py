@@ -170,7 +170,7 @@ class Explainer:
             QuestionError: a question that cannot be asked.
             ValueError: a query or pointing that this model cannot do.
         """
-        config = self.defaults if config is None else checked_config(config)
+        config = self._config(config)
         question = checked_question(question, self.processor, longest)
         key = (look.key, question, config.query, config.pointing)
         if (known := self._asked.get(key)) is None:
@@ -199,7 +199,7 @@ class Explainer:
         Raises:
             ValueError: `asked` belongs to another look, or was asked with another query than `config` names.
         """
-        config = self.defaults if config is None else checked_config(config)
+        config = self._config(config)
         check_pair(look, asked)
         said, wanted = _asked_by(asked.query.name, asked.pointing), _asked_by(config.query, config.pointing)
         if said != wanted:
@@ -322,7 +322,7 @@ class Explainer:
 
         The savings count as many new tokens as the unpruned answer had.
         """
-        config = self.defaults if config is None else checked_config(config)
+        config = self._config(config)
         shown = shown_media(media)
         look = self.look(shown)
         asked = self.ask(look, question, config)
@@ -368,6 +368,9 @@ class Explainer:
             costs=costs,
             fingerprint=self.fingerprint,
         )
+
+    def _config(self, config: PruneConfig | None) -> PruneConfig:
+        return self.defaults if config is None else checked_config(config)
 
     def _prompt(self, choice: Choice, positions: str = "compacted") -> Callable[[], Prompt]:
         return choice.prompt(positions, bring=self.keep_on is not None)

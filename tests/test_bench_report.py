@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from rediprune.bench import PARTS, report
+from rediprune.bench.answers import answer_seconds
 from rediprune.bench.chart import Curve, Panel, chart
 from rediprune.bench.record import load
 from tests.test_imports import ROOT
@@ -59,3 +60,30 @@ def test_a_chart_draws_every_point_inside_itself_and_escapes_its_words():
         for x, y in (map(float, point.split(",")) for point in line.get("points").split()):
             assert 0 <= x <= width and 0 <= y <= height
     assert "a &lt; b" in svg and svg.count("stroke-dasharray='2 4'") == 1
+
+
+def test_what_is_written_by_hand_of_7b_is_what_the_record_holds(runs):
+    """Prefill and whole answers of 128 tokens at 15% kept, times quicker."""
+    run, shown = runs["large"], ("image", "8 frames", "16 frames", "32 frames")
+
+    def quicker(seconds) -> list[float]:
+        full, few = (
+            [run.figure("prefill", shown=what, keep=ratio) for what in shown] for ratio in (1.0, 0.15)
+        )
+        return [seconds(a) / seconds(b) for a, b in zip(full, few, strict=True)]
+
+    def found(name: str) -> str:
+        return " ".join((ROOT / name).read_text(encoding="utf-8").split())
+
+    still, *clips = quicker(lambda prefill: prefill.median)
+    answered, *films = quicker(lambda prefill: answer_seconds(run, prefill.case, 128))
+    assert (
+        f"the prefill was {still:.1f} times quicker for a picture and {min(clips):.1f} to {max(clips):.1f} "
+        "times for clips; an answer of 128 tokens, with its encoder and its decoding, "
+        f"{answered:.1f} times for a picture and {min(films):.1f} to {max(films):.1f} times for clips."
+    ) in found("README.md")
+    said = [run.estimate("prefill ratio", shown=what, keep=0.15).value for what in shown]
+    assert (
+        f"{still:.1f} times quicker for a picture (FLOPs say {said[0]:.1f}), {clips[0]:.1f} for 8 frames "
+        f"({said[1]:.1f}), {clips[1]:.1f} for 16 ({said[2]:.1f}) and {clips[2]:.1f} for 32 ({said[3]:.1f})"
+    ) in found("docs/speed.md")

@@ -19,7 +19,6 @@ from app.sources import Source
 from rediprune import Explainer, PruneConfig, alpha_from_weight, kept_count
 from rediprune.card import Card
 from rediprune.look import shown_media
-from rediprune.trace import Agreement
 from tests import tiny
 from tests.footage import write, write_sound
 
@@ -369,14 +368,6 @@ def test_the_menu_offers_only_what_the_model_can(explainer):
     assert [name for _, name in controls.query_choices(explainer)] == ["prompt-tail"]
 
 
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [(0.0042, "4.2 ms"), (0.0123, "12 ms"), (0.9996, "1.0 s"), (12.34, "12.3 s"), (math.nan, "–")],
-)
-def test_seconds_in_words(value, words):
-    assert views.seconds(value) == words
-
-
 @pytest.fixture
 def video(uploads):
     return write(uploads / "clip.mp4", n=40, images=[tiny.image(t // 5, (120, 80)) for t in range(40)])
@@ -524,19 +515,3 @@ def test_the_estimate_is_there_with_the_answers_and_the_better_times_follow(desk
     assert ["one run each" in one["measured"] for one in found] == [True, False]
     assert "median" in found[1]["measured"] and found[0]["table"] == found[1]["table"]
     assert found[0]["picture"] == last(answered(desk, run_of()), "explorer")["setting"]["picture"]
-
-
-@pytest.mark.parametrize(
-    ("same", "probability", "words"),
-    [
-        (True, 0.99, "Same answer. Its probability: 99% from all tokens, 40% from those kept"),
-        (True, 0.34, "Same answer, but a guess. Its probability: 34% from all"),
-        (False, 0.99, "Different answer. The unpruned one's probability: 99% from all"),
-        (False, 0.34, "Different answer, and a guess. The unpruned one's probability: 34% from all"),
-        (True, math.nan, "Same answer. Its probability: unknown from all"),
-    ],
-)
-def test_an_answer_that_the_model_itself_finds_unlikely_is_called_a_guess(same, probability, words):
-    log = math.log(probability)
-    found = Agreement(log, math.log(0.4), log, log, kl_first=0.25, same_text=same)
-    assert views.agreement(found).startswith(words) and views.agreement(found).endswith("KL 0.250 nats.")

@@ -1,5 +1,6 @@
 """A prune block and what stands around it: threads, copies, wrappers, caches, calls that go past it."""
 
+import contextlib
 import copy
 import functools
 import pickle
@@ -12,6 +13,7 @@ import pytest
 import torch
 from transformers import DynamicCache
 
+from rediprune.block import Generate
 from rediprune.config import PruneConfig, kept_count
 from rediprune.models import ModelError, adapter_for
 from rediprune.prune import prune
@@ -197,29 +199,31 @@ def test_a_second_thread_is_told_that_the_block_may_be_anothers(model, inputs):
             pool.submit(lambda: prune(model, FEW).__enter__()).result()
 
 
-def test_of_threads_that_enter_at_the_same_moment_one_is_refused(model, inputs):
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        for _ in range(40):
-            meet, leave, entered = threading.Barrier(2), threading.Barrier(2), []
+def test_of_threads_that_enter_at_the_same_moment_one_is_refused(model, inputs, monkeypatch):
+    within, left, entered = threading.Barrier(2), threading.Barrier(2), []
 
-            def enter(meet=meet, leave=leave, entered=entered):
-                meet.wait(timeout=30)
-                try:
-                    with prune(model, FEW):
-                        entered.append(True)
-                        leave.wait(timeout=30)
-                        model.generate(**inputs, max_new_tokens=1)
-                except PruneError:
-                    leave.wait(timeout=30)
+    class Meeting(Generate):
+        """Lets a second thread come as far as this, if anything does."""
 
-            with ThreadPoolExecutor(2) as pool:
-                for done in [pool.submit(enter) for _ in range(2)]:
-                    done.result()
-            assert entered == [True] and "generate" not in vars(model)
-    finally:
-        sys.setswitchinterval(interval)
+        def __init__(self, *given):
+            with contextlib.suppress(threading.BrokenBarrierError):
+                within.wait(timeout=0.5)
+            super().__init__(*given)
+
+    monkeypatch.setattr(sys.modules[prune.__module__], "Generate", Meeting)
+
+    def enter(_):
+        try:
+            with prune(model, FEW):
+                entered.append(True)
+                left.wait(timeout=30)
+                model.generate(**inputs, max_new_tokens=1)
+        except PruneError:
+            left.wait(timeout=30)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(enter, range(2)))
+    assert entered == [True] and "generate" not in vars(model)
 
 
 # Arguments ------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..config import METHODS, PruneConfig
 from .answer_report import report
-from .arguments import BadInput, add_input, add_where, check_outputs, check_question, config_changes, load
+from .arguments import BadInput, add_input, add_where, check_outputs, config_changes, load
 
 if TYPE_CHECKING:
     from ..look import Shown
@@ -70,11 +70,12 @@ def run(args: argparse.Namespace) -> int:
     """The `answer` command. What can be refused without the model is refused before it is loaded."""
     changes = config_changes(args)
     PruneConfig(**changes)
-    check_question(args.question)
     _check_outputs(args)
     from ..look import shown_media
     from ..media.either import load_media
+    from ..prompt import checked_text
 
+    checked_text(args.question)
     loaded = load_media(args.file, args.frames)
     shown = shown_media(loaded)
     if args.clip and not shown.clip:

@@ -74,13 +74,6 @@ def config_changes(args: argparse.Namespace) -> dict:
     return changes
 
 
-def check_question(question: str) -> None:
-    """Refuse what can be refused of a question before the model is loaded."""
-    from ..prompt import checked_text
-
-    checked_text(question)
-
-
 def check_outputs(*files: Path | None) -> None:
     """Refuse a file that cannot be written, before any work is done for it."""
     for path in filter(None, files):

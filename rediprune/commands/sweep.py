@@ -12,7 +12,6 @@ from .arguments import (
     add_input,
     add_where,
     check_outputs,
-    check_question,
     config_changes,
     load,
     numbers,
@@ -58,10 +57,12 @@ def run(args: argparse.Namespace) -> int:
         alpha_from_weight(weight)
     if weights and "rediprune" not in (methods or METHODS):
         raise BadInput(f"--weights={args.weights} are of rediprune: name it in --methods, or leave them out")
-    check_question(args.question)
     check_outputs(args.csv)
     from ..look import shown_media
     from ..media.either import load_media
+    from ..prompt import checked_text
+
+    checked_text(args.question)
 
     shown = shown_media(load_media(args.file, args.frames))
     from .. import sweep_report as table

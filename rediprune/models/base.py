@@ -195,6 +195,20 @@ class Adapter(Splicing, ABC):
         """
         return None
 
+    def completed(
+        self,
+        prompt: Prompt,
+        input_ids: Tensor,
+        slots: Sequence[tuple[int, Tensor]],
+        seen: Sequence[Seen],
+        kept: Sequence[Tensor],
+    ) -> Prompt:
+        """The prompt with whatever else the family's `reading` needs (Prompt.extra).
+
+        `slots` is what `placeholders` gave for these prompts [B, L]; the others are as in `splice`.
+        """
+        return prompt
+
     def reading(self, prompt: Prompt) -> AbstractContextManager:
         """Inside this, the model's `generate` and `forward` may be given the prompt's embeddings."""
         return nullcontext()

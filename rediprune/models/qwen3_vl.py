@@ -12,7 +12,7 @@ placeholders lie in as many runs.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -57,17 +57,15 @@ class Qwen3VlAdapter(Qwen25VlAdapter):
     media_inputs = tuple(name for name in Qwen25VlAdapter.media_inputs if name != "second_per_grid_ts")
     vision_types = frozenset({"qwen3_vl_vision"})
 
-    def splice(
+    def completed(
         self,
+        prompt: Prompt,
         input_ids: Tensor,
-        attention_mask: Tensor | None,
+        slots: Sequence[tuple[int, Tensor]],
         seen: Sequence[Seen],
         kept: Sequence[Tensor],
-        original_positions: bool = False,
-        inputs: Mapping[str, Any] | None = None,
     ) -> Prompt:
-        prompt = super().splice(input_ids, attention_mask, seen, kept, original_positions, inputs)
-        slots, length = self.placeholders(input_ids, seen), input_ids.shape[1]
+        length = input_ids.shape[1]
         where = [
             row * length + places[one.stays(k).to(places.device)]
             for (row, places), one, k in zip(slots, seen, kept, strict=True)

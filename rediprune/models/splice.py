@@ -15,7 +15,8 @@ from .records import Prompt, Seen
 class Splicing:
     """How an Adapter makes prompts, out of what the rest of it (base.py) says.
 
-    That is `model`, `kinds`, `token_id`, `is_placeholder`, `embed_each`, `positions` and `compacted`.
+    That is `model`, `kinds`, `token_id`, `is_placeholder`, `embed_each`, `positions`, `compacted` and
+    `completed`.
     """
 
     def placeholders(self, input_ids: Tensor, seen: Sequence[Seen]) -> list[tuple[int, Tensor]]:
@@ -87,7 +88,8 @@ class Splicing:
             stays[row, places[~here]] = False
         positions = self.positions(input_ids, mask, inputs or {})
         if stays.all():
-            return Prompt(embeds, mask, stays, positions if positions.dim() > 2 else None)
+            whole = Prompt(embeds, mask, stays, positions if positions.dim() > 2 else None)
+            return self.completed(whole, input_ids, slots, seen, kept)
         # Padding that made room for tokens which are gone now would be paid for in every layer.
         stays &= mask.bool()
         if not original_positions:
@@ -96,7 +98,8 @@ class Splicing:
             by_token = positions if positions.dim() == 2 else positions.permute(1, 2, 0)
             moved = packed(by_token, stays)
             positions = moved if positions.dim() == 2 else moved.permute(2, 0, 1)
-        return Prompt(packed(embeds, stays), packed(mask, stays), stays, positions)
+        pruned = Prompt(packed(embeds, stays), packed(mask, stays), stays, positions)
+        return self.completed(pruned, input_ids, slots, seen, kept)
 
 
 def packed(x: Tensor, stays: Tensor) -> Tensor:
