@@ -39,7 +39,7 @@ format: $(VENV)/installed-ruff
 
 bench: $(VENV)/installed
 	@# A part that failed is reported as it was before; the others are not lost with it.
-	$(IN_VENV) -m rediprune bench --out docs/bench.json $(ARGS); made=$$?; $(IN_VENV) -m rediprune.bench.report && exit $$made
+	$(IN_VENV) -m rediprune bench --out docs/bench.json $(ARGS); made=$$?; $(IN_VENV) -m rediprune.evaluation.bench.report && exit $$made
 
 findings: $(VENV)/installed
 	$(IN_VENV) -m world.findings $(ARGS)

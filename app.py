@@ -76,7 +76,7 @@ def flags() -> argparse.Namespace:
 def models_for(args: argparse.Namespace):
     """What holds the model, read once per process: `gradio app.py` runs this file again at every edit."""
     from rediprune import Explainer
-    from rediprune.holder import OneModel
+    from rediprune.explainer.model_holder import OneModel
 
     kept = sys.modules.setdefault("_rediprune_kept", ModuleType("_rediprune_kept")).__dict__
     if (old := kept.get("models")) is not None:  # the same weights under the edited code

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import gradio as gr
 
 from rediprune import Explainer
-from rediprune.sweep import RATIOS
+from rediprune.evaluation.sweep import RATIOS
 
 from .comparing import MORE_WEIGHTS, compare, method_names, over_ratios
 from .desk import EVERY, Desk, Run

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from rediprune import Explainer, draw
 from rediprune.config import PruneConfig
-from rediprune.look import Look, Shown
-from rediprune.sweep import RATIOS, SEEDS, Line, Point, lines_of, sweep
-from rediprune.sweep import Run as Kept
-from rediprune.sweep_report import as_csv, holds_from, overlaps
+from rediprune.evaluation.sweep import RATIOS, SEEDS, Line, Point, lines_of, sweep
+from rediprune.evaluation.sweep import Run as Kept
+from rediprune.evaluation.sweep_report import as_csv, holds_from, overlaps
+from rediprune.explainer.encode import Look, Shown
 
 from .answering import SAID
 from .controls import METHODS, settings

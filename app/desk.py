@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rediprune import Answer, Explainer
-from rediprune.holder import OneModel
-from rediprune.recent import Recent
-from rediprune.recorded import Recorded
+from rediprune.explainer.lru_cache import Recent
+from rediprune.explainer.model_holder import OneModel
+from rediprune.replay.recorded_run import Recorded
 from rediprune.trace import Agreement
 
 from .model_menu import ModelMenu

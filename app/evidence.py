@@ -10,7 +10,7 @@ import base64
 import numpy as np
 import torch
 
-from rediprune.greedy import distances
+from rediprune.selection.greedy import distances
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
 

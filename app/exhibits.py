@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from rediprune import Explainer
-from rediprune.ask import Asked
 from rediprune.config import PruneConfig
-from rediprune.look import Look
-from rediprune.trace import Savings
+from rediprune.costs.estimate import Savings
+from rediprune.explainer.ask import Asked
+from rediprune.explainer.encode import Look
 
 from .findings import Pick
 

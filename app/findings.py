@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from rediprune import Explainer
-from rediprune.ask import Asked
 from rediprune.config import ASKS_PROJECTED, PruneConfig
-from rediprune.greedy import unit
-from rediprune.look import Look
-from rediprune.query import SHARPNESS
-from rediprune.recorded import Recorded
+from rediprune.explainer.ask import Asked
+from rediprune.explainer.encode import Look
+from rediprune.query.prompt_tail import SHARPNESS
+from rediprune.replay.recorded_run import Recorded
+from rediprune.selection.greedy import unit
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gradio as gr
 from PIL import Image
 
-from rediprune import Explainer, draw, palette
+from rediprune import Explainer, draw
+from rediprune.draw import palette
 
 from . import model_offer, views
 from .answering import PUBLIC_MODEL

@@ -21,11 +21,11 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from rediprune import Answer, Explainer, PruneConfig
-from rediprune.choice import Choice
-from rediprune.explainer import MAX_NEW_TOKENS
-from rediprune.look import shown_media
+from rediprune.explainer.encode import shown_media
+from rediprune.explainer.explainer import MAX_NEW_TOKENS
+from rediprune.explainer.prompt_spec import Choice
 from rediprune.models import ModelError
-from rediprune.prompt import checked_question
+from rediprune.query.question import checked_question
 
 from .streamed import streamed
 

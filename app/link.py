@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qs
 
 from rediprune import Explainer
-from rediprune.prompt import checked_question
+from rediprune.query.question import checked_question
 
 from .controls import BUDGETS, method_choices, query_choices
 from .desk import Run

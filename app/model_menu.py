@@ -10,13 +10,13 @@ import logging
 import threading
 from collections.abc import Iterator
 
-from rediprune.explainer import DEFAULT_MODEL
-from rediprune.holder import OneModel
+from rediprune.explainer.explainer import DEFAULT_MODEL
+from rediprune.explainer.model_holder import OneModel
 from rediprune.models import ModelError
-from rediprune.models.catalog import Checkpoint, find
-from rediprune.models.memory import fit, room
-from rediprune.models.placement import placement
-from rediprune.models.progress import Progress
+from rediprune.models.checkpoints.catalog import Checkpoint, find
+from rediprune.models.checkpoints.memory import fit, room
+from rediprune.models.checkpoints.placement import placement
+from rediprune.models.checkpoints.progress import Progress
 
 from . import model_offer
 from .model_offer import BUILT_IN, PRECISIONS, parameters

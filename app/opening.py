@@ -9,7 +9,7 @@ import torch
 
 from rediprune import alpha_from_weight
 from rediprune.models import ModelError
-from rediprune.recorded import Recorded
+from rediprune.replay.recorded_run import Recorded
 
 from . import picture, views
 from .answering import answered_at, explorer_view, savings_view

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rediprune import PruneConfig
 from rediprune.draw import shown_in
-from rediprune.look import Shown
+from rediprune.explainer.encode import Shown
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
 

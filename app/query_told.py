@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rediprune.ask import Asked
-from rediprune.look import Look
+from rediprune.explainer.ask import Asked
+from rediprune.explainer.encode import Look
 from rediprune.trace import Selection
 
 from . import exhibits

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from rediprune import draw
-from rediprune.clip import save_clip
-from rediprune.look import Shown
+from rediprune.explainer.encode import Shown
+from rediprune.media.save_clip import save_clip
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
 

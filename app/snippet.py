@@ -6,8 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from rediprune import Explainer, PruneConfig
-from rediprune.explainer import DEFAULT_MODEL
-from rediprune.recorded import Recorded
+from rediprune.explainer.explainer import DEFAULT_MODEL
+from rediprune.replay.recorded_run import Recorded
 
 from .desk import Run
 from .model_menu import quantised
@@ -62,7 +62,7 @@ def _media(run: Run, clip: bool) -> tuple[str, str, str]:
     source = run.source
     if source.is_scene and source.clip:
         return (
-            "from rediprune.look import Shown\nfrom world import make_clip\n",
+            "from rediprune.explainer.encode import Shown\nfrom world import make_clip\n",
             f"frames = make_clip({source.seed}).images\n"
             f"media = Shown(tuple(frames), True, tuple({CLIP_SECONDS} * t for t in range(len(frames))))\n",
             "It runs in a clone of the repository, which holds the world that the clip is of.",
@@ -77,14 +77,14 @@ def _media(run: Run, clip: bool) -> tuple[str, str, str]:
     note = "Put the path of your own file in the place of PATH/TO."
     if source.trace:
         return (
-            "from rediprune.look import Shown\n",
+            "from rediprune.explainer.encode import Shown\n",
             f"trace = rediprune.load_trace({path!r})\n"
             "media = Shown(trace.frames, trace.clip, trace.seconds)\n",
             note,
         )
     if clip:
         return (
-            "from rediprune.media.either import load_media\n",
+            "from rediprune.media.load import load_media\n",
             f"media = load_media({path!r}, {source.n_frames})\n",
             note,
         )

@@ -9,9 +9,9 @@ from pathlib import Path
 from gradio.utils import get_upload_folder
 
 from rediprune import load_trace
-from rediprune.look import Shown, shown_media
-from rediprune.media.either import load_media
-from rediprune.recorded import Recorded
+from rediprune.explainer.encode import Shown, shown_media
+from rediprune.media.load import load_media
+from rediprune.replay.recorded_run import Recorded
 from world import make_clip, make_scene
 
 # Seeds of the scenes offered first: chosen by eye for light and variety, not by answers.

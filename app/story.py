@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rediprune import Explainer
-from rediprune.ask import Asked
 from rediprune.config import ASKS_ATTENTION, ASKS_PROJECTED
-from rediprune.look import Look
-from rediprune.trace import Savings, Selection
+from rediprune.costs.estimate import Savings
+from rediprune.explainer.ask import Asked
+from rediprune.explainer.encode import Look
+from rediprune.trace import Selection
 
 from . import exhibits
 from .controls import METHODS, default_query, query_name

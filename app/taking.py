@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rediprune import Explainer, Trace, save_trace
-from rediprune.recorded import Recorded
+from rediprune.replay.recorded_run import Recorded
 
 from .answering import foreign
 from .controls import settings

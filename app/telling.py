@@ -10,8 +10,8 @@ from torch import Tensor
 
 from rediprune import Explainer, draw
 from rediprune.draw.film import resized, scaled
-from rediprune.look import Look, Shown
-from rediprune.recorded import Recorded
+from rediprune.explainer.encode import Look, Shown
+from rediprune.replay.recorded_run import Recorded
 from rediprune.trace import Selection
 
 from .answering import SAID

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import gradio as gr
 
-from rediprune import Explainer, palette
-from rediprune.holder import OneModel
+from rediprune import Explainer
+from rediprune.draw import palette
+from rediprune.explainer.model_holder import OneModel
 
 from . import api, handlers
 from .below import below

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from rediprune.savings import definition
-from rediprune.trace import Agreement, Answer, Savings, Timing
+from rediprune.costs.estimate import Savings, definition
+from rediprune.costs.stopwatch import Timing
+from rediprune.trace import Agreement, Answer
 
 RATIOS = (
     ("visual_only", "visual tokens only"),

@@ -4,17 +4,17 @@ The data path, which is also the reading order of this package:
 
     media       a picture or a video file        -> RGB frames
     models      the frames                       -> visual tokens [T, N, C], as the projector receives them
-    query       the question                     -> what relevance is measured against
-    greedy      tokens and query                 -> the order of picking, with the evidence of every pick
-    methods     the same, by other rules         (selection.select chooses among them)
-    prune       the kept tokens inside model.generate, in two lines and without a trace afterwards
-    explainer   look, ask, select, answer: with and without pruning, side by side
-    savings     what was saved, estimated; stopwatch: measured
-    sweep       every method at every keep ratio on one input; sweep_report: read off that
-    draw        the picture of it
-    trace_file  the record of a run as a file, opened again to the last bit
+    query       the question                     -> the vector that relevance is measured against
+    selection   tokens and query                 -> the order of picking, with the evidence of every pick
+    pruning     the kept tokens inside model.generate, in two lines and without a trace afterwards
+    explainer   encode, ask, select, answer: with and without pruning, side by side
+    costs       what was saved: estimated from shapes, or measured by the stopwatch
+    replay      the record of a run as a file, opened again to the last bit
+    draw        the picture of a run
+    evaluation  checks, sweeps and benchmarks of methods and models
+    cli         the commands of `python -m rediprune`
 
-config holds every dial, tokens the visual tokens, trace the records that the stations hand on.
+`config` holds every setting, `tokens` the visual tokens, `trace` the records that the stations hand on.
 """
 
 from __future__ import annotations
@@ -22,32 +22,30 @@ from __future__ import annotations
 from importlib import import_module
 
 from .config import PruneConfig, alpha_from_weight, kept_count
-
-# Eager, because the submodule has the function's name: imported later, it would take the function's place.
-from .prune import prune
-from .pruned import PruneError, PruneReport
+from .pruning.prune import prune
+from .pruning.report import PruneError, PruneReport
 
 _LAZY = {  # public name -> the module that holds it, imported when first asked for
     "Answer": "trace",
-    "Explainer": "explainer",
+    "Explainer": "explainer.explainer",
     "Geometry": "tokens",
     "MediaError": "media",
     "ModelError": "models",
     "Query": "trace",
-    "QuestionError": "prompt",
-    "Savings": "trace",
+    "QuestionError": "query.question",
+    "Savings": "costs.estimate",
     "Selection": "trace",
-    "TextTower": "text_tower",
+    "TextTower": "query.text_tower",
     "Trace": "trace",
-    "TraceError": "values",
+    "TraceError": "replay.checked_json",
     "VisionTokens": "tokens",
-    "estimate": "savings",
+    "estimate": "costs.estimate",
     "load": "models",
     "load_image": "media",
-    "load_trace": "trace_file",
+    "load_trace": "replay.file",
     "load_video": "media.video",
-    "save_trace": "trace_file",
-    "select": "selection",
+    "save_trace": "replay.file",
+    "select": "selection.select",
 }
 
 __all__ = [

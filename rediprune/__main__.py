@@ -14,8 +14,8 @@ import argparse
 import sys
 from typing import NoReturn
 
-from .commands import answer, bench, check, sweep
-from .commands.arguments import BadInput
+from .cli import answer, bench, check, sweep
+from .cli.arguments import BadInput
 
 
 class _Parser(argparse.ArgumentParser):

@@ -9,18 +9,20 @@ Records that are made of tensors equal themselves alone (eq=False): a tensor's =
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 
 from .config import PruneConfig, kept_count
+from .costs.estimate import Costs, Savings
 from .tokens import VisionTokens
 
 if TYPE_CHECKING:
     from PIL import Image
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,87 +143,6 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Flops:
-    """Floating-point operations (2 x multiply-add) of one answer by station: a closed-form ESTIMATE."""
-
-    vision: float
-    selection: float
-    projector: float
-    prefill: float
-    decode: float
-
-    @property
-    def total(self) -> float:
-        return self.vision + self.selection + self.projector + self.prefill + self.decode
-
-
-@dataclass(frozen=True)
-class Savings:
-    """Closed-form ESTIMATE of what pruning saves; every ratio is full / pruned, so 4.0 means four times less.
-
-    Attributes:
-        full, pruned: FLOPs by station without and with pruning.
-        visual_only: ratio of the LLM prefill over the visual tokens alone (the convention of the paper).
-        prefill: ratio of the whole LLM prefill, text tokens included.
-        end_to_end: ratio of everything: encoder, selection, projector, prefill, decode.
-        kv_bytes_full, kv_bytes_pruned: KV cache after prefill, in bytes.
-        n_visual_full, n_visual_pruned, n_text, n_new: the token counts that went in.
-    """
-
-    full: Flops
-    pruned: Flops
-    visual_only: float
-    prefill: float
-    end_to_end: float
-    kv_bytes_full: int
-    kv_bytes_pruned: int
-    n_visual_full: int
-    n_visual_pruned: int
-    n_text: int
-    n_new: int
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What an estimate needs beside how many tokens are kept, so that any ratio can do without the model.
-
-    Attributes:
-        shapes: the fields of savings.ModelShapes.
-        n_visual, n_text, n_frames, method, query_flops, choices: as savings.estimate takes them.
-        n_projected: tokens through the projector without pruning and with `n_kept` tokens kept.
-        n_kept: for how many kept tokens n_projected was counted.
-    """
-
-    shapes: Mapping[str, int]
-    n_visual: int
-    n_text: int
-    n_frames: int
-    method: str
-    query_flops: float
-    choices: tuple[int, ...]
-    n_projected: tuple[int, int]
-    n_kept: int
-
-
-@dataclass(frozen=True)
-class Timing:
-    """A MEASUREMENT in seconds, medians over `repeats` runs after `warmup` runs; spread is (min, max).
-
-    Attributes:
-        prefill: projector + LLM over the whole prompt, up to the first new token.
-        per_token: one decode step, each run's mean over its steps; NaN, spread and all, where none was timed.
-    """
-
-    prefill: float
-    prefill_spread: tuple[float, float]
-    per_token: float
-    per_token_spread: tuple[float, float]
-    repeats: int
-    warmup: int
-    device: str
-
-
-@dataclass(frozen=True)
 class Answer:
     """One generated answer.
 
@@ -293,3 +214,27 @@ class Trace:
     clip: bool = False
     costs: Costs | None = None
     fingerprint: str = ""
+
+
+def on_device(record: R, device: str | torch.device) -> R:
+    """The same record with its features on `device`: floating-point tensors move, indices and masks stay.
+
+    Indices live on the CPU everywhere in the library; whoever uses them brings them along. What is on the
+    device already is not copied.
+
+    Args:
+        record: a tensor, a dataclass such as Look or Seen, a tuple or list of these, or anything else, which
+            is returned as it is.
+    """
+    if isinstance(record, Tensor):
+        return record.to(device) if record.is_floating_point() else record
+    if is_dataclass(record):
+        values = {field.name: getattr(record, field.name) for field in fields(record)}
+        moved = {name: on_device(value, device) for name, value in values.items()}
+        changed = {name: value for name, value in moved.items() if value is not values[name]}
+        return replace(record, **changed) if changed else record
+    if type(record) in (tuple, list):
+        moved = [on_device(part, device) for part in record]
+        same = all(new is old for new, old in zip(moved, record, strict=True))
+        return record if same else type(record)(moved)
+    return record

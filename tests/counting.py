@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rediprune import savings
-from rediprune.models import adapter_for
+from rediprune.costs import estimate as savings
+from rediprune.models.registry import adapter_for
 
 KEPT, LENGTH = 432, 600  # any counts will do
 

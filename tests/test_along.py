@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from rediprune import Explainer, kept_count
-from rediprune.card import Card
+from rediprune.explainer.model_card import Card
 from tests import tiny
 from tests.visitor import brief, canvas, card, let_go, settled, slide, small_clips, visitor
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rediprune import Explainer, PruneConfig
-from rediprune.query import prompt_tail
+from rediprune.query.prompt_tail import prompt_tail
 from tests.measured_world import untrained
 from world import answering, make_clip, make_scene
 from world.answering import hits

@@ -9,11 +9,11 @@ from PIL import Image, ImageChops
 
 from app.api.dials import dials
 from rediprune import Explainer, PruneConfig, draw, kept_count
-from rediprune.card import Card
-from rediprune.holder import OneModel
-from rediprune.look import shown_media
-from rediprune.sweep import sweep
-from rediprune.sweep_report import COLUMNS, holds_from, values
+from rediprune.evaluation.sweep import sweep
+from rediprune.evaluation.sweep_report import COLUMNS, holds_from, values
+from rediprune.explainer.encode import shown_media
+from rediprune.explainer.model_card import Card
+from rediprune.explainer.model_holder import OneModel
 from tests import tiny
 from tests.footage import write, write_sound
 from tests.visitor import served

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rediprune import Explainer
-from rediprune.card import Card
+from rediprune.explainer.model_card import Card
 from tests import tiny
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from rediprune import PruneConfig
-from rediprune.ask import put_question
-from rediprune.look import encode, shown_media
-from rediprune.models import adapter_for
-from rediprune.query import prompt_tail
-from rediprune.text_tower import TextTower
+from rediprune.explainer.ask import put_question
+from rediprune.explainer.encode import encode, shown_media
+from rediprune.models.registry import adapter_for
+from rediprune.query.prompt_tail import prompt_tail
+from rediprune.query.text_tower import TextTower
 from tests import tiny
 
 FRAMES = [tiny.image(seed, (120, 90)) for seed in range(3)]

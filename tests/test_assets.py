@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rediprune import Explainer, PruneConfig, prune
-from rediprune.explainer import DEFAULT_MODEL
+from rediprune.explainer.explainer import DEFAULT_MODEL
 from world import make_clip, make_scene, report
 from world.evaluate import PARTS, fingerprint
 

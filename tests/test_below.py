@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from app import telling
 from rediprune import Explainer, kept_count
-from rediprune.card import Card
+from rediprune.explainer.model_card import Card
 from tests import tiny
 from tests.visitor import PHONE, brief, canvas, let_go, settled, slide, visitor
 

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from rediprune.__main__ import main
-from rediprune.bench import PARTS, conventions, published, record, selection
-from rediprune.bench.machine import Machine
-from rediprune.greedy import distances, greedy
-from rediprune.models import adapter_for
-from rediprune.models.catalog import find
+from rediprune.evaluation.bench import PARTS, published, record, selection
+from rediprune.evaluation.bench import flops_conventions as conventions
+from rediprune.evaluation.bench.machine import Machine
+from rediprune.models.checkpoints.catalog import find
+from rediprune.models.registry import adapter_for
+from rediprune.selection.greedy import distances, greedy
 from tests import reference
 
 
@@ -155,7 +156,9 @@ def test_a_part_that_fails_leaves_its_old_numbers_and_the_other_parts_are_run(tm
         raise RuntimeError("no\nmemory")
 
     for part in PARTS:
-        monkeypatch.setattr(f"rediprune.bench.{part}.measure", fail if part == "models" else measure)
+        monkeypatch.setattr(
+            f"rediprune.evaluation.bench.{part}.measure", fail if part == "models" else measure
+        )
     assert main(["bench", "--out", str(out)]) == 1
     assert capsys.readouterr().err == "rediprune: models failed: no memory\n"
     found = record.load(out)

@@ -2,7 +2,7 @@
 
 import torch
 
-from rediprune.bench.memory import peak_bytes
+from rediprune.evaluation.bench.memory import peak_bytes
 from tests import tiny
 
 FLOAT = 4

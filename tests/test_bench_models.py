@@ -4,14 +4,15 @@ import pytest
 import torch
 
 from rediprune.__main__ import main
-from rediprune.bench import encoder, large, models
-from rediprune.bench.answers import ANSWERS, RATIOS, answer_seconds
-from rediprune.bench.machine import Machine
-from rediprune.bench.memory import counted
-from rediprune.bench.record import Figure, Run, load, save
-from rediprune.bench.standins import tiny
-from rediprune.models.catalog import find
-from rediprune.models.memory import Room
+from rediprune.evaluation.bench import encoder, models
+from rediprune.evaluation.bench import models_7b as large
+from rediprune.evaluation.bench.answer_tables import ANSWERS, RATIOS, answer_seconds
+from rediprune.evaluation.bench.dummy_inputs import tiny
+from rediprune.evaluation.bench.machine import Machine
+from rediprune.evaluation.bench.memory import counted
+from rediprune.evaluation.bench.record import Figure, Run, load, save
+from rediprune.models.checkpoints.catalog import find
+from rediprune.models.checkpoints.memory import Room
 
 
 def run_of(part) -> Run:
@@ -75,7 +76,7 @@ def test_without_room_for_7b_nothing_is_begun_and_what_there_was_stays(monkeypat
     assert main(["bench", "--part", "large", "--out", str(out)]) == 1
     said = "large is left as it was: models of 7B need 18 GiB of free memory, and 5 GiB are free"
     assert capsys.readouterr().err == f"rediprune: {said}\n"
-    monkeypatch.setattr("rediprune.commands.bench.PARTS", ("large",))
+    monkeypatch.setattr("rediprune.cli.bench.PARTS", ("large",))
     assert main(["bench", "--out", str(out)]) == 0
     assert load(out)["large"].measured == before.measured
 

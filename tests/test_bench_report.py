@@ -5,10 +5,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from rediprune.bench import PARTS, report
-from rediprune.bench.answers import answer_seconds
-from rediprune.bench.chart import Curve, Panel, chart
-from rediprune.bench.record import load
+from rediprune.evaluation.bench import PARTS, report
+from rediprune.evaluation.bench.answer_tables import answer_seconds
+from rediprune.evaluation.bench.chart import Curve, Panel, chart
+from rediprune.evaluation.bench.record import load
 from tests.test_imports import ROOT
 
 
@@ -19,7 +19,9 @@ def runs():
 
 def test_the_page_says_what_the_record_holds(runs):
     page = (ROOT / report.PAGE).read_text(encoding="utf-8")
-    assert report.written(page, report.tables(runs)) == page, "run `python -m rediprune.bench.report`"
+    assert report.written(page, report.tables(runs)) == page, (
+        "run `python -m rediprune.evaluation.bench.report`"
+    )
     marked = set(re.findall(r"<!-- ([a-z-]+) -->", page))
     assert marked == set(report.tables(runs)), "a mark without a table, or a table without a mark"
 

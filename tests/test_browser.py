@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import expect
 
 from rediprune import Explainer, kept_count
-from rediprune.card import Card
+from rediprune.explainer.model_card import Card
 from tests import tiny
 from tests.visitor import DESK, PHONE, canvas, card, let_go, pixels, served, settled, slide
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from rediprune.card import Card, read_card
 from rediprune.config import PruneConfig
+from rediprune.explainer.model_card import Card, read_card
 
 
 def write(folder, content):

@@ -5,7 +5,7 @@ from torch import nn
 from transformers import CONFIG_MAPPING
 from transformers.quantizers.quantizers_utils import should_convert_module
 
-from rediprune.models.catalog import CATALOG, IN_16_BITS, find
+from rediprune.models.checkpoints.catalog import CATALOG, IN_16_BITS, find
 
 NAMES = [entry.name for entry in CATALOG]
 TOWERS_AND_PROJECTORS = ("vision_tower", "image_tower", "video_tower", "visual", "multi_modal_projector")

@@ -6,10 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from rediprune import Explainer, check
+from rediprune import Explainer
 from rediprune.__main__ import main
-from rediprune.look import Shown
-from rediprune.models.llava import LlavaAdapter
+from rediprune.evaluation import check
+from rediprune.explainer.encode import Shown
+from rediprune.models.families.llava import LlavaAdapter
 from rediprune.tokens import Geometry, VisionTokens
 from tests import tiny
 from tests.families import families

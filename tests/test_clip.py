@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from rediprune import load_video
-from rediprune.clip import save_clip
+from rediprune.media.save_clip import save_clip
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 100, 50), (250, 250, 250)]
 

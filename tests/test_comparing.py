@@ -15,10 +15,11 @@ import torch
 from app import comparing, controls, sources
 from app.desk import Desk, Run
 from app.sources import Source
-from rediprune import Explainer, config, palette
-from rediprune.card import Card
-from rediprune.sweep import RATIOS, SEEDS, sweep
-from rediprune.sweep_report import overlaps
+from rediprune import Explainer, config
+from rediprune.draw import palette
+from rediprune.evaluation.sweep import RATIOS, SEEDS, sweep
+from rediprune.evaluation.sweep_report import overlaps
+from rediprune.explainer.model_card import Card
 from tests import tiny
 from tests.footage import write
 

@@ -7,8 +7,8 @@ import pytest
 from huggingface_hub import constants
 
 from rediprune.models import ModelError, load
-from rediprune.models.download import fetch_description, fetch_weights
-from rediprune.models.progress import Progress
+from rediprune.models.checkpoints.download import fetch_description, fetch_weights
+from rediprune.models.checkpoints.progress import Progress
 from tests import tiny
 from tests.fake_hub import NAME, FakeHub
 
@@ -99,7 +99,7 @@ def test_a_disk_that_fills_up_on_the_way_is_one_sentence(hub, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rediprune.models.loading.fetch_weights", full)
+    monkeypatch.setattr("rediprune.models.checkpoints.loading.fetch_weights", full)
     with pytest.raises(ModelError, match=r"^the disk is full"):
         load(NAME)
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image, ImageChops, ImageFont
 
-from rediprune import PruneConfig, draw, palette
+from rediprune import PruneConfig, draw
+from rediprune.draw import palette
 from rediprune.tokens import Geometry, VisionTokens
 from rediprune.trace import Answer, Query, Selection, Trace
 

@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 
 from rediprune.media import MediaError
-from rediprune.media.either import load_media
 from rediprune.media.image import LoadedImage
+from rediprune.media.load import load_media
 from rediprune.media.video import LoadedVideo
 from tests import tiny
 from tests.footage import write, write_sound

@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rediprune.card import Card
 from rediprune.config import PruneConfig
-from rediprune.explainer import Explainer
+from rediprune.costs.estimate import selection_flops
+from rediprune.explainer.explainer import Explainer
+from rediprune.explainer.model_card import Card
 from rediprune.models import ModelError, Seen
-from rediprune.models.llava import LlavaAdapter
-from rediprune.prompt import QuestionError
-from rediprune.savings import selection_flops
+from rediprune.models.families.llava import LlavaAdapter
+from rediprune.query.question import QuestionError
 from tests import tiny
 
 QUESTION = "What color is the star?"

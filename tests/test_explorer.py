@@ -13,9 +13,9 @@ from app import evidence, picture
 from app.controls import METHODS, WEIGHTS
 from app.widget import FUNCTIONS
 from rediprune import Explainer, PruneConfig, alpha_from_weight
-from rediprune.card import Card
-from rediprune.greedy import distances
-from rediprune.look import shown_media
+from rediprune.explainer.encode import shown_media
+from rediprune.explainer.model_card import Card
+from rediprune.selection.greedy import distances
 from tests import tiny
 
 HERE = Path(__file__).parents[1] / "app" / "explorer"

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from rediprune import PruneConfig
-from rediprune.explainer import Explainer
-from rediprune.export import as_dict
-from rediprune.trace import Timing
+from rediprune.costs.stopwatch import Timing
+from rediprune.explainer.explainer import Explainer
+from rediprune.replay.to_json import as_dict
 from tests import tiny
 
 CONFIG = PruneConfig(np.float32(0.25), alpha=math.inf, seed=np.int64(3))

@@ -13,7 +13,7 @@ from app import handlers, sources
 from app.desk import Desk, Run
 from app.sources import CLIP_QUESTIONS
 from rediprune import Explainer, PruneConfig, draw, kept_count, load_video
-from rediprune.card import Card
+from rediprune.explainer.model_card import Card
 from tests import tiny
 from tests.families import llava_next, video_llava
 from tests.footage import write, write_sound

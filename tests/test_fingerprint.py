@@ -4,7 +4,7 @@ import copy
 
 import torch
 
-from rediprune.fingerprint import weights_name
+from rediprune.explainer.fingerprint import weights_name
 from tests import tiny
 
 

@@ -7,14 +7,15 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
-from rediprune import PruneConfig, flops, select
+from rediprune import PruneConfig, select
 from rediprune.config import METHODS
-from rediprune.flops import ModelShapes
-from rediprune.models import adapter_for
-from rediprune.models.class_token import class_attention
-from rediprune.models.encoding import hidden_states
-from rediprune.savings import estimate
-from rediprune.text_tower import TextTower
+from rediprune.costs import flops
+from rediprune.costs.estimate import estimate
+from rediprune.costs.flops import ModelShapes
+from rediprune.models.class_attention import class_attention
+from rediprune.models.registry import adapter_for
+from rediprune.models.vision_encoder import hidden_states
+from rediprune.query.text_tower import TextTower
 from tests import tiny
 from tests.counting import counted, llm, zeros
 

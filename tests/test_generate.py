@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rediprune import generate
-from rediprune.models import Prompt, adapter_for
+from rediprune.explainer import generate
+from rediprune.models import Prompt
+from rediprune.models.registry import adapter_for
 from tests import tiny
 
 

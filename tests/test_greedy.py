@@ -10,9 +10,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rediprune.config import kept_count
-from rediprune.greedy import distances, greedy, relevance, tau_candidates
+from rediprune.selection.greedy import distances, greedy, relevance, tau_candidates
+from rediprune.selection.greedy_loop import on_device
 from rediprune.trace import Query
-from rediprune.walk import on_device
 from tests import reference
 
 INF = math.inf
@@ -167,7 +167,7 @@ class NoReading(TorchDispatchMode):
 
 @pytest.mark.parametrize("with_candidates", [False, True])
 def test_no_step_waits_for_the_device(with_candidates, monkeypatch):
-    monkeypatch.setattr("rediprune.greedy.walk", on_device)
+    monkeypatch.setattr("rediprune.selection.greedy.walk", on_device)
     features, query = case(9, 2, 12, 8)
     rel = scored(features, query)
     allowed = tau_candidates(rel, 0.25, 0.1) if with_candidates else None

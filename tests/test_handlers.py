@@ -17,8 +17,8 @@ from app import answering, controls, handlers, picture, sources, views
 from app.desk import Desk, Run
 from app.sources import Source
 from rediprune import Explainer, PruneConfig, alpha_from_weight, kept_count
-from rediprune.card import Card
-from rediprune.look import shown_media
+from rediprune.explainer.encode import shown_media
+from rediprune.explainer.model_card import Card
 from tests import tiny
 from tests.footage import write, write_sound
 

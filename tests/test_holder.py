@@ -9,8 +9,8 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from rediprune import Explainer, ModelError
-from rediprune.holder import OneModel
-from rediprune.models import memory
+from rediprune.explainer.model_holder import OneModel
+from rediprune.models.checkpoints import memory
 from tests import tiny
 
 
@@ -23,7 +23,7 @@ def folders(tmp_path_factory):
 @pytest.fixture(params=["room for both", "room for one"])
 def roomy(request, monkeypatch):
     free = 2**40 if request.param == "room for both" else 2**20  # the tiny model's files hold 0.6 MB
-    monkeypatch.setattr("rediprune.holder.room", lambda _: memory.Room("cpu", free, free))
+    monkeypatch.setattr("rediprune.explainer.model_holder.room", lambda _: memory.Room("cpu", free, free))
     return request.param == "room for both"
 
 
@@ -92,7 +92,9 @@ def test_what_cannot_fit_is_not_even_read_and_the_old_model_stays(folders, monke
     held = sum(w.numel() * w.element_size() for w in one._explainer.model.parameters())
     assert one.weight_bytes == held
     monkeypatch.setattr(OneModel, "weight_bytes", 0)
-    monkeypatch.setattr("rediprune.holder.room", lambda _: memory.Room("cpu", held // 3, held))
+    monkeypatch.setattr(
+        "rediprune.explainer.model_holder.room", lambda _: memory.Room("cpu", held // 3, held)
+    )
     with pytest.raises(ModelError, match=r"second takes at least .* GiB and cpu has .*: choose int8"):
         one.open(folders["second"])
     assert one.name == "first"

@@ -11,10 +11,12 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import GotOcr2ImageProcessor, InternVLProcessor, InternVLVideoProcessor
 
-from rediprune import Explainer, PruneConfig, prune, savings
-from rediprune.models import ModelError, adapter_for
-from rediprune.models.catalog import find
-from rediprune.prompt import prompt_text
+from rediprune import Explainer, PruneConfig, prune
+from rediprune.costs import estimate as savings
+from rediprune.models import ModelError
+from rediprune.models.checkpoints.catalog import find
+from rediprune.models.registry import adapter_for
+from rediprune.query.question import prompt_text
 from tests.families import internvl as family
 from tests.test_families import ALL, COMPARE, FEW, run, same
 

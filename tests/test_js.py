@@ -15,8 +15,8 @@ from PIL import Image
 from app import picture, widget
 from app.controls import WEIGHTS
 from rediprune import PruneConfig, alpha_from_weight, kept_count
-from rediprune.look import Shown
-from rediprune.selection import select
+from rediprune.explainer.encode import Shown
+from rediprune.selection.select import select
 from rediprune.tokens import Geometry, VisionTokens
 from tests import reference
 

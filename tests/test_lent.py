@@ -9,10 +9,10 @@ import torch
 
 from app.lent import LONGEST, SHORTEST, LentExplainer, seconds_needed
 from rediprune import Explainer, PruneConfig
-from rediprune.card import Card
+from rediprune.evaluation.sweep import sweep
+from rediprune.explainer.model_card import Card
 from rediprune.models import ModelError
-from rediprune.prompt import QuestionError
-from rediprune.sweep import sweep
+from rediprune.query.question import QuestionError
 from tests import tiny
 from tests.fake_spaces import Refused, Spaces
 

@@ -6,7 +6,7 @@ from app import link
 from app.desk import Run
 from app.sources import Source, suggestions
 from rediprune import Explainer
-from rediprune.card import Card
+from rediprune.explainer.model_card import Card
 from tests import tiny
 
 KNOBS = {"keep": 0.15, "weight": 1 / 3}

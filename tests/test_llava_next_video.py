@@ -8,10 +8,12 @@ import pytest
 import torch
 from transformers import LlavaNextVideoProcessor, LlavaNextVideoVideoProcessor
 
-from rediprune import Explainer, PruneConfig, prune, savings
-from rediprune.models import ModelError, adapter_for, load
-from rediprune.models.catalog import find
-from rediprune.text_tower import TextTower
+from rediprune import Explainer, PruneConfig, prune
+from rediprune.costs import estimate as savings
+from rediprune.models import ModelError, load
+from rediprune.models.checkpoints.catalog import find
+from rediprune.models.registry import adapter_for
+from rediprune.query.text_tower import TextTower
 from tests import test_families as shared
 from tests import tiny
 from tests.counting import counted, zeros

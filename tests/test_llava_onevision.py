@@ -15,9 +15,11 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
     LlavaOnevisionImageProcessorPil,
 )
 
-from rediprune import Explainer, PruneConfig, draw, prune, savings
-from rediprune.models import ModelError, adapter_for
-from rediprune.models.catalog import find
+from rediprune import Explainer, PruneConfig, draw, prune
+from rediprune.costs import estimate as savings
+from rediprune.models import ModelError
+from rediprune.models.checkpoints.catalog import find
+from rediprune.models.registry import adapter_for
 from tests.counting import check_estimates
 from tests.families import llava_onevision as family
 from tests.test_families import ALL, COMPARE, FEW, run, same

@@ -10,11 +10,11 @@ from PIL import Image
 
 from rediprune import Explainer, PruneConfig, PruneError
 from rediprune.config import POSITIONS
-from rediprune.lmms.answering import answer, loss, spliced, together
-from rediprune.lmms.asking import SampleError, Segment, choose, shown
-from rediprune.lmms.decoding import Decoding
-from rediprune.look import Shown
-from rediprune.prompt import QuestionError
+from rediprune.evaluation.lmms.decoding import Decoding
+from rediprune.evaluation.lmms.generation import answer, loss, spliced, together
+from rediprune.evaluation.lmms.samples import SampleError, Segment, choose, shown
+from rediprune.explainer.encode import Shown
+from rediprune.query.question import QuestionError
 from tests import footage, tiny
 from tests.families import QUESTIONS, Family, families
 

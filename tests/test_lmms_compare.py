@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rediprune.lmms.__main__ import main
-from rediprune.lmms.compare import compare, paired
-from rediprune.lmms.record import Record, observed
-from rediprune.lmms.runs import RunError, read_run
+from rediprune.evaluation.lmms.__main__ import main
+from rediprune.evaluation.lmms.compare import compare, paired
+from rediprune.evaluation.lmms.record import Record, observed
+from rediprune.evaluation.lmms.results import RunError, read_run
 from world.intervals import by_scene
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rediprune.lmms import local
-from rediprune.lmms.__main__ import main
-from rediprune.lmms.asking import Segment, shown
+from rediprune.evaluation.lmms import local
+from rediprune.evaluation.lmms.__main__ import main
+from rediprune.evaluation.lmms.samples import Segment, shown
 from world import make_clip, make_scene
 from world.benchmark import FIRST_SEED
 from world.benchmark import main as world_benchmark
@@ -149,7 +149,7 @@ def test_the_plug_in_ships_and_is_found():
     (name, where), *_ = project["project"]["entry-points"]["lmms_eval.models"].items()
     module, function = where.split(":")
     assert name == "rediprune" and callable(getattr(import_module(module), function))
-    globs = project["tool"]["setuptools"]["package-data"]["rediprune.lmms"]
+    globs = project["tool"]["setuptools"]["package-data"]["rediprune.evaluation.lmms"]
     assert local.TEMPLATE in [file for glob in globs for file in local.TEMPLATE.parents[1].glob(glob)]
 
 

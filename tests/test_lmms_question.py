@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rediprune.lmms.decoding import Decoding
-from rediprune.lmms.question import continuation, generation
+from rediprune.evaluation.lmms.decoding import Decoding
+from rediprune.evaluation.lmms.requests import continuation, generation
 
 DOCS = {"pope": {"test": [{"image": "a"}, {"image": "b"}]}}
 GREEDY = {"max_new_tokens": 16, "temperature": 0.0, "do_sample": False, "until": ["\n\n"]}

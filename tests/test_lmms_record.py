@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rediprune.lmms.provenance import versions, weights_sha256
-from rediprune.lmms.record import Record, RecordError, lines, name_of, observed
+from rediprune.evaluation.lmms.provenance import versions, weights_sha256
+from rediprune.evaluation.lmms.record import Record, RecordError, lines, name_of, observed
 
 RUN = {"model": "tiny", "config": {"keep_ratio": 0.15}}
 

@@ -150,7 +150,14 @@ def share(value: float, n: int) -> str:
 
 def compared(before: Done, after: Done, out: Path) -> tuple[list[dict], str]:
     """What `compare` says of two runs, and its first difference in a line."""
-    line = [sys.executable, "-m", "rediprune.lmms", "compare", str(before.folder), str(after.folder)]
+    line = [
+        sys.executable,
+        "-m",
+        "rediprune.evaluation.lmms",
+        "compare",
+        str(before.folder),
+        str(after.folder),
+    ]
     subprocess.run([*line, "--json", str(out)], cwd=ROOT, check=True)
     differences = json.loads(out.read_text())["differences"]
     found = differences[0]
@@ -176,7 +183,7 @@ def test_every_sample_is_answered_once_and_really_pruned(single, proof):
 
 def test_the_answers_are_those_of_our_own_explainer(single, proof):
     from rediprune import Explainer
-    from rediprune.lmms.local import score
+    from rediprune.evaluation.lmms.local import score
     from world import make_clip, make_scene
     from world.benchmark import FIRST_SEED
 
@@ -297,7 +304,7 @@ def test_lmms_eval_has_every_task_that_the_documentation_names_and_all_it_asks_f
     from lmms_eval.tasks import TaskManager
     from lmms_eval.utils import load_yaml_config
 
-    from rediprune.lmms import decoding
+    from rediprune.evaluation.lmms import decoding
 
     page = (ROOT / "docs" / "benchmarks.md").read_text()
     table = page[page.index("## All tasks") : page.index("Of every task named here")]
@@ -309,5 +316,5 @@ def test_lmms_eval_has_every_task_that_the_documentation_names_and_all_it_asks_f
         asked = load_yaml_config(index[name]["yaml_path"], mode="simple")
         decoding.read(asked.get("generation_kwargs") or {}, name)
         assert asked["output_type"] in ("generate_until", "multiple_choice")
-    ours = load_yaml_config(str(ROOT / "rediprune/lmms/tasks/local.yaml"), mode="full")
+    ours = load_yaml_config(str(ROOT / "rediprune/evaluation/lmms/tasks/local.yaml"), mode="full")
     assert callable(ours["process_results"]) and callable(ours["doc_to_visual"])

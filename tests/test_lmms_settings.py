@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rediprune.lmms import decoding, settings
-from rediprune.lmms.decoding import MAX_NEW_TOKENS, Decoding
+from rediprune.evaluation.lmms import decoding, settings
+from rediprune.evaluation.lmms.decoding import MAX_NEW_TOKENS, Decoding
 
 
 def test_every_dial_of_a_prune_config_can_be_said():

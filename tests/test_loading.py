@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from rediprune.models import ModelError, load
-from rediprune.models.placement import placement, why_not_quantised
+from rediprune.models.checkpoints.placement import placement, why_not_quantised
 from tests import tiny
 
 
@@ -142,7 +142,9 @@ def hub_error(kind):
     ids=["gated", "unknown", "offline", "offline mode"],
 )
 def test_the_hub_saying_no_is_one_sentence(monkeypatch, cause, sentence):
-    monkeypatch.setattr("rediprune.models.loading.fetch_description", raises(OSError("a\nlong story"), cause))
+    monkeypatch.setattr(
+        "rediprune.models.checkpoints.loading.fetch_description", raises(OSError("a\nlong story"), cause)
+    )
     with pytest.raises(ModelError, match=sentence):
         load("owner/model")
 

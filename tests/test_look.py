@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from rediprune.look import encode, processed, shown_media
+from rediprune.explainer.encode import encode, processed, shown_media
 from rediprune.media import load_image
-from rediprune.models import adapter_for
+from rediprune.models.registry import adapter_for
 from tests import tiny
 
 FRAMES = [tiny.image(seed, (120, 90)) for seed in range(3)]

@@ -213,7 +213,7 @@ def test_a_file_that_is_no_picture_is_one_sentence_and_exit_code_2(tmp_path, mod
 
 
 def test_an_installed_package_has_no_built_in_model_and_says_so(tmp_path, image, monkeypatch, capsys):
-    monkeypatch.setattr("rediprune.explainer.DEFAULT_MODEL", tmp_path / "tiny-llava")
+    monkeypatch.setattr("rediprune.explainer.explainer.DEFAULT_MODEL", tmp_path / "tiny-llava")
     assert main(["answer", image, QUESTION, "--out", str(tmp_path / "o.png")]) == 2
     says = "the built-in model comes with the repository, not with the package: pass --model / name_or_dir"
     assert_one_sentence(capsys.readouterr(), says)
@@ -223,7 +223,7 @@ def test_a_defect_of_ours_is_not_passed_off_as_bad_input(tmp_path, image, model,
     def broken(*_, **__):
         raise RuntimeError("shape mismatch deep inside")
 
-    monkeypatch.setattr("rediprune.explainer.Explainer.run", broken)
+    monkeypatch.setattr("rediprune.explainer.explainer.Explainer.run", broken)
     with pytest.raises(RuntimeError, match="deep inside"):
         answer(tmp_path, image, model)
 
@@ -253,7 +253,7 @@ def assert_one_sentence(captured, says):
 @pytest.mark.parametrize("command", ["answer", "check"])
 def test_where_there_is_no_quantisation_it_is_one_sentence(image, model, monkeypatch, capsys, command):
     reason = "int8 and int4 need bitsandbytes: pip install 'rediprune[quantised]'"
-    monkeypatch.setattr("rediprune.models.placement.why_not_quantised", lambda device: reason)
+    monkeypatch.setattr("rediprune.models.checkpoints.placement.why_not_quantised", lambda device: reason)
     words = {"answer": [image, "What?", "--model", model], "check": [model]}[command]
     assert main([command, *words, "--quantise", "int4"]) == 2
     assert capsys.readouterr().err == f"rediprune: {reason}\n"

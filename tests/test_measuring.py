@@ -12,8 +12,8 @@ from app.desk import Desk, Run
 from app.measuring import measured
 from app.sources import Source, shown
 from rediprune import Explainer
-from rediprune.card import Card
-from rediprune.greedy import distances
+from rediprune.explainer.model_card import Card
+from rediprune.selection.greedy import distances
 from tests import tiny
 
 

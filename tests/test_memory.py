@@ -2,9 +2,9 @@
 
 import pytest
 
-from rediprune.models import memory
-from rediprune.models.catalog import CATALOG, find
-from rediprune.models.memory import FORMS, Room, fit, needed_bytes, room, weight_bytes
+from rediprune.models.checkpoints import memory
+from rediprune.models.checkpoints.catalog import CATALOG, find
+from rediprune.models.checkpoints.memory import FORMS, Room, fit, needed_bytes, room, weight_bytes
 
 SEVEN = find("llava-hf/llava-1.5-7b-hf")
 GIB = 2**30

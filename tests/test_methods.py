@@ -10,8 +10,8 @@ import torch
 from rediprune import PruneConfig, Query, select
 from rediprune.config import ASKS_QUERY
 from rediprune.config import METHODS as NAMES
-from rediprune.methods import METHODS
-from rediprune.methods.grid import farthest_points
+from rediprune.selection.methods import METHODS
+from rediprune.selection.methods.grid import farthest_points
 from tests import reference
 
 

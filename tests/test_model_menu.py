@@ -10,10 +10,10 @@ from transformers import AutoModelForImageTextToText
 from app import model_offer
 from app.model_menu import ModelMenu
 from rediprune import Explainer, ModelError
-from rediprune.holder import OneModel
-from rediprune.models import memory
-from rediprune.models.catalog import CATALOG, find
-from rediprune.models.progress import Progress
+from rediprune.explainer.model_holder import OneModel
+from rediprune.models.checkpoints import memory
+from rediprune.models.checkpoints.catalog import CATALOG, find
+from rediprune.models.checkpoints.progress import Progress
 from tests import tiny
 from tests.fake_hub import NAME, FakeHub
 
@@ -135,7 +135,7 @@ def test_where_the_old_model_had_to_go_and_the_new_one_fails_it_is_said_that_non
     def fail(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("rediprune.holder._room_for_both", lambda *_: False)
+    monkeypatch.setattr("rediprune.explainer.model_holder._room_for_both", lambda *_: False)
     with monkeypatch.context() as patch:
         patch.setattr(AutoModelForImageTextToText, "from_pretrained", fail)
         last = opened(menu, folder)[-1]

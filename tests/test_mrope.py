@@ -2,7 +2,7 @@
 
 import torch
 
-from rediprune.models.mrope import closed_up
+from rediprune.models.families.mrope import closed_up
 
 
 def prompt(*parts: int | tuple[int, int, int], spacing: int = 1) -> tuple[torch.Tensor, torch.Tensor]:

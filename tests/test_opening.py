@@ -16,8 +16,8 @@ from app.sources import Source
 from app.taking import trace_file
 from app.telling import tell
 from rediprune import Explainer, load_trace
-from rediprune.card import Card
-from rediprune.holder import OneModel
+from rediprune.explainer.model_card import Card
+from rediprune.explainer.model_holder import OneModel
 from tests import tiny
 
 KNOBS = {"keep": 0.25, "weight": 1 / 3}

@@ -11,7 +11,7 @@ from app.desk import Desk, Run
 from app.own import own_tokens
 from app.sources import Source
 from rediprune import Explainer
-from rediprune.card import Card
+from rediprune.explainer.model_card import Card
 from rediprune.tokens import VisionTokens
 from tests import tiny
 

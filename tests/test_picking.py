@@ -9,8 +9,8 @@ from playwright.sync_api import expect
 
 from app import evidence, picture, sources
 from rediprune import Explainer, PruneConfig, kept_count
-from rediprune.card import Card
-from rediprune.greedy import distances
+from rediprune.explainer.model_card import Card
+from rediprune.selection.greedy import distances
 from tests import tiny
 from tests.visitor import PHONE, canvas, card, let_go, pixels, save, settled, slide, small_clips, visitor
 

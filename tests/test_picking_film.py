@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from rediprune import PruneConfig, draw, kept_count, palette
+from rediprune import PruneConfig, draw, kept_count
+from rediprune.draw import palette
 from rediprune.tokens import Geometry, VisionTokens
 from rediprune.trace import Selection
 

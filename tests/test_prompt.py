@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rediprune.prompt import MAX_CHARACTERS, QuestionError, checked_question, prompt_text, token_texts
+from rediprune.query.question import MAX_CHARACTERS, QuestionError, checked_question, prompt_text, token_texts
 from tests import tiny
 
 

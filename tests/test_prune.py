@@ -9,12 +9,13 @@ import torch
 from transformers import DynamicCache, GenerationConfig, LogitsProcessor, TextIteratorStreamer
 
 from rediprune.config import PruneConfig, kept_count
-from rediprune.models import ModelError, adapter_for
-from rediprune.prune import prune
-from rediprune.pruned import PruneError
-from rediprune.query import prompt_tail
-from rediprune.selection import select
-from rediprune.text_tower import TextTower
+from rediprune.models import ModelError
+from rediprune.models.registry import adapter_for
+from rediprune.pruning.prune import prune
+from rediprune.pruning.report import PruneError
+from rediprune.query.prompt_tail import prompt_tail
+from rediprune.query.text_tower import TextTower
+from rediprune.selection.select import select
 from tests import tiny
 
 ALL, FEW = PruneConfig(keep_ratio=1), PruneConfig(keep_ratio=0.15)

@@ -13,11 +13,12 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from rediprune.block import Generate
 from rediprune.config import PruneConfig, kept_count
-from rediprune.models import ModelError, adapter_for
-from rediprune.prune import prune
-from rediprune.pruned import PruneError
+from rediprune.models import ModelError
+from rediprune.models.registry import adapter_for
+from rediprune.pruning.patch import Generate
+from rediprune.pruning.prune import prune
+from rediprune.pruning.report import PruneError
 from tests import tiny
 
 FEW, ALL = PruneConfig(keep_ratio=0.15), PruneConfig(keep_ratio=1)

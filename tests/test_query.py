@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rediprune import PruneConfig, Query, select
-from rediprune.greedy import relevance
-from rediprune.query import TextTower, fold, prompt_tail, text_tower_query
+from rediprune.query.prompt_tail import fold, prompt_tail
+from rediprune.query.text_tower import TextTower, text_tower_query
+from rediprune.selection.greedy import relevance
 from tests import reference, tiny_clip
 
 # --- the published query
@@ -122,7 +123,7 @@ def test_keys_equal_the_full_models_tokens_in_the_joint_space(tower, full, patch
 def test_the_vision_tower_is_neither_built_nor_read(folder, monkeypatch):
     from safetensors import safe_open as real
 
-    import rediprune.text_tower as module
+    import rediprune.query.text_tower as module
 
     read = []
 

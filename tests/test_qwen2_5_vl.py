@@ -12,10 +12,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2VLImageProcessor
 from transformers import Qwen3VLForConditionalGeneration as Qwen3
 
-from rediprune import Explainer, PruneConfig, prune, savings
-from rediprune.models import ModelError, adapter_for
-from rediprune.models.catalog import find
-from rediprune.prompt import prompt_text
+from rediprune import Explainer, PruneConfig, prune
+from rediprune.costs import estimate as savings
+from rediprune.models import ModelError
+from rediprune.models.checkpoints.catalog import find
+from rediprune.models.registry import adapter_for
+from rediprune.query.question import prompt_text
 from rediprune.tokens import Geometry, VisionTokens
 from tests.families import building, qwen2_5_vl, qwen3_vl
 from tests.test_families import ALL, COMPARE, FEW, run, same

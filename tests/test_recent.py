@@ -1,6 +1,6 @@
 """The store forgets the least recently used, and nothing else."""
 
-from rediprune.recent import Recent
+from rediprune.explainer.lru_cache import Recent
 
 
 def test_the_least_recently_used_goes_first():

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import pytest
 
-from rediprune.bench import record
-from rediprune.bench.machine import Machine
-from rediprune.bench.record import Estimate, Figure, Run
+from rediprune.evaluation.bench import record
+from rediprune.evaluation.bench.machine import Machine
+from rediprune.evaluation.bench.record import Estimate, Figure, Run
 
 
 def figure(what="greedy", **case) -> Figure:

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from rediprune import PruneConfig, alpha_from_weight, load_trace, save_trace
-from rediprune.explainer import Explainer
+from rediprune.explainer.explainer import Explainer
 from rediprune.models import ModelError
-from rediprune.recorded import Recorded
+from rediprune.replay.recorded_run import Recorded
 from tests import tiny
 
 QUESTION = "what color is the star"
@@ -106,8 +106,8 @@ def test_a_trace_that_lacks_something_cannot_stand_in_for_its_model(explainer, t
 def test_tokens_too_many_for_memory_are_refused_before_anything_is_chosen(explainer, tmp_path, monkeypatch):
     """A file of a few MB can hold 100,000 tokens of one number each; their distances take 40 GB."""
     trace = made(explainer, tmp_path).trace
-    monkeypatch.setattr("rediprune.recorded.MOST_DISTANCES", tiny.N**2)
+    monkeypatch.setattr("rediprune.replay.recorded_run.MOST_DISTANCES", tiny.N**2)
     Recorded(trace)
-    monkeypatch.setattr("rediprune.recorded.MOST_DISTANCES", tiny.N**2 - 1)
+    monkeypatch.setattr("rediprune.replay.recorded_run.MOST_DISTANCES", tiny.N**2 - 1)
     with pytest.raises(ValueError, match="too many"):
         Recorded(trace)

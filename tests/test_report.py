@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from rediprune.card import read_card
+from rediprune.explainer.model_card import read_card
 from world import evaluate, figures, report, tables
 from world.arms import (
     HARD,

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from rediprune import PruneConfig, TraceError
-from rediprune.explainer import Explainer
-from rediprune.export import as_dict
-from rediprune.restored import restored
+from rediprune.explainer.explainer import Explainer
+from rediprune.replay.from_json import restored
+from rediprune.replay.to_json import as_dict
 from tests import tiny
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rediprune import savings
-from rediprune.savings import estimate
+from rediprune.costs import estimate as savings
+from rediprune.costs.estimate import estimate
 from tests.test_flops import LLAVA_7B, TEXT, N
 
 

@@ -9,9 +9,9 @@ import torch
 
 import rediprune
 from rediprune import PruneConfig, Query, kept_count, select
-from rediprune.greedy import greedy, relevance
-from rediprune.methods import METHODS
-from rediprune.selection import select_tokens
+from rediprune.selection.greedy import greedy, relevance
+from rediprune.selection.methods import METHODS
+from rediprune.selection.select import select_tokens
 from rediprune.tokens import Geometry, VisionTokens, joined
 from tests import reference
 

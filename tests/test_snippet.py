@@ -13,7 +13,7 @@ from app.controls import settings
 from app.desk import Run
 from app.sources import Source, opened, shown
 from rediprune import Explainer, save_trace
-from rediprune.card import Card
+from rediprune.explainer.model_card import Card
 from tests import tiny
 
 QUESTION = "What color is the 'star', \"really\"?"

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from rediprune.stopwatch import pooled, synchroniser, time_run
+from rediprune.costs.stopwatch import pooled, synchroniser, time_run
 
 
 class Machine:

@@ -12,7 +12,7 @@ from app import answering, findings, sources, telling
 from app.desk import Desk, Run
 from app.sources import Source
 from rediprune import Explainer, PruneConfig, kept_count
-from rediprune.card import Card
+from rediprune.explainer.model_card import Card
 from tests import tiny
 from tests.footage import write
 

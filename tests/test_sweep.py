@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rediprune import Explainer, PruneConfig, alpha_from_weight
-from rediprune.sweep import Line, lines_of, sweep
+from rediprune.evaluation.sweep import Line, lines_of, sweep
 from tests import tiny
 
 QUESTION = "what color is the star"

@@ -9,9 +9,9 @@ import math
 import pytest
 import torch
 
-from rediprune.savings import ModelShapes, estimate
-from rediprune.sweep import Line, Point, Run
-from rediprune.sweep_report import HEADER, as_csv, holds_from, jaccard, overlaps, row, summary
+from rediprune.costs.estimate import ModelShapes, estimate
+from rediprune.evaluation.sweep import Line, Point, Run
+from rediprune.evaluation.sweep_report import HEADER, as_csv, holds_from, jaccard, overlaps, row, summary
 
 SHAPES = ModelShapes(*[8] * 16)
 A, RANDOM = Line("rediprune", 1 / 3), Line("random")

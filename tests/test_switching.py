@@ -15,8 +15,8 @@ from app import handlers
 from app.desk import Desk, Run
 from app.sources import Source
 from rediprune import Explainer
-from rediprune.card import Card
-from rediprune.holder import OneModel
+from rediprune.explainer.model_card import Card
+from rediprune.explainer.model_holder import OneModel
 from tests import tiny
 from tests.visitor import brief, save, visitor
 

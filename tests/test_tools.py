@@ -18,7 +18,7 @@ from PIL import Image
 from app import tools
 from app.ui import build_demo, launch_options
 from rediprune import Explainer
-from rediprune.card import Card
+from rediprune.explainer.model_card import Card
 from tests import tiny
 
 QUESTION = "What color is the star?"

@@ -11,12 +11,12 @@ from PIL import Image
 
 import rediprune
 from rediprune import PruneConfig, TraceError, alpha_from_weight, load_trace, save_trace
-from rediprune.explainer import Explainer
-from rediprune.export import FORMAT
-from rediprune.look import Shown
-from rediprune.savings import at
-from rediprune.selection import select_tokens
-from rediprune.trace_file import MOST_PARTS
+from rediprune.costs.estimate import at
+from rediprune.explainer.encode import Shown
+from rediprune.explainer.explainer import Explainer
+from rediprune.replay.file import MOST_PARTS
+from rediprune.replay.to_json import FORMAT
+from rediprune.selection.select import select_tokens
 from tests import tiny
 
 QUESTION = "what color is the star"
@@ -245,17 +245,17 @@ def test_a_pickle_is_not_executed(tmp_path):
 
 
 def test_a_small_picture_file_that_holds_a_huge_picture_is_not_decoded(record, tmp_path, monkeypatch):
-    monkeypatch.setattr("rediprune.trace_file.MOST_PIXELS", 100)
+    monkeypatch.setattr("rediprune.replay.file.MOST_PIXELS", 100)
     assert "megapixels" in refused(record, tmp_path)
 
 
 def test_a_file_beyond_the_limit_is_not_read(record, tmp_path, monkeypatch):
-    monkeypatch.setattr("rediprune.trace_file.MOST_BYTES", 1000)
+    monkeypatch.setattr("rediprune.replay.file.MOST_BYTES", 1000)
     assert "larger than" in refused(record, tmp_path)
 
 
 def test_a_trace_that_could_not_be_opened_is_not_written(trace, tmp_path, monkeypatch):
-    monkeypatch.setattr("rediprune.trace_file.MOST_BYTES", 1000)
+    monkeypatch.setattr("rediprune.replay.file.MOST_BYTES", 1000)
     with pytest.raises(ValueError, match="can be opened again"):
         save_trace(trace, tmp_path / "run.json")
     assert list(tmp_path.iterdir()) == []

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from rediprune import values
-from rediprune.values import TraceError
+from rediprune.replay import checked_json as values
+from rediprune.replay.checked_json import TraceError
 
 
 def test_numbers_are_spelled_as_the_export_spells_them():

@@ -14,7 +14,7 @@ from PIL import Image
 from rediprune import load_video
 from rediprune.media import MediaError, container, sampling, stream
 from rediprune.media.image import to_rgb
-from rediprune.media.upright import MAX_SIDE
+from rediprune.media.orientation import MAX_SIDE
 from rediprune.media.video import MAX_FRAMES
 
 from .footage import grey, indices, write, write_sound

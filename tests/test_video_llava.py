@@ -9,8 +9,9 @@ import torch
 from transformers import SiglipVisionConfig, VideoLlavaImageProcessor, VideoLlavaProcessor
 
 from rediprune import Explainer, PruneConfig, draw, prune
-from rediprune.models import ModelError, adapter_for
-from rediprune.models.catalog import find
+from rediprune.models import ModelError
+from rediprune.models.checkpoints.catalog import find
+from rediprune.models.registry import adapter_for
 from tests import tiny
 from tests.counting import check_estimates, zeros
 from tests.families import video_llava as family

@@ -7,9 +7,10 @@ import torch
 from transformers import CLIPImageProcessor, SiglipVisionConfig
 
 from rediprune import Explainer, PruneConfig
-from rediprune.models import ModelError, adapter_for
-from rediprune.models.catalog import find
-from rediprune.query import fold
+from rediprune.models import ModelError
+from rediprune.models.checkpoints.catalog import find
+from rediprune.models.registry import adapter_for
+from rediprune.query.prompt_tail import fold
 from tests import tiny
 from tests.counting import check_estimates, zeros
 from tests.families import vipllava as family

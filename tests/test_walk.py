@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from rediprune import walk
-from rediprune.greedy import distances, greedy, relevance, tau_candidates
+from rediprune.selection import greedy_loop as walk
+from rediprune.selection.greedy import distances, greedy, relevance, tau_candidates
 from rediprune.trace import Query
 from tests import reference
 
@@ -30,7 +30,7 @@ def case(request):
 
 
 def picked(case, how, monkeypatch, **more):
-    monkeypatch.setattr("rediprune.greedy.walk", how)
+    monkeypatch.setattr("rediprune.selection.greedy.walk", how)
     return greedy(case[0], case[1], ALPHAS, **more)
 
 
@@ -49,7 +49,7 @@ def test_both_loops_break_ties_as_the_slow_reference(how, alpha, monkeypatch):
     axes = torch.eye(8)[[2, 0, 0, 1, 2, 3, 3, 0, 5, 2]]
     scores = torch.tensor([0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0])
     expected = [i for i, _, _ in reference.greedy(axes.double().numpy(), scores.numpy(), alpha, 10)]
-    monkeypatch.setattr("rediprune.greedy.walk", how)
+    monkeypatch.setattr("rediprune.selection.greedy.walk", how)
     assert greedy(axes[None], scores[None], [alpha]).order[0, 0].tolist() == expected
 
 

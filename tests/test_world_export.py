@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from rediprune import Explainer
-from rediprune.text_tower import TextTower
+from rediprune.query.text_tower import TextTower
 from rediprune.tokens import parted
 from tests import tiny_world
 from world import make_clip

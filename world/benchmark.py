@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from rediprune.lmms.local import write_task
+from rediprune.evaluation.lmms.local import write_task
 
 from . import make_clip, make_scene
 from .questions import Question

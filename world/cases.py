@@ -9,7 +9,7 @@ from itertools import count
 from torch import Tensor
 
 from rediprune import Explainer
-from rediprune.look import Look
+from rediprune.explainer.encode import Look
 
 from . import AskedClip, AskedScene
 from .pages import Pages

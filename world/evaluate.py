@@ -19,8 +19,8 @@ import torch
 import transformers
 
 from rediprune import Explainer
-from rediprune.card import read_card
-from rediprune.explainer import DEFAULT_MODEL
+from rediprune.explainer.explainer import DEFAULT_MODEL
+from rediprune.explainer.model_card import read_card
 
 from . import make_clip, make_scene
 from .arms import CLIPS, PUBLISHED, QUERIES, STILLS, TOWER, Arm

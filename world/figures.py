@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rediprune import palette
+from rediprune.draw import palette
 
 from . import report
 from .arms import (

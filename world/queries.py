@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from rediprune import Explainer
-from rediprune.greedy import relevance
-from rediprune.query import TextTower, prompt_tail, text_tower_query
+from rediprune.query.prompt_tail import prompt_tail
+from rediprune.query.text_tower import TextTower, text_tower_query
+from rediprune.selection.greedy import relevance
 from rediprune.trace import Query
 
 from .arms import (

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from rediprune import PruneConfig
 from rediprune.config import ASKS_PROJECTED, kept_count
-from rediprune.greedy import unit
-from rediprune.methods import METHODS
-from rediprune.selection import select_tokens
+from rediprune.selection.greedy import unit
+from rediprune.selection.methods import METHODS
+from rediprune.selection.select import select_tokens
 
 from .arms import UNPRUNED, Arm
 from .cases import Cases

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from rediprune import Explainer, PruneConfig
 from rediprune.draw import shown_in
-from rediprune.look import Shown
+from rediprune.explainer.encode import Shown
 from rediprune.tokens import VisionTokens
 
 from ..controls import QUERIES, default_query, query_name, settings

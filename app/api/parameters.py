@@ -6,7 +6,7 @@ import gradio as gr
 from gradio.components import Component
 
 from rediprune import PruneConfig
-from rediprune.sweep import RATIOS, SEEDS
+from rediprune.evaluation.sweep import RATIOS, SEEDS
 
 from ..controls import BUDGETS, METHODS, QUERIES
 from ..sources import N_FRAMES

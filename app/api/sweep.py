@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rediprune.sweep import Point, lines_of, sweep
-from rediprune.sweep_report import COLUMNS, holds_from, values
+from rediprune.evaluation.sweep import Point, lines_of, sweep
+from rediprune.evaluation.sweep_report import COLUMNS, holds_from, values
 
 from ..desk import Desk
 from .dials import dials, given

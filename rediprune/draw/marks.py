@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from .. import palette
 from ..tokens import Geometry
+from . import palette
 
 HEAT = 0.62  # share of the ramp over the grey picture: enough to read the value and still see the object
 

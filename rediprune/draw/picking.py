@@ -9,9 +9,9 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from .. import palette
 from ..tokens import Geometry, VisionTokens
 from ..trace import Selection
+from . import palette
 from .film import resized, scaled, shown_in
 from .marks import kept
 from .sheet import GAP, sheet

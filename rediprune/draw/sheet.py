@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .. import palette
+from . import palette
 
 GAP, LEADING = 16, 22
 

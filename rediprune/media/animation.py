@@ -14,8 +14,8 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from .image import check_size, to_rgb
+from .orientation import MAX_SIDE
 from .sampling import MAX_RUN_PIXELS, Clip, chosen
-from .upright import MAX_SIDE
 
 FORMATS = ("AVIF", "GIF", "PNG", "WEBP")
 # Browsers show a frame that asks for 10 ms or less for 100 ms, and makers of such files expect it.

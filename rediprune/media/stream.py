@@ -17,8 +17,8 @@ import av
 
 from .container import declared, decoded, opened, packets, seek, time_of
 from .image import MediaError
+from .orientation import picture
 from .sampling import GRACE, MAX_RUN_PIXELS, Clip, chosen, moments
-from .upright import picture
 
 # Packets looked through for a keyframe, before an earlier place is tried.
 MAX_SEARCH = 2000

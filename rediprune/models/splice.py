@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .error import ModelError
-from .records import Prompt, Seen
+from .errors import ModelError
+from .outputs import Prompt, Seen
 
 
 class Splicing:

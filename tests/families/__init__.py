@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rediprune.prompt import prompt_text
+from rediprune.query.question import prompt_text
 
 QUESTIONS = (
     "What color is the star?",

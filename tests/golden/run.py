@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from app import picture
 from app.controls import WEIGHTS
 from rediprune import PruneConfig
-from rediprune.look import Shown
+from rediprune.explainer.encode import Shown
 from rediprune.tokens import Geometry, VisionTokens
 from rediprune.trace import Selection
 

@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from app import layout, widget
-from rediprune import palette
+from rediprune.draw import palette
 
 from . import run
 

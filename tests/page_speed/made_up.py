@@ -11,8 +11,8 @@ from PIL import Image
 from app import evidence, picture
 from app.controls import WEIGHTS
 from rediprune import PruneConfig, alpha_from_weight
-from rediprune.look import Shown
-from rediprune.selection import select
+from rediprune.explainer.encode import Shown
+from rediprune.selection.select import select
 from rediprune.tokens import Geometry, VisionTokens
 
 C = 64  # vision width: nothing in the browser depends on it

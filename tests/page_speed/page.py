@@ -11,7 +11,7 @@ import gradio as gr
 from app import answering
 from app.ui import build_demo, launch_options
 from rediprune import Explainer
-from rediprune.card import Card
+from rediprune.explainer.model_card import Card
 from tests import tiny
 
 from .made_up import message

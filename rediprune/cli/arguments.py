@@ -1,0 +1,83 @@
+"""What several commands ask for in the same words: an input, a place to run, settings, numbers, files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..config import BUDGETS, POINTINGS, POSITIONS, QUERIES, alpha_from_weight
+
+if TYPE_CHECKING:
+    from ..explainer.explainer import Explainer
+
+
+class BadInput(ValueError):
+    """The command line cannot be carried out; the message is one sentence."""
+
+
+def add_input(command: argparse.ArgumentParser) -> None:
+    """What is asked about what, and of which model, and the settings that hold for every method."""
+    command.add_argument("file", help="a picture, a video or an animated picture")
+    command.add_argument("question")
+    command.add_argument(
+        "--model", help="a folder or a Hub name, e.g. llava-hf/llava-1.5-7b-hf (default: built in)"
+    )
+    command.add_argument("--query", choices=QUERIES)
+    command.add_argument("--pointing", choices=POINTINGS, help="how tokens meet the text-tower query")
+    command.add_argument("--frames", type=int, default=8, metavar="T", help="taken of a clip (default 8)")
+    command.add_argument("--budget", choices=BUDGETS, help="each frame keeps its share, or one for all")
+    command.add_argument("--positions", choices=POSITIONS, help="of the kept tokens in the prompt")
+    command.add_argument("--seed", type=int, help="of the random method")
+    command.add_argument("--max-new-tokens", type=int, default=48, metavar="M")
+
+
+def add_where(command: argparse.ArgumentParser) -> None:
+    """Where the model runs, and in which numbers."""
+    command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps, auto (default cpu)")
+    command.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16 (default auto)")
+    command.add_argument(
+        "--quantise",
+        choices=("int8", "int4"),
+        help="the LLM in 8 or 4 bits; needs bitsandbytes and accelerate",
+    )
+
+
+def load(args: argparse.Namespace) -> Explainer:
+    """The model that the command line names, where and in the numbers that it says."""
+    from ..explainer.explainer import DEFAULT_MODEL, Explainer
+
+    where = {"device": args.device, "dtype": args.dtype, "quantise": args.quantise}
+    return Explainer.from_pretrained(args.model or DEFAULT_MODEL, **where)
+
+
+def numbers(args: argparse.Namespace, name: str) -> list[float] | None:
+    """A list of numbers of the command line, None where it was not given."""
+    given = getattr(args, name)
+    try:
+        return given and [float(part) for part in given.split(",")]
+    except ValueError:
+        raise BadInput(f"--{name}={given} must be numbers with commas between them, as 0.1,0.25") from None
+
+
+def config_changes(args: argparse.Namespace) -> dict:
+    """What the command line says otherwise than the defaults, as arguments of PruneConfig."""
+    names = ("keep_ratio", "alpha", "tau", "method", "query", "pointing", "seed", "budget", "positions")
+    changes = {name: value for name in names if (value := getattr(args, name, None)) is not None}
+    if getattr(args, "weight", None) is not None:
+        changes["alpha"] = alpha_from_weight(args.weight)
+    for name, least in (("max_new_tokens", 1), ("frames", 1), ("repeats", 0), ("seeds", 1)):
+        if getattr(args, name, least) < least:
+            raise BadInput(
+                f"--{name.replace('_', '-')}={getattr(args, name)} is out of range: it must be >= {least}"
+            )
+    return changes
+
+
+def check_outputs(*files: Path | None) -> None:
+    """Refuse a file that cannot be written, before any work is done for it."""
+    for path in filter(None, files):
+        if path.is_dir():
+            raise BadInput(f"{path} is a folder: name a file in it")
+        if not path.parent.is_dir():
+            raise BadInput(f"there is no folder {path.parent} to write {path.name} into")

@@ -1,0 +1,75 @@
+"""bench: what pruning costs and saves on this machine, measured; what others claim, counted."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from ..evaluation.bench import PARTS
+from .arguments import BadInput, check_outputs
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """The arguments of `bench`."""
+    bench = commands.add_parser(
+        "bench",
+        help="what pruning costs and saves on this machine",
+        description="Time the selection and models of random weights, and count FLOPs; all goes into a file.",
+    )
+    bench.set_defaults(run=run)
+    bench.add_argument("--part", choices=(*PARTS, "all"), default="all", help="default all")
+    bench.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default cpu")
+    bench.add_argument(
+        "--out",
+        type=Path,
+        default=Path("bench.json"),
+        metavar="FILE",
+        help="parts that are not run stay as they are in it (default %(default)s)",
+    )
+    bench.add_argument("--quick", action="store_true", help="seconds rather than minutes; not to be quoted")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the parts, a line for each figure as it is made; the file is written after every part.
+
+    A part that fails stays in the file as it was, the others are run all the same, and the exit code is 1. A
+    part that this machine has no memory for is a failure only where it was asked for by name.
+    """
+    import torch
+
+    check_outputs(args.out)
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise BadInput("--device=cuda is not available on this machine: choose cpu")
+    from ..evaluation.bench import record
+    from ..evaluation.bench.machine import Machine
+
+    runs, failed = record.load(args.out), []
+    machine = Machine.here(
+        args.device
+    )  # once: before a later part the load would be that of the earlier ones
+    print(machine)
+    for part in PARTS if args.part == "all" else (args.part,):
+        print(f"{part}:", flush=True)
+        started = time.perf_counter()
+        made = record.Run(machine, args.device, args.quick)
+        try:
+            for figure in import_module(f"..evaluation.bench.{part}", __package__).measure(args.device, args.quick):
+                kind = made.measured if isinstance(figure, record.Figure) else made.estimated
+                kind.append(figure)
+                print(f"  {figure}", flush=True)
+        except record.NoRoom as error:
+            failed += [part] if args.part == part else []
+            print(f"rediprune: {part} is left as it was: {error}", file=sys.stderr, flush=True)
+            continue
+        except RuntimeError as error:  # two ways that must agree did not, or there is too little memory
+            failed.append(part)
+            print(f"rediprune: {part} failed: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+            continue
+        runs[part] = replace(made, seconds=round(time.perf_counter() - started, 1))
+        record.save(runs, args.out)
+        print(f"Wrote {part} into {args.out}", flush=True)
+    return 1 if failed else 0

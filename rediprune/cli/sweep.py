@@ -1,0 +1,86 @@
+"""sweep IMAGE "QUESTION": every method at every keep ratio; from where on does the answer hold?"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from ..config import METHODS, PruneConfig, alpha_from_weight
+from .arguments import (
+    BadInput,
+    add_input,
+    add_where,
+    check_outputs,
+    config_changes,
+    load,
+    numbers,
+)
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """The arguments of `sweep`."""
+    sweep = commands.add_parser(
+        "sweep",
+        help="every method at every keep ratio, for one question",
+        description="How likely the unpruned answer stays at each keep ratio, and what is saved.",
+    )
+    sweep.set_defaults(run=run)
+    add_input(sweep)
+    add_where(sweep)
+    sweep.add_argument(
+        "--methods",
+        metavar="A,B",
+        help=f"of {', '.join(METHODS)} (default: all that the model can; random is always added)",
+    )
+    sweep.add_argument(
+        "--ratios", default="0.05,0.1,0.15,0.25,0.5,0.75", metavar="R,R", help="default %(default)s"
+    )
+    sweep.add_argument("--weights", metavar="W,W", help="of rediprune, in [0, 1] (default: the model's)")
+    sweep.add_argument(
+        "--seeds", type=int, default=5, metavar="S", help="masks that random is the mean of (default 5)"
+    )
+    sweep.add_argument("--csv", type=Path, metavar="FILE", help="also write the table as CSV")
+
+
+def run(args: argparse.Namespace) -> int:
+    """The `sweep` command: a line for each point as it is done, then what can be read off them."""
+    changes = config_changes(args)
+    PruneConfig(**changes)
+    methods = None if args.methods is None else [name.strip() for name in args.methods.split(",")]
+    ratios, weights = numbers(args, "ratios"), numbers(args, "weights")
+    for name in methods or ():
+        PruneConfig(method=name)
+    for ratio in ratios:
+        PruneConfig(keep_ratio=ratio)
+    for weight in weights or ():
+        alpha_from_weight(weight)
+    if weights and "rediprune" not in (methods or METHODS):
+        raise BadInput(f"--weights={args.weights} are of rediprune: name it in --methods, or leave them out")
+    check_outputs(args.csv)
+    from ..explainer.encode import shown_media
+    from ..media.load import load_media
+    from ..query.question import checked_text
+
+    checked_text(args.question)
+
+    shown = shown_media(load_media(args.file, args.frames))
+    from ..evaluation import sweep_report as table
+    from ..evaluation.sweep import sweep
+
+    explainer = load(args)
+    look, points = explainer.look(shown), []
+    config = replace(explainer.defaults, **changes)
+    chosen, length = methods or explainer.methods, args.max_new_tokens
+    for point in sweep(
+        explainer, look, args.question, chosen, ratios, weights, config, args.seeds, max_new_tokens=length
+    ):
+        if not points:
+            print(table.opening(args.question, look.n_visual, point))
+        points.append(point)
+        print(table.row(point), flush=True)
+    print(f"\n{table.summary(points)}")
+    if args.csv:
+        args.csv.write_text(table.as_csv(points), encoding="utf-8")
+        print(f"Wrote {args.csv}")
+    return 0

@@ -1,0 +1,252 @@
+"""Closed-form FLOPs and KV-cache bytes of one answer: an ESTIMATE from a model's shapes; nothing is timed.
+
+What is counted, and how, stands in flops.py. Times are another type, `Timing` (stopwatch.py).
+
+Three ratios, full / pruned, and they answer three different questions (never mix them in one table):
+
+- visual_only   by the papers' formula (FastV, DivPrune): the LLM over its visual tokens alone.
+- prefill       the LLM over its whole prompt, the text included.
+- end_to_end    everything that one answer computes, the vision encoder too, which pruning does not shrink.
+
+The encoder is counted with all of its layers in both runs, as the unmodified model has it. Ours end at the
+last layer that is read (models/encoding), pruned or not: up to one less, which is not pruning's saving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..config import METHODS
+from .flops import (
+    ModelShapes,
+    TextTowerShapes,
+    decode_flops,
+    extra_flops,
+    kv_bytes,
+    prefill_flops,
+    projector_flops,
+    selection_flops,
+    text_tower_flops,
+    vision_flops,
+    visual_only_macs,
+)
+
+__all__ = [
+    "Costs",
+    "Flops",
+    "ModelShapes",
+    "Savings",
+    "TextTowerShapes",
+    "at",
+    "decode_flops",
+    "definition",
+    "estimate",
+    "extra_flops",
+    "kv_bytes",
+    "prefill_flops",
+    "projector_flops",
+    "selection_flops",
+    "text_tower_flops",
+    "vision_flops",
+    "visual_only_macs",
+]
+
+
+@dataclass(frozen=True)
+class Flops:
+    """Floating-point operations (2 x multiply-add) of one answer by station: a closed-form ESTIMATE."""
+
+    vision: float
+    selection: float
+    projector: float
+    prefill: float
+    decode: float
+
+    @property
+    def total(self) -> float:
+        return self.vision + self.selection + self.projector + self.prefill + self.decode
+
+
+@dataclass(frozen=True)
+class Savings:
+    """Closed-form ESTIMATE of what pruning saves; every ratio is full / pruned, so 4.0 means four times less.
+
+    Attributes:
+        full, pruned: FLOPs by station without and with pruning.
+        visual_only: ratio of the LLM prefill over the visual tokens alone (the convention of the paper).
+        prefill: ratio of the whole LLM prefill, text tokens included.
+        end_to_end: ratio of everything: encoder, selection, projector, prefill, decode.
+        kv_bytes_full, kv_bytes_pruned: KV cache after prefill, in bytes.
+        n_visual_full, n_visual_pruned, n_text, n_new: the token counts that went in.
+    """
+
+    full: Flops
+    pruned: Flops
+    visual_only: float
+    prefill: float
+    end_to_end: float
+    kv_bytes_full: int
+    kv_bytes_pruned: int
+    n_visual_full: int
+    n_visual_pruned: int
+    n_text: int
+    n_new: int
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What an estimate needs beside how many tokens are kept, so that any ratio can do without the model.
+
+    Attributes:
+        shapes: the fields of savings.ModelShapes.
+        n_visual, n_text, n_frames, method, query_flops, choices: as savings.estimate takes them.
+        n_projected: tokens through the projector without pruning and with `n_kept` tokens kept.
+        n_kept: for how many kept tokens n_projected was counted.
+    """
+
+    shapes: Mapping[str, int]
+    n_visual: int
+    n_text: int
+    n_frames: int
+    method: str
+    query_flops: float
+    choices: tuple[int, ...]
+    n_projected: tuple[int, int]
+    n_kept: int
+
+
+# One sentence for each number that is shown, beside the formula that makes it: the page shows it on hover.
+_DEFINITIONS = {
+    "visual_only": (
+        "LLM prefill over the visual tokens alone, by the papers' formula: 4nd² + 2n²d + 2ndm multiply-adds "
+        "per layer, with no text, no encoder, no decoding and two of the three FFN matrices."
+    ),
+    "prefill": (
+        "LLM prefill over the whole prompt, visual and text tokens: all projections, all FFN matrices, full "
+        "attention, and the output layer for the last position."
+    ),
+    "end_to_end": (
+        "Everything one answer computes: the whole vision encoder (not reduced by pruning), selection, "
+        "projector, prefill and the decoding of each further token."
+    ),
+    "kv_bytes": (
+        "Memory that holds the keys and values of the whole prompt in every LLM layer right after prefill; "
+        "models whose heads share keys and values (GQA) store fewer."
+    ),
+}
+
+
+def definition(name: str) -> str:
+    """One sentence that defines a number, for the page's hover text.
+
+    `name` is "visual_only", "prefill", "end_to_end" or "kv_bytes"; anything else is a ValueError.
+    """
+    if name not in _DEFINITIONS:
+        raise ValueError(f"no definition of {name!r}: choose one of {', '.join(_DEFINITIONS)}")
+    return _DEFINITIONS[name]
+
+
+def estimate(
+    shapes: ModelShapes,
+    n_visual: int,
+    n_kept: int,
+    n_text: int,
+    n_new: int = 1,
+    n_frames: int = 1,
+    *,
+    method: str = "rediprune",
+    query_flops: float = 0.0,
+    choices: Sequence[int] | None = None,
+    n_projected: tuple[int, int] | None = None,
+    ffn_matrices: int = 2,
+) -> Savings:
+    """What keeping n_kept of n_visual tokens saves for one answer of n_new tokens after n_text text tokens.
+
+    Args:
+        shapes: the model.
+        n_visual: visual tokens in the prompt without pruning, over all frames.
+        n_kept: visual tokens that remain, over all frames, 1 <= n_kept <= n_visual.
+        n_text: all other prompt tokens, >= 0; the same for both runs, so separators between lines of visual
+            tokens, of which pruning may take some out too, count as staying.
+        n_new: tokens generated, end token included, >= 1. Both runs are given the same number.
+        n_frames: pictures that the encoder takes in, one by one: frames of a clip, tiles of an image.
+        method: one of config.METHODS, for what the selection costs.
+        query_flops: what the query costs by itself: 0 for prompt-tail (it only mixes at most 128 embeddings),
+            `text_tower_flops` for text-tower. Counted as selection.
+        choices: among how many tokens each choice was made: [n_visual] for a shared budget, otherwise the
+            tokens of each frame. By default the frames have equally many.
+        n_projected: tokens through the projector without and with pruning; by default n_visual and n_kept.
+        ffn_matrices: 2 as in the papers' formula, or 3; changes `visual_only` alone.
+
+    One decode length for both runs is a convention: the two answers may really differ in length. Where
+    n_kept == n_visual nothing is chosen, the selection costs 0 and every ratio is exactly 1.
+
+    Raises:
+        ValueError: counts out of range, or an unknown method.
+    """
+    if not 1 <= n_kept <= n_visual:
+        raise ValueError(f"n_kept={n_kept} is out of range: it must be in 1..n_visual={n_visual}")
+    if n_text < 0 or n_new < 1 or n_frames < 1 or (choices is None and n_visual % n_frames):
+        raise ValueError(
+            f"n_text={n_text}, n_new={n_new}, n_frames={n_frames} do not fit: they must be >= 0, >= 1 and a "
+            f"divisor of n_visual={n_visual}"
+        )
+    choices = [n_visual // n_frames] * n_frames if choices is None else choices
+    if sum(choices) != n_visual or min(choices) < 1:
+        raise ValueError(f"choices={list(choices)} must be counts >= 1 that add up to n_visual={n_visual}")
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} is unknown: choose one of {', '.join(METHODS)}")
+
+    projected = n_projected or (n_visual, n_kept)
+
+    def flops(n: int, n_in: int, selection: float) -> Flops:
+        return Flops(
+            vision=float(n_frames * vision_flops(shapes)),
+            selection=float(selection),
+            projector=float(projector_flops(shapes, n_in)),
+            prefill=float(prefill_flops(shapes, n + n_text)),
+            decode=float(decode_flops(shapes, n + n_text, n_new)),
+        )
+
+    widths = shapes.projector_in, shapes.projector_out
+    choosing = sum(selection_flops(method, n, *widths) for n in choices) + query_flops
+    choosing += extra_flops(method, shapes, projected[0], n_frames)
+    full = flops(n_visual, projected[0], 0)
+    pruned = flops(n_kept, projected[1], choosing if n_kept < n_visual else 0)
+    return Savings(
+        full=full,
+        pruned=pruned,
+        visual_only=visual_only_macs(shapes, n_visual, ffn_matrices)
+        / visual_only_macs(shapes, n_kept, ffn_matrices),
+        prefill=full.prefill / pruned.prefill,
+        end_to_end=full.total / pruned.total,
+        kv_bytes_full=kv_bytes(shapes, n_visual + n_text),
+        kv_bytes_pruned=kv_bytes(shapes, n_kept + n_text),
+        n_visual_full=n_visual,
+        n_visual_pruned=n_kept,
+        n_text=n_text,
+        n_new=n_new,
+    )
+
+
+def at(costs: Costs, n_kept: int, n_new: int) -> Savings:
+    """`estimate` for n_kept kept tokens and n_new new ones, from what a run noted of itself.
+
+    How many tokens go through the projector can depend on which are kept (LLaVA-OneVision mixes them behind
+    it): for another number than the noted one it is taken in proportion.
+    """
+    whole, some = costs.n_projected
+    in_proportion = min(whole, max(1, round(n_kept * some / costs.n_kept)))
+    return estimate(
+        ModelShapes(**costs.shapes),
+        n_visual=costs.n_visual,
+        n_kept=n_kept,
+        n_text=costs.n_text,
+        n_new=max(1, n_new),
+        n_frames=costs.n_frames,
+        method=costs.method,
+        query_flops=costs.query_flops,
+        choices=costs.choices,
+        n_projected=(whole, whole if n_kept == costs.n_visual else in_proportion),
+    )

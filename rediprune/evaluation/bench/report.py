@@ -1,0 +1,86 @@
+"""`python -m rediprune.evaluation.bench.report`: the tables and figures of docs/speed.md, from its record.
+
+A part's module says its own: `tables(run)` by the name of the mark that they stand between, `figures(run)` by
+the name of the file. A line with the machine stands over the tables of every part, under "<part>-machine".
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from . import PARTS
+from .record import Run, load
+
+RECORD, PAGE, FIGURES = Path("docs/bench.json"), Path("docs/speed.md"), Path("assets/figures")
+
+
+def tables(runs: dict[str, Run]) -> dict[str, str]:
+    """Every table by the name of its mark."""
+    found = {}
+    for part in (part for part in PARTS if part in runs):
+        found |= {f"{part}-machine": about(runs[part])} | _module(part).tables(runs[part])
+    return found
+
+
+def figures(runs: dict[str, Run]) -> dict[str, str]:
+    """Every figure as SVG, by the name of its file."""
+    found = {}
+    for part in (part for part in PARTS if part in runs):
+        found |= _module(part).figures(runs[part])
+    return found
+
+
+def about(run: Run) -> str:
+    """What a part was made on, and how its numbers are to be read."""
+    if not run.measured:
+        return "*Estimated: arithmetic from the models' shapes, nothing was timed.*"
+    counts = sorted({(one.warmup, one.repeats) for one in run.measured if one.unit == "s"}, reverse=True)
+    rounds = " or ".join(f"{repeats} after {warmup} to warm up" for warmup, repeats in counts)
+    quick = " A QUICK RUN, NOT TO BE QUOTED." if run.quick else ""
+    dtypes = ", ".join(dict.fromkeys(one.dtype for one in run.measured))
+    return (
+        f"*Measured on {run.machine}. {dtypes}. Median (fastest..slowest) of so many runs: {rounds}; what is "
+        f"compared took turns. The part took {run.seconds:.0f} s.{quick}*"
+    )
+
+
+def written(page: str, found: dict[str, str]) -> str:
+    """The page with every table between its marks.
+
+    Raises:
+        ValueError: a table without marks on the page.
+    """
+    for name, body in found.items():
+        between = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
+        page, count = between.subn(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", page)
+        if count != 1:
+            raise ValueError(f"the page has {count} places marked <!-- {name} -->: it needs exactly one")
+    return page
+
+
+def _module(part: str):
+    return import_module(f".{part}", __package__)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write page and figures; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m rediprune.evaluation.bench.report", description=__doc__)
+    parser.add_argument("--record", type=Path, default=RECORD)
+    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--figures", type=Path, default=FIGURES)
+    given = parser.parse_args(argv)
+    runs = load(given.record)
+    page = written(given.page.read_text(encoding="utf-8"), tables(runs))
+    given.page.write_text(page, encoding="utf-8")
+    given.figures.mkdir(parents=True, exist_ok=True)
+    for name, svg in figures(runs).items():
+        (given.figures / name).write_text(svg, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

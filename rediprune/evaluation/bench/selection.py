@@ -1,0 +1,177 @@
+"""Part 1: choosing tokens, from features and query to indices, against the published loop and the floor.
+
+The floor is one product of the Gram matrix, 2 N^2 C FLOP a frame, at the rate at which this machine
+multiplies large matrices: no rule that looks at all distances can be quicker, so the published time over the
+floor bounds what any implementation can win. Ours is measured ended at K, as prune does it, and as the full
+order, as the page does it. Beside the whole selection stands its loop alone, on distances that are there
+already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from ...config import PruneConfig, kept_count
+from ...costs.estimate import prefill_flops
+from ...models.checkpoints.catalog import find
+from ...models.registry import adapter_for
+from ...selection.greedy import distances, greedy, unit
+from ...selection.greedy import relevance as measure_relevance
+from ...selection.select import select
+from ...trace import Query
+from . import published
+from .dummy_inputs import N_TEXT
+from .record import Estimate, Figure, Run, shown, timed
+
+SHAPES = ((1, 576), (8, 144), (32, 144), (1, 2880))  # LLaVA-1.5, a clip of 8 and of 32 frames, anyres
+QUICK_SHAPES = ((1, 64), (4, 32))
+C, ALPHA, RATIO = 1024, 0.5, 0.15
+RATE = "matrix product"
+FULL, ENDED = "select", "select, ended at K"
+SLOW = 4_000_000  # T N K of a published loop that runs once, without warm-up: it takes many seconds
+
+
+def measure(device: str, quick: bool) -> Iterator[Figure | Estimate]:
+    """Every shape at a keep ratio of 15% and as full order; random tokens, float32.
+
+    Raises:
+        RuntimeError: the published loop and the library picked different tokens from the same distances.
+    """
+    rounds = {"device": device, "warmup": 1 if quick else 2, "repeats": 2 if quick else 7}
+    shapes = adapter_for(find("llava-hf/llava-1.5-7b-hf").on_meta()).shapes()
+    size = 256 if quick else 2048
+    square = torch.randn(size, size, device=device)
+    yield (rate := timed({RATE: lambda: square @ square}, {"M": size}, **rounds)[0])
+    for t, n in QUICK_SHAPES if quick else SHAPES:
+        features, query = _tokens(t, n, device)
+        yield _floor(t, n, rate)
+        for k in (kept_count(n, RATIO), n):
+            for figure in _compared(features, query, k, rounds):
+                yield figure
+                if figure.what == ENDED:
+                    yield _share(figure, shapes, rate)
+            if k < n:
+                yield from _rows(features, k, rounds)
+
+
+def _tokens(t: int, n: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random tokens [T, N, C] with a part in common, as tokens of a picture have, and a query [C]."""
+    source = torch.Generator().manual_seed(0)
+    features = torch.randn(t, n, C, generator=source) + torch.randn(C, generator=source)
+    return features.to(device), torch.randn(C, generator=source).to(device)
+
+
+def _compared(features: torch.Tensor, query: torch.Tensor, k: int, rounds: dict) -> Iterator[Figure]:
+    """Ours and theirs in turns: the whole selection, then the loop alone."""
+    t, n, _ = features.shape
+    case, config = {"T": t, "N": n, "C": C, "K": k}, PruneConfig(keep_ratio=k / n, alpha=ALPHA)
+    between = distances(features)
+    relevance = measure_relevance(features, Query("prompt-tail", query))
+    loops = list(zip(between, relevance, strict=True))
+
+    def loop() -> torch.Tensor:
+        return torch.stack([published.pick(*frame, ALPHA, k) for frame in loops])
+
+    def ours(n_picks: int | None = None) -> torch.Tensor:
+        return greedy(features, relevance, [ALPHA], between=between, n_picks=n_picks).order[0, :, :k]
+
+    if not torch.equal(loop(), ours()) or not torch.equal(ours(), ours(k)):
+        raise RuntimeError(f"at {case} the published loop and greedy() picked different tokens")
+    whole = {FULL: lambda: select(features, query, config).kept()}
+    if k < n:
+        whole[ENDED] = lambda: select(features, query, config, full=False).kept()
+    alone = {"loop of greedy": ours} | ({"loop of greedy, ended at K": lambda: ours(k)} if k < n else {})
+    theirs = {"published": lambda: published.select(features, query, ALPHA, k)}
+    if t * n * k > SLOW:
+        yield from timed(theirs, case, **rounds | {"warmup": 0, "repeats": 1})
+        theirs = {}
+    else:
+        alone["loop of published"] = loop
+    yield from timed(theirs | whole, case, **rounds)
+    yield from timed(alone, case, **rounds)
+
+
+def _rows(features: torch.Tensor, k: int, rounds: dict) -> list[Figure]:
+    """The Gram matrix at once, beside those K of its rows alone that a selection of K reads, one by one."""
+    x = unit(features)
+    picks = torch.linspace(0, x.shape[1] - 1, k).round().long().tolist()  # any will do
+
+    def one_by_one() -> None:
+        for i in picks:
+            torch.bmm(x, x[:, i, :, None])
+
+    calls = {"Gram matrix": lambda: x @ x.mT, "K rows of it": one_by_one}
+    return timed(calls, {"T": x.shape[0], "N": x.shape[1], "C": C, "K": k}, **rounds)
+
+
+def _floor(t: int, n: int, rate: Figure) -> Estimate:
+    flops = 2 * t * n * n * C
+    source = f"{flops:.3g} FLOP of the Gram matrix at {_per_second(rate):.3g} FLOP/s"
+    return Estimate("floor", {"T": t, "N": n, "C": C}, "s", flops / _per_second(rate), source)
+
+
+def _share(ours: Figure, shapes, rate: Figure) -> Estimate:
+    """The selection's time over that of the prefill it saves in LLaVA-1.5-7B at this machine's rate."""
+    n, k = (ours.case["T"] * ours.case[name] for name in ("N", "K"))
+    saved = prefill_flops(shapes, n + N_TEXT) - prefill_flops(shapes, k + N_TEXT)
+    source = f"{saved:.3g} FLOP of LLaVA-1.5-7B's prefill at {_per_second(rate):.3g} FLOP/s"
+    return Estimate("prefill saved", dict(ours.case), "s", saved / _per_second(rate), source)
+
+
+def _per_second(rate: Figure) -> float:
+    """FLOP/s of the large matrix product, of its median."""
+    return 2 * rate.case["M"] ** 3 / rate.median
+
+
+def tables(run: Run) -> dict[str, str]:
+    """The whole selection beside the published one and the floor; the loops alone; rows beside the matrix."""
+    whole = [
+        "| tokens | kept | published | ours, full order | ours, ended at K | times quicker "
+        "| floor (share of ours) | times quicker, at most | share of prefill |",
+        "|---" * 9 + "|",
+    ]
+    loops = [
+        "| tokens | kept | published loop | ours, full order | ours, ended at K | times quicker |",
+        "|---" * 6 + "|",
+    ]
+    for order in (figure for figure in run.measured if figure.what == FULL):
+        case, published = order.case, run.figure("published", **order.case)
+        size = f"{case['T']} x {case['N']:,} | {case['K']:,}"
+        floor = run.estimate("floor", T=case["T"], N=case["N"]).value
+        ended, loop, loop_ended = (
+            [one for one in run.measured if one.what == name and one.case == case]
+            for name in (ENDED, "loop of greedy", "loop of greedy, ended at K")
+        )
+        ours, share = (ended or [order])[0].median, ""
+        if case["K"] < case["N"]:
+            share = f"{ours / run.estimate('prefill saved', **case).value:.3%}"
+        cells = _time(published), _time(order), _time(ended[0]) if ended else ""
+        whole.append(
+            f"| {size} | {' | '.join(cells)} | {published.median / ours:.1f} | {shown(floor, 's')} "
+            f"({floor / ours:.0%}) | {published.median / floor:.1f} | {share} |"
+        )
+        for theirs in (one for one in run.measured if one.what == "loop of published" and one.case == case):
+            cells = _time(theirs), _time(loop[0]), _time(loop_ended[0]) if loop_ended else ""
+            quickest = (loop_ended or loop)[0].median
+            loops.append(f"| {size} | {' | '.join(cells)} | {theirs.median / quickest:.0f} |")
+    rows = ["| tokens | kept | Gram matrix | its K rows, one by one |", "|---" * 4 + "|"]
+    for one_by_one in (figure for figure in run.measured if figure.what == "K rows of it"):
+        case, matrix = one_by_one.case, run.figure("Gram matrix", **one_by_one.case)
+        size = f"{case['T']} x {case['N']:,} | {case['K']:,}"
+        rows.append(f"| {size} | {_time(matrix)} | {_time(one_by_one)} |")
+    made = {"selection": whole, "loops": loops, "rows": rows}
+    return {f"{name}-table": "\n".join(lines) for name, lines in made.items()}
+
+
+def figures(run: Run) -> dict[str, str]:
+    """None: the tables say it."""
+    return {}
+
+
+def _time(figure: Figure) -> str:
+    """Median with its spread; a single run has none."""
+    if figure.repeats == 1:
+        return f"{shown(figure.median, 's')} (one run)"
+    return f"{shown(figure.median, 's')} ({shown(figure.low, 's')}..{shown(figure.high, 's')})"

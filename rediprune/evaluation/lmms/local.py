@@ -1,0 +1,105 @@
+"""Benchmarks from files on this machine: one folder with the documents and the yaml that lmms-eval finds.
+
+A document is one question:
+
+    id        names it within the benchmark
+    media     absolute path of its picture or video
+    start     seconds from which the video is shown, or null: from its beginning
+    end       seconds up to which, or null: to its end
+    question  as asked, without its options
+    options   to choose from, or [] where the answer is open
+    answer    the letter of the right option, or the words expected
+    kind      of question, in the benchmark's own words
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from .samples import Segment
+
+FIELDS = ("id", "media", "start", "end", "question", "options", "answer", "kind")
+LETTERS = "ABCDE"
+INSTRUCTION = "Answer with the option's letter from the given choices directly."
+TEMPLATE = Path(__file__).parent / "tasks" / "local.yaml"
+
+
+def write_task(folder: Path, name: str, documents: Iterable[dict]) -> Path:
+    """Write the documents and the task's yaml into a folder for --include_path; returns the yaml's path.
+
+    Raises:
+        ValueError: no documents, one without its fields, or more options than LETTERS.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with (folder / "test.jsonl").open("w", encoding="utf-8") as file:
+        for document in documents:
+            if tuple(document) != FIELDS:
+                raise ValueError(f"document {count} has the fields {tuple(document)}, not {FIELDS}")
+            if len(document["options"]) > len(LETTERS):
+                raise ValueError(f"{document['id']} has more options than the letters {LETTERS}")
+            file.write(json.dumps(document, ensure_ascii=False) + "\n")
+            count += 1
+    if not count:
+        raise ValueError(f"{name} has no documents: nothing was found to ask")
+    path = folder / f"{name}.yaml"
+    path.write_text(f"task: {name}\n{TEMPLATE.read_text(encoding='utf-8')}", encoding="utf-8")
+    return path
+
+
+# What the yaml names -------------------------------------------------------------------------------------
+
+
+def visual(doc: dict) -> list:
+    """The picture or video: its path, or the part of it that the question is about."""
+    if doc["start"] is None:
+        return [doc["media"]]
+    return [Segment(doc["media"], doc["start"], doc["end"])]
+
+
+def text(doc: dict, lmms_eval_specific_kwargs: dict | None = None) -> str:
+    """The question, with its options and how to answer where it has options."""
+    if not doc["options"]:
+        return doc["question"]
+    options = [f"{letter}. {option}" for letter, option in zip(LETTERS, doc["options"], strict=False)]
+    return "\n".join([doc["question"], *options, INSTRUCTION])
+
+
+def target(doc: dict) -> str:
+    return doc["answer"]
+
+
+def score(doc: dict, results: list[str]) -> dict[str, float]:
+    """exact_match: 1 where the answer is the expected one. What cannot be read as an option is wrong."""
+    said = results[0].strip()
+    if doc["options"]:
+        said = _letter(said, doc["options"])
+    return {"exact_match": float(said.casefold() == doc["answer"].casefold())}
+
+
+def _letter(said: str, options: list[str]) -> str:
+    """The option that an answer names: by all of its words, or by its letter at the beginning."""
+    letters = LETTERS[: len(options)]
+    plain = [option.strip(" .").casefold() for option in options]
+    words = said.strip(" .").casefold()
+    if plain.count(words) == 1:
+        return letters[plain.index(words)]
+    found = re.match(rf"\(?([{letters}])(?:[).:,]|\s*$)", said)  # "A cat" is no choice of A
+    return found[1] if found else ""
+
+
+def found_videos(folder: Path, ids: Iterable[str]) -> dict[str, str]:
+    """Id -> absolute path of the video called so, at any depth.
+
+    Raises:
+        ValueError: no video for some; names one of them.
+    """
+    wanted = set(ids)
+    files = (file for file in folder.rglob("*") if file.suffix.lower() in (".mp4", ".mkv", ".webm", ".avi"))
+    there = {file.stem: str(file.resolve()) for file in files if file.stem in wanted}
+    if missing := sorted(wanted - there.keys()):
+        raise ValueError(f"{folder} lacks {len(missing)} of {len(wanted)} videos, such as {missing[0]}.mp4")
+    return there

@@ -1,0 +1,77 @@
+"""lmms-eval's model_args -> what is run; an argument that means nothing here is an error, never ignored."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+
+from ...config import PruneConfig
+from ...explainer.explainer import DEFAULT_MODEL
+
+DIALS = tuple(f.name for f in fields(PruneConfig))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that model_args may say.
+
+    Attributes:
+        pretrained: a folder or a Hub name.
+        dials: the fields of PruneConfig that were given; the others are the model's own defaults.
+        n_frames: taken of a video, uniformly in time.
+        device, dtype, quantise: as `rediprune.load` takes them.
+        record: the folder that every answer is written to, and read from when the same run is started again.
+        batch_size: samples that the LLM answers at once.
+    """
+
+    pretrained: str = str(DEFAULT_MODEL)
+    dials: dict = field(default_factory=dict)
+    n_frames: int = 8
+    device: str = "auto"
+    dtype: str = "auto"
+    quantise: str | None = None
+    record: Path = Path("rediprune-record")
+    batch_size: int = 1
+
+
+def read(args: dict) -> Settings:
+    """Settings from the arguments that lmms-eval made of model_args and of its own flags.
+
+    Raises:
+        ValueError: an unknown name, or a value that makes no sense; one sentence.
+    """
+    given = {name: value for name, value in args.items() if value is not None}
+    given.pop("max_batch_size", None)  # lmms-eval hands it to every model; only `auto` would read it
+    own = {f.name for f in fields(Settings)} - {"dials"}
+    for name in given:
+        if name not in own and name not in DIALS:
+            known = sorted([*own, *DIALS])
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(known)}"
+            raise ValueError(f"model_args has {name}={given[name]!r}, which rediprune does not know: {hint}")
+    dials = {name: _value(value) for name, value in given.items() if name in DIALS}
+    PruneConfig(**dials)
+    made = {name: value for name, value in given.items() if name in own}
+    for name, least in (("n_frames", 1), ("batch_size", 1)):
+        if name in made:
+            made[name] = _whole(name, made[name], least)
+    made["pretrained"] = str(made.get("pretrained", DEFAULT_MODEL))
+    made["record"] = Path(made.get("record", Settings.record)).expanduser()
+    return Settings(**made, dials=dials)
+
+
+def _value(value: object) -> object:
+    """lmms-eval reads numbers, but leaves "inf" a word."""
+    return math.inf if value == "inf" else value
+
+
+def _whole(name: str, value: object, least: int) -> int:
+    try:
+        number = int(str(value))
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise ValueError(f"{name}={value!r} is out of range: it must be a whole number of at least {least}")
+    return number

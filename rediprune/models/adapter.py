@@ -1,0 +1,254 @@
+"""What a model family must say about itself so that its visual tokens can be pruned before the projector.
+
+A family is: a vision encoder whose tokens are read at one point (`look`), a projector (`project`), and an LLM
+that takes its prompt as embeddings (`splice`). Everything else here is common to all families.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..config import ASKS_ATTENTION, METHODS
+from ..tokens import VisionTokens, joined
+from .errors import ModelError
+from .outputs import Prompt, Seen
+from .splice import Splicing
+
+if TYPE_CHECKING:  # numbers only; the accounting is no station of the data path
+    from ..costs.estimate import ModelShapes
+
+
+class Adapter(Splicing, ABC):
+    """One loaded model, seen as encoder -> tokens -> projector -> LLM. Nothing in the model is changed.
+
+    Attributes:
+        model: the transformers model, as it came.
+        kinds: what one placeholder can stand for, of "image" and "video". A family without "video" is shown a
+            clip as several images.
+        media_inputs: the arguments of `generate`, made by the processor, that `look` and `splice` read.
+        vision_types: `model_type`s of the vision encoders that the family is known here with.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("image",)
+    media_inputs: ClassVar[tuple[str, ...]] = ("pixel_values",)
+    vision_types: ClassVar[frozenset[str]] = frozenset({"clip_vision_model", "siglip_vision_model"})
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.model = model
+
+    # What each family says -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def look(
+        self,
+        inputs: Mapping[str, Any],
+        sizes: Sequence[tuple[int, int]] | None = None,
+        processor: object | None = None,
+    ) -> list[Seen]:
+        """Run the vision encoder and read the tokens that the projector would receive; never builds a graph.
+
+        Args:
+            inputs: what the family's processor returned; of it `media_inputs` are read.
+            sizes: (width, height) of the original images, then of the clips' frames (one size for each clip).
+                Without them the geometry is in preprocessed pixels.
+            processor: the processor that made the inputs; needed with `sizes`.
+
+        Returns:
+            One Seen for each image, then for each clip, in the order of the inputs.
+
+        Raises:
+            ModelError: inputs of another shape than the encoder takes.
+        """
+
+    @abstractmethod
+    def project(self, features: Tensor) -> Tensor:
+        """[..., C] to [..., D]: the model's own projector, token by token."""
+
+    @abstractmethod
+    def shapes(self) -> ModelShapes:
+        """The numbers that the FLOPs depend on, all from the model's config."""
+
+    @property
+    @abstractmethod
+    def value_path(self) -> Callable[[Tensor], Tensor] | None:
+        """The visual tokens through LN -> v_proj -> out_proj of the encoder's last block, [T, N, C] -> same.
+
+        This is the block without its attention mixing, residual and MLP (MaskCLIP, arXiv 2112.01071). None
+        where the tokens are not read right before that block, or the block is built differently.
+        """
+
+    @property
+    @abstractmethod
+    def text_tower_name(self) -> str | None:
+        """open_clip's "model/tag" of the CLIP whose vision tower this has the shape of, or None.
+
+        Deduced from the config, which cannot tell whether the tower was fine-tuned since.
+        """
+
+    # What a family may say otherwise -----------------------------------------------------------------------
+
+    @property
+    def class_token(self) -> bool:
+        """Whether `look` gives the attention of the encoder's class token (VisionTokens.attention)."""
+        return False
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Of config.METHODS, those that this model's tokens can be chosen by."""
+        return tuple(name for name in METHODS if self.class_token or name not in ASKS_ATTENTION)
+
+    def project_all(self, seen: Seen) -> Tensor:
+        """Every token of `seen.vision` as the LLM would receive it, [T, N, D]; absent ones hold anything."""
+        return self.project(seen.vision.features)
+
+    def _llm_shapes(self) -> dict[str, int]:
+        """The LLM's half of `shapes`: its config reads alike in every family."""
+        t = self.model.config.text_config
+        return dict(
+            llm_layers=t.num_hidden_layers,
+            llm_width=t.hidden_size,
+            llm_mlp=t.intermediate_size,
+            n_heads=t.num_attention_heads,
+            n_kv_heads=getattr(t, "num_key_value_heads", None) or t.num_attention_heads,
+            head_dim=getattr(t, "head_dim", None) or t.hidden_size // t.num_attention_heads,
+            vocab=t.vocab_size,
+            kv_dtype_bytes=self.model.dtype.itemsize,
+        )
+
+    def shapes_for(self, vision: VisionTokens) -> ModelShapes:
+        """The same for frames like these, where what the encoder reads depends on the size of the picture."""
+        return self.shapes()
+
+    def token_id(self, kind: str) -> int:
+        """Token id of the placeholders that stand for an image's or a video's tokens in a prompt."""
+        config = self.model.config
+        return config.image_token_id if kind == "image" else config.video_token_id
+
+    def prepare(
+        self,
+        processor: Any,
+        text: str,
+        frames: Sequence[Image.Image],
+        clip: bool = False,
+        seconds: Sequence[float] = (),
+    ) -> Mapping[str, Any]:
+        """Call the processor for one prompt: the frames of one clip, or still images.
+
+        Args:
+            text: the prompt with one placeholder for the clip, or one for each image.
+            frames: RGB, all of one size for a clip.
+            seconds: when each frame of a clip is shown; not every family tells its LLM.
+        """
+        if not (clip and "video" in self.kinds):
+            return processor(text=[text], images=list(frames), return_tensors="pt")
+        pixels = np.stack([np.asarray(frame) for frame in frames])
+        return processor(text=[text], videos=[pixels], do_sample_frames=False, return_tensors="pt")
+
+    def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+        """What stands at the placeholders that are left: kept tokens, projected, and the model's separators.
+
+        One call for all of the same kind and count, in the very shape that the unpruned model would use: at
+        100% the same matrix product runs, so the result is equal to the last bit.
+
+        Args:
+            seen: every image and clip of the prompts.
+            kept: of each, flat token indices, ascending, [K].
+
+        Returns:
+            Of each [S', D], as many as `Seen.stays(kept)` has True.
+        """
+        alike: dict[tuple[str, int], list[int]] = {}
+        for i, (one, k) in enumerate(zip(seen, kept, strict=True)):
+            alike.setdefault((one.kind, len(k)), []).append(i)
+        found: dict[int, Tensor] = {}
+        for mine in alike.values():
+            tokens = torch.stack([seen[i].carried(kept[i]) for i in mine])
+            found |= zip(mine, self.project(tokens), strict=True)
+        return [found[i] for i in range(len(seen))]
+
+    def n_projected(self, seen: Seen, kept: Tensor) -> int:
+        """How many tokens go through the projector so that these flat indices [K] can be embedded."""
+        return len(kept)
+
+    @torch.no_grad()
+    def projected(self, seen: Sequence[Seen]) -> Tensor:
+        """Every token of all of these, projected: [T, N, D], laid out as `tokens.joined` lays them out."""
+        return joined([replace(one.vision, features=self.project_all(one)) for one in seen]).features
+
+    def positions(self, input_ids: Tensor, mask: Tensor, inputs: Mapping[str, Any]) -> Tensor:
+        """Positions of the whole prompt, as the model would count them: [B, L], or [axes, B, L]."""
+        return (mask.long().cumsum(-1) - 1).clamp(min=0)
+
+    def compacted(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor | None:
+        """Whole-prompt positions with the gaps of all that does not stay closed; None means 0, 1, 2, ...
+
+        `stays` and `visual` are [B, L] bool: what is left (padding is not), and which are placeholders.
+        """
+        return None
+
+    def completed(
+        self,
+        prompt: Prompt,
+        input_ids: Tensor,
+        slots: Sequence[tuple[int, Tensor]],
+        seen: Sequence[Seen],
+        kept: Sequence[Tensor],
+    ) -> Prompt:
+        """The prompt with whatever else the family's `reading` needs (Prompt.extra).
+
+        `slots` is what `placeholders` gave for these prompts [B, L]; the others are as in `splice`.
+        """
+        return prompt
+
+    def reading(self, prompt: Prompt) -> AbstractContextManager:
+        """Inside this, the model's `generate` and `forward` may be given the prompt's embeddings."""
+        return nullcontext()
+
+    # What all families share -----------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        """Where prompts are embedded.
+
+        Offloaded weights lie on "meta", and accelerate's hook takes them to its device for as long as a call
+        lasts; there the inputs belong.
+        """
+        layer = self.model.get_input_embeddings()
+        where = getattr(getattr(layer, "_hf_hook", None), "execution_device", None)
+        return layer.weight.device if where is None else torch.device(where)
+
+    @property
+    def image_token_id(self) -> int:
+        return self.token_id("image")
+
+    def is_placeholder(self, input_ids: Tensor) -> Tensor:
+        """[..., L] bool: which prompt tokens stand for something seen."""
+        ids = torch.tensor([self.token_id(kind) for kind in self.kinds], device=input_ids.device)
+        return torch.isin(input_ids, ids)
+
+    def prompt_tail_embeddings(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """The text behind the last placeholder of one prompt, as the LLM embeds it.
+
+        Args:
+            input_ids: [L], padding already taken off.
+
+        Returns:
+            (embeddings [L', D], token ids [L']); L' = 0 where the prompt ends with its image.
+
+        Raises:
+            ModelError: no placeholder in the prompt.
+        """
+        where = self.is_placeholder(input_ids).nonzero()
+        if len(where) == 0:
+            raise ModelError("the prompt holds no image placeholder, so no text comes behind one")
+        ids = input_ids[int(where[-1]) + 1 :]
+        return self.model.get_input_embeddings()(ids), ids

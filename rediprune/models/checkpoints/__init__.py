@@ -1,0 +1,1 @@
+"""Get a model: the catalog of public checkpoints, memory estimates, download and loading."""

@@ -1,0 +1,126 @@
+"""Open a checkpoint from a folder or the Hugging Face hub; everything that can go wrong is one sentence.
+
+Two steps, so that whoever has another model open can keep it until the second: `prepare` checks and fetches,
+`open_weights` takes memory. `load` is both.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+from ..errors import ModelError
+from ..unsupported import refuse_class, refuse_name
+from .download import fetch_description, fetch_weights
+from .error_messages import one_sentence
+from .placement import placement
+from .progress import Report, loading_reported
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checkpoint that is on this machine, checked as far as that goes without its weights.
+
+    Attributes:
+        name: as it was asked for.
+        folder: where configuration, processor and weights lie.
+        local: asked for as a folder.
+        processor: the family's own.
+    """
+
+    name: str
+    folder: Path
+    local: bool
+    processor: object
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of the weight files."""
+        files = [*self.folder.glob("*.safetensors")] or [*self.folder.glob("*.bin")]
+        return sum(file.stat().st_size for file in files)
+
+
+def load(
+    name_or_dir: str | Path,
+    device: str = "cpu",
+    dtype: str | torch.dtype = "auto",
+    quantise: str | None = None,
+    device_map: str | None = None,
+    progress: Report | None = None,
+) -> tuple:
+    """(model, processor) of a vision-language checkpoint, in eval mode.
+
+    Args:
+        name_or_dir: a local folder, or a name on the hub such as "llava-hf/llava-1.5-7b-hf" (fetched once).
+        device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the best that this machine has.
+        dtype: "auto" (as the checkpoint says), "float32", "bfloat16", "float16", or a torch dtype of those.
+        quantise: "int8" or "int4": the LLM's Linear layers through bitsandbytes, the rest in `dtype`.
+        device_map: "auto" to spread one model over all devices (accelerate decides; `device` plays no part).
+        progress: called with each Progress, of a download from worker threads.
+
+    Raises:
+        ModelError: unknown device, dtype or quantisation; files missing or broken; gated, unknown or
+            unreachable; a model that cannot be pruned before its projector; no room on the disk or in memory;
+            bitsandbytes or accelerate missing, or of no use here. One sentence each.
+    """
+    placement(device, dtype, quantise, device_map)  # a wrong word is said before anything is fetched
+    return open_weights(prepare(name_or_dir, progress), device, dtype, quantise, device_map, progress)
+
+
+def prepare(name_or_dir: str | Path, progress: Report | None = None) -> Prepared:
+    """Check a checkpoint and bring it onto this machine. Raises ModelError as `load` does."""
+    from ..registry import FAMILIES
+
+    name = str(name_or_dir)
+    folder = Path(os.path.expanduser(name))  # unlike Path's own, it leaves an unknown ~user as it is
+    local = folder.is_dir()
+    if local:
+        name = str(folder)
+        if not (folder / "config.json").is_file():
+            raise ModelError(
+                f"the folder {name} holds no config.json, so it is not a saved transformers model"
+            )
+    elif folder.exists():
+        raise ModelError(
+            f"{name} is a file, not a folder: give the folder that holds config.json and the weights"
+        )
+    else:
+        refuse_name(name)
+        if name.startswith((".", "/", "~")) or name.count("/") != 1:
+            raise ModelError(f"there is no folder {name}, and a model on the hub is named like owner/model")
+        with one_sentence(name, local, "description"):
+            folder = fetch_description(name)
+
+    # Cheap things first: a model that cannot be used is refused before gigabytes are fetched.
+    with one_sentence(name, local, "configuration"):
+        config = AutoConfig.from_pretrained(folder)
+    refuse_class((config.architectures or [type(config).__name__])[0], config, FAMILIES)
+    with one_sentence(name, local, "processor"):
+        processor = AutoProcessor.from_pretrained(folder)
+    if not (hasattr(processor, "tokenizer") and hasattr(processor, "image_processor")):
+        raise ModelError(f"{name} holds no complete processor: it needs a tokenizer and an image processor")
+    if not local:
+        with one_sentence(name, local, "weights"):
+            fetch_weights(name, folder, progress)
+    return Prepared(name, folder, local, processor)
+
+
+def open_weights(
+    prepared: Prepared,
+    device: str = "cpu",
+    dtype: str | torch.dtype = "auto",
+    quantise: str | None = None,
+    device_map: str | None = None,
+    progress: Report | None = None,
+) -> tuple:
+    """(model, processor) of a prepared checkpoint; arguments and errors are those of `load`."""
+    target, options = placement(device, dtype, quantise, device_map)
+    with one_sentence(prepared.name, prepared.local, "weights"), loading_reported(progress):
+        model = AutoModelForImageTextToText.from_pretrained(prepared.folder, **options)
+        if "device_map" not in options:
+            model = model.to(target)
+    return model.eval(), prepared.processor

@@ -1,0 +1,1 @@
+"""Serve one model family per file: how it encodes, projects, splices and numbers its visual tokens."""

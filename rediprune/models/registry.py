@@ -1,0 +1,53 @@
+"""Find the adapter of a loaded model."""
+
+from __future__ import annotations
+
+from .adapter import Adapter
+from .errors import ModelError
+from .families.internvl import InternVlAdapter
+from .families.llava import LlavaAdapter
+from .families.llava_next import LlavaNextAdapter
+from .families.llava_next_video import LlavaNextVideoAdapter
+from .families.llava_onevision import LlavaOnevisionAdapter
+from .families.qwen2_5_vl import Qwen25VlAdapter
+from .families.qwen3_vl import Qwen3VlAdapter
+from .families.video_llava import VideoLlavaAdapter
+from .families.vipllava import VipLlavaAdapter
+from .unsupported import refuse_class
+
+# config.model_type -> adapter
+FAMILIES: dict[str, type[Adapter]] = {
+    "internvl": InternVlAdapter,
+    "llava": LlavaAdapter,
+    "llava_next": LlavaNextAdapter,
+    "llava_next_video": LlavaNextVideoAdapter,
+    "llava_onevision": LlavaOnevisionAdapter,
+    "qwen2_5_vl": Qwen25VlAdapter,
+    "qwen3_vl": Qwen3VlAdapter,
+    "video_llava": VideoLlavaAdapter,
+    "vipllava": VipLlavaAdapter,
+}
+
+
+def adapter_for(model: object) -> Adapter:
+    """The adapter of a loaded transformers model, or of the one that torch.compile or PEFT has wrapped.
+
+    The model itself is not changed.
+
+    Raises:
+        ModelError: no separate projector to prune in front of, or a family not known here; names the class.
+    """
+    model = _unwrapped(model)
+    config = getattr(model, "config", None)
+    refuse_class(type(model).__name__, config, FAMILIES)
+    if not hasattr(model, "lm_head"):
+        raise ModelError(
+            f"{type(model).__name__} has no output layer and cannot generate: load it with "
+            "AutoModelForImageTextToText"
+        )
+    return FAMILIES[config.model_type](model)
+
+
+def _unwrapped(model: object) -> object:
+    compiled = getattr(model, "_orig_mod", model)  # torch.compile
+    return compiled.get_base_model() if hasattr(compiled, "get_base_model") else compiled  # PEFT

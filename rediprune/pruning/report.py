@@ -1,0 +1,72 @@
+"""What happened inside a prune block: the record of every call, image by image, or why nothing was pruned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from ..config import PruneConfig
+from ..trace import Query, Selection
+
+
+class PruneError(RuntimeError):
+    """Nothing was or would be pruned; one sentence says why."""
+
+
+@dataclass(frozen=True)
+class PrunedImage:
+    """What was done to one image or clip of one prompt.
+
+    Attributes:
+        call, prompt, image: which generate call, prompt of its batch and image of that prompt; from 0. A clip
+            counts as one image.
+        kind: "image" or "video".
+        n_tokens: the visual tokens it had, over all of its frames or tiles.
+        kept: [K] flat indices (t * N + n) of the kept tokens, ascending, on the CPU.
+        selection: the picks in order, with their evidence, ended at the K of config.keep_ratio: it serves no
+            larger ratio (Selection.cut_from). Its frames are those of all images of the prompt, one behind
+            the other. For the random method its config holds the seed that was drawn from (see `prune`).
+            None at keep_ratio 1, where nothing is chosen.
+        query: what relevance was measured against, None where none was asked; without the tokens' `keys`,
+            which are as large as the features. The prompt-tail query has no `tokens` here: prune knows no
+            tokenizer.
+    """
+
+    call: int
+    prompt: int
+    image: int
+    kind: str
+    n_tokens: int
+    kept: Tensor
+    selection: Selection | None
+    query: Query | None
+
+
+@dataclass
+class PruneReport:
+    """What happened inside a prune block; grows with every call that returns. Its str() is one sentence."""
+
+    config: PruneConfig
+    model_name: str
+    images: list[PrunedImage] = field(default_factory=list)
+    calls: int = 0
+
+    @property
+    def n_visual(self) -> int:
+        """Visual tokens before pruning, summed over all images."""
+        return sum(image.n_tokens for image in self.images)
+
+    @property
+    def n_kept(self) -> int:
+        """Visual tokens that went through the projector, summed over all images."""
+        return sum(len(image.kept) for image in self.images)
+
+    def __str__(self) -> str:
+        if not self.images:
+            return f"Nothing pruned yet: no image has gone through {self.model_name}.generate."
+        share = f"{self.n_kept} of {self.n_visual} visual tokens ({self.n_kept / self.n_visual:.0%})"
+        return (
+            f"Kept {share} of {len(self.images)} image(s) in {self.calls} generate call(s) of "
+            f"{self.model_name}: {self.config.rule}."
+        )

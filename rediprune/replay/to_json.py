@@ -1,0 +1,103 @@
+"""Trace -> plain JSON values: the exact run, to be stored, compared or drawn elsewhere.
+
+What it leaves out, features and pictures, `trace_file` adds; `restored` is the way back.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from dataclasses import asdict, fields, is_dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..costs import estimate as savings
+from ..costs.stopwatch import Timing
+from ..trace import Answer, Trace
+
+FORMAT = 3  # 1 listed kept tokens frame by frame; 2 could not be opened again
+
+
+def as_dict(trace: Trace, timings: dict[str, Timing] | None = None) -> dict[str, Any]:
+    """Everything in the trace except the visual features themselves and the query's vectors.
+
+    "kept" holds flat token indices (t * N + n), "order" those within each group that was chosen from,
+    "present" a list of N truth values for each frame, or null where every token is there.
+
+    Estimates stand under "estimated" with the definition of every ratio, measurements under "measured";
+    `timings` ("full", "pruned") adds medians to the latter. NaN (the first pick has no distance) becomes
+    null, an infinite alpha "inf": the result is valid JSON.
+    """
+    timed = ("seconds", "first_token_seconds")
+    answers, measured = {}, {}
+    for name in ("full", "pruned"):
+        parts = {f.name: getattr(getattr(trace, name), f.name) for f in fields(Answer)}
+        answers[name] = {part: value for part, value in parts.items() if part not in timed}
+        measured[name] = {part: parts[part] for part in timed} | {"runs": 1}
+    for name, timing in (timings or {}).items():
+        measured[name]["medians"] = timing
+    return _plain(
+        {
+            "format": FORMAT,
+            "versions": _versions(),
+            "model": trace.model_name,
+            "fingerprint": trace.fingerprint,
+            "question": trace.question,
+            "config": asdict(trace.config) | {"weight": trace.config.weight},
+            "frames": trace.vision.geometry,
+            "clip": trace.clip,
+            "seconds": trace.seconds,
+            "present": trace.vision.present,
+            "query": {
+                "name": trace.query.name,
+                "sign": trace.query.sign,
+                "tokens": trace.query.tokens,
+                "weights": trace.query.weights,
+            },
+            "selection": {
+                name: getattr(trace.selection, name)
+                for name in ("order", "relevance", "distance", "score", "alphas")
+            },
+            "kept": trace.kept,
+            "answers": answers,
+            "agreement": trace.agreement,
+            "estimated": {
+                **asdict(trace.savings),
+                "definitions": {
+                    name: savings.definition(name)
+                    for name in ("visual_only", "prefill", "end_to_end", "kv_bytes")
+                },
+            },
+            "costs": trace.costs,
+            "measured": measured,
+            "notes": trace.notes,
+        }
+    )
+
+
+def _versions() -> dict[str, str]:
+    """Of what made the run: picks and answers may differ in the last bit under others."""
+    found = {"python": platform.python_version(), "torch": torch.__version__}
+    for name in ("rediprune", "transformers"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # run from its folder, not installed
+            found[name] = "not installed"
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        value = value.tolist()
+    elif is_dataclass(value):
+        value = asdict(value)
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "inf" if value > 0 else "-inf"
+    return value
