@@ -155,9 +155,9 @@ def test_a_part_that_fails_leaves_its_old_numbers_and_the_other_parts_are_run(tm
         yield from measure(device, quick)
         raise RuntimeError("no\nmemory")
 
-    for part in PARTS:
+    for part, module in PARTS.items():
         monkeypatch.setattr(
-            f"rediprune.evaluation.bench.{part}.measure", fail if part == "models" else measure
+            f"rediprune.evaluation.bench.{module}.measure", fail if part == "models" else measure
         )
     assert main(["bench", "--out", str(out)]) == 1
     assert capsys.readouterr().err == "rediprune: models failed: no memory\n"

@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
         started = time.perf_counter()
         made = record.Run(machine, args.device, args.quick)
         try:
-            for figure in import_module(f"..evaluation.bench.{part}", __package__).measure(args.device, args.quick):
+            module = import_module(f"..evaluation.bench.{PARTS[part]}", __package__)
+            for figure in module.measure(args.device, args.quick):
                 kind = made.measured if isinstance(figure, record.Figure) else made.estimated
                 kind.append(figure)
                 print(f"  {figure}", flush=True)

@@ -1,1 +1,1 @@
-"""Make the query: the vector, built from the question, that relevance of visual tokens is measured against."""
+"""Make the query: the vector, built from the question, against which visual tokens are measured."""

@@ -21,4 +21,11 @@ estimates as they are made; `tables(run)` makes the page's tables of them, as Ma
 that each stands between, and `figures(run)` its charts, as SVG by file name.
 """
 
-PARTS = ("selection", "models", "large", "encoder", "conventions")
+# Name of a part, as records and the command line know it -> the module that measures it.
+PARTS = {
+    "selection": "selection",
+    "models": "models",
+    "large": "models_7b",
+    "encoder": "encoder",
+    "conventions": "flops_conventions",
+}

@@ -63,7 +63,7 @@ def written(page: str, found: dict[str, str]) -> str:
 
 
 def _module(part: str):
-    return import_module(f".{part}", __package__)
+    return import_module(f".{PARTS[part]}", __package__)
 
 
 def main(argv: list[str] | None = None) -> int:
