@@ -107,7 +107,7 @@ def first_explainer(args: argparse.Namespace):
             return explainer
         from gradio import Error
 
-        from app.lent import LentExplainer
+        from app.model.zero_gpu import LentExplainer
 
         explainer.model.to("cuda")  # `spaces` holds it back until a GPU is lent
         return LentExplainer(explainer, spaces.GPU, Error)
@@ -117,7 +117,7 @@ def first_explainer(args: argparse.Namespace):
 
 def make_demo(args: argparse.Namespace):
     """The page. The built-in model answers at once; others, and a lent GPU, when the page is opened."""
-    from app.ui import build_demo
+    from app.page.build import build_demo
 
     first_run = args.model is None and not ZERO_GPU
     return build_demo(models_for(args), first_run=first_run, fixed=SHARED if fixed_model(args) else "")
@@ -134,7 +134,7 @@ def fixed_model(args: argparse.Namespace) -> bool:
 
 def serve_tools(demo, options: dict) -> None:
     """The page with its tools, until the process is ended."""
-    from app import tools
+    from app.api import mcp as tools
 
     try:
         tools.launch(demo, **options)
@@ -147,7 +147,7 @@ args = flags()
 demo = make_demo(args)
 
 if __name__ == "__main__":
-    from app.ui import launch_options
+    from app.page.build import launch_options
 
     options = {
         "server_name": args.host,

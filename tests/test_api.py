@@ -7,7 +7,7 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image, ImageChops
 
-from app.api.dials import dials
+from app.api.arguments import dials
 from rediprune import Explainer, PruneConfig, draw, kept_count
 from rediprune.evaluation.sweep import sweep
 from rediprune.evaluation.sweep_report import COLUMNS, holds_from, values

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def address():
-    from app.ui import build_demo, launch_options
+    from app.page.build import build_demo, launch_options
 
     demo = build_demo(Explainer(tiny.model(), tiny.processor(), "<b>tiny</b>", Card()))
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options())

@@ -215,7 +215,7 @@ def test_nothing_jumps_when_an_answer_arrives(page):
 
 def test_the_browser_counts_and_ranks_as_the_library_does(browser):
     """order.js against Python: rounding of halves included (196 * 0.125 and the like)."""
-    source = (Path(__file__).parents[1] / "app/explorer/order.js").read_text(encoding="utf-8")
+    source = (Path(__file__).parents[1] / "app/web/explorer/maths.js").read_text(encoding="utf-8")
     cases = [(n, percent / 100) for n in (1, 36, 50, 196, 576, 2880) for percent in range(1, 101)]
     page = browser.new_page()
     counted = page.evaluate(

@@ -7,14 +7,16 @@ import math
 import re
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
-from app import comparing, controls, sources
-from app.desk import Desk, Run
-from app.sources import Source
+from app.answer import compare as comparing
+from app.page.widget import WEB
+from app.state import options as controls
+from app.state import sources
+from app.state.app_state import Desk, Run
+from app.state.sources import Source
 from rediprune import Explainer, config
 from rediprune.draw import palette
 from rediprune.evaluation.sweep import RATIOS, SEEDS, sweep
@@ -164,7 +166,7 @@ def test_the_time_that_is_left_is_said_and_called_an_estimate(compared):
 
 
 def test_the_time_it_will_take_is_worked_out_from_the_two_answers(browser):
-    script = (Path(comparing.__file__).parent / "cards" / "series.js").read_text(encoding="utf-8")
+    script = (WEB / "cards" / "progress.js").read_text(encoding="utf-8")
     page = browser.new_page()
     took = [{"n": 100, "seconds": [2.0, 1.0]}, {"n": 20, "seconds": [1.0, 0.4]}]
 

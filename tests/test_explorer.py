@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from app import evidence, picture
-from app.controls import METHODS, WEIGHTS
-from app.widget import FUNCTIONS
+from app.page.widget import FUNCTIONS
+from app.state.options import METHODS, WEIGHTS
+from app.views import evidence
+from app.views import explorer as picture
 from rediprune import Explainer, PruneConfig, alpha_from_weight
 from rediprune.explainer.encode import shown_media
 from rediprune.explainer.model_card import Card
 from rediprune.selection.greedy import distances
 from tests import tiny
 
-HERE = Path(__file__).parents[1] / "app" / "explorer"
-PURE = "".join((HERE / f"{name}.js").read_text(encoding="utf-8") for name in FUNCTIONS)
+HERE = Path(__file__).parents[1] / "app" / "web"
+PURE = "".join((HERE / name).read_text(encoding="utf-8") for name in FUNCTIONS)
 QUESTION = "what color is the star"
 W = len(WEIGHTS)
 

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from app import handlers, sources
-from app.desk import Desk, Run
-from app.sources import CLIP_QUESTIONS
+from app.answer import handlers
+from app.state import sources
+from app.state.app_state import Desk, Run
+from app.state.sources import CLIP_QUESTIONS
 from rediprune import Explainer, PruneConfig, draw, kept_count, load_video
 from rediprune.explainer.model_card import Card
 from tests import tiny
@@ -33,7 +34,7 @@ from tests.visitor import (
 )
 
 T = 8
-EXPLORER = Path(__file__).parents[1] / "app" / "explorer"
+EXPLORER = Path(__file__).parents[1] / "app" / "web" / "explorer"
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops, ImageFilter
 
-from app import layout
+from app.page import layout
 from tests import golden
 from tests.golden import run
 from tests.golden.compare import difference, same

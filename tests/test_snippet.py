@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import rediprune
-from app import snippet as told
-from app.controls import settings
-from app.desk import Run
-from app.sources import Source, opened, shown
+from app.state.app_state import Run
+from app.state.options import settings
+from app.state.sources import Source, opened, shown
+from app.views import snippet as told
 from rediprune import Explainer, save_trace
 from rediprune.explainer.model_card import Card
 from tests import tiny

@@ -69,7 +69,7 @@ def test_visitors_of_a_space_cannot_change_its_model_and_those_of_ones_own_page_
     for variables in ({}, {"SPACE_ID": "someone/something"}):
         sys.modules.pop("_rediprune_kept", None)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("app.ui.build_demo", lambda models, first_run, fixed: told.append(fixed))
+            patch.setattr("app.page.build.build_demo", lambda models, first_run, fixed: told.append(fixed))
             started(REDIPRUNE_MODEL=folder, **variables)
     assert told[0] == "" and "REDIPRUNE_MODEL" in told[1]
 
@@ -82,7 +82,7 @@ def test_only_app_py_reads_variables():
 def test_on_zero_gpu_the_page_answers_by_lent_work(started, zero_gpu, tmp_path):
     from gradio_client import Client, handle_file
 
-    from app.ui import launch_options
+    from app.page.build import launch_options
 
     demo = started(SPACES_ZERO_GPU="true", REDIPRUNE_MODEL=tiny.save(tmp_path / "model"))["demo"]
     assert len(zero_gpu.decorated) == 1 and not zero_gpu.calls  # nothing is lent before somebody asks

@@ -8,9 +8,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from app import answering, findings, sources, telling
-from app.desk import Desk, Run
-from app.sources import Source
+from app.answer import answering
+from app.state import sources
+from app.state.app_state import Desk, Run
+from app.state.sources import Source
+from app.story import handler as telling
+from app.story import numbers as findings
 from rediprune import Explainer, PruneConfig, kept_count
 from rediprune.explainer.model_card import Card
 from tests import tiny

@@ -5,7 +5,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from app.streamed import streamed
+from app.streaming import streamed
 
 WHOSE = ContextVar("whose", default="nobody's")
 

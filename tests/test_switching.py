@@ -11,9 +11,9 @@ from types import ModuleType
 import pytest
 from playwright.sync_api import Page, expect
 
-from app import handlers
-from app.desk import Desk, Run
-from app.sources import Source
+from app.answer import handlers
+from app.state.app_state import Desk, Run
+from app.state.sources import Source
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
 from rediprune.explainer.model_holder import OneModel
@@ -39,7 +39,7 @@ def folders(tmp_path_factory):
 
 
 def served(demo):
-    from app.ui import launch_options
+    from app.page.build import launch_options
 
     options = launch_options()
     return demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **options)[1]
@@ -48,7 +48,7 @@ def served(demo):
 @pytest.fixture
 def address(tmp_path):
     """A page with a model that can do more than those it is exchanged for: it has a text tower and a card."""
-    from app.ui import build_demo
+    from app.page.build import build_demo
 
     tower = tiny.save_clip(tmp_path / "clip")
     card = Card(text_tower=f"local-dir:{tower}", knows=KNOWS)
@@ -59,7 +59,7 @@ def address(tmp_path):
 
 @pytest.fixture(scope="module")
 def fixed_address():
-    from app.ui import build_demo
+    from app.page.build import build_demo
 
     demo = build_demo(Explainer(tiny.model(), tiny.processor(), "first"), fixed=FIXED)
     yield served(demo)
@@ -189,7 +189,7 @@ def test_the_list_says_what_fits_and_picking_an_entry_fills_the_name(address, vi
 
 def test_a_method_that_the_new_model_does_not_offer_gives_way_to_its_default(folders, monkeypatch):
     monkeypatch.setattr(
-        "app.answering.method_choices", lambda _: [("ReDiPrune", "rediprune"), ("Grid", "grid")]
+        "app.answer.answering.method_choices", lambda _: [("ReDiPrune", "rediprune"), ("Grid", "grid")]
     )
     desk = Desk(Explainer(tiny.model(), tiny.processor(), "first"))
     desk.models.open(folders["other"])
@@ -227,7 +227,7 @@ def test_where_no_model_is_open_the_page_says_so_and_nothing_is_lost():
 def test_where_others_reach_the_page_its_model_is_fixed(words, variables, fixed, monkeypatch):
     told = []
     monkeypatch.setattr(sys, "argv", ["app.py", *words])
-    monkeypatch.setattr("app.ui.build_demo", lambda models, first_run, fixed: told.append(fixed))
+    monkeypatch.setattr("app.page.build.build_demo", lambda models, first_run, fixed: told.append(fixed))
     monkeypatch.setattr(Explainer, "from_pretrained", lambda *_, **__: None)
     monkeypatch.setitem(sys.modules, "_rediprune_kept", ModuleType("_rediprune_kept"))
     for name in ("SPACE_ID", "GRADIO_SERVER_NAME", "GRADIO_SHARE"):

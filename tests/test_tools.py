@@ -15,8 +15,8 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
 
-from app import tools
-from app.ui import build_demo, launch_options
+from app.api import mcp as tools
+from app.page.build import build_demo, launch_options
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
 from tests import tiny

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from app import views
+from app.views import cards as views
 from rediprune.trace import Agreement
 
 

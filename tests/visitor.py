@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from app import sources
+from app.state import sources
 from rediprune import Explainer
 from tests import tiny
 
@@ -23,10 +23,10 @@ PHONE = {"width": 390, "height": 844}
 @contextmanager
 def served(explainer, **how) -> Iterator[str]:
     """The address of a page for this model; `how` goes to build_demo."""
-    from app.ui import build_demo, launch_options
+    from app.page.build import build_demo, launch_options
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.answering.QUICK_SECONDS", 60)  # a busy machine is no slow model
+        patch.setattr("app.answer.answering.QUICK_SECONDS", 60)  # a busy machine is no slow model
         demo = build_demo(explainer, **how)
         _, url, _ = demo.launch(
             prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **launch_options()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..controls import method_choices, query_choices
-from ..desk import Desk
-from ..sources import N_FRAMES
-from .dials import MODELS_OWN, said
+from ..state.app_state import Desk
+from ..state.options import method_choices, query_choices
+from ..state.sources import N_FRAMES
+from .arguments import MODELS_OWN, said
 from .sweep import MOST
 
 

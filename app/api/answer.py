@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ..desk import Desk
-from .dials import dials, frames, given, said
+from ..state.app_state import Desk
+from .arguments import dials, frames, given, said
 
 
 def answer_question(

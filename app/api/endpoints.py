@@ -11,8 +11,8 @@ from gradio.components import Component
 
 from rediprune import Explainer
 
-from ..answering import SAID
-from ..desk import Desk
+from ..answer.answering import SAID
+from ..state.app_state import Desk
 from .about import about_model
 from .answer import answer_question
 from .overlay import draw_overlay

@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
-from ..desk import Desk, Run
-from ..saving import overlay_file
-from ..sources import file_source, shown
-from .dials import dials, said
+from ..export.overlay import overlay_file
+from ..state.app_state import Desk, Run
+from ..state.sources import file_source, shown
+from .arguments import dials, said
 
 
 def draw_overlay(

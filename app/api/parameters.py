@@ -8,10 +8,10 @@ from gradio.components import Component
 from rediprune import PruneConfig
 from rediprune.evaluation.sweep import RATIOS, SEEDS
 
-from ..controls import BUDGETS, METHODS, QUERIES
-from ..sources import N_FRAMES
-from .address import by_address
-from .dials import MODELS_OWN
+from ..state.options import BUDGETS, METHODS, QUERIES
+from ..state.sources import N_FRAMES
+from .arguments import MODELS_OWN
+from .fetch import by_address
 from .sweep import MOST
 
 

@@ -6,8 +6,8 @@ import math
 
 from rediprune import Selection, VisionTokens, kept_count
 
-from ..desk import Desk
-from .dials import dials, frames, given, said
+from ..state.app_state import Desk
+from .arguments import dials, frames, given, said
 
 
 def select_tokens(

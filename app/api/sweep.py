@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from rediprune.evaluation.sweep import Point, lines_of, sweep
 from rediprune.evaluation.sweep_report import COLUMNS, holds_from, values
 
-from ..desk import Desk
-from .dials import dials, given
+from ..state.app_state import Desk
+from .arguments import dials, given
 
 MOST = 20  # keep ratios of one call: each is an answer of every method
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from PIL import Image, ImageDraw
 
-from app import picture
-from app.controls import WEIGHTS
+from app.state.options import WEIGHTS
+from app.views import explorer as picture
 from rediprune import PruneConfig
 from rediprune.explainer.encode import Shown
 from rediprune.tokens import Geometry, VisionTokens

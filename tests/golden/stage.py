@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from app import layout, widget
+from app.page import layout, widget
 from rediprune.draw import palette
 
 from . import run

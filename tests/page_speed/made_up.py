@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from app import evidence, picture
-from app.controls import WEIGHTS
+from app.state.options import WEIGHTS
+from app.views import evidence
+from app.views import explorer as picture
 from rediprune import PruneConfig, alpha_from_weight
 from rediprune.explainer.encode import Shown
 from rediprune.selection.select import select

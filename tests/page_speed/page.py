@@ -8,8 +8,8 @@ from itertools import count
 
 import gradio as gr
 
-from app import answering
-from app.ui import build_demo, launch_options
+from app.answer import answering
+from app.page.build import build_demo, launch_options
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
 from tests import tiny

@@ -1,0 +1,272 @@
+"""One question answered with all tokens and with the kept ones, as a stream of Views. No browser needed.
+
+Bad input of every kind ends in one sentence in the notice; the picture, the question and the answers stay.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from torch import Tensor
+
+from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weight
+from rediprune.config import ASKS_QUERY
+from rediprune.models import ModelError
+
+from ..state.app_state import OPENED, Desk, Run
+from ..state.options import (
+    QUERIES,
+    QUERY_WORDS,
+    WEIGHTS,
+    default_query,
+    method_choices,
+    nearest_stop,
+    query_choices,
+    query_name,
+    settings,
+)
+from ..state.sources import opened, shown
+from ..state.user_tokens import own_tokens
+from ..streaming import streamed
+from ..views import cards as views
+from ..views import explorer as picture
+from ..views.cards import View, notice
+from ..views.snippet import snippet
+
+SAID = (ValueError, OSError, ModelError)  # what the library says of bad input: sentences for the visitor
+QUICK_SECONDS = 2.0  # where both answers come within this, a released slider answers again by itself
+PUBLIC_MODEL = "python app.py --model llava-hf/llava-1.5-7b-hf"
+IDLE = {"busy": False}  # back to the answers that were there before
+log = logging.getLogger(__name__)
+
+
+def answer(
+    desk: Desk,
+    run: Run,
+    knobs: dict,
+    stop: threading.Event,
+    redraw: bool = True,
+    own: object = None,
+    news: tuple[str, ...] = (),
+) -> Iterator[View]:
+    """Answer with the kept tokens and with all of them; yields the page's changes as they come.
+
+    Args:
+        run: what is asked.
+        knobs: {"keep": ratio in (0, 1], "weight": in [0, 1]}.
+        stop: set from elsewhere to end the answers where they stand.
+        redraw: False where only the sliders moved: the picture already shows it.
+        own: the flat indices of the tokens that the visitor chose, in place of the rule's; not yet checked.
+        news: sentences that go in front of what the run itself has to say.
+    """
+    cards = None  # this run's own, once the page shows them
+    try:
+        for view in _answer(desk, run, knobs, stop, redraw, own, news):
+            if view.answers and "full" in view.answers:
+                cards = view.answers
+            yield view
+    except SAID as error:  # their messages are written for the person at the page
+        yield View(notice=notice(str(error), "error"), answers=_given_up(cards))
+    except Exception:
+        log.exception("an answer failed")
+        text = (
+            "Something went wrong inside (the program's log says what). Nothing of yours is lost: try again."
+        )
+        yield View(notice=notice(text, "error"), answers=_given_up(cards))
+    finally:
+        stop.set()  # also when the visitor left: the thread that answers must end
+
+
+def _answer(
+    desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool, own: object, news: tuple[str, ...]
+) -> Iterator[View]:
+    with desk.answering(run) as explainer:  # it stays open until this run ends
+        yield from _answer_with(explainer, desk, run, knobs, stop, redraw, own, news)
+
+
+def _answer_with(
+    explainer: Explainer,
+    desk: Desk,
+    run: Run,
+    knobs: dict,
+    stop: threading.Event,
+    redraw: bool,
+    own: object,
+    news: tuple[str, ...],
+) -> Iterator[View]:
+    changed = ()
+    if run.model == OPENED and run.source.trace:  # its own model, which has not answered here yet
+        run, redraw = replace(run, model=desk.models.number), True
+    if own is not None and run.model != desk.models.number:
+        raise ValueError("These tokens were chosen from an earlier model's picture: answer again first.")
+    if run.model != desk.models.number:  # by this visitor or another: nothing on the page is this model's
+        if run.model != OPENED:
+            changed = (f"The model is now {explainer.name}, for everyone who has this page open.",)
+        methods, queries = method_choices(explainer), query_choices(explainer)
+        method = run.method if run.method in dict(methods).values() else explainer.defaults.method
+        run = replace(run, model=desk.models.number, method=method, query=default_query(explainer))
+        redraw = True
+        yield View(
+            method=views.menu(methods, method),
+            query=views.menu(queries, run.query),
+            outside=views.outside(explainer.knows, PUBLIC_MODEL),
+            models=desk.menu.state(),
+        )
+    config = settings(explainer, knobs, run.method, run.query, run.budget)
+    media, media_notes = shown(run.source)
+    yield View(answers={"busy": True, "line": f"Reading the {'clip' if media.clip else 'picture'}."})
+    look = explainer.look(media)
+    asked = explainer.ask(look, run.question, config)
+    orders = explainer.select(look, asked, config, [alpha_from_weight(w) for w in WEIGHTS])
+    selection = orders.at(nearest_stop(config.weight))
+    kept = selection.kept(config.keep_ratio) if own is None else own_tokens(own, look.vision)
+    drawn = menu = None
+    if redraw:
+        drawn = explorer_view(explainer, run, media, look, asked, config, orders)
+        if own is not None:
+            drawn["own"] = picture.chosen(kept, config)
+        menu = views.budget_menu(look.vision.shape[0])
+    said = _news(explainer, run, (*news, *changed, *media_notes, *asked.notes))
+
+    n, k = look.n_visual, kept.numel()
+    key = (run.model, look.key, asked.question)
+    earlier = full = desk.full.get(key)
+    cards = {
+        "busy": True,
+        "line": "Answering.",
+        "at": answered_at(run, config, look.key, None if own is None else kept),
+        "snippet": snippet(explainer, run, config, media.clip),
+        "foreign": foreign(explainer, run),
+        "pruned": views.answer(None, k, state="wait"),
+        "full": views.answer(full, n, state="wait" if full is None else "done", earlier=full is not None),
+    }
+    yield View(explorer=drawn, answers=dict(cards), notice=said, budget=menu, run=run)
+
+    # One after the other, so that neither answer's time is spoiled by the other; the quick one comes first.
+    pruned = None
+    for pruned in _stream(explainer, look, asked, kept, stop):
+        cards["pruned"] = views.answer(*_either(pruned, k))
+        yield View(answers=dict(cards))
+    if full is None:
+        for full in _stream(explainer, look, asked, None, stop):
+            cards["full"] = views.answer(*_either(full, n))
+            yield View(answers=dict(cards))
+    stopped = stop.is_set()
+    quick = not stopped and pruned.seconds + full.seconds < QUICK_SECONDS
+    if stopped:
+        cards |= {"busy": False, "quick": quick, "line": "Stopped: the answers end where they stood."}
+        yield View(answers=dict(cards))
+        return
+    cards["line"] = "Comparing the answers."
+    yield View(answers=dict(cards))
+    agreed = explainer.agreement(look, asked, kept, full, pruned)
+    cards |= {"busy": False, "quick": quick, "line": views.agreement(agreed)}
+    yield View(answers=dict(cards))
+    desk.full.put(key, full)
+    desk.pruned.put((*key, config, tuple(kept.tolist())), (pruned, agreed))
+    chosen = None if own is None else kept
+
+    def saved(measured: str) -> View:
+        return View(
+            savings=savings_view(explainer, look, asked, selection, len(full.token_ids), measured, chosen)
+        )
+
+    # At once, for what stands there is another run's; better times follow where they do not take long.
+    yield saved(views.one_timing(full, pruned, earlier is not None))
+    if quick:
+        yield saved(views.timing(*explainer.time_both(look, asked, kept)))
+
+
+def answered_at(run: Run, config: PruneConfig, picture: str, own: Tensor | None) -> dict:
+    """What the cards belong to, as the browser compares it with what the page stands at."""
+    return {
+        "keep": config.keep_ratio,
+        "weight": config.weight,
+        "question": run.question.strip(),
+        "method": run.method,
+        "query": run.query,
+        "budget": run.budget,
+        "picture": picture,
+        "model": run.model,
+        "own": "" if own is None else ",".join(map(str, own.tolist())),
+    }
+
+
+def _stream(explainer, look, asked, kept, stop: threading.Event) -> Iterator[str | Answer]:
+    """The text so far, again and again, and at last the Answer."""
+    return streamed(lambda tell: explainer.answer(look, asked, kept, on_text=tell, stop=stop))
+
+
+def _either(found: str | Answer, n: int) -> tuple:
+    return (None, n, found, "stream") if isinstance(found, str) else (found, n)
+
+
+def explorer_view(explainer, run: Run, media, look, asked, config: PruneConfig, orders: Selection) -> dict:
+    relevance = orders.relevance
+    if relevance is None:  # the method looks at no query, but the reader may want to
+        relevance = explainer.select(look, asked, replace(config, method="relevance")).relevance
+    about = "Relevance, measured against: "
+    if run.method not in ASKS_QUERY:
+        about = "This method asks for no relevance. It is shown all the same, measured against: "
+    return picture.explorer(
+        media,
+        look.vision,
+        orders,
+        np.asarray(relevance, dtype=np.float32),
+        about=about + QUERIES[query_name(config)],
+        why=QUERY_WORDS[query_name(config)],
+        setting={
+            "picture": look.key,
+            "method": run.method,
+            "query": run.query,
+            "weighted": run.method == "rediprune",
+            "budget": run.budget,
+            "model": run.model,
+            "seed": run.source.seed,
+            "clip": run.source.clip,
+            "trace": run.source.trace,
+        },
+    )
+
+
+def savings_view(
+    explainer, look, asked, selection: Selection, n_new: int, measured: str, own: Tensor | None
+) -> dict:
+    config = selection.config
+    every = [
+        explainer.savings(look, asked, selection.kept(percent / 100), n_new, config.method, config.budget)
+        for percent in range(1, 101)
+    ]
+    of = {"picture": look.key}
+    if own is None:
+        return of | views.savings(every, config.keep_ratio, f"{measured} (at {config.keep_ratio:.0%} kept)")
+    # "random" because choosing by hand costs no compute.
+    mine = explainer.savings(look, asked, own, n_new, "random", config.budget)
+    said = f"{measured} (your {own.numel()} tokens)"
+    return of | views.savings(every, config.keep_ratio, said, mine, ",".join(map(str, own.tolist())))
+
+
+def _given_up(cards: dict | None) -> dict:
+    """The cards when an error ended a run: its own as far as they came, else those that were there."""
+    if cards is None:
+        return IDLE
+    ended = {side: {**cards[side], "state": "idle"} for side in ("full", "pruned")}
+    return {**cards, **ended, "busy": False, "line": "Not answered: the message above says why."}
+
+
+def foreign(explainer: Explainer, run: Run) -> bool:
+    """Whether the picture lies outside what the model says it knows; a saved run has it among its notes."""
+    if not explainer.knows or run.source.is_scene:
+        return False
+    return not run.source.trace or explainer.knows in opened(run.source).trace.notes
+
+
+def _news(explainer: Explainer, run: Run, notes: tuple[str, ...]) -> dict:
+    if foreign(explainer, run):
+        text = " ".join((*notes, explainer.knows, "For photos, start with a public checkpoint:"))
+        return notice(text, code=PUBLIC_MODEL)
+    return notice(" ".join(notes))

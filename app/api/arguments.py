@@ -1,0 +1,61 @@
+"""What an endpoint was given -> what is shown to the model and its settings; and these said as plain data."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from rediprune import Explainer, PruneConfig
+from rediprune.draw import shown_in
+from rediprune.explainer.encode import Shown
+from rediprune.tokens import VisionTokens
+
+from ..state.options import QUERIES, default_query, query_name, settings
+from ..state.sources import file_source, shown
+
+MODELS_OWN = "default"  # whichever query is the open model's default
+
+
+def given(media: object, n_frames: object) -> tuple[Shown, tuple[str, ...]]:
+    """The picture or the frames, and what had to be done to them, as sentences.
+
+    Raises:
+        ValueError: no uploaded file, one that cannot be read, or n_frames out of range.
+    """
+    return shown(file_source(media, n_frames))
+
+
+def dials(
+    explainer: Explainer, keep_ratio: object, weight: object, method: object, query: object, budget: object
+) -> PruneConfig:
+    """The settings, checked; the query MODELS_OWN is `explainer`'s default.
+
+    Raises:
+        ValueError: anything out of range or unknown.
+    """
+    for name, value in (("method", method), ("query", query), ("budget", budget)):
+        if not isinstance(value, str):
+            raise ValueError(f"{name}={value!r} is unknown: it must be text.")
+    if query not in (known := (MODELS_OWN, *QUERIES)):
+        raise ValueError(f"query={query!r} is unknown: choose one of {', '.join(known)}.")
+    query = default_query(explainer) if query == MODELS_OWN else query
+    return settings(explainer, {"keep": keep_ratio, "weight": weight}, method, query, budget)
+
+
+def said(config: PruneConfig) -> dict:
+    """The settings that were used, as an endpoint takes them."""
+    return {
+        "keep_ratio": config.keep_ratio,
+        "weight": config.weight,
+        "method": config.method,
+        "query": query_name(config),
+        "budget": config.budget,
+    }
+
+
+def frames(media: Shown, vision: VisionTokens, kept: Tensor) -> list[dict]:
+    """Of each frame (or part): when it is shown, and how many of its tokens were kept."""
+    each = zip(shown_in(len(media.frames), vision), vision.counts, vision.per_frame(kept), strict=True)
+    return [
+        {"second": media.seconds[i] if media.seconds else None, "tokens": count, "kept": len(mine)}
+        for i, count, mine in each
+    ]

@@ -1,0 +1,1 @@
+"""Make the files that a visitor takes home: overlays, films, run files."""

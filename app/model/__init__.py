@@ -1,0 +1,1 @@
+"""Offer and change the model: its menu, what an opening needs, and the model on a lent GPU."""

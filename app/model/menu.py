@@ -1,0 +1,166 @@
+"""The model menu at work: which model is open, and the one opening that runs, step by step.
+
+One process holds one model, for everyone who has the page open. Names come from strangers: where the page is
+public, `fixed` says why nothing is opened, and it is held here, not only in the browser.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+
+from rediprune.explainer.explainer import DEFAULT_MODEL
+from rediprune.explainer.model_holder import OneModel
+from rediprune.models import ModelError
+from rediprune.models.checkpoints.catalog import Checkpoint, find
+from rediprune.models.checkpoints.memory import fit, room
+from rediprune.models.checkpoints.placement import placement
+from rediprune.models.checkpoints.progress import Progress
+
+from . import offer as model_offer
+from .offer import BUILT_IN, PRECISIONS, parameters
+
+MOST = 300  # characters of a name
+STOPPED = "stopped as you asked; files that arrived whole stay for the next time"
+log = logging.getLogger(__name__)
+
+
+class ModelMenu:
+    """The menu of one OneModel; safe between threads.
+
+    Args:
+        models: what opens and holds.
+        fixed: why the model cannot be changed on this page, one sentence; empty where it can.
+    """
+
+    def __init__(self, models: OneModel, fixed: str = "") -> None:
+        self.models, self.fixed = models, fixed
+        self._change = threading.Condition()
+        self._steps = 0  # grows with every piece of news
+        self._wanted = ""  # what is being opened now
+        self._step: Progress | None = None
+        self._stop = False
+        self._said, self._failed = "", False
+
+    def fits(self) -> str:
+        """What fits now, were the open model closed; see model_offer."""
+        return model_offer.fits(self._device(), self.models.weight_bytes)
+
+    def state(self) -> dict:
+        """Which model is open, what is being opened, how far, and how the last opening ended."""
+        with self._change:
+            busy, step = bool(self._wanted), self._step
+            line = f"Checking {self._wanted}." if busy else ""
+            if busy and step:
+                line = f"{step} ({step.share:.0%})"
+            if busy and self._stop:
+                line = "Stopping."
+            return {
+                **self._open_model(),
+                "fixed": self.fixed,
+                "busy": busy,
+                "wanted": self._wanted,
+                "line": line,
+                "share": step.share if step else 0.0,
+                "said": self._said,
+                "failed": self._failed,
+            }
+
+    def open(self, name: object, precision: object) -> None:
+        """Begin to open a model in place of the one that is open; `follow` tells how it goes.
+
+        Args:
+            name: BUILT_IN, a name on the hub, or a folder.
+            precision: one of PRECISIONS.
+
+        Raises:
+            ModelError: the model is fixed; another one is being opened; no name, or an unknown precision.
+        """
+        if self.fixed:
+            raise ModelError(self.fixed)
+        if not isinstance(name, str) or not name.strip() or len(name) > MOST or not name.isprintable():
+            raise ModelError("say which model: pick one of the list, or give a Hub name or a folder")
+        if not isinstance(precision, str) or precision not in PRECISIONS:
+            raise ModelError(f"numbers of kind {precision!r} are not offered: {', '.join(PRECISIONS)}")
+        with self._change:
+            if self._wanted:
+                raise ModelError(f"{self._wanted} is being opened already: wait for it, or stop it")
+            self._wanted, self._step, self._stop = name.strip(), None, False
+            self._said, self._failed = "", False
+            self._steps += 1
+        threading.Thread(target=self._work, args=(name.strip(), precision), name="open", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the opening that runs, at its next step."""
+        if self.fixed:
+            return
+        with self._change:
+            self._stop = bool(self._wanted)
+            self._steps += 1
+            self._change.notify_all()
+
+    def follow(self) -> Iterator[dict]:
+        """The state now, and after every change until nothing is being opened; steps may be skipped."""
+        seen, state = -1, {"busy": True}
+        while state["busy"]:
+            with self._change:
+                self._change.wait_for(lambda before=seen: self._steps != before)
+                seen = self._steps
+            state = self.state()
+            yield state
+
+    def _work(self, name: str, precision: str) -> None:
+        how, form, _ = PRECISIONS[precision]
+        said, failed = "", True
+        try:
+            if entry := find(name):
+                self._refuse_too_large(entry, form)
+            source = DEFAULT_MODEL if name == BUILT_IN else name
+            said, failed = f"{self.models.open(source, progress=self._report, **how).name} is open.", False
+        except (ModelError, ValueError, OSError) as error:  # sentences for the visitor
+            said = f"Not opened: {error}."
+        except Exception:
+            log.exception("opening %s failed", name)
+            said = f"Not opened: something went wrong inside with {name}, and the program's log says what."
+        with self._change:
+            self._wanted, self._step, self._said, self._failed = "", None, said, failed
+            self._steps += 1
+            self._change.notify_all()
+
+    def _report(self, step: Progress) -> None:
+        with self._change:
+            if self._stop:
+                raise ModelError(STOPPED)
+            self._step = step
+            self._steps += 1
+            self._change.notify_all()
+
+    def _refuse_too_large(self, entry: Checkpoint, form: str) -> None:
+        """Before gigabytes are fetched for nothing."""
+        fitting = fit(entry, form, room(self._device(), freed=self.models.weight_bytes))
+        if fitting.verdict == "no":
+            raise ModelError(fitting.sentence.rstrip("."))
+
+    def _device(self) -> str:
+        return str(placement(self.models.device, self.models.dtype, None, None)[0])
+
+    def _open_model(self) -> dict:
+        try:
+            with self.models.using() as explainer:
+                model, number = explainer.model, self.models.number
+                return {"name": explainer.name, "number": number, "about": about(model)}
+        except ModelError:
+            return {"name": "", "number": self.models.number, "about": ""}
+
+
+def about(model) -> str:
+    """ "7.06 B parameters, bfloat16, on cuda:0"."""
+    numbers = quantised(model) or str(model.dtype).removeprefix("torch.")
+    return f"{parameters(model.num_parameters())} parameters, {numbers}, on {model.device}"
+
+
+def quantised(model) -> str | None:
+    """ "int8" or "int4" where the weights are kept so."""
+    forms = (("int8", 8), ("int4", 4))
+    return next((form for form, bits in forms if getattr(model, f"is_loaded_in_{bits}bit", False)), None)

@@ -1,0 +1,209 @@
+"""Model work on a GPU that ZeroGPU lends for one call at a time.
+
+There, what `spaces.GPU` decorates runs in a forked process that has the GPU and the model's weights on it;
+the page's own process has neither. So every visit of the model goes through one decorated generator, as bytes
+in both directions: plain pickles of features that lie on the CPU. One, because ZeroGPU keeps a process, with
+weights of its own, for each decorated function. Choosing tokens needs no model and stays here.
+
+A lease is asked for in seconds; shorter ones wait less and fit into what a visitor has left. The estimate
+counts tokens at rates that a 13B model in 16 bits on half a current GPU should reach easily. They are
+chosen, not measured.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from rediprune import Answer, Explainer, PruneConfig
+from rediprune.explainer.encode import shown_media
+from rediprune.explainer.explainer import MAX_NEW_TOKENS
+from rediprune.explainer.prompt_spec import Choice
+from rediprune.models import ModelError
+from rediprune.query.question import checked_question
+
+from ..streaming import streamed
+
+START = 5.0  # seconds until the process stands
+WEIGHTS = 2e9  # bytes a second, from the disk to the GPU
+PICTURES = 2.0  # a second through the vision encoder, with all their tiles
+READ = 1000.0  # prompt tokens a second
+WRITTEN = 10.0  # answer tokens a second
+SHORTEST, LONGEST = 10, 120  # seconds
+
+SAID = (ValueError, OSError, ModelError)  # sentences for the visitor; ZeroGPU itself hands on no message
+
+
+def seconds_needed(weights: int, pictures: int = 0, read: int = 0, written: int = 0) -> int:
+    """For how long to borrow a GPU.
+
+    Args:
+        weights: bytes of the model; they may have to be brought to the GPU first.
+        pictures: that the vision encoder takes in.
+        read, written: prompt and answer tokens, over all runs.
+    """
+    needed = START + weights / WEIGHTS + pictures / PICTURES + read / READ + written / WRITTEN
+    return min(max(math.ceil(needed), SHORTEST), LONGEST)
+
+
+@dataclass(frozen=True)
+class SoFar:
+    """An answer in the making: its text, and seconds to its first and to its newest token."""
+
+    text: str
+    first: float
+    seconds: float
+
+
+class LentExplainer(Explainer):
+    """An Explainer that runs its model on a lent GPU and keeps what came of it on the CPU.
+
+    What can go wrong there is raised here: the library's own errors as they are, and as ModelError what
+    ZeroGPU says when it lends no GPU or takes it back.
+
+    Args:
+        plain: holds the model, placed where the forked process shall find it.
+        gpu: `spaces.GPU`, or what behaves like it.
+        refused: what it raises to say no; `gradio.Error`.
+    """
+
+    def __init__(self, plain: Explainer, gpu: Callable, refused: type[Exception]) -> None:
+        same = (plain.model, plain.processor, plain.name, plain.card)
+        # The name of the weights was read before they went to where only a lent GPU finds them.
+        super().__init__(*same, fingerprint=plain.fingerprint)
+        # Only the forked process works with this one, so nobody here holds its locks when the fork is made.
+        self._there = Explainer(*same, remember=1, keep_on="cpu", fingerprint=plain.fingerprint)
+        self._there.load_text_tower()  # in there it would be read, even fetched, on lent time
+        self._weights = sum(p.numel() * p.element_size() for p in plain.model.parameters())
+        self._gpu = gpu(duration=lambda seconds, *_: seconds)(self._work)
+        self._refused = refused
+
+    def look(self, media):
+        shown = shown_media(media)
+        key = shown.fingerprint()
+        if (known := self._looks.get(key)) is None:
+            (found,) = self._borrowed("look", shown, pictures=len(shown.frames))
+            known, self.encodes = self._looks.put(key, found), self.encodes + 1
+        return known
+
+    def ask(self, look, question: str, config: PruneConfig | None = None):
+        config = self._config(config)
+        question = checked_question(question, self.processor)  # a bad one is refused without a GPU
+        key = (look.key, question, config.query, config.pointing)
+        if (known := self._asked.get(key)) is None:
+            (found,) = self._borrowed("ask", look, question, config)
+            known = self._asked.put(key, found)
+        return known
+
+    def answer(
+        self,
+        look,
+        asked,
+        kept=None,
+        on_text: Callable[[str], None] | None = None,
+        stop: threading.Event | None = None,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        positions: str = "compacted",
+    ) -> Answer:
+        """As Explainer.answer, but a stopped answer has text and times alone: its token ids stay there."""
+        found = SoFar("", math.nan, math.nan)
+        lease = {"read": self._prompt_tokens(look, asked, kept), "written": max_new_tokens}
+        how = {"max_new_tokens": max_new_tokens, "positions": positions}
+        with closing(self._borrowed("answer", look, asked, kept, **lease, **how)) as news:
+            while not (isinstance(found, Answer) or (stop and stop.is_set())):
+                found = next(news)
+                if isinstance(found, SoFar) and on_text:
+                    on_text(found.text)
+            if isinstance(found, Answer):
+                return found
+        choice = Choice(self.adapter, look, asked, kept)
+        return Answer(
+            text=found.text,
+            token_ids=(),
+            seconds=found.seconds,
+            first_token_seconds=found.first,
+            n_visual=choice.n_visual,
+            n_text=choice.n_text,
+            kept=kept,
+        )
+
+    def agreement(self, look, asked, kept, full: Answer, pruned: Answer, positions: str = "compacted"):
+        read = 2 * self._prompt_tokens(look, asked, None, kept)  # each prompt with each answer
+        (found,) = self._borrowed("agreement", look, asked, kept, full, pruned, positions, read=read)
+        return found
+
+    def expects(self, look, asked, kept, answer: Answer, positions: str = "compacted"):
+        read = self._prompt_tokens(look, asked, kept)
+        (found,) = self._borrowed("expects", look, asked, kept, answer, positions, read=read)
+        return found
+
+    def projected(self, look):
+        (found,) = self._borrowed("projected", look, read=look.n_visual)
+        return found
+
+    def time(self, look, asked, kept=None, positions: str = "compacted", **how):
+        runs = how.get("warmup", 2) + how.get("repeats", 5)
+        read = runs * self._prompt_tokens(look, asked, kept)
+        written = runs * how.get("steps", 8)
+        (found,) = self._borrowed("time", look, asked, kept, positions, read=read, written=written, **how)
+        return found
+
+    def time_both(self, look, asked, kept, repeats: int = 5):
+        read = (1 + repeats) * self._prompt_tokens(look, asked, None, kept)
+        (found,) = self._borrowed("time_both", look, asked, kept, repeats, read=read, written=2 * repeats)
+        return found
+
+    def _prompt_tokens(self, look, asked, *choices) -> int:
+        prompts = (Choice(self.adapter, look, asked, kept) for kept in choices)
+        return sum(prompt.n_text + prompt.n_visual for prompt in prompts)
+
+    def _borrowed(
+        self, task: str, *args, pictures: int = 0, read: int = 0, written: int = 0, **how
+    ) -> Iterator:
+        """What the model makes of a task, yielded here. Closing the iterator ends the work there."""
+        seconds = seconds_needed(self._weights, pictures, read, written)
+        try:
+            with closing(self._gpu(seconds, task, pickle.dumps((args, how)))) as results:
+                for packed in results:
+                    found = pickle.loads(packed)
+                    if isinstance(found, Exception):
+                        raise found
+                    yield found
+        except self._refused as error:
+            said = getattr(error, "message", error)  # str() of gradio.Error stands in quotes
+            raise ModelError(f"No answer from the lent GPU: {said}") from error
+
+    # In the process that has the GPU ----------------------------------------------------------------------
+
+    def _work(self, seconds: int, task: str, given: bytes) -> Iterator[bytes]:
+        """One task, on lent time; `seconds` is for the lender."""
+        args, how = pickle.loads(given)
+        try:
+            if task == "answer":
+                with closing(self._streamed_answer(*args, **how)) as news:
+                    for found in news:
+                        yield pickle.dumps(found)
+            else:
+                yield pickle.dumps(getattr(self._there, task)(*args, **how))
+        except SAID as error:
+            yield pickle.dumps(error)
+
+    def _streamed_answer(self, *args, **how) -> Iterator[SoFar | Answer]:
+        stop, started, times = threading.Event(), time.perf_counter(), []
+
+        def work(tell: Callable[[SoFar], None]) -> Answer:
+            def on_text(text: str) -> None:
+                times.append(time.perf_counter() - started)
+                tell(SoFar(text, times[0], times[-1]))
+
+            return self._there.answer(*args, on_text=on_text, stop=stop, **how)
+
+        try:
+            yield from streamed(work)
+        finally:
+            stop.set()  # closed from outside: the thread ends after its token in progress

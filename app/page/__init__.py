@@ -1,0 +1,1 @@
+"""Build the page: layout, events, and how web files become Gradio components."""

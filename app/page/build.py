@@ -1,0 +1,79 @@
+"""The page, put together: `build_demo(explainer)`; `launch_options()` is its look."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from rediprune import Explainer
+from rediprune.draw import palette
+from rediprune.explainer.model_holder import OneModel
+
+from .. import api
+from ..answer import handlers
+from ..state.app_state import Desk, Run
+from ..state.options import default_query
+from ..state.sources import EXAMPLES, Source, suggestions
+from ..views.cards import View
+from .events import wire
+from .layout import layout
+from .model_events import wire_menu
+from .second_screen import below
+from .widget import WEB
+
+SYSTEM_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+MAX_WAITING = 32  # requests in the queue; one more is told that the page is busy
+
+
+def launch_options() -> dict:
+    """What `demo.launch` needs for this page: its look, and nothing from or to other hosts."""
+    return {
+        "theme": gr.themes.Default(
+            primary_hue="blue",
+            neutral_hue="slate",
+            spacing_size="sm",
+            font=SYSTEM_FONTS,
+            font_mono=["ui-monospace", "monospace"],
+        ),
+        "css": palette.css() + "".join(_style(name) for name in ("page.css", "second_screen.css")),
+        "run_history": False,  # kept, it slows the page down after every event
+        "footer_links": [],
+        "max_file_size": "100mb",
+        "state_session_capacity": 256,
+    }
+
+
+def _style(name: str) -> str:
+    return (WEB / name).read_text(encoding="utf-8")
+
+
+def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str = "") -> gr.Blocks:
+    """The page; not launched.
+
+    Args:
+        models: holds the open model, which visitors may exchange for another one; or just the model.
+        first_run: compute the first answers now, so that they are there at first paint; else (for models that
+            take long) the page computes them when it opens.
+        fixed: why visitors may not change the model, one sentence; empty where they may.
+    """
+    desk = Desk(models, fixed=fixed)
+    # Files that visitors give are forgotten: looked at every ten minutes, removed after an hour.
+    demo = gr.Blocks(title="ReDiPrune", analytics_enabled=False, delete_cache=(600, 3600))
+    with desk.models.using() as explainer, demo:
+        knobs = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
+        source, number = Source(seed=EXAMPLES[0]), desk.models.number
+        run = Run(
+            source,
+            suggestions(source)[0],
+            explainer.defaults.method,
+            default_query(explainer),
+            model=number,
+        )
+        if first_run:  # once before, to warm up, so that the times shown are not those of a start
+            handlers.first_paint(Desk(desk.models), run, knobs)
+        first = handlers.first_paint(desk, run, knobs) if first_run else View()
+        parts, controls = layout(explainer, desk, run, knobs, first)
+        wire(desk, parts, controls, at_load=None if first_run else demo.load, unload=demo.unload)
+        wire_menu(desk.menu, parts["models"], at_load=demo.load)
+        below(desk, explainer, parts["run"], demo.unload)
+        api.offer(desk, explainer)
+    return demo.queue(max_size=MAX_WAITING)

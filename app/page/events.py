@@ -1,0 +1,201 @@
+"""Who calls whom: the visitor's doings, the handlers, and the parts of the page that they change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from threading import Event
+
+import gradio as gr
+
+from ..answer import handlers
+from ..answer.distances import measured
+from ..export.download import download
+from ..export.overlay import overlay_file
+from ..export.run_file import trace_file
+from ..state.app_state import EVERY, Desk, Run
+from ..views.cards import View
+
+# The parts of a View, in the order of the outputs.
+PARTS = (
+    "explorer",
+    "answers",
+    "savings",
+    "notice",
+    "question",
+    "suggestions",
+    "photo",
+    "clip",
+    "budget",
+    "method",
+    "query",
+    "outside",
+    "models",
+    "knobs",
+    "run",
+)
+# What the browser does with a request before it is sent; answers.js.
+BEGIN = "(...args) => window.rediprune?.begin?.(args) ?? args"
+CHANGE = "(...args) => window.rediprune?.change?.(args) ?? args"
+
+
+def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unload: Callable) -> None:
+    """Who calls whom. Answers take turns at the model; none is a public endpoint (see api.py)."""
+
+    def ask(text: str, before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request):
+        run = replace(before, question=text, method=method, query=query, budget=budget)
+        yield from _turn(desk, request, knobs, lambda stop: handlers.answer(desk, run, knobs, stop))
+
+    def choose(
+        before: Run,
+        knobs: dict,
+        method: str,
+        query: str,
+        budget: str,
+        event: gr.EventData,
+        request: gr.Request,
+    ):
+        run = replace(before, question=str(event.text), method=method, query=query, budget=budget)
+        yield from _turn(desk, request, knobs, lambda stop: handlers.choose(desk, run, knobs, stop))
+
+    def change(before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request):
+        changed = partial(handlers.change, desk, before, method, query, budget, knobs)
+        yield from _turn(desk, request, knobs, changed)
+
+    def again(before: Run, knobs: dict, request: gr.Request):
+        again = partial(handlers.answer, desk, before, knobs, redraw=False)
+        yield from _turn(desk, request, knobs, lambda stop: again(stop=stop))
+
+    def mine(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
+        mine = partial(handlers.mine, desk, event.tokens, before, knobs)
+        yield from _turn(desk, request, knobs, mine)
+
+    def pick(
+        text: str, before: Run, knobs: dict, method: str, query: str, budget: str,
+        event: gr.EventData, request: gr.Request,
+    ):  # fmt: skip
+        run = replace(before, method=method, query=query, budget=budget)
+        picked = partial(handlers.pick, desk, event.seed, event.clip is True, text, run, knobs)
+        yield from _turn(desk, request, knobs, picked)
+
+    def giver(to: str) -> Callable:
+        def give(
+            file: dict | None, n_frames: int, text: str, before: Run, knobs: dict,
+            method: str, query: str, budget: str, request: gr.Request,
+        ):  # fmt: skip
+            run = replace(before, method=method, query=query, budget=budget)
+            given = partial(handlers.give, desk, file, n_frames, text, run, knobs, to=to)
+            yield from _turn(desk, request, knobs, given)
+
+        return give
+
+    def sample(
+        n_frames: int, before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request
+    ):
+        sampled = partial(handlers.sample, desk, n_frames, before, knobs)
+        yield from _turn(desk, request, knobs, sampled)
+
+    def open_trace(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
+        given = {"path": event.path}
+        yield from _turn(desk, request, knobs, lambda stop: handlers.open_trace(desk, given, before))
+
+    def restore(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
+        restored = partial(handlers.restore, desk, event.search, before, knobs)
+        yield from _turn(desk, request, knobs, restored)
+
+    def take(before: Run, event: gr.EventData):
+        knobs = {"keep": event.keep, "weight": event.weight}
+        make = partial(trace_file, desk, before, knobs, event.tokens)
+        return download(make, controls["along"].GRADIO_CACHE)
+
+    def save(before: Run, knobs: dict, event: gr.EventData):
+        make = partial(overlay_file, desk, before, knobs, event.kind, event.at, own=event.tokens)
+        return download(make, controls["saved"].GRADIO_CACHE)
+
+    def stop(event: gr.EventData, request: gr.Request) -> None:
+        desk.stop(_visitor(request), _ticket({"ticket": event.ticket}))
+
+    def leave(request: gr.Request) -> None:
+        desk.stop(_visitor(request))
+
+    turn = {
+        "outputs": [parts[name] for name in PARTS],
+        "concurrency_id": "model",
+        "concurrency_limit": 1,
+        # A second request waits in the queue; answers.js stops the first. Not "always_last": Gradio 6.31 runs
+        # the second with the event data of the first.
+        "trigger_mode": "multiple",
+        "show_progress": "hidden",
+        "api_visibility": "private",
+    }
+    question, knobs, scenes = parts["question"], parts["knobs"], controls["scenes"]
+    along = controls["along"]
+    photo, clip, frames = parts["photo"], parts["clip"], controls["frames"]
+    menus = [parts["method"], parts["query"], parts["budget"]]
+    dials = [parts["run"], knobs, *menus]
+    asking = [controls["ask"].click, question.submit]
+    requests = [
+        gr.on([*asking, *([at_load] if at_load else [])], ask, [question, *dials], js=BEGIN, **turn),
+        gr.on([menu.input for menu in menus], change, dials, js=CHANGE, **turn),
+        parts["suggestions"].choose(choose, dials, js=BEGIN, **turn),
+        knobs.settle(again, [parts["run"], knobs], js=BEGIN, **turn),
+        parts["answers"].again(again, [parts["run"], knobs], js=BEGIN, **turn),
+        parts["explorer"].mine(mine, [parts["run"], knobs], js=BEGIN, **turn),
+        parts["models"].arrive(again, [parts["run"], knobs], js=BEGIN, **turn),
+        scenes.pick(pick, [question, *dials], js=BEGIN, **turn),
+        # preprocess=False: the file arrives unread (load_media judges it) and unchecked (file_source does).
+        photo.input(giver("photo"), [photo, frames, question, *dials], preprocess=False, js=BEGIN, **turn),
+        clip.upload(giver("clip"), [clip, frames, question, *dials], preprocess=False, js=BEGIN, **turn),
+        frames.input(sample, [frames, *dials], js=BEGIN, **turn),
+        along.open(open_trace, [parts["run"], knobs], js=BEGIN, **turn),
+        along.restore(restore, [parts["run"], knobs], js=BEGIN, **turn),
+    ]
+    for request in requests:  # the queue is full, or the connection broke: no handler of ours can say so
+        request.failure(None, js="() => { window.rediprune?.failed?.(); }", api_visibility="private")
+    # Not one of the answers' requests: it neither waits for them nor stops one.
+    saving = parts["explorer"].save(
+        save, [parts["run"], knobs], controls["saved"], show_progress="hidden", api_visibility="private"
+    )
+    saving.failure(None, js="() => { window.rediprune?.unsaved?.(); }", api_visibility="private")
+    taking = along.take(take, parts["run"], along, show_progress="hidden", api_visibility="private")
+    taking.failure(None, js="() => { window.rediprune?.untaken?.(); }", api_visibility="private")
+    measuring = parts["explorer"].measure(
+        partial(_measured, desk),
+        parts["run"],
+        controls["measured"],
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    measuring.failure(None, js="() => { window.rediprune?.unmeasured?.(); }", api_visibility="private")
+    parts["answers"].stop(stop, None, None, queue=False, api_visibility="private")
+    unload(leave)
+
+
+def _turn(
+    desk: Desk, request: gr.Request, knobs: object, found: Callable[[Event], Iterator[View]]
+) -> Iterator[list]:
+    """Views as outputs in the order of PARTS; what did not change is skipped. Answers carry their ticket."""
+    ticket = _ticket(knobs)
+    with desk.turn(_visitor(request), ticket) as stop:
+        for view in [View(answers=handlers.IDLE)] if stop.is_set() else found(stop):
+            if view.answers is not None:
+                view = replace(view, answers={**view.answers, "ticket": ticket})
+            yield [gr.skip() if (value := getattr(view, name)) is None else value for name in PARTS]
+
+
+def _measured(desk: Desk, before: Run) -> dict:
+    try:
+        return measured(desk, before)
+    except handlers.SAID as error:
+        return {"said": f"Not measured: {error}"}
+
+
+def _ticket(knobs: object) -> int:
+    """The number that the browser gave a request; -1 where there is nothing to do, 0 without one."""
+    number = knobs.get("ticket") if isinstance(knobs, dict) else None
+    return number if isinstance(number, int) and -1 <= number < EVERY else 0
+
+
+def _visitor(request: gr.Request) -> str:
+    return str(request.session_hash)

@@ -1,0 +1,48 @@
+"""One place where a web part (html, css, js: real files of one name) becomes a Gradio component."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+WEB = Path(__file__).resolve().parents[1] / "web"  # all that the browser reads
+# The order in which scripts stand in one scope: in the explorer, functions alone before what holds state.
+MANIFEST = json.loads((WEB / "manifest.json").read_text(encoding="utf-8"))
+FUNCTIONS = tuple(MANIFEST["functions"])
+
+
+def widget(part: str, value: Any = None, **props: Any) -> gr.HTML:
+    """The part app/web/<part>.{html,css,js} with a first value and fixed props (`props.name` in its script).
+
+    A factory and no subclass of gr.HTML: Gradio writes a .pyi file beside every subclass when it is imported.
+    The templates hold no placeholders: text goes in by textContent, what scripts set is never diffed away.
+    """
+    made = gr.HTML(
+        value,
+        html_template=_read(f"{part}.html"),
+        css_template=_read(f"{part}.css"),
+        js_on_load="".join(map(_read, _scripts(part))),
+        **props,
+    )
+    made.api_info = lambda: {"type": "object", "additionalProperties": True}
+    return made
+
+
+def _scripts(part: str) -> tuple[str, ...]:
+    """Return the scripts of a part, in order. Every part but the explorer knows the arithmetic alone."""
+    functions = FUNCTIONS if part == "explorer/explorer" else FUNCTIONS[:1]
+    return (*functions, MANIFEST["common"], *MANIFEST.get(part, (f"{part}.js",)))
+
+
+@cache
+def _read(name: str) -> str:
+    text = (WEB / name).read_text(encoding="utf-8")
+    if not name.endswith(".js") and any(mark in text for mark in ("${", "{{", "`", "\\")):
+        raise ValueError(
+            f"app/web/{name} would be read as a template: it holds a placeholder, a backtick or a backslash"
+        )
+    return text

@@ -1,0 +1,135 @@
+"""What the page holds: the open model and its menu; of each visitor the last question; unpruned answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rediprune import Answer, Explainer
+from rediprune.explainer.lru_cache import Recent
+from rediprune.explainer.model_holder import OneModel
+from rediprune.replay.recorded_run import Recorded
+from rediprune.trace import Agreement
+
+from ..model.menu import ModelMenu
+from .sources import Source, opened
+
+EVERY = 2**53  # above every ticket a browser can count to
+OPENED = -1  # Run.model where the answers were opened from a file
+VISITORS = 1024  # of so many it is remembered which of their requests are over
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the answers on the page belong to, beside the two sliders; all that a visitor's state holds."""
+
+    source: Source
+    question: str
+    method: str
+    query: str
+    budget: str = "frame"
+    model: int = 0  # OneModel.number of the model that answered, or OPENED
+
+
+class Desk:
+    """One model for many visitors; remembers no picture, and of answers the unpruned ones, bounded.
+
+    A visitor's requests carry tickets, numbered upwards by the browser. To stop means: this ticket and all
+    before it. So a stop that arrives late cannot hit a newer request, and one that is still in the queue
+    ends before it begins.
+
+    Args:
+        models: holds the model, or the model to begin with.
+        fixed: why the model cannot be changed, one sentence; empty where it can.
+
+    Attributes:
+        models: work with the model inside `models.using()`; it may be exchanged at any other time.
+        full: unpruned answers by (number of the model, look's key, question).
+        pruned: pruned answers and how far they agree, by the same, the settings and the kept tokens.
+    """
+
+    def __init__(self, models: OneModel | Explainer, remember: int = 64, fixed: str = ""):
+        self.models = models if isinstance(models, OneModel) else OneModel(models)
+        self.menu = ModelMenu(self.models, fixed)
+        self.full: Recent[Answer] = Recent(remember)
+        self.pruned: Recent[tuple[Answer, Agreement]] = Recent(remember)
+        self._over: Recent[int] = Recent(VISITORS)  # the newest ticket that was stopped
+        self._running: dict[str, tuple[int, threading.Event]] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def model_of(self, run: Run) -> Iterator[Explainer | Recorded]:
+        """What tells of `run`: the open model that answered it, which stays open meanwhile, or its file.
+
+        Raises:
+            ValueError: another model is open by now, or the file is gone.
+            ModelError: no model is open at this moment.
+        """
+        if run.model == OPENED:
+            yield opened(run.source)
+            return
+        with self.models.using() as explainer:
+            if run.model != self.models.number:
+                raise ValueError("These answers are an earlier model's: answer again, then come back.")
+            yield explainer
+
+    @contextmanager
+    def answering(self, run: Run) -> Iterator[Explainer]:
+        """The open model, to work on what `run` shows; it stays open meanwhile.
+
+        Raises:
+            ValueError: `run` shows an opened trace that another model made.
+            ModelError: no model is open at this moment.
+        """
+        with self.models.using() as explainer:
+            if run.source.trace and not made_by(explainer, opened(run.source)):
+                raise ValueError(_another(opened(run.source).name, explainer.name))
+            yield explainer
+
+    @contextmanager
+    def turn(self, visitor: str, ticket: int = 0) -> Iterator[threading.Event]:
+        """The stop signal of a request while it runs; an older request of the same visitor is stopped.
+
+        It is set from the start if the request was stopped while it waited, and always for ticket -1.
+        """
+        mine = (ticket, threading.Event())
+        with self._lock:
+            if (older := self._running.get(visitor)) and older[0] <= ticket:
+                older[1].set()
+            self._running[visitor] = mine
+            if ticket <= self._last_over(visitor):
+                mine[1].set()
+        try:
+            yield mine[1]
+        finally:
+            mine[1].set()  # also when the visitor left: the thread that answers must end
+            with self._lock:
+                if self._running.get(visitor) is mine:
+                    del self._running[visitor]
+
+    def stop(self, visitor: str, ticket: int = EVERY) -> None:
+        """End a visitor's requests up to this ticket: one that runs where it stands, the others unbegun."""
+        with self._lock:
+            self._over.put(visitor, max(ticket, self._last_over(visitor)))
+            number, signal = self._running.get(visitor, (EVERY + 1, None))
+            if number <= ticket:
+                signal.set()
+
+    def _last_over(self, visitor: str) -> int:
+        over = self._over.get(visitor)
+        return -1 if over is None else over
+
+
+def made_by(explainer: Explainer, made: Recorded) -> bool:
+    """Whether an opened run was made by the very model that is open."""
+    return (explainer.name, explainer.fingerprint) == (made.name, made.fingerprint)
+
+
+def _another(made: str, here: str) -> str:
+    who = f"another {here}, with other weights" if made == here else made or "a model without a name"
+    return (
+        f"The opened run was made by {who}, and the open model is {here}: to answer anew, open that one, or "
+        "choose another picture."
+    )

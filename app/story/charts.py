@@ -1,0 +1,134 @@
+"""What stands below a step of the story: small tables and charts as plain data, which story.js draws."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from rediprune import Explainer
+from rediprune.config import PruneConfig
+from rediprune.costs.estimate import Savings
+from rediprune.explainer.ask import Asked
+from rediprune.explainer.encode import Look
+
+from .numbers import Pick
+
+BINS = 25
+NAMES = {"query": "this query", "turned": "its sign turned", "random": "a random vector"}
+
+
+def weights(tokens: tuple[str, ...], share: list[float], question: tuple[int, int] | None) -> dict:
+    """One bar for each query token; "own" are those of the question."""
+    own = range(*question) if question else range(0)
+    return {
+        "kind": "bars",
+        "label": "How much each prompt token counts in the query",
+        "rows": [
+            {"name": token.strip() or "⏎", "share": w / max(share), "text": f"{w:.1%}", "own": i in own}
+            for i, (token, w) in enumerate(zip(tokens, share, strict=True))
+        ],
+    }
+
+
+def chips(tokens: tuple[str, ...]) -> dict:
+    """The tokens in their order, without weights."""
+    return {"kind": "chips", "label": "The tokens that were read", "tokens": list(tokens)}
+
+
+def histogram(series: dict[str, Tensor]) -> dict:
+    """How many tokens have which relevance, on one scale that is even around 0."""
+    most = max(float(values.abs().max()) for values in series.values()) or 1.0
+    return {
+        "kind": "histogram",
+        "label": "How many tokens have which relevance",
+        "low": f"{-most:.2f}",
+        "high": f"{most:.2f}",
+        "series": [
+            {
+                "key": name,
+                "name": NAMES[name],
+                "counts": torch.histc(values.float().cpu(), BINS, -most, most).int().tolist(),
+            }
+            for name, values in series.items()
+        ],
+    }
+
+
+def picks(found: list[Pick], look: Look, config: PruneConfig) -> dict:
+    """The arithmetic of every pick, and the runner-up."""
+    rows = []
+    for i, pick in enumerate(found):
+        row = [str(i + 1), _where(pick.token, look)]
+        if config.method == "rediprune":
+            row += [
+                _sum(pick, config),
+                "–" if pick.rival is None else f"{_where(pick.rival, look)}: {pick.rival_score:.3f}",
+            ]
+        else:
+            row += ["–" if x is None else f"{x:.3f}" for x in (pick.distance, pick.score)]
+        rows.append(row)
+    if config.method == "rediprune":
+        head = ["pick", "token", "distance + α × relevance = score", "runner-up and its score"]
+    else:
+        head = ["pick", "token", "distance to the nearest pick", "score"]
+    return {"kind": "table", "label": "The first picks", "head": head, "rows": rows}
+
+
+def _sum(pick: Pick, config: PruneConfig) -> str:
+    if pick.distance is None or config.weight == 1:
+        return f"relevance {pick.score:.3f}"
+    return f"{pick.distance:.3f} + {config.alpha:.3g} × {pick.relevance:.3f} = {pick.score:.3f}".replace(
+        "× -", "× −"
+    )
+
+
+def _where(flat: int, look: Look) -> str:
+    n = look.vision.shape[1]
+    place, cell = look.vision.geometry[flat // n], flat % n
+    frame = f"{'frame' if look.shown.clip else 'view'} {flat // n + 1}, " if look.vision.shape[0] > 1 else ""
+    if cell >= place.cells:
+        return frame + "the whole"
+    return f"{frame}row {cell // place.cols + 1}, column {cell % place.cols + 1}"
+
+
+def blind(explainer: Explainer, look: Look, asked: Asked, config: PruneConfig) -> Tensor:
+    """As many tokens drawn at random, by the seed of `config`: what chance would keep."""
+    return explainer.select(look, asked, replace(config, method="random")).kept()
+
+
+def prompts(savings: Savings) -> dict:
+    """Both prompts as bars of text and visual tokens."""
+    whole = savings.n_text + savings.n_visual_full
+    rows = [("all tokens", savings.n_visual_full), ("pruned", savings.n_visual_pruned)]
+    return {
+        "kind": "bars",
+        "label": "Tokens in the prompt",
+        "rows": [
+            {
+                "name": name,
+                "share": (savings.n_text + n) / whole,
+                "text": f"{savings.n_text} + {n} = {savings.n_text + n}",
+                "own": name == "pruned",
+            }
+            for name, n in rows
+        ],
+    }
+
+
+def ratios(savings: Savings) -> dict:
+    """What is left of the computing by each convention."""
+    rows = [
+        ("visual tokens only", savings.visual_only),
+        ("whole prompt", savings.prefill),
+        ("end to end", savings.end_to_end),
+    ]
+    return {
+        "kind": "bars",
+        "label": "What is left of the computing (estimate)",
+        "rows": [
+            {"name": name, "share": min(1.0, 1 / x), "text": f"1/{x:.2f} = {1 / x:.0%}", "own": True}
+            for name, x in rows
+        ],
+    }

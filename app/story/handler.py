@@ -1,0 +1,84 @@
+"""The story of the answer on the page, told when a visitor comes to it: plain data for cards/story.js."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from PIL import Image
+from torch import Tensor
+
+from rediprune import Explainer, draw
+from rediprune.draw.film import resized, scaled
+from rediprune.explainer.encode import Look, Shown
+from rediprune.replay.recorded_run import Recorded
+from rediprune.trace import Selection
+
+from ..answer.answering import SAID
+from ..state.app_state import Desk, Run
+from ..state.options import METHODS, QUERIES, settings
+from ..state.sources import shown
+from ..views.explorer import data_url
+from .numbers import against, first_picks
+from .steps import story
+
+SIDE = 320  # of the picture beside the steps, in pixels
+
+
+def tell(desk: Desk, run: Run, knobs: dict) -> dict:
+    """The steps of the answered run, or under "said" one sentence on why there are none.
+
+    Nothing is encoded or answered for it: the look, the question and the unpruned answer are remembered.
+
+    Args:
+        run: what was answered.
+        knobs: {"keep", "weight"} that it was answered at.
+    """
+    try:
+        media, _ = shown(run.source)
+        with desk.model_of(run) as explainer:
+            return _told(explainer, desk, run, knobs, media)
+    except SAID as error:
+        return {"said": str(error)}
+
+
+def _told(explainer: Explainer | Recorded, desk: Desk, run: Run, knobs: dict, media: Shown) -> dict:
+    recorded = isinstance(explainer, Recorded)
+    config = explainer.defaults if recorded else settings(explainer, knobs, run.method, run.query, run.budget)
+    look = explainer.look(media)
+    asked = explainer.ask(look, run.question, config)
+    full = explainer.trace.full if recorded else desk.full.get((run.model, look.key, asked.question))
+    if full is None:
+        raise ValueError("The story is told of a finished answer: ask, and let both answers end.")
+    selection = explainer.select(look, asked, config)
+    kept = selection.kept()
+    savings = explainer.savings(look, asked, kept, len(full.token_ids), config.method, config.budget)
+    measured = against(explainer, look, asked, config)
+    steps = story(explainer, look, asked, selection, savings, measured)
+    weight = f", weight {config.weight:.2f}" if config.method == "rediprune" else ""
+    about = f"{METHODS[run.method]}, at {config.keep_ratio:.0%} kept{weight}. Query: {QUERIES[run.query]}."
+    pictures = _pictures(look, selection, media, kept, measured["query"].relevance)
+    told = {"about": about, "steps": [asdict(step) for step in steps], "pictures": pictures}
+    return {"told": json.dumps(told)}  # one string: Gradio compares nested values number by number
+
+
+def _pictures(
+    look: Look, selection: Selection, media: Shown, kept: Tensor, relevance: Tensor
+) -> dict[str, str]:
+    """What lights up, on the frame of the first pick, as data URLs."""
+    n, picks = look.vision.shape[1], [pick.token for pick in first_picks(look.vision, selection)]
+    t = picks[0] // n
+    image = resized(media.frames[draw.shown_in(len(media.frames), look.vision)[t]], SIDE)
+    place = scaled(look.vision.geometry[t], image.size)
+
+    def lit(tokens: list[int]) -> Image.Image:
+        return draw.kept(image, place, [token % n for token in tokens if token // n == t])
+
+    of_frame = relevance[t, : place.cells + place.whole].numpy()
+    drawn = {
+        "all": lit(look.vision.all.tolist()),
+        "heat": draw.heatmap(image, place, of_frame),
+        "picks": lit(picks),
+        "kept": lit(kept.tolist()),
+    }
+    return {name: data_url(picture) for name, picture in drawn.items()}

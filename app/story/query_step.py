@@ -1,0 +1,58 @@
+"""The story's second step: what the query is made of, in words and with this run's numbers."""
+
+from __future__ import annotations
+
+from rediprune.explainer.ask import Asked
+from rediprune.explainer.encode import Look
+from rediprune.trace import Selection
+
+from ..state.options import QUERY_WORDS, query_name
+from . import charts as exhibits
+from .numbers import question_span, recency
+
+
+def prompt_tail(look: Look, asked: Asked, selection: Selection) -> tuple[tuple[str, ...], dict]:
+    """Paragraphs and the bars of the published query: how much every prompt token counts in it."""
+    query, where = asked.query, question_span(asked.query.tokens, asked.question)
+    weights, places = query.weights.tolist(), recency(len(query.weights)).tolist()
+    top = max(range(len(weights)), key=weights.__getitem__)
+    made = (
+        "The published query is one vector, mixed from the language model's own word vectors of the last "
+        f"{len(weights)} prompt tokens. Place counts: the last token starts with {places[-1]:.1%}, the first "
+        f"with {places[0]:.1%}. Then each is mixed with the tokens like it, and the bars show what that "
+        "leaves: how much each token counts in the end. Together they make 100%."
+    )
+    heaviest = f"“{query.tokens[top].strip() or '⏎'}” counts most, {weights[top]:.1%}."
+    if where is not None and where[1] < len(weights):
+        heaviest += _suffix(query.tokens, weights, *where)
+    wide, width = query.vector.numel(), look.vision.features.shape[-1]
+    apart = (
+        f"This vector of {wide} numbers is folded to the tokens' {width}. Words and patches were never "
+        "trained to share a space here, so the angle between them is not known to mean anything. That is "
+        "how it was published."
+    )
+    return (made, heaviest, apart), exhibits.weights(query.tokens, weights, where)
+
+
+def _suffix(tokens: tuple[str, ...], weights: list[float], start: int, stop: int) -> str:
+    """What stands behind the question, and what it weighs."""
+    own, behind = sum(weights[start:stop]), sum(weights[stop:])
+    each, other = own / (stop - start), behind / (len(weights) - stop)
+    return (
+        f" “{''.join(tokens[stop:]).strip()}” is no part of the question: the chat template puts it behind "
+        f"every question. It has {behind:.1%} of the weight, {other:.1%} a token, "
+        f"{'more' if other > each else 'less'} than the question's own tokens with {each:.1%} each "
+        f"({own:.1%} together)."
+    )
+
+
+def text_tower(look: Look, asked: Asked, selection: Selection) -> tuple[tuple[str, ...], dict]:
+    """Paragraphs and the tokens that CLIP's text encoder read."""
+    query = asked.query
+    text = (
+        f"CLIP's text encoder read these {len(query.tokens)} tokens, the question alone and nothing of the "
+        f"chat around it, and made one vector of {query.vector.numel()} numbers.",
+        QUERY_WORDS[query_name(selection.config)],
+        "The published code uses the end of the chat prompt instead: choose it in the menu above to compare.",
+    )
+    return text, exhibits.chips(query.tokens)

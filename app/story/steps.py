@@ -1,0 +1,203 @@
+"""How the method worked on this very input, step by step, as data. Every number in it is of this run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rediprune import Explainer
+from rediprune.config import ASKS_ATTENTION, ASKS_PROJECTED
+from rediprune.costs.estimate import Savings
+from rediprune.explainer.ask import Asked
+from rediprune.explainer.encode import Look
+from rediprune.trace import Selection
+
+from ..state.options import METHODS, default_query, query_name
+from . import charts as exhibits
+from .numbers import FIRST, Against, covering, first_picks
+from .query_step import prompt_tail, text_tower
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step.
+
+    Attributes:
+        id, title: of the step.
+        text: paragraphs.
+        lights: what of the picture lights up: "all" tokens, relevance as "heat", the first "picks", "kept".
+        shows: exhibits (exhibits.py) that stand below the text.
+    """
+
+    id: str
+    title: str
+    text: tuple[str, ...]
+    lights: str
+    shows: tuple[dict, ...] = ()
+
+
+def story(
+    explainer: Explainer,
+    look: Look,
+    asked: Asked,
+    selection: Selection,
+    savings: Savings,
+    measured: dict[str, Against],
+) -> list[Step]:
+    """The steps of one run; `selection` [G, M] is of the page's method, `measured` is findings.against."""
+    return [
+        _encoder(explainer, look),
+        _query(explainer, look, asked, selection),
+        _relevance(look, selection, measured),
+        _picks(look, selection),
+        _kept(explainer, look, asked, selection, measured),
+        _received(savings),
+        _saved(savings),
+    ]
+
+
+def _encoder(explainer: Explainer, look: Look) -> Step:
+    vision, place = look.vision, look.vision.geometry[0]
+    (frames, _), width = vision.shape, vision.features.shape[-1]
+    what = "clip" if look.shown.clip else "picture"
+    sizes = "{} × {}".format(*look.shown.size)
+    grid = f"{place.cols} × {place.rows} patches" + (
+        f" and {place.whole} for the whole" if place.whole else ""
+    )
+    if frames == 1:
+        made = f"{vision.n_tokens} visual tokens: {grid}"
+    else:
+        each = sorted(set(vision.counts))
+        counts = f"{each[0]}" if len(each) == 1 else f"{each[0]} to {each[-1]}"
+        parts = "frames" if look.shown.clip else "views"
+        made = f"{vision.n_tokens} visual tokens: T = {frames} {parts} of N = {counts}"
+    return Step(
+        "encoder",
+        "The encoder turns the picture into tokens",
+        (
+            f"This {what} of {sizes} pixels became {made}. Each token is a vector of C = {width} numbers.",
+            f"Next a projector would make D = {explainer.llm_width} numbers of each, for the language model. "
+            "The tokens are chosen before that: what is dropped here never reaches the projector.",
+        ),
+        "all",
+    )
+
+
+def _query(explainer: Explainer, look: Look, asked: Asked, selection: Selection) -> Step:
+    made = text_tower if asked.query.weights is None else prompt_tail
+    text, show = made(look, asked, selection)
+    config = selection.config
+    if explainer.why_query and query_name(config) == default_query(explainer):
+        text += (f"It is the default of this model. {explainer.why_query}",)
+    if not config.asks_query:
+        text += (f"{METHODS[config.method]}: this method does not use it. It is shown for comparison.",)
+    return Step("query", "The question becomes a vector", text, "heat", (show,))
+
+
+def _relevance(look: Look, selection: Selection, measured: dict[str, Against]) -> Step:
+    own, turned, chance = (measured[name] for name in ("query", "turned", "random"))
+    values, n = own.values, look.n_visual
+    said = (
+        "Relevance is the cosine between a token and the query. Here it runs from "
+        f"{float(values.min()):.3f} to {float(values.max()):.3f}, with {float(values.median()):.3f} in the "
+        "middle.",
+        "Is that more than chance? With the sign turned the other end of the scale comes first; a random "
+        f"vector (seed 0) gives {float(chance.values.min()):.3f} to {float(chance.values.max()):.3f}.",
+    )
+    if own.same is not None:
+        k = own.same
+        said += (
+            f"Put in the query's place, the turned one would keep {turned.same} of the {k} tokens that "
+            f"were kept, the random vector {chance.same}. Keeping {k} of {n} blindly would hit "
+            f"{k * k / n:.1f} on average.",
+        )
+    return Step(
+        "relevance",
+        "Every token gets its relevance",
+        (
+            *said,
+            "A high number says only: near this vector. Whether that is the answer's place, look at the "
+            "picture.",
+        ),
+        "heat",
+        (exhibits.histogram({name: one.values for name, one in measured.items()}),),
+    )
+
+
+def _picks(look: Look, selection: Selection) -> Step:
+    config, picks = selection.config, first_picks(look.vision, selection)
+    several = look.vision.shape[0] > 1 and config.budget == "frame"
+    of = "These are the first frame's; each frame is chosen from alone. " if several else ""
+    if config.method == "rediprune" and config.weight == 1:
+        rule = "At this weight only relevance counts: always the most relevant token left."
+    elif config.method == "rediprune":
+        rule = (
+            "The first pick is the most relevant token. After that, each time: the distance to the nearest "
+            f"token already picked, plus α = {config.alpha:.3g} times the relevance. The highest sum is "
+            "picked."
+        )
+    else:
+        rule = f"{METHODS[config.method]}. Its first {len(picks)} picks:"
+        if config.method in ASKS_PROJECTED | ASKS_ATTENTION:
+            rule = rule.removesuffix(":") + ", by its own published formula:"
+    title = f"The first {min(FIRST, len(picks))} picks, one by one"
+    return Step("picks", title, (of + rule,), "picks", (exhibits.picks(picks, look, config),))
+
+
+def _kept(
+    explainer: Explainer, look: Look, asked: Asked, selection: Selection, measured: dict[str, Against]
+) -> Step:
+    config, vision, kept = selection.config, look.vision, selection.kept()
+    blind = exhibits.blind(explainer, look, asked, config)
+    every = measured["query"]
+    here = every.relevance.flatten()[kept]
+    near, by_chance = (covering(vision, chosen, config.budget) for chosen in (kept, blind))
+    return Step(
+        "kept",
+        f"So it goes on, until {kept.numel()} are kept",
+        (
+            f"{kept.numel()} of {vision.n_tokens} tokens stay, {kept.numel() / vision.n_tokens:.1%}. Their "
+            f"mean relevance is {float(here.mean()):.3f}; that of all tokens is "
+            f"{float(every.values.mean()):.3f}.",
+            f"A token lies {near:.3f} from the nearest kept one on average (cosine distance, 0 = the "
+            f"same). With {kept.numel()} tokens drawn at random it is {by_chance:.3f}. The smaller, the "
+            "better the kept ones stand for the others.",
+        ),
+        "kept",
+    )
+
+
+def _received(savings: Savings) -> Step:
+    text, whole, few = savings.n_text, savings.n_visual_full, savings.n_visual_pruned
+    return Step(
+        "received",
+        "What the language model reads",
+        (
+            f"{text} text tokens and {few} visual tokens: {text + few} in place of {text + whole}. The "
+            "kept tokens stay in their order, and close up.",
+        ),
+        "kept",
+        (exhibits.prompts(savings),),
+    )
+
+
+def _saved(savings: Savings) -> Step:
+    pruned, full = savings.pruned, savings.full
+    return Step(
+        "saved",
+        "What was saved, counted in three ways",
+        (
+            "By the papers' formula, only the visual tokens in the language model: "
+            f"{savings.visual_only:.2f} times less, for {savings.n_visual_full} became "
+            f"{savings.n_visual_pruned}.",
+            f"But the {savings.n_text} text tokens are read in both runs: {savings.prefill:.2f} times less "
+            "for the whole prompt.",
+            f"And the encoder sees the whole picture either way. It was {full.vision / full.total:.0%} of "
+            f"all computing and is now {pruned.vision / pruned.total:.0%}; choosing the tokens took "
+            f"{pruned.selection / pruned.total:.1%}, writing {savings.n_new} answer tokens "
+            f"{pruned.decode / pruned.total:.0%}. End to end: {savings.end_to_end:.2f} times less.",
+            "All three are estimates from the model's shapes; none is wrong, and none may be compared with "
+            "another.",
+        ),
+        "kept",
+        (exhibits.ratios(savings),),
+    )

@@ -1,0 +1,1 @@
+"""Turn a run into what the cards and the explorer show."""
