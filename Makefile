@@ -42,7 +42,7 @@ bench: $(VENV)/installed
 	$(IN_VENV) -m rediprune bench --out docs/bench.json $(ARGS); made=$$?; $(IN_VENV) -m rediprune.evaluation.bench.report && exit $$made
 
 findings: $(VENV)/installed
-	$(IN_VENV) -m world.findings $(ARGS)
+	$(IN_VENV) -m world.evaluation $(ARGS)
 
 lmms: $(LMMS)/installed
 	$(LMMS)/bin/python -m pytest -m lmms tests/test_lmms_run.py $(ARGS)

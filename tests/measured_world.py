@@ -9,7 +9,7 @@ import torch
 
 from rediprune import Explainer
 from tests import tiny_world
-from world.export import export
+from world.training.export import export
 
 
 def untrained(folder: Path) -> Explainer:

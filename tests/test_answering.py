@@ -10,9 +10,9 @@ import torch
 from rediprune import Explainer, PruneConfig
 from rediprune.query.prompt_tail import prompt_tail
 from tests.measured_world import untrained
-from world import answering, make_clip, make_scene
-from world.answering import hits
-from world.arms import (
+from world import make_clip, make_scene
+from world.evaluation import exact_match as answering
+from world.evaluation.arms import (
     ARBITRARY,
     BLIND,
     CLIPS,
@@ -31,9 +31,10 @@ from world.arms import (
     UNPRUNED,
     Arm,
 )
-from world.cases import Case, Cases, cases
-from world.queries import Asking
-from world.ranking import Ranking, mask_seed
+from world.evaluation.cases import Case, Cases, cases
+from world.evaluation.exact_match import hits
+from world.evaluation.queries import Asking
+from world.evaluation.ranking import Ranking, mask_seed
 
 FIRST, N = 500_000, {"stills": 9, "clips": 8}
 RATIOS = KEEP_RATIOS[2:]

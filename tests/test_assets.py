@@ -10,8 +10,9 @@ import torch
 
 from rediprune import Explainer, PruneConfig, prune
 from rediprune.explainer.explainer import DEFAULT_MODEL
-from world import make_clip, make_scene, report
-from world.evaluate import PARTS, fingerprint
+from world import make_clip, make_scene
+from world.evaluation.evaluate import PARTS, fingerprint
+from world.evaluation.report import __main__ as report
 
 LLAVA, ROOT = DEFAULT_MODEL, DEFAULT_MODEL.parents[1]
 UNSEEN = range(900_000, 900_012)  # neither trained on (from 1,000,000) nor in evaluation.json (from 500,000)
@@ -84,7 +85,7 @@ def test_the_default_query_points_at_the_answer(explainer):
 
 
 def test_tables_and_card_say_what_was_measured(evaluation):
-    """The pages and rediprune.json are what `python -m world.report` makes of evaluation.json."""
+    """The pages and rediprune.json are what `python -m world.evaluation.report` makes of evaluation.json."""
     said = report.made(evaluation)
     for path, names in (
         (report.README, report.README_TABLES),

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from tests import tiny_world
-from world import bank, evaluate
-from world.bank import FIRST_TRAINING_SEED, SceneBank
-from world.scenes import Shape, render_scene
+from world.evaluation import evaluate
+from world.render.scenes import Shape, render_scene
+from world.training import scene_store as bank
+from world.training.scene_store import FIRST_TRAINING_SEED, SceneBank
 
 
 def without_shared_patches(shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:

@@ -11,10 +11,10 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from world.clip_questions import CLIP_KINDS, CLIP_TEMPLATES, ask_clip, describe_clip
-from world.plans import FRAMES, Actor, Plan, plan_clip
-from world.questions import NUMBER_WORDS, Question
-from world.scenes import COLORS, N_PATCHES, SHAPES
+from world.render.clip_plans import FRAMES, Actor, Plan, plan_clip
+from world.render.scenes import COLORS, N_PATCHES, SHAPES
+from world.text.clip_questions import CLIP_KINDS, CLIP_TEMPLATES, ask_clip, describe_clip
+from world.text.scene_questions import NUMBER_WORDS, Question
 
 SEEDS = range(1500)
 KINDS = (*CLIP_KINDS, "frame")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from world import make_clip, render_clip
-from world.clip_questions import CLIP_KINDS
-from world.plans import FRAMES, plan_clip
-from world.scenes import COLORS, COVER, GRID, PATCH, SIZE, per_patch
+from world.render.clip_plans import FRAMES, plan_clip
+from world.render.scenes import COLORS, COVER, GRID, PATCH, SIZE, per_patch
+from world.text.clip_questions import CLIP_KINDS
 
 SEEDS = range(12)
 

@@ -11,8 +11,9 @@ import torch
 
 from rediprune import config
 from tests.measured_world import untrained
-from world import evaluate, measuring
-from world.arms import (
+from world.evaluation import evaluate
+from world.evaluation import measure as measuring
+from world.evaluation.arms import (
     ALPHAS,
     BEHIND,
     BLIND,
@@ -33,10 +34,10 @@ from world.arms import (
     Trial,
     alpha_arms,
 )
-from world.bank import FIRST_TRAINING_SEED
-from world.cases import Case
-from world.pointing import pointing
-from world.questions import Question
+from world.evaluation.cases import Case
+from world.evaluation.pointing import pointing
+from world.text.scene_questions import Question
+from world.training.scene_store import FIRST_TRAINING_SEED
 
 # Of each round a little: every kind of arm, in seconds.
 SMALL = (

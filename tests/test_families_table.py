@@ -8,7 +8,7 @@ import torch
 from rediprune.models.registry import FAMILIES
 from tests.families import __main__ as table
 from tests.families import families
-from world.report import insert
+from world.evaluation.report.__main__ import insert
 
 
 def test_the_readme_holds_the_table_that_the_tests_make():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from world import evaluate, figures, findings, report
+from world.evaluation import __main__ as findings
+from world.evaluation import evaluate
+from world.evaluation.report import __main__ as report
+from world.evaluation.report import figures
 
 
 def test_what_was_measured_is_written_and_drawn(monkeypatch, capsys, tmp_path):

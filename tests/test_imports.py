@@ -48,7 +48,7 @@ OWNERS = {
 
 
 # Stations of world/ that may know the library: it measures there, and trains without it.
-EVALUATION = {"cases", "queries", "ranking", "answering", "measuring", "evaluate", "figures", "benchmark"}
+EVALUATION = {"evaluation", "exports"}
 
 
 def modules(house: str) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from world.intervals import by_scene, wilson
+from world.evaluation.intervals import by_scene, wilson
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests import tiny_world
-from world.clip_questions import CLIP_TEMPLATES
-from world.language import clip_tokenizer, fix_tokenizer_class, random_phrase
-from world.questions import NUMBER_WORDS, RELATIONS, TEMPLATES
-from world.scenes import COLORS, DIGITS, SHAPES
+from world.render.scenes import COLORS, DIGITS, SHAPES
+from world.text.clip_questions import CLIP_TEMPLATES
+from world.text.scene_questions import NUMBER_WORDS, RELATIONS, TEMPLATES
+from world.text.tokenizer import clip_tokenizer, fix_tokenizer_class, random_phrase
 
 ANSWERS = (*COLORS, *SHAPES, *DIGITS, *NUMBER_WORDS, "yes", "no", "top", "bottom", "left", "right")
 ANSWERS += ("up", "down", "start", "end", "still", "appears", "vanishes", "turns")

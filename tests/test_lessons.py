@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from tests import tiny_world
-from world.clip_questions import CLIP_KINDS
-from world.lessons import (
+from world.render.clip_plans import FRAMES, plan_clip
+from world.render.scenes import MAX_SHAPES, N_PATCHES
+from world.text.clip_questions import CLIP_KINDS
+from world.text.scene_questions import KINDS
+from world.training.curriculum import (
     clip_curriculum,
     curriculum,
     draw_clip_questions,
@@ -16,10 +19,7 @@ from world.lessons import (
     drop_clip_tokens,
     drop_tokens,
 )
-from world.plans import FRAMES, plan_clip
-from world.questions import KINDS
-from world.reader import MAX_TEXTS
-from world.scenes import MAX_SHAPES, N_PATCHES
+from world.training.language_model import MAX_TEXTS
 
 
 @pytest.mark.parametrize("k", [10, 30, N_PATCHES])

@@ -10,7 +10,7 @@ from rediprune.evaluation.lmms.__main__ import main
 from rediprune.evaluation.lmms.compare import compare, paired
 from rediprune.evaluation.lmms.record import Record, observed
 from rediprune.evaluation.lmms.results import RunError, read_run
-from world.intervals import by_scene
+from world.evaluation.intervals import by_scene
 
 
 def run(folder: Path, scores: list, keep: float = 1.0, task: str = "t", complete: bool = True) -> Path:

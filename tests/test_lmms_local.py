@@ -1,4 +1,4 @@
-"""lmms.local, intentqa, star and world.benchmark: benchmarks from files, in the form that lmms-eval reads."""
+"""Benchmarks from files, in the form that lmms-eval reads: local, intentqa, star and the rendered world."""
 
 import csv
 import json
@@ -14,8 +14,8 @@ from rediprune.evaluation.lmms import local
 from rediprune.evaluation.lmms.__main__ import main
 from rediprune.evaluation.lmms.samples import Segment, shown
 from world import make_clip, make_scene
-from world.benchmark import FIRST_SEED
-from world.benchmark import main as world_benchmark
+from world.exports.lmms_task import FIRST_SEED
+from world.exports.lmms_task import main as world_benchmark
 
 OPTIONS = ["a red star", "a blue star", "no star at all"]
 
@@ -93,7 +93,8 @@ def test_the_world_is_a_task_of_lossless_pictures(tmp_path, capsys):
 
 
 def test_world_questions_are_held_out():
-    from world import bank, evaluate
+    from world.evaluation import evaluate
+    from world.training import scene_store as bank
 
     first = {evaluate.FIRST_SEED, evaluate.CHOOSING_SEED, bank.FIRST_TRAINING_SEED}
     assert max(evaluate.FIRST_SEED, evaluate.CHOOSING_SEED) + 50_000 < FIRST_SEED

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from world.intervals import wilson
+from world.evaluation.intervals import wilson
 
 pytestmark = pytest.mark.lmms
 
@@ -49,7 +49,7 @@ class Done:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory) -> Path:
-    from world.benchmark import NAME, documents, write_task
+    from world.exports.lmms_task import NAME, documents, write_task
 
     folder = tmp_path_factory.mktemp("world")
     docs = list(documents(folder, SCENES, CLIPS))
@@ -185,7 +185,7 @@ def test_the_answers_are_those_of_our_own_explainer(single, proof):
     from rediprune import Explainer
     from rediprune.evaluation.lmms.local import score
     from world import make_clip, make_scene
-    from world.benchmark import FIRST_SEED
+    from world.exports.lmms_task import FIRST_SEED
 
     explainer = Explainer.from_pretrained()
     config = replace(explainer.defaults, keep_ratio=KEEP)

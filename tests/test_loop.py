@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from world import loop
+from world.training import loop
 
 STEPS = 12
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from world.overlap import in_common, spread
+from world.evaluation.overlap import in_common, spread
 
 
 def test_the_share_is_of_what_the_reference_keeps():

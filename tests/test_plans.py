@@ -8,8 +8,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from world.plans import APART, DIRECTIONS, FRAMES, MIN_STEPS, plan_clip
-from world.scenes import COLORS, GRID, N_PATCHES, PATCH, SHAPES, SIZE
+from world.render.clip_plans import APART, DIRECTIONS, FRAMES, MIN_STEPS, plan_clip
+from world.render.scenes import COLORS, GRID, N_PATCHES, PATCH, SHAPES, SIZE
 
 SEEDS = range(200)
 

@@ -13,8 +13,8 @@ import pytest
 
 from tests import tiny_world
 from world import make_scene
-from world.questions import KINDS, MARGIN, TEMPLATES, Question, ask, describe
-from world.scenes import COLORS, SHAPES, Scene, Shape
+from world.render.scenes import COLORS, SHAPES, Scene, Shape
+from world.text.scene_questions import KINDS, MARGIN, TEMPLATES, Question, ask, describe
 
 SEEDS = range(300)
 WORDS = {

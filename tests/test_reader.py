@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from transformers import LlamaForCausalLM
 
 from tests import tiny_world
-from world.language import prompt
-from world.pages import VISUAL, Pages
-from world.questions import KINDS, ask, describe
-from world.reader import LLM_HEADS, LLM_LAYERS, LLM_WIDTH, TIME_LAYER, grow
-from world.scenes import SHAPES
+from world.render.scenes import SHAPES
+from world.text.packing import VISUAL, Pages
+from world.text.scene_questions import KINDS, ask, describe
+from world.text.tokenizer import prompt
+from world.training.language_model import LLM_HEADS, LLM_LAYERS, LLM_WIDTH, TIME_LAYER, grow
 
 K = 9
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rediprune.explainer.model_card import read_card
-from world import evaluate, figures, report, tables
-from world.arms import (
+from world.evaluation import evaluate
+from world.evaluation.arms import (
     HARD,
     HEADLINE,
     KEEP_RATIOS,
@@ -20,7 +20,9 @@ from world.arms import (
     UNPRUNED,
     alpha_arms,
 )
-from world.results import Results, packed
+from world.evaluation.report import __main__ as report
+from world.evaluation.report import figures, tables
+from world.evaluation.results import Results, packed
 
 PER_SCENE, KINDS = "55", ("color", "digit")
 

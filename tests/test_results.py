@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from world.arms import RANDOM, UNPRUNED, Arm
-from world.intervals import by_scene, wilson
-from world.results import Results, packed, unpacked
+from world.evaluation.arms import RANDOM, UNPRUNED, Arm
+from world.evaluation.intervals import by_scene, wilson
+from world.evaluation.results import Results, packed, unpacked
 
 GRID = Arm("grid")
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from tests import tiny_world
-from world import make_scene, scenes
-from world.drawing import shape_mask
-from world.scenes import COVER, GRID, MAX_SHAPES, MIN_SHAPES, N_PATCHES, PATCH, SHAPES, SIZE, TOUCH
+from world import make_scene
+from world.render import scenes
+from world.render.drawing import shape_mask
+from world.render.scenes import COVER, GRID, MAX_SHAPES, MIN_SHAPES, N_PATCHES, PATCH, SHAPES, SIZE, TOUCH
 
 SEEDS = range(60)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests import tiny_world
-from world.plans import FRAMES, plan_clip
-from world.scenes import GRID, N_PATCHES, PATCH, SIZE
+from world.render.clip_plans import FRAMES, plan_clip
+from world.render.scenes import GRID, N_PATCHES, PATCH, SIZE
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from world.lessons import drop_clip_tokens
-from world.plans import plan_clip
-from world.reader import LLM_LAYERS, LLM_WIDTH
-from world.scenes import N_PATCHES, PATCH
-from world.timing import TimeHeads
+from world.render.clip_plans import plan_clip
+from world.render.scenes import N_PATCHES, PATCH
+from world.training.curriculum import drop_clip_tokens
+from world.training.language_model import LLM_LAYERS, LLM_WIDTH
+from world.training.time_heads import TimeHeads
 
 
 class Told(torch.nn.Module):

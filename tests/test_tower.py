@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from tests import tiny_world
-from world.heads import DenseHeads, dense_losses
-from world.language import random_phrase
-from world.scenes import COLORS, DIGITS, GRID, N_PATCHES, PATCH, SHAPES
-from world.tower import LAYER, TEXT_CONTEXT, WIDTH, Batch, captions, draw_phrases
+from world.render.scenes import COLORS, DIGITS, GRID, N_PATCHES, PATCH, SHAPES
+from world.text.tokenizer import random_phrase
+from world.training.dense_heads import DenseHeads, dense_losses
+from world.training.scene_store import Batch
+from world.training.vision_tower import LAYER, TEXT_CONTEXT, WIDTH, captions, draw_phrases
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Every stage of `python -m world.train`, two steps each, from nothing to a model that opens and answers."""
+"""Every stage of `python -m world.training`, two steps each, to a model that opens and answers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import torch
 
 from rediprune import Explainer
 from tests import tiny_world
-from world import make_clip, make_scene, train
-from world.bank import FIRST_TRAINING_SEED
-from world.clip_run import ClipRun
-from world.plans import FRAMES
-from world.scenes import N_PATCHES
-from world.tower import WIDTH
+from world import make_clip, make_scene
+from world.render.clip_plans import FRAMES
+from world.render.scenes import N_PATCHES
+from world.training import __main__ as train
+from world.training.clip_stages import ClipRun
+from world.training.scene_store import FIRST_TRAINING_SEED
+from world.training.vision_tower import WIDTH
 
 SCENES, CLIPS = 12, 4
 

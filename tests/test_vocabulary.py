@@ -6,7 +6,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from world.vocabulary import carry_over
+from world.text.embedding_transfer import carry_over
 
 
 def tokenizer(*lines: str) -> Tokenizer:

@@ -20,11 +20,12 @@ from rediprune.query.text_tower import TextTower
 from rediprune.tokens import parted
 from tests import tiny_world
 from world import make_clip
-from world.export import export
-from world.pages import VISUAL
-from world.questions import Question
-from world.scenes import N_PATCHES
-from world.tower import LAYER, Batch
+from world.render.scenes import N_PATCHES
+from world.text.packing import VISUAL
+from world.text.scene_questions import Question
+from world.training.export import export
+from world.training.scene_store import Batch
+from world.training.vision_tower import LAYER
 
 QUESTION = "What color is the star?"
 

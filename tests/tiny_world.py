@@ -12,11 +12,11 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from world.bank import SceneBank
-from world.language import clip_tokenizer, llm_tokenizer, train_tokenizer
-from world.reader import LLM_LAYERS, Reader
-from world.scenes import Scene, Shape, render_scene
-from world.tower import TowerTrainer
+from world.render.scenes import Scene, Shape, render_scene
+from world.text.tokenizer import clip_tokenizer, llm_tokenizer, train_tokenizer
+from world.training.language_model import LLM_LAYERS, Reader
+from world.training.scene_store import SceneBank
+from world.training.vision_tower import TowerTrainer
 
 
 @cache

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .clip_questions import CLIP_KINDS, ask_clip
-from .clips import Clip, render_clip
-from .questions import KINDS, Question, ask
-from .scenes import Scene, render_scene
+from .render.clips import Clip, render_clip
+from .render.scenes import Scene, render_scene
+from .text.clip_questions import CLIP_KINDS, ask_clip
+from .text.scene_questions import KINDS, Question, ask
 
 __all__ = [
     "CLIP_KINDS",

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from tests import test_families as suite
-from world.report import insert
+from world.evaluation.report.__main__ import insert
 
 from . import Family, families
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests import chromium
 from tests.conftest import BROWSER_FLAGS  # before the page: this takes the process off the network
-from world.report import insert
+from world.evaluation.report.__main__ import insert
 
 from . import __doc__ as about
 from .hand import measured

@@ -1,0 +1,1 @@
+"""Measure accuracy, pointing and overlap of every method on held-out questions."""

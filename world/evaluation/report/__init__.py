@@ -1,0 +1,1 @@
+"""Turn the measured results into tables and figures of README, model card and docs."""

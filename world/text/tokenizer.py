@@ -1,0 +1,149 @@
+"""The world's words: the tokenizer that CLIP and LLM share, and phrases that name patches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from ..render.clip_plans import plan_clip
+from ..render.scenes import COLORS, DIGITS, SHAPES, render_scene
+from .clip_questions import CLIP_KINDS, CLIP_TEMPLATES, DESCRIBE_CLIP, MOMENTS, ask_clip, describe_clip
+from .scene_questions import (
+    DESCRIBE,
+    KINDS,
+    NUMBER_WORDS,
+    RELATIONS,
+    TEMPLATES,
+    ask,
+    describe,
+    plural,
+    with_article,
+)
+
+IMAGE_TOKEN = "<image>"
+# The chat template of LLaVA-1.5, so that the embedded model is prompted like the public checkpoints.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ message['role'].upper() + ': ' }}"
+    "{% for part in message['content'] if part['type'] == 'image' %}{{ '<image>\n' }}{% endfor %}"
+    "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] + ' ' }}{% endfor %}"
+    "{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+# </s> is not id 2: transformers' CLIP reads an end token of 2 as "pool at the largest id".
+_SPECIAL = ("<pad>", "<s>", "<unk>", "</s>")
+
+
+def prompt(frames: int = 1) -> str:
+    """The prompt of a still or, with one image a frame, of a clip; with {question} to fill in."""
+    return "USER: " + f"{IMAGE_TOKEN}\n" * frames + "{question} ASSISTANT:"
+
+
+def _corpus(scenes: int = 400) -> list[str]:
+    """Every word of the world, about as often as it is used."""
+    lines = [DESCRIBE, DESCRIBE_CLIP, "USER: ASSISTANT:", *COLORS, *SHAPES, *DIGITS, *NUMBER_WORDS]
+    for seed in range(scenes):
+        scene, rng = render_scene(seed), np.random.default_rng(seed)
+        made = [ask(scene, kind, rng) for kind in KINDS] + [describe(scene)]
+        plan = plan_clip(seed)
+        made += [ask_clip(plan, kind, rng) for kind in (*CLIP_KINDS, "frame")] + [describe_clip(plan)]
+        lines += [f"USER: \n{q.text} ASSISTANT: {q.answer}" for q in made if q]
+    return lines
+
+
+def train_tokenizer(vocab_size: int = 640) -> Tokenizer:
+    """Byte-level BPE, lower-cased: the world's words are one token each, other text falls back to bytes."""
+    tok = Tokenizer(models.BPE())
+    tok.normalizer = normalizers.Lowercase()
+    tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tok.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(_SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tok.train_from_iterator(_corpus(), trainer)
+    return tok
+
+
+def llm_tokenizer(tok: Tokenizer) -> PreTrainedTokenizerFast:
+    """For LLaVA: starts with <s>, knows <image>, carries the chat template."""
+    return _wrap(
+        tok, "<s> $A", extra_special_tokens={"image_token": IMAGE_TOKEN}, chat_template=CHAT_TEMPLATE
+    )
+
+
+def clip_tokenizer(tok: Tokenizer) -> PreTrainedTokenizerFast:
+    """For the CLIP text tower: <s> ... </s>, pooled at </s>."""
+    return _wrap(tok, "<s> $A </s>")
+
+
+def _wrap(tok: Tokenizer, template: str, **kw) -> PreTrainedTokenizerFast:
+    own = Tokenizer.from_str(tok.to_str())
+    own.post_processor = processors.TemplateProcessing(
+        single=template, special_tokens=[(t, own.token_to_id(t)) for t in ("<s>", "</s>") if t in template]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=own, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>",
+        padding_side="right", truncation_side="right", clean_up_tokenization_spaces=False, **kw,
+    )  # fmt: skip
+
+
+def fix_tokenizer_class(folder: Path) -> None:
+    """Name the tokenizer class so that transformers 4 reads it too: 5 writes a name that 4 does not know."""
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    config.pop("backend", None)
+    path.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def random_phrase(rng: np.random.Generator) -> tuple[str, list[tuple[int, int, int]]]:
+    """A text and what it names: up to two wanted (colour, shape, digit) triples, -1 where any will do.
+
+    Digits count as stored in the bank (1 + value). Half of the texts are bare phrases, half are questions
+    about stills or clips, in the words that these are asked in, so that a whole question points at what it
+    asks about.
+    """
+    c, s, d = int(rng.integers(len(COLORS))), int(rng.integers(len(SHAPES))), int(rng.integers(len(DIGITS)))
+    color, shape, any_ = list(COLORS)[c], SHAPES[s], -1
+    form, name = (shape, (any_, s, any_)), (f"{color} {shape}", (c, s, any_))
+    if rng.random() < 0.5:
+        bare = [
+            form, name, (color, (c, any_, any_)), (f"the digit {DIGITS[d]}", (any_, any_, d + 1)),
+            (with_article(shape), form[1]), (with_article(name[0]), name[1]),
+            (with_article(f"{color} shape"), (c, any_, any_)),
+            ("shapes", (any_, any_, any_)),
+        ]  # fmt: skip
+        text, wanted = bare[int(rng.integers(len(bare)))]
+        return text, [wanted]
+    templates = TEMPLATES if rng.random() < 0.5 else CLIP_TEMPLATES
+    kind = str(rng.choice(list(templates)))
+    ref = form if rng.random() < 0.5 else name
+    words = {"ref": ref[0], "what": ref[0], "color": color, "moment": str(rng.choice(list(MOMENTS)))}
+    wanted = [ref[1]]
+    if kind == "color":
+        words["ref"], wanted = shape, [form[1]]
+    elif kind == "shape":
+        wanted = [(c, any_, any_)]
+    elif kind == "existence":
+        words["what"] = with_article(ref[0])
+    elif kind == "last" or (kind == "count" and templates is CLIP_TEMPLATES):
+        wanted = [(any_, any_, any_)]  # any shape
+    elif kind == "count":
+        options = [
+            (plural(shape), form[1]),
+            (f"{color} shapes", (c, any_, any_)),
+        ]
+        words["what"], target = options[int(rng.integers(2))]
+        wanted = [target]
+    elif kind in ("relation", "order"):
+        c2, s2 = int(rng.integers(len(COLORS))), int(rng.integers(len(SHAPES)))
+        by_form = rng.random() < 0.5
+        words["other"] = SHAPES[s2] if by_form else f"{list(COLORS)[c2]} {SHAPES[s2]}"
+        words["relation"] = str(rng.choice(RELATIONS))
+        wanted.append((any_ if by_form else c2, s2, any_))
+    return str(rng.choice(templates[kind])).format(**words), wanted

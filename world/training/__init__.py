@@ -1,0 +1,1 @@
+"""Train the embedded model from nothing, stage by stage, resumable at every point."""

@@ -1,0 +1,72 @@
+"""`python -m world.training`: the embedded model from nothing, resumable at every point.
+
+    scenes     rendered once, kept on disk
+    tower      a small CLIP
+    symbols    the LLM reads perfect symbols of stills instead of visual tokens
+    features   the frozen tower's visual tokens of every scene, kept on disk
+    align      the projector learns to say what the symbols say
+    reader     projector and LLM together on real visual tokens of stills
+    text       the text tower alone once more
+    moves      the LLM learns time, from symbols of clips
+    frames     the frozen tower's visual tokens of rendered clips, kept on disk
+    clips      projector and LLM together on real visual tokens of clips and stills
+    export     to assets/
+
+Every draw depends on the seed and the step alone, so a resumed run does what an unbroken one would.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from .clip_stages import ClipRun
+
+STEPS = {
+    "tower": 5_200,
+    "symbols": 5_000,
+    "align": 4_000,
+    "reader": 2_000,
+    "text": 400,
+    "moves": 2_000,
+    "clips": 2_100,
+}
+STAGES = (
+    "tower", "symbols", "features", "align", "reader", "text", "moves", "frames", "clips", "export",
+)  # fmt: skip
+ASSETS = Path(__file__).parents[2] / "assets"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m world.training", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/world"), help="checkpoints and rendered scenes"
+    )
+    parser.add_argument("--assets", type=Path, default=ASSETS, help="where the finished model goes")
+    parser.add_argument("--stage", choices=("all", *STAGES), default="all")
+    parser.add_argument("--adopt", type=Path, help="take tower and reader from the folder of an older run")
+    parser.add_argument("--scenes", type=int, default=40_000, help="scenes to render, 150 kB each on disk")
+    parser.add_argument("--clips", type=int, default=8_000, help="clips to render, 400 kB each on disk")
+    for stage, steps in STEPS.items():
+        parser.add_argument(f"--{stage}-steps", type=int, default=steps)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(arguments)
+    torch.set_num_threads(args.threads)
+    run = ClipRun(args.folder, args.scenes, args.clips, args.seed)
+    if args.adopt:
+        run.adopt(args.adopt)
+    for stage in STAGES if args.stage == "all" else (args.stage,):
+        if stage == "export":
+            run.export(args.assets)
+        elif stage in STEPS:
+            getattr(run, stage)(getattr(args, f"{stage}_steps"))
+        else:
+            getattr(run, stage)()
+
+
+if __name__ == "__main__":
+    main()

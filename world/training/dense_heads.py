@@ -1,0 +1,68 @@
+"""What every visual token must be able to say about its patch: the dense half of the tower's training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..render.scenes import COLORS, DIGITS, GRID, MAX_SHAPES, PATCH, SHAPES
+
+if TYPE_CHECKING:
+    from .scene_store import Batch
+
+
+class DenseHeads(nn.Module):
+    """Linear read-outs of a visual token, for training only: they make it carry what answers need."""
+
+    SIZES: ClassVar = {
+        "color": len(COLORS), "shape": len(SHAPES), "digit": len(DIGITS) + 1, "here": 1, "offset": 2,
+        "row": GRID, "col": GRID, "same_color": MAX_SHAPES + 1, "same_shape": MAX_SHAPES + 1,
+        "total": MAX_SHAPES + 1,
+    }  # fmt: skip
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, sum(self.SIZES.values()))
+
+    def forward(self, tokens: Tensor) -> dict[str, Tensor]:
+        """Visual tokens [B, 196, C] -> what each head says of them, [B, 196, its size], float32."""
+        parts = self.out(self.norm(tokens)).float().split(list(self.SIZES.values()), dim=-1)
+        return dict(zip(self.SIZES, parts, strict=True))
+
+
+def dense_losses(heads: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    """What DenseHeads should have said, as named losses; `heads` [B, 196, size of the head] each.
+
+    `offset` is where the shape's centre lies, seen from the patch's own, in patches; `same_color` and
+    `same_shape` count the scene's shapes like this one, itself included; `total` counts all.
+    """
+    attributes = batch.per_patch()
+    held = batch.owner >= 0
+    clear = batch.owner != -2
+    on = attributes[held]
+    losses = {
+        name: F.cross_entropy(heads[name][held], on[:, i])
+        for i, name in enumerate(("color", "shape", "digit"))
+    }
+    losses["here"] = F.binary_cross_entropy_with_logits(heads["here"][clear][:, 0], held[clear].float())
+    patch = torch.arange(GRID * GRID).expand_as(batch.owner)
+    row, col = patch // GRID, patch % GRID
+    own = torch.stack([col, row], -1) * PATCH + PATCH // 2
+    offset = (attributes[..., 3:5] - own).float() / PATCH
+    losses["offset"] = 0.3 * F.smooth_l1_loss(heads["offset"][held], offset[held])
+    losses["row"] = 0.1 * F.cross_entropy(heads["row"].flatten(0, 1), row.flatten())
+    losses["col"] = 0.1 * F.cross_entropy(heads["col"].flatten(0, 1), col.flatten())
+
+    there = batch.attributes[..., 0] >= 0
+    for name, i in (("same_color", 0), ("same_shape", 1)):
+        count = (
+            (batch.attributes[:, None, :, i] == attributes[..., None, i]).logical_and(there[:, None]).sum(-1)
+        )
+        losses[name] = 0.5 * F.cross_entropy(heads[name][held], count[held])
+    total = there.sum(-1, keepdim=True).expand_as(batch.owner)
+    losses["total"] = 0.3 * F.cross_entropy(heads["total"].flatten(0, 1), total.flatten())
+    return losses

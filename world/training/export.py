@@ -1,0 +1,119 @@
+"""From training modules to files that strangers load: tiny-llava (transformers), tiny-clip (open_clip)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from torch import Tensor
+from transformers import (
+    CLIPImageProcessor,
+    GenerationConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+)
+
+from ..render.scenes import N_PATCHES, PATCH, SIZE
+from ..text.tokenizer import CHAT_TEMPLATE, IMAGE_TOKEN, clip_tokenizer, fix_tokenizer_class, llm_tokenizer
+from .language_model import Reader, llm_config
+from .scene_store import MEAN, STD
+from .vision_tower import LAYER, LAYERS, TowerTrainer, clip_config, vision_config
+
+
+def export(tower: TowerTrainer, reader: Reader, words: Tokenizer, assets: Path) -> None:
+    """Write both folders. Weights are rounded to float16 on disk: whatever is measured later includes it."""
+    save_llava(build_llava(tower, reader, words), words, assets / "tiny-llava")
+    save_clip(tower, words, assets / "tiny-clip")
+
+
+def build_llava(tower: TowerTrainer, reader: Reader, words: Tokenizer) -> LlavaForConditionalGeneration:
+    """The trained parts in their places of an unmodified LLaVA, float32."""
+    tokenizer = llm_tokenizer(words)
+    special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
+    config = LlavaConfig(
+        vision_config=vision_config(),
+        text_config=llm_config(len(tokenizer), *special, reader.llm.config.num_hidden_layers),
+        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
+        image_seq_length=N_PATCHES,
+        projector_hidden_act="gelu",
+        vision_feature_layer=LAYER,
+        vision_feature_select_strategy="default",
+        tie_word_embeddings=True,
+    )
+    model = LlavaForConditionalGeneration(config)
+    base = model.model
+    base.vision_tower.load_state_dict(tower.vision.state_dict())
+    base.language_model.load_state_dict(reader.llm.model.state_dict())
+    names = {"0": "linear_1", "2": "linear_2"}
+    projector = {f"{names[k[0]]}{k[1:]}": v for k, v in reader.projector.state_dict().items()}
+    base.multi_modal_projector.load_state_dict(projector)
+    model.tie_weights()
+    pad, bos, eos = special
+    model.generation_config = GenerationConfig(pad_token_id=pad, bos_token_id=bos, eos_token_id=eos)
+    return model.eval()
+
+
+def save_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: Path) -> None:
+    """Model and processor as `from_pretrained` reads them; the model at hand becomes float16."""
+    model.half().save_pretrained(folder, max_shard_size=9 * 2**20)
+    config_path = folder / "config.json"
+    config = json.loads(config_path.read_text())
+    # float16 is for the disk only: on a CPU the model should be loaded and run in float32.
+    for part in (config, config["text_config"], config["vision_config"]):
+        for key in ("dtype", "torch_dtype"):
+            if key in part:
+                part[key] = "float32"
+    config_path.write_text(json.dumps(config, indent=2) + "\n")
+    # Scenes have the model's size already; the processor leaves them as training saw them.
+    image_processor = CLIPImageProcessor(
+        size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE},
+        image_mean=list(MEAN), image_std=list(STD),
+    )  # fmt: skip
+    LlavaProcessor(
+        image_processor=image_processor, tokenizer=llm_tokenizer(words), patch_size=PATCH,
+        vision_feature_select_strategy="default", num_additional_image_tokens=1, chat_template=CHAT_TEMPLATE,
+    ).save_pretrained(folder)  # fmt: skip
+    fix_tokenizer_class(folder)
+
+
+def save_clip(tower: TowerTrainer, words: Tokenizer, folder: Path) -> None:
+    """The small CLIP in open_clip's `local-dir:` format, vision side converted from its transformers form."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = clip_tokenizer(words)
+    state = dict(tower.text.state_dict()) | _visual_state(tower)
+    model_cfg = clip_config(len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
+    preprocess = {"size": [SIZE, SIZE], "mode": "RGB", "mean": list(MEAN), "std": list(STD),
+                  "interpolation": "bicubic", "resize_mode": "shortest"}  # fmt: skip
+    config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    halves = {k: v.detach().half().contiguous() for k, v in state.items()}
+    save_file(halves, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
+    tokenizer.save_pretrained(folder)
+    fix_tokenizer_class(folder)
+
+
+def _visual_state(tower: TowerTrainer) -> dict[str, Tensor]:
+    """transformers' CLIPVisionModel in open_clip's names: q, k and v packed, the projection transposed."""
+    have = {k.removeprefix("vision_model."): v for k, v in tower.vision.state_dict().items()}
+    out = {
+        "visual.class_embedding": have["embeddings.class_embedding"],
+        "visual.positional_embedding": have["embeddings.position_embedding.weight"],
+        "visual.conv1.weight": have["embeddings.patch_embedding.weight"],
+        "visual.proj": tower.visual_projection.weight.T,
+    }
+    for p in ("weight", "bias"):
+        out[f"visual.ln_pre.{p}"] = have[f"pre_layrnorm.{p}"]
+        out[f"visual.ln_post.{p}"] = have[f"post_layernorm.{p}"]
+        for i in range(LAYERS):
+            src, dst = f"encoder.layers.{i}.", f"visual.transformer.resblocks.{i}."
+            out[f"{dst}attn.in_proj_{p}"] = torch.cat([have[f"{src}self_attn.{x}_proj.{p}"] for x in "qkv"])
+            for a, b in (
+                ("attn.out_proj", "self_attn.out_proj"), ("ln_1", "layer_norm1"), ("ln_2", "layer_norm2"),
+                ("mlp.c_fc", "mlp.fc1"), ("mlp.c_proj", "mlp.fc2"),
+            ):  # fmt: skip
+                out[f"{dst}{a}.{p}"] = have[f"{src}{b}.{p}"]
+    return out
