@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 
 help:
 	@echo 'make demo   serve the page at http://127.0.0.1:7860 (more flags: make demo ARGS="--help")'
-	@echo 'make test   run the tests, the browser test included (some of them: make test ARGS="tests/test_greedy.py")'
+	@echo 'make test   run the tests, the browser test included (some of them: make test ARGS="tests/rediprune/selection")'
 	@echo 'make lint   check style and formatting (make format mends what can be mended)'
 	@echo 'make bench  measure what pruning costs and saves on this machine; writes the numbers of docs/speed.md'
 	@echo 'make findings  measure the accuracy on the rendered world; writes the numbers of docs/ and README'
@@ -26,7 +26,7 @@ demo: $(VENV)/installed
 	$(IN_VENV) app.py $(ARGS)
 
 test: $(VENV)/installed-dev
-	$(IN_VENV) -m tests.chromium
+	$(IN_VENV) -m tests.support.chromium
 	$(IN_VENV) -m pytest $(ARGS)
 
 lint: $(VENV)/installed-ruff
@@ -45,7 +45,7 @@ findings: $(VENV)/installed
 	$(IN_VENV) -m world.evaluation $(ARGS)
 
 lmms: $(LMMS)/installed
-	$(LMMS)/bin/python -m pytest -m lmms tests/test_lmms_run.py $(ARGS)
+	$(LMMS)/bin/python -m pytest -m lmms tests/rediprune/evaluation/lmms/test_run.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(LMMS) .pytest_cache .ruff_cache

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import chromium
+from tests.support import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -82,7 +82,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def address(explainer) -> Iterator[str]:
     """Where the page of the module's model is served."""
-    from tests.visitor import served
+    from tests.support.visitor import served
 
     with served(explainer) as url:
         yield url
@@ -91,7 +91,7 @@ def address(explainer) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def desk(browser) -> Iterator[BrowserContext]:
     """A browser window at desk size, shared so that Gradio's own scripts are read once."""
-    from tests.visitor import DESK
+    from tests.support.visitor import DESK
 
     with browser.new_context(viewport=DESK) as context:
         yield context
@@ -100,7 +100,7 @@ def desk(browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(desk, address) -> Iterator[Page]:
     """A fresh visitor, whose first answers are there."""
-    from tests.visitor import settled, visitor
+    from tests.support.visitor import settled, visitor
 
     with visitor(desk, address) as opened:
         settled(opened)

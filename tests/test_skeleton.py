@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from tests import tiny
+from tests.support import tiny
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

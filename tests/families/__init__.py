@@ -1,7 +1,7 @@
 """Every model family with random weights, real classes and a real processor: what the shared tests run on.
 
-One module a family, each with a `FAMILY`. `tests/test_families.py` asks the same of all of them, and
-`python -m tests.families` writes the README's table of what it asked.
+One module a family, each with a `FAMILY`. tests/rediprune/models/families/test_every_family.py asks the same
+of all of them, and `python -m tests.families` writes the README's table of what it asked.
 """
 
 from __future__ import annotations

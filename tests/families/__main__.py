@@ -1,7 +1,7 @@
 """`python -m tests.families`: the README's table of families, read off the tests that are asked of them.
 
-A tick stands for a case that `tests/test_families.py` is parametrised with, and for nothing else: a test that
-is not asked of a family has no tick there, whatever anybody knows about it.
+A tick stands for a case that tests/rediprune/models/families/test_every_family.py is parametrised with, and
+for nothing else: a test that is not asked of a family has no tick there, whatever anybody knows about it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from tests import test_families as suite
+from tests.rediprune.models.families import test_every_family as suite
 from world.evaluation.report.__main__ import insert
 
 from . import Family, families

@@ -14,7 +14,7 @@ from transformers import (
     InternVLVideoProcessor,
 )
 
-from tests import tiny
+from tests.support import tiny
 
 from . import Family, building
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tests import tiny
+from tests.support import tiny
 
 from . import Family
 from .building import patched

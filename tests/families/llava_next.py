@@ -12,7 +12,7 @@ from transformers import (
     LlavaNextProcessor,
 )
 
-from tests import tiny
+from tests.support import tiny
 
 from . import Family
 from .building import built, patched

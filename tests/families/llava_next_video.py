@@ -12,7 +12,7 @@ from transformers import (
     LlavaNextVideoVideoProcessor,
 )
 
-from tests import tiny
+from tests.support import tiny
 
 from . import Family
 from .building import built, patched

@@ -20,7 +20,7 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-from tests import tiny
+from tests.support import tiny
 
 from . import Family
 from .building import built, patched

@@ -13,7 +13,7 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
-from tests import tiny
+from tests.support import tiny
 
 from . import Family, building
 

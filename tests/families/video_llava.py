@@ -13,7 +13,7 @@ from transformers import (
     VideoLlavaVideoProcessor,
 )
 
-from tests import tiny
+from tests.support import tiny
 
 from . import Family
 from .building import built, patched

@@ -7,7 +7,7 @@ from functools import cache
 import torch
 from transformers import LlavaProcessor, VipLlavaConfig, VipLlavaForConditionalGeneration
 
-from tests import tiny
+from tests.support import tiny
 
 from . import Family
 from .building import built, patched

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tests import chromium
 from tests.conftest import BROWSER_FLAGS
 from tests.golden.stage import MEDIA, SCREENS, pictures
+from tests.support import chromium
 
 FOLDER = Path(__file__).with_name("pictures")
 

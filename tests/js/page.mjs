@@ -1,5 +1,5 @@
 // The page's own scripts, loaded as the page loads them: one behind the other in one scope. Which ones, and the runs
-// that the tests are about, come from tests/test_js.py in the file that RP_GIVEN names.
+// that the tests are about, come from tests/app/web/test_js.py in the file that RP_GIVEN names.
 import { readFileSync } from "node:fs";
 import vm from "node:vm";
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests import chromium
 from tests.conftest import BROWSER_FLAGS  # before the page: this takes the process off the network
+from tests.support import chromium
 from world.evaluation.report.__main__ import insert
 
 from . import __doc__ as about

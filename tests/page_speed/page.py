@@ -12,7 +12,7 @@ from app.answer import answering
 from app.page.build import build_demo, launch_options
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
-from tests import tiny
+from tests.support import tiny
 
 from .made_up import message
 

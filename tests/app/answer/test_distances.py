@@ -1,0 +1,49 @@
+"""The distances that a browser asks for: the library's own; refused if too many or another model's."""
+
+import base64
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from app.answer.distances import measured
+from app.state.app_state import Desk, Run
+from app.state.sources import Source, shown
+from app.views import evidence
+from rediprune import Explainer
+from rediprune.explainer.model_card import Card
+from rediprune.selection.greedy import distances
+from tests.support import tiny
+
+
+@pytest.fixture(scope="module")
+def desk():
+    return Desk(Explainer(tiny.model(), tiny.processor(), "tiny", Card()))
+
+
+def run_of(desk, budget="frame"):
+    number = desk.models.number
+    return Run(Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", budget, number)
+
+
+@pytest.mark.parametrize("budget", ["frame", "shared"])
+def test_the_triangle_above_the_diagonal_comes_row_by_row_to_the_last_bit(desk, budget):
+    found = measured(desk, run_of(desk, budget))
+    with desk.models.using() as explainer:
+        look = explainer.look(shown(Source(seed=1))[0])
+    between = distances(look.vision.features)[0]
+    sent = np.frombuffer(base64.b64decode(found["between"]), "<f4")
+    assert (found["picture"], found["budget"]) == (look.key, budget)
+    assert np.array_equal(sent, between[tuple(torch.triu_indices(tiny.N, tiny.N, 1))].numpy())
+
+
+def test_too_many_are_refused_with_what_to_do(desk, monkeypatch):
+    monkeypatch.setattr(evidence, "MOST", tiny.N * (tiny.N - 1) // 2 - 1)
+    with pytest.raises(ValueError, match="630 distances are too many for a browser: give each frame its own"):
+        measured(desk, run_of(desk))
+
+
+def test_another_models_picture_is_refused(desk):
+    with pytest.raises(ValueError, match="earlier model"):
+        measured(desk, replace(run_of(desk), model=desk.models.number + 1))

@@ -1,0 +1,26 @@
+"""An untrained model of the built-in one's shape, and questions for it: what is measured is not the point."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from rediprune import Explainer
+from tests.support import tiny_world
+from world.training.export import export
+
+
+def untrained(folder: Path) -> Explainer:
+    """Its answers are nonsense, but they are answers."""
+    reader = tiny_world.reader()
+    source = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        # At this scale answers depend on every token of the prompt; at the usual start they hardly do.
+        for weight in reader.llm.parameters():
+            if weight.dim() > 1:
+                weight.normal_(0, 2 * weight[0].numel() ** -0.5, generator=source)
+    export(tiny_world.tower(), reader, tiny_world.words(), folder)
+    (folder / "tiny-llava" / "rediprune.json").write_text(json.dumps({"text_tower": "../tiny-clip"}))
+    return Explainer.from_pretrained(folder / "tiny-llava")
