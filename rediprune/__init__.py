@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from . import _moved
 from .config import PruneConfig, alpha_from_weight, kept_count
 from .pruning.prune import prune
 from .pruning.report import PruneError, PruneReport
@@ -57,6 +58,9 @@ __all__ = [
     "prune",
     *sorted(_LAZY),
 ]
+
+
+_moved.install()
 
 
 def __getattr__(name: str):
