@@ -85,7 +85,7 @@ OVERLAPPING = (
     *(Arm("rediprune", q) for q in (PUBLISHED, QUESTION, TEMPLATE, OTHER_TAIL, ARBITRARY, FLIPPED, TOWER)),
     *BLIND, RANDOM,
 )  # fmt: skip
-README_TABLES = ("accuracy-table", "clip-accuracy-table", "pointing-table")
+README_TABLES = ("accuracy-table",)
 CARD_TABLES = (
     "full-accuracy-table", "kinds-table", "pointing-table",
     "clip-full-accuracy-table", "clip-kinds-table", "clip-pointing-table",
