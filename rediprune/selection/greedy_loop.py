@@ -2,8 +2,8 @@
 
 One step is a handful of operations on [R, N]. They are so small that the calls themselves cost most, and a
 call of NumPy costs about a third of a call of torch. So on a CPU the loop runs in NumPy, and on every other
-device in torch, where nothing in it waits for the device. Both do the same float32 operations in the same order: they
-return the same picks and the same evidence, to the last bit.
+device in torch, where nothing in it waits for the device. Both do the same float32 operations in the same
+order: they return the same picks and the same evidence, to the last bit.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def select(
     ends = [kept_count(count, config.keep_ratio) for count in counts]
 
     def choose(tokens: Tensor, scores: Tensor | None, g: int = 0) -> Picks:
-        """Run the method. Groups without gaps go in together and share one K; else pass group g alone."""
+        """Run the method: on all groups where none has gaps, for then they share one K; else on group g."""
         n_picks = None if full else ends[g]
         return METHODS[config.method](tokens, scores, weights, config, grids, n_picks)
 
@@ -112,7 +112,7 @@ def select(
         picks = _ended(picks, ends)
 
     def shaped(evidence: Tensor | None) -> Tensor | None:
-        """Drop the axis of weights where none were asked for; repeat one order for a method without weight."""
+        """Drop the axis of weights where none were asked for; repeat an order that knows no weight."""
         if evidence is None:
             return None
         if alphas is None:
@@ -166,7 +166,7 @@ def _absent_last(order: Tensor, present: Tensor) -> Tensor:
 
 
 def _ragged(choose, tokens: Tensor, scores: Tensor | None, present: Tensor) -> Picks:
-    """Choose group by group among the tokens that are there; the others follow in raster order, unscored."""
+    """Choose group by group among the tokens that are there; the others follow in raster order."""
     groups = []
     for g, there in enumerate(present.to(tokens.device)):
         here = there.nonzero()[:, 0]
