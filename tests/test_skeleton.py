@@ -49,8 +49,8 @@ def test_a_space_runs_a_python_that_the_package_admits_and_zero_gpu_has():
 
 
 def test_the_front_matter_names_a_public_checkpoint_of_every_family():
+    from rediprune.models import FAMILIES
     from rediprune.models.checkpoints.catalog import CATALOG
-    from rediprune.models.registry import FAMILIES
 
     named = {one.name: one.family for one in CATALOG if one.name in FRONT_MATTER["models"]}
     assert sorted(named) == sorted(FRONT_MATTER["models"])

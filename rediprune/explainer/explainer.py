@@ -29,8 +29,7 @@ from ..config import POINTINGS, QUERIES, PruneConfig, checked_config
 from ..costs import estimate as savings
 from ..costs.estimate import Costs, Savings
 from ..costs.stopwatch import Timing, pooled
-from ..models import ModelError, Prompt, load
-from ..models.registry import adapter_for
+from ..models import ModelError, Prompt, adapter_for, load
 from ..query.question import MAX_CHARACTERS, checked_question
 from ..query.text_tower import TextTower
 from ..selection.select import select_tokens

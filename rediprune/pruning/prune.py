@@ -83,7 +83,7 @@ def prune(
         TypeError: something that is no config, question or text tower.
     """
     # Not at the top: models imports transformers, and `import rediprune` is to be quick.
-    from ..models.registry import adapter_for
+    from ..models import adapter_for
 
     config, adapter = checked_config(config), adapter_for(model)
     _check_query(config, adapter, question, text_tower)

@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from rediprune.costs import estimate as savings
-from rediprune.models.registry import adapter_for
+from rediprune.models import adapter_for
 
 KEPT, LENGTH = 432, 600  # any counts will do
 

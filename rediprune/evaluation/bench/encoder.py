@@ -19,9 +19,8 @@ import torch
 from torch import Tensor
 
 from ...explainer.generate import prefill
-from ...models import Adapter
+from ...models import Adapter, adapter_for
 from ...models.checkpoints.catalog import find
-from ...models.registry import adapter_for
 from ...models.vision_encoder import hidden_states
 from .dummy_inputs import named, prompt_ids, quicker, random_input, tiny
 from .memory import counted, peak_bytes

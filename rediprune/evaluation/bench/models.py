@@ -21,9 +21,8 @@ from ...config import PruneConfig
 from ...costs.estimate import decode_flops, estimate, kv_bytes, vision_flops
 from ...costs.stopwatch import pooled
 from ...explainer.generate import prefill, time_prompt
-from ...models import Adapter, Seen
+from ...models import Adapter, Seen, adapter_for
 from ...models.checkpoints.catalog import find
-from ...models.registry import adapter_for
 from ...query.prompt_tail import prompt_tail
 from ...selection.select import select_tokens
 from . import answer_tables as answers

@@ -3,8 +3,7 @@
 import pytest
 from transformers import BertConfig, CLIPVisionConfig, LlavaConfig, PixtralVisionConfig
 
-from rediprune.models import ModelError, load
-from rediprune.models.registry import FAMILIES
+from rediprune.models import FAMILIES, ModelError, load
 from rediprune.models.unsupported import _NO_SEPARATE_PROJECTOR, refuse_class, refuse_name
 
 

@@ -14,8 +14,7 @@ import torch
 from transformers import DynamicCache
 
 from rediprune.config import PruneConfig, kept_count
-from rediprune.models import ModelError
-from rediprune.models.registry import adapter_for
+from rediprune.models import ModelError, adapter_for
 from rediprune.pruning.patch import Generate
 from rediprune.pruning.prune import prune
 from rediprune.pruning.report import PruneError

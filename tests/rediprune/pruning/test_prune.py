@@ -9,8 +9,7 @@ import torch
 from transformers import DynamicCache, GenerationConfig, LogitsProcessor, TextIteratorStreamer
 
 from rediprune.config import PruneConfig, kept_count
-from rediprune.models import ModelError
-from rediprune.models.registry import adapter_for
+from rediprune.models import ModelError, adapter_for
 from rediprune.pruning.prune import prune
 from rediprune.pruning.report import PruneError
 from rediprune.query.prompt_tail import prompt_tail

@@ -12,7 +12,7 @@ from PIL import Image
 
 from rediprune import PruneConfig, kept_count, prune
 from rediprune.config import POSITIONS
-from rediprune.models.registry import adapter_for
+from rediprune.models import adapter_for
 from tests.families import QUESTIONS, Family, families
 
 FAMILIES = families()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rediprune.models.registry import FAMILIES
+from rediprune.models import FAMILIES
 from tests.families import __main__ as table
 from tests.families import families
 from world.evaluation.report.__main__ import insert
