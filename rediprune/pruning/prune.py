@@ -115,7 +115,7 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
         nonlocal tried
         tried = True
         call = arguments(original, args, kwargs, type(model).generate.__get__(model))
-        refuse_unsupported(call, adapter)
+        refuse_unsupported(call, adapter, original)
         if all(call.get(name) is None for name in pixels):
             raise PruneError(
                 "generate was called without pixel_values, so there is nothing to prune: pass an image"
@@ -206,7 +206,7 @@ def _pruned_call(
             )
 
     spliced = adapter.splice(ids, mask, seen, kept, config.positions == "original", call | inputs)
-    return with_prompt(call, adapter.model, spliced), spliced, images
+    return with_prompt(call, adapter.model, spliced, mask), spliced, images
 
 
 def _own_seed(config: PruneConfig, call: int, prompt: int) -> PruneConfig:
