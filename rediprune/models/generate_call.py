@@ -67,8 +67,9 @@ def refuse_unsupported(call: dict, adapter: Adapter, generate: Callable) -> None
         value = setting(call, model, name) if argument.fate == "refused" else None
         does_nothing = isinstance(value, bool | int | float | str) and value in argument.idle_values
         if value is not None and not does_nothing:
-            shown = f"{name}={value!r}" if isinstance(value, str) else name
-            raise ModelError(f"{shown} {argument.reason}")
+            # One value of several is named where others would do.
+            named = argument.idle_values and isinstance(value, str)
+            raise ModelError(f"{name}={value!r} {argument.reason}" if named else f"{name} {argument.reason}")
     for name in _MEDIA:
         if call.get(name) is not None and name not in adapter.media_inputs:
             raise ModelError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 
 _ENTERING = threading.Lock()  # two threads at the same moment are two blocks on one model
 
-# (prompt ids [L], its images' features [t, N, C], prompt b, batch size B) -> the query of that prompt
-Ask = Callable[[Tensor, Tensor, int, int], Query]
+# (prompt ids [L], its images' features [t, N, C], prompt b, batch size B) -> the query of that prompt, and a
+# note about what it was made of, empty where there is nothing to say
+Ask = Callable[[Tensor, Tensor, int, int], tuple[Query, str]]
 
 
 def prune(
@@ -88,14 +90,16 @@ def prune(
     config, adapter = checked_config(config), adapter_for(model)
     _check_query(config, adapter, question, text_tower)
 
-    def ask(ids: Tensor, features: Tensor, prompt: int, n_prompts: int) -> Query:
+    def ask(ids: Tensor, features: Tensor, prompt: int, n_prompts: int) -> tuple[Query, str]:
         if config.query == "prompt-tail":
-            return prompt_tail(adapter.prompt_tail_embeddings(ids)[0])
+            text = adapter.query_text(ids)
+            return prompt_tail(adapter.model.get_input_embeddings()(text.ids)), text.note
         questions = [question] * n_prompts if isinstance(question, str) else list(question)
         if len(questions) != n_prompts:
             raise ValueError(f"{len(questions)} questions were given for a batch of {n_prompts} prompts")
         value_path = adapter.value_path if config.pointing == "value" else None
-        return text_tower_query(text_tower, questions[prompt], features, config.pointing, value_path)
+        query = text_tower_query(text_tower, questions[prompt], features, config.pointing, value_path)
+        return query, ""
 
     return ToEnter(functools.partial(_block, adapter, config, ask))
 
@@ -122,7 +126,7 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
             )
         number = numbers.take()
         try:
-            call, prompt, images = _pruned_call(call, adapter, config, number, ask)
+            call, prompt, images, notes = _pruned_call(call, adapter, config, number, ask)
             with adapter.reading(prompt):
                 output = original(**call)
         except BaseException:  # a call that failed has pruned nothing
@@ -131,6 +135,10 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
         with noting:
             report.images += images
             report.calls += 1
+            fresh = [note for note in notes if note not in report.notes]
+            report.notes += fresh
+        for note in fresh:
+            warnings.warn(note, stacklevel=3)
         # No other call could go on from a cache of the pruned prompt.
         return output if prompt.stays.all() else without_cache(output)
 
@@ -163,8 +171,11 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
 
 def _pruned_call(
     call: dict, adapter: Adapter, config: PruneConfig, number: int, ask: Ask
-) -> tuple[dict, Prompt, list[PrunedImage]]:
-    """The arguments of the unpruned generate call with a shorter prompt in place of pixels; the record."""
+) -> tuple[dict, Prompt, list[PrunedImage], list[str]]:
+    """Return the arguments of the unpruned generate call with a shorter prompt in place of pixels.
+
+    Beside them: that prompt, the record of its images, and notes for the reader, each once.
+    """
     from ..models.generate_call import mask_of_padding, with_prompt
 
     mask = call.get("attention_mask")
@@ -177,6 +188,7 @@ def _pruned_call(
     rows = [row for row, _ in adapter.placeholders(ids, seen)]
     kept: list[Tensor] = [torch.empty(0)] * len(seen)
     images = []
+    notes: dict[str, None] = {}
     for prompt in sorted(set(rows)):
         mine = [i for i, row in enumerate(rows) if row == prompt]
         parts = [seen[i].vision for i in mine]
@@ -185,7 +197,8 @@ def _pruned_call(
             of_prompt = vision.all
         else:
             if config.asks_query:
-                query = ask(ids[prompt][mask[prompt].bool()], vision.features, prompt, len(ids))
+                query, note = ask(ids[prompt][mask[prompt].bool()], vision.features, prompt, len(ids))
+                notes |= {note: None} if note else {}
             project = functools.partial(adapter.projected, [seen[i] for i in mine])
             own = _own_seed(config, number, prompt)
             selection = select_tokens(vision, query, own, project=project, full=False).cpu()
@@ -206,7 +219,7 @@ def _pruned_call(
             )
 
     spliced = adapter.splice(ids, mask, seen, kept, config.positions == "original", call | inputs)
-    return with_prompt(call, adapter.model, spliced, mask), spliced, images
+    return with_prompt(call, adapter.model, spliced, mask), spliced, images, list(notes)
 
 
 def _own_seed(config: PruneConfig, call: int, prompt: int) -> PruneConfig:

@@ -45,12 +45,22 @@ class PrunedImage:
 
 @dataclass
 class PruneReport:
-    """What happened inside a prune block; grows with every call that returns. Its str() is one sentence."""
+    """What happened inside a prune block; grows with every call that returns. Its str() is one sentence.
+
+    Attributes:
+        config: the dials of the block.
+        model_name: the class of the model.
+        images: one record for each image and clip of each call.
+        calls: how many generate calls came to their end.
+        notes: sentences for the reader, each once, such as that the question stood in front of the image;
+            each is a Python warning, too.
+    """
 
     config: PruneConfig
     model_name: str
     images: list[PrunedImage] = field(default_factory=list)
     calls: int = 0
+    notes: list[str] = field(default_factory=list)
 
     @property
     def n_visual(self) -> int:

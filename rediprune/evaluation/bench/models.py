@@ -93,7 +93,7 @@ def _shown(
     ids = prompt_ids(adapter, seen)
 
     def choose():
-        query = prompt_tail(adapter.prompt_tail_embeddings(ids[0])[0])
+        query = prompt_tail(adapter.prompt_tail_embeddings(ids[0])[0])  # no question in it: shapes are timed
         return select_tokens(seen.vision, query, PruneConfig(alpha=0.5))
 
     yield from timed({"selection": choose}, case, **how)

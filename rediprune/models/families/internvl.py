@@ -35,6 +35,7 @@ class InternVlAdapter(Adapter):
 
     kinds = ("image", "video")
     vision_types = frozenset({"internvl_vision"})
+    n_closing = 1  # </img>
     value_path = None  # the tokens are read behind the last block
     text_tower_name = None  # an encoder of its own, without a text side
     class_token = False  # it has one, but four patches make a token, and nobody says how to join their shares
