@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from numbers import Integral, Real
 
 METHODS = ("rediprune", "random", "grid", "relevance", "diversity", "divprune", "cdpruner", "cls-attention")
@@ -101,7 +102,7 @@ class PruneConfig:
     @property
     def weight(self) -> float:
         """The natural weight w = alpha / (1 + alpha), 0..1; score = (1 - w) * distance + w * relevance."""
-        return 1.0 if math.isinf(self.alpha) else self.alpha / (1 + self.alpha)
+        return 1.0 if math.isinf(self.alpha) else float(_exact(self.alpha) / (1 + _exact(self.alpha)))
 
 
 def checked_config(config: PruneConfig | None) -> PruneConfig:
@@ -120,9 +121,21 @@ def checked_config(config: PruneConfig | None) -> PruneConfig:
 
 
 def alpha_from_weight(weight: float) -> float:
-    """alpha = w / (1 - w) for a natural weight w in [0, 1]; w = 1 gives ``math.inf``."""
+    """Return alpha = w / (1 - w) for a natural weight w in [0, 1]; w = 1 gives ``math.inf``.
+
+    A weight that is the float nearest to a simple fraction counts as that fraction: 1 / 3 gives 0.5 and not
+    0.49999999999999994, so that PruneConfig(alpha=...) equals the one that was meant.
+    """
     weight = _number("weight", weight, "[0, 1]", lambda x: 0 <= x <= 1)
-    return math.inf if weight == 1 else weight / (1 - weight)
+    return math.inf if weight == 1 else float(_exact(weight) / (1 - _exact(weight)))
+
+
+def kept_all_note(keep_ratio: float, n_tokens: int) -> str:
+    """Return the sentence for a keep ratio below 1 at which rounding kept all n_tokens visual tokens."""
+    return (
+        f"keep_ratio={keep_ratio:g} keeps all {n_tokens} visual tokens, so nothing was pruned: choose a "
+        "smaller ratio, or 1 to run unpruned on purpose."
+    )
 
 
 def kept_count(n_tokens: int, keep_ratio: float) -> int:
@@ -131,6 +144,12 @@ def kept_count(n_tokens: int, keep_ratio: float) -> int:
     if not isinstance(n_tokens, Integral) or n_tokens < 0:
         raise ValueError(f"n_tokens={n_tokens!r} is out of range: it must be a whole number >= 0")
     return min(n_tokens, max(1, round(n_tokens * keep_ratio)))
+
+
+def _exact(number: float) -> Fraction:
+    """Return the simple fraction whose nearest float this is; where there is none, the float's own value."""
+    simple = Fraction(number).limit_denominator(10_000)
+    return simple if float(simple) == number else Fraction(number)
 
 
 def _number(field: str, value: object, span: str, inside: Callable[[float], bool]) -> float:
