@@ -501,12 +501,16 @@ def test_images_and_placeholders_must_match(model):
         model.generate(**inputs)
 
 
-def test_a_prompt_without_text_after_its_image_is_refused_where_the_query_needs_one(model):
+def test_a_prompt_without_text_is_refused_and_one_without_text_after_its_image_is_read_whole(model):
     inputs = tiny.inputs(*ONE)
     end = int((inputs["input_ids"][0] == model.config.image_token_id).nonzero()[-1]) + 1
     inputs = {k: v if k == "pixel_values" else v[:, :end] for k, v in inputs.items()}
+    alone = inputs | {k: inputs[k][:, -tiny.N :] for k in ("input_ids", "attention_mask")}
     with pytest.raises(ValueError, match="question after the image"), prune(model, FEW):
-        model.generate(**inputs)
+        model.generate(**alone)
+    with pytest.warns(UserWarning, match="whole turn"), prune(model, FEW) as report:
+        model.generate(**inputs, max_new_tokens=1)
+    assert "whole turn" in report.notes[0]
     with prune(model, PruneConfig(0.15, method="random")) as report:
         model.generate(**inputs, max_new_tokens=1)
     assert report.images[0].query is None
