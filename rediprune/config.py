@@ -130,11 +130,13 @@ def alpha_from_weight(weight: float) -> float:
     return math.inf if weight == 1 else float(_exact(weight) / (1 - _exact(weight)))
 
 
-def kept_all_note(keep_ratio: float, n_tokens: int) -> str:
-    """Return the sentence for a keep ratio below 1 at which rounding kept all n_tokens visual tokens."""
+def kept_all_notes(keep_ratio: float, kept: int, n_tokens: int) -> tuple[str, ...]:
+    """Return one sentence where a ratio below 1 kept all n_tokens visual tokens, by rounding; else none."""
+    if keep_ratio == 1 or kept < n_tokens:
+        return ()
     return (
         f"keep_ratio={keep_ratio:g} keeps all {n_tokens} visual tokens, so nothing was pruned: choose a "
-        "smaller ratio, or 1 to run unpruned on purpose."
+        "smaller ratio, or 1 to run unpruned on purpose.",
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor
 
-from .config import PruneConfig, kept_count
+from .config import PruneConfig, kept_all_notes, kept_count
 from .costs.estimate import Costs, Savings
 from .tokens import VisionTokens
 
@@ -124,6 +124,12 @@ class Selection:
             )
         picks = [self.order[..., g, :k_g] + g * self.size for g, k_g in enumerate(k)]
         return torch.cat(picks, dim=-1).sort(dim=-1).values
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say in one sentence that the config's ratio, below 1, keeps every token; () where it does not."""
+        ratio = self.config.keep_ratio
+        return kept_all_notes(ratio, sum(kept_count(n, ratio) for n in self.counts), sum(self.counts))
 
     def cpu(self) -> Selection:
         """The same with its tensors in main memory."""

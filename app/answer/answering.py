@@ -130,7 +130,8 @@ def _answer_with(
         if own is not None:
             drawn["own"] = picture.chosen(kept, config)
         menu = views.budget_menu(look.vision.shape[0])
-    said = _news(explainer, run, (*news, *changed, *media_notes, *asked.notes))
+    rounded = selection.notes if own is None else ()
+    said = _news(explainer, run, (*news, *changed, *media_notes, *asked.notes, *rounded))
 
     n, k = look.n_visual, kept.numel()
     key = (run.model, look.key, asked.question)

@@ -46,7 +46,7 @@ def select_tokens(
         "frames": frames(shown, look.vision, selection.kept()),
         "settings": said(config),
         "model": name,
-        "notes": [*notes, *asked.notes],
+        "notes": [*notes, *asked.notes, *selection.notes],
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rediprune.evaluation.sweep import Point, lines_of, sweep
-from rediprune.evaluation.sweep_report import COLUMNS, holds_from, values
+from rediprune.evaluation.sweep_report import COLUMNS, holds_from, notes, values
 
 from ..state.app_state import Desk
 from .arguments import dials, given
@@ -36,7 +36,7 @@ def sweep_ratios(
         reads as the unpruned one), estimated_* (FLOPs, unpruned / pruned) and answer; "holds_from": by
         method the smallest ratio from which on every answer reads as the unpruned one, or null.
     """
-    shown, notes = given(media, n_frames)
+    shown, given_notes = given(media, n_frames)
     ratios = checked_ratios(keep_ratios)
     if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
         raise ValueError('methods must be a list of names, such as ["rediprune", "grid"].')
@@ -53,7 +53,7 @@ def sweep_ratios(
                 "of": count,
                 "tokens": look.n_visual,
                 "model": explainer.name,
-                "notes": list(notes),
+                "notes": [*given_notes, *notes(points)],
             }
 
 

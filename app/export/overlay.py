@@ -53,12 +53,13 @@ def overlay_file(
         look = explainer.look(media)
         if own is None:
             selection = explainer.select(look, explainer.ask(look, run.question, config), config)
-            kept = selection.kept()
+            kept, more = selection.kept(), "".join(f" {note}" for note in selection.notes)
         else:
-            kept = own_tokens(own, look.vision)
+            kept, more = own_tokens(own, look.vision), ""
     percent = f"{round(100 * config.keep_ratio)}-percent"
     if kind.startswith("picking."):
-        return _picking(media, look.vision, selection, folder / f"picking-{percent}{Path(kind).suffix}")
+        file, told = _picking(media, look.vision, selection, folder / f"picking-{percent}{Path(kind).suffix}")
+        return file, told + more
     t = look.vision.shape[0]
     if isinstance(at, bool) or not isinstance(at, int) or not 0 <= at < t:
         raise ValueError(f"There is no frame {at!r} of {t}.")
@@ -68,10 +69,10 @@ def overlay_file(
     size = "{} x {} pixels".format(*pictures[0].size)
     if kind == "png":
         pictures[at].save(file)
-        return file, f"Saved {file.name}: {size}."
+        return file, f"Saved {file.name}: {size}.{more}"
     fps = draw.film_fps(media.seconds)
     save_clip(pictures, file, fps)
-    return file, f"Saved {file.name}: {len(pictures)} frames of {size}, {fps:.3g} a second."
+    return file, f"Saved {file.name}: {len(pictures)} frames of {size}, {fps:.3g} a second.{more}"
 
 
 def _picking(media: Shown, vision: VisionTokens, selection: Selection, file: Path) -> tuple[Path, str]:

@@ -347,7 +347,10 @@ class Explainer:
         """The record of a run from what its stations gave; `kept` need not be the rule's choice."""
         config = selection.config
         costs = spent = self.costs(look, asked, kept, config.method, config.budget)
-        if not torch.equal(kept, selection.kept()):
+        notes = asked.notes
+        if torch.equal(kept, selection.kept()):
+            notes += selection.notes
+        else:
             spent = replace(costs, method="random", query_flops=0.0)  # choosing by hand costs no compute
         return Trace(
             question=asked.question,
@@ -361,7 +364,7 @@ class Explainer:
             savings=savings.at(spent, kept.numel(), len(full.token_ids)),
             agreement=agreed,
             model_name=self.name,
-            notes=asked.notes,
+            notes=notes,
             seconds=look.shown.seconds,
             frames=shown.frames,
             clip=shown.clip,

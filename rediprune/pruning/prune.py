@@ -53,7 +53,8 @@ def prune(
     what is kept gets consecutive positions (config.positions), both as published. Sampling, beams, streamers,
     logits processors, GenerationConfig and all lengths mean what they mean without pruning, and the output
     holds the ORIGINAL prompt ids, so slicing by `input_ids.shape[1]` keeps working. keep_ratio=1 runs the
-    unpruned model token for token and asks nothing.
+    unpruned model token for token and asks nothing. A ratio below 1 that keeps every token, by rounding, is
+    warned of, and PruneReport.notes says so.
 
     The random method draws anew for every prompt of every call, from (config.seed, call, prompt): each image
     of a data set gets a mask of its own, and the same block over the same data gets the same masks.
@@ -77,8 +78,8 @@ def prune(
 
     Raises:
         PruneError: nothing could be pruned: generate never called, no pixel_values, pixel_values given to the
-            model itself, every token kept at a keep_ratio below 1; or a prune block inside another on the
-            same model; or the model is copied deeply or pickled inside the block.
+            model itself; or a prune block inside another on the same model; or the model is copied deeply
+            or pickled inside the block.
         ModelError: the model has no separate projector or is of an unknown family; prompt and images do not
             belong together; generate was called in a way that a pruned prompt does not support.
         ValueError: query and arguments do not fit together; features or query that no cosine can be taken of.
@@ -205,11 +206,7 @@ def _pruned_call(
             of_prompt = selection.kept()
             if query is not None:  # of a whole data set, keys would fill the device
                 query = on_device(replace(query, keys=None), "cpu")
-            if len(of_prompt) == vision.n_tokens:
-                raise PruneError(
-                    f"keep_ratio={config.keep_ratio:g} keeps all {vision.n_tokens} visual tokens, so "
-                    "nothing would be pruned: choose a smaller ratio, or 1 to run unpruned on purpose"
-                )
+            notes |= dict.fromkeys(selection.notes)
         for place, (i, indices) in enumerate(zip(mine, parted(of_prompt, parts), strict=True)):
             kept[i] = indices
             images.append(

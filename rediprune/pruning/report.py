@@ -52,8 +52,8 @@ class PruneReport:
         model_name: the class of the model.
         images: one record for each image and clip of each call.
         calls: how many generate calls came to their end.
-        notes: sentences for the reader, each once, such as that the question stood in front of the image;
-            each is a Python warning, too.
+        notes: sentences for the reader, each once: the question stood in front of the image, or the ratio
+            kept every token. Each is a Python warning, too.
     """
 
     config: PruneConfig

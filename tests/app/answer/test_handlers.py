@@ -153,6 +153,15 @@ def test_at_100_percent_both_answers_are_the_same(desk):
     assert "Same answer" in cards["line"]
 
 
+def test_a_ratio_that_keeps_everything_by_rounding_is_answered_and_said(desk):
+    found = answered(desk, run_of(), {"keep": 0.99, "weight": 0.5})
+    cards = last(found, "answers")
+    assert cards["full"]["text"] == cards["pruned"]["text"] and cards["pruned"]["n"] == tiny.N
+    said = last(found, "notice")
+    assert "keep_ratio=0.99 keeps all 36 visual tokens" in said["text"] and said["kind"] != "error"
+    assert "keeps all" not in last(answered(desk, run_of(), {"keep": 1.0, "weight": 0.5}), "notice")["text"]
+
+
 def test_a_ratio_that_leaves_one_token_works(desk):
     assert last(answered(desk, run_of(), {"keep": 1e-6, "weight": 0.5}), "answers")["pruned"]["n"] == 1
 

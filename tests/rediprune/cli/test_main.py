@@ -71,6 +71,15 @@ def test_the_settings_reach_the_run(tmp_path, image, model, capsys):
     assert "Kept 5 of 36 tokens: method relevance, query prompt-tail\n" in capsys.readouterr().out
 
 
+def test_a_ratio_that_keeps_everything_by_rounding_is_said(tmp_path, image, model, capsys):
+    said = "Note: keep_ratio=0.999 keeps all 36 visual tokens, so nothing was pruned"
+    assert answer(tmp_path, image, model, "--keep-ratio", "0.999", "--repeats", "0") == 0
+    assert said in capsys.readouterr().out
+    more = ["--model", model, "--methods", "grid", "--ratios", "0.999", "--seeds", "1"]
+    assert main(["sweep", image, QUESTION, *more, "--max-new-tokens", "2"]) == 0
+    assert said in capsys.readouterr().out
+
+
 def test_a_sweep_prints_its_points_and_writes_them_as_csv(tmp_path, image, model, capsys):
     settings = ["--methods", "divprune,grid", "--ratios", "0.25,1", "--seeds", "2", "--max-new-tokens", "3"]
     more = ["--model", model, "--csv", str(tmp_path / "out.csv")]

@@ -1,6 +1,7 @@
 """`prune` changes what the LLM reads and nothing else: identical at 100%, undone afterwards, never silent."""
 
 import contextlib
+import re
 import threading
 from dataclasses import replace
 
@@ -455,9 +456,13 @@ def test_an_error_swallowed_inside_the_block_does_not_hide_that_nothing_was_prun
         model.generate(input_ids=torch.tensor([[1, 2]]))
 
 
-def test_a_ratio_that_keeps_everything_without_saying_so_is_an_error(model):
-    with pytest.raises(PruneError, match="keeps all 36 visual tokens"), prune(model, PruneConfig(0.99)):
-        model.generate(**tiny.inputs(*ONE))
+def test_a_ratio_that_keeps_everything_is_warned_of(model):
+    full = model.generate(**tiny.inputs(*ONE), max_new_tokens=3)
+    sentence = r"keep_ratio=0\.99 keeps all 36 visual tokens"
+    with pytest.warns(UserWarning, match=sentence), prune(model, PruneConfig(0.99)) as report:
+        assert torch.equal(model.generate(**tiny.inputs(*ONE), max_new_tokens=3), full)
+    assert (report.n_kept, report.n_visual, report.calls) == (tiny.N, tiny.N, 1)
+    assert re.match(sentence, report.notes[0])
 
 
 def test_a_block_inside_a_block_is_refused_and_the_outer_one_goes_on(model):
