@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rediprune import draw
+from rediprune.atomic_write import replacing
 from rediprune.explainer.encode import Shown
 from rediprune.media.save_clip import save_clip
 from rediprune.tokens import VisionTokens
@@ -68,7 +69,8 @@ def overlay_file(
     pictures = draw.film(media.frames, look.vision, kept, side)
     size = "{} x {} pixels".format(*pictures[0].size)
     if kind == "png":
-        pictures[at].save(file)
+        with replacing(file) as part:
+            pictures[at].save(part)
         return file, f"Saved {file.name}: {size}.{more}"
     fps = draw.film_fps(media.seconds)
     save_clip(pictures, file, fps)
@@ -81,7 +83,8 @@ def _picking(media: Shown, vision: VisionTokens, selection: Selection, file: Pat
     side = PICKING[ending][vision.shape[0] > 1]
     if ending == "png":
         sheet = draw.picking_sheet(media.frames, vision, selection, side=side)
-        sheet.save(file)
+        with replacing(file) as part:
+            sheet.save(part)
         return file, f"Saved {file.name}: {sheet.width} x {sheet.height} pixels."
     pictures = draw.picking(media.frames, vision, selection, side=side)
     save_clip(pictures, file, draw.PICKING_FPS, one_palette=True)

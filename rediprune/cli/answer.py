@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..atomic_write import replacing
 from ..config import METHODS, PruneConfig
 from .answer_report import report
 from .arguments import BadInput, add_input, add_where, check_outputs, config_changes, load
@@ -95,7 +96,8 @@ def run(args: argparse.Namespace) -> int:
             timings[name] = explainer.time(look, asked, kept, where, repeats=args.repeats, warmup=1)
 
     print(report(trace, timings, explainer.knows))
-    draw.overlay(trace, shown.frames).save(args.out)
+    with replacing(args.out) as part:
+        draw.overlay(trace, shown.frames).save(part)
     print(f"Wrote {args.out}")
     if args.clip:
         from ..media.save_clip import save_clip
@@ -120,7 +122,8 @@ def _write_picking(trace: Trace, shown: Shown, file: Path) -> None:
     from ..media.save_clip import save_clip
 
     if file.suffix.lower() == ".png":
-        draw.picking_sheet(shown.frames, trace.vision, trace.selection).save(file)
+        with replacing(file) as part:
+            draw.picking_sheet(shown.frames, trace.vision, trace.selection).save(part)
     else:
         film = draw.picking(shown.frames, trace.vision, trace.selection, side=CLIP_SIDE)
         save_clip(film, file, draw.PICKING_FPS, one_palette=True)

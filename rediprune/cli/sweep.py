@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from ..atomic_write import write_text
 from ..config import METHODS, PruneConfig, alpha_from_weight
 from .arguments import (
     BadInput,
@@ -81,6 +82,6 @@ def run(args: argparse.Namespace) -> int:
         print(table.row(point), flush=True)
     print(f"\n{table.summary(points)}")
     if args.csv:
-        args.csv.write_text(table.as_csv(points), encoding="utf-8")
+        write_text(args.csv, table.as_csv(points))
         print(f"Wrote {args.csv}")
     return 0

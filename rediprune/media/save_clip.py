@@ -12,6 +12,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from ..atomic_write import replacing
+
 MAX_FPS = 120
 # Constant rate factor of x264: 18 is held to look the same as the source, also at the edges of patches.
 QUALITY = "18"
@@ -54,7 +56,12 @@ def save_clip(
         )
     if one_palette and kind == "gif":
         frames = _indexed(frames)
-    _WRITERS[kind](frames, os.fspath(target) if is_path else target, Fraction(fps).limit_denominator(1000))
+    rate = Fraction(fps).limit_denominator(1000)
+    if not is_path:
+        _WRITERS[kind](frames, target, rate)
+        return
+    with replacing(target) as part:
+        _WRITERS[kind](frames, str(part), rate)
 
 
 def _mp4(frames: Sequence[Image.Image], target: str | BinaryIO, fps: Fraction) -> None:

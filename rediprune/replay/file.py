@@ -25,8 +25,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..atomic_write import write_text
 from ..costs.stopwatch import Timing
-from ..trace import Trace
+from ..trace import Timing, Trace
 from .checked_json import TraceError
 from .from_json import restored
 from .to_json import FORMAT, as_dict
@@ -59,9 +60,7 @@ def save_trace(trace: Trace, path: str | os.PathLike, timings: dict[str, Timing]
             f"the trace would take {len(text) / 2**20:.0f} MiB, and no more than {MOST_BYTES >> 20} can be "
             "opened again: use fewer or smaller frames"
         )
-    path = Path(path)
-    path.write_text(text, encoding="utf-8")
-    return path
+    return write_text(path, text)
 
 
 def load_trace(path: str | os.PathLike) -> Trace:

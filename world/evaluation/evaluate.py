@@ -19,6 +19,7 @@ import torch
 import transformers
 
 from rediprune import Explainer
+from rediprune.atomic_write import write_text
 from rediprune.explainer.explainer import DEFAULT_MODEL
 from rediprune.explainer.model_card import read_card
 
@@ -77,9 +78,7 @@ def run(model: Path = DEFAULT_MODEL, out: Path | None = None) -> dict:
     def saved(name: str) -> Callable[[dict], None]:
         def save(found: dict) -> None:
             known[name] = found
-            half = out.with_suffix(".part")  # a kill while it is written leaves the last one whole
-            half.write_text(json.dumps(known, indent=1) + "\n")
-            half.replace(out)
+            write_text(out, json.dumps(known, indent=1) + "\n")
 
         return save
 

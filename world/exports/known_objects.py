@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from rediprune.atomic_write import replacing, write_text
+
 from ..render.scenes import Scene, render_scene
 
 FOLDER = Path(__file__).parents[2] / "assets" / "known"
@@ -27,9 +29,10 @@ def write(folder: Path) -> None:
     listed = []
     for seed in SEEDS:
         scene, name = render_scene(seed), f"scene-{seed}.png"
-        scene.image.save(folder / name)
+        with replacing(folder / name) as part:
+            scene.image.save(part)
         listed.append({"image": name, "objects": list(objects(scene))})
-    (folder / "objects.json").write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / "objects.json", json.dumps(listed, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+from rediprune.atomic_write import replacing
 from rediprune.evaluation.lmms.local import write_task
 
 from .. import make_clip, make_scene
@@ -27,13 +28,15 @@ def documents(folder: Path, scenes: int, clips: int, first_seed: int = FIRST_SEE
     for seed in range(first_seed, first_seed + scenes):
         scene = make_scene(seed)
         path = folder / f"scene-{seed}.png"
-        scene.image.save(path)
+        with replacing(path) as part:
+            scene.image.save(part)
         yield from _questions(path, scene.questions, "still")
     for seed in range(first_seed, first_seed + clips):
         clip = make_clip(seed)
         path = folder / f"clip-{seed}.png"
         first, *rest = clip.images
-        first.save(path, save_all=True, append_images=rest, duration=SHOWN_FOR)
+        with replacing(path) as part:
+            first.save(part, save_all=True, append_images=rest, duration=SHOWN_FOR)
         yield from _questions(path, clip.questions, "clip")
 
 

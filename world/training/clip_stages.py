@@ -10,6 +10,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from rediprune.atomic_write import replacing
+
 from ..render.clip_plans import FRAMES, Plan, plan_clip
 from ..render.clips import render_clip
 from ..render.scenes import N_PATCHES
@@ -42,7 +44,8 @@ class ClipRun(Run):
             state = torch.load(older / f"{stage}.pt", weights_only=True)["module"]
             fresh = (self.new_tower() if stage == "tower" else self.new_reader()).state_dict()
             found = fresh | carry_over(state, old, self.words, extra)
-            torch.save({"module": found}, self.checkpoint(stage))
+            with replacing(self.checkpoint(stage)) as part:
+                torch.save({"module": found}, part)
 
     def new_clip_reader(self) -> Reader:
         torch.manual_seed(self.seed)

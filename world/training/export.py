@@ -17,6 +17,8 @@ from transformers import (
     LlavaProcessor,
 )
 
+from rediprune.atomic_write import replacing_files, write_text
+
 from ..render.scenes import N_PATCHES, PATCH, SIZE
 from ..text.tokenizer import CHAT_TEMPLATE, IMAGE_TOKEN, clip_tokenizer, fix_tokenizer_class, llm_tokenizer
 from .language_model import Reader, llm_config
@@ -59,6 +61,15 @@ def build_llava(tower: TowerTrainer, reader: Reader, words: Tokenizer) -> LlavaF
 
 def save_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: Path) -> None:
     """Model and processor as `from_pretrained` reads them; the model at hand becomes float16."""
+    with replacing_files(folder) as part:
+        _write_llava(model, words, part)
+        written = {path.name for path in part.iterdir()}
+    for old in folder.glob("model*.safetensors*"):
+        if old.name not in written:  # one file beside several shards: the wrong one may be read
+            old.unlink()
+
+
+def _write_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: Path) -> None:
     model.half().save_pretrained(folder, max_shard_size=9 * 2**20)
     config_path = folder / "config.json"
     config = json.loads(config_path.read_text())
@@ -67,7 +78,7 @@ def save_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: P
         for key in ("dtype", "torch_dtype"):
             if key in part:
                 part[key] = "float32"
-    config_path.write_text(json.dumps(config, indent=2) + "\n")
+    write_text(config_path, json.dumps(config, indent=2) + "\n")
     # Scenes have the model's size already; the processor leaves them as training saw them.
     image_processor = CLIPImageProcessor(
         size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE},
@@ -82,18 +93,18 @@ def save_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: P
 
 def save_clip(tower: TowerTrainer, words: Tokenizer, folder: Path) -> None:
     """The small CLIP in open_clip's `local-dir:` format, vision side converted from its transformers form."""
-    folder.mkdir(parents=True, exist_ok=True)
     tokenizer = clip_tokenizer(words)
     state = dict(tower.text.state_dict()) | _visual_state(tower)
     model_cfg = clip_config(len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
     preprocess = {"size": [SIZE, SIZE], "mode": "RGB", "mean": list(MEAN), "std": list(STD),
                   "interpolation": "bicubic", "resize_mode": "shortest"}  # fmt: skip
     config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess}
-    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
     halves = {k: v.detach().half().contiguous() for k, v in state.items()}
-    save_file(halves, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
-    tokenizer.save_pretrained(folder)
-    fix_tokenizer_class(folder)
+    with replacing_files(folder) as part:
+        write_text(part / "open_clip_config.json", json.dumps(config, indent=2) + "\n")
+        save_file(halves, part / "open_clip_model.safetensors", metadata={"format": "pt"})
+        tokenizer.save_pretrained(part)
+        fix_tokenizer_class(part)
 
 
 def _visual_state(tower: TowerTrainer) -> dict[str, Tensor]:

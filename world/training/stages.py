@@ -12,6 +12,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from tqdm import tqdm
 
+from rediprune.atomic_write import replacing, write_text
+
 from ..render.scenes import N_PATCHES, SIZE
 from ..text.tokenizer import clip_tokenizer, llm_tokenizer, train_tokenizer
 from .curriculum import curriculum, draw_questions, drop_tokens
@@ -29,7 +31,8 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "tokenizer.json"
         if not path.exists():
-            train_tokenizer().save(str(path))
+            with replacing(path) as part:
+                train_tokenizer().save(str(part))
         self.words = Tokenizer.from_file(str(path))
         self.bank = SceneBank(folder / "scenes", scenes)
         self.bank.fill()
@@ -114,7 +117,7 @@ class Run:
                     drawn = normalise(pixels(index).reshape(-1, SIZE, SIZE, 3))
                     states = module.vision(drawn, output_hidden_states=True).hidden_states[LAYER]
                     found[index] = states[:, 1:].half().numpy().reshape(len(index), *shape[1:])
-                    done_path.write_text(f"{index[-1] + 1} {print_of_tower}")
+                    write_text(done_path, f"{index[-1] + 1} {print_of_tower}")
         return found
 
     def align(self, steps: int, batch: int = 64) -> None:

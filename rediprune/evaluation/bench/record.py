@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import torch
 
+from ...atomic_write import write_text
 from ...costs.stopwatch import pooled, time_run
 from .machine import Machine
 
@@ -146,7 +147,7 @@ def save(runs: Mapping[str, Run], path: Path) -> None:
         kinds = [f'"{kind}": [{_lines(getattr(run, kind))}]' for kind in KINDS]
         parts.append(f'"{part}": {json.dumps(head)[:-1]}, {", ".join(kinds)}}}')
     content = f'{{"format": {FORMAT}, "parts": {{\n' + ",\n".join(parts) + "\n}}\n"
-    path.write_text(content, encoding="utf-8")
+    write_text(path, content)
 
 
 def _lines(records: Iterable[Figure | Estimate]) -> str:

@@ -12,6 +12,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from ...atomic_write import write_text
 from . import PARTS
 from .record import Run, load
 
@@ -75,10 +76,10 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     runs = load(given.record)
     page = written(given.page.read_text(encoding="utf-8"), tables(runs))
-    given.page.write_text(page, encoding="utf-8")
+    write_text(given.page, page)
     given.figures.mkdir(parents=True, exist_ok=True)
     for name, svg in figures(runs).items():
-        (given.figures / name).write_text(svg, encoding="utf-8")
+        write_text(given.figures / name, svg)
     return 0
 
 

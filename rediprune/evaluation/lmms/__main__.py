@@ -14,6 +14,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from ...atomic_write import write_text
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
@@ -56,7 +58,7 @@ def run_compare(args: argparse.Namespace) -> None:
     print(table(a, b, differences))
     if args.json:
         made = {"a": a.description, "b": b.description, "differences": [asdict(d) for d in differences]}
-        args.json.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+        write_text(args.json, json.dumps(made, indent=1) + "\n")
         print(f"Wrote {args.json}")
 
 

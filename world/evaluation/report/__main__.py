@@ -11,6 +11,8 @@ import json
 import re
 from pathlib import Path
 
+from rediprune.atomic_write import write_text
+
 from ..arms import (
     ARBITRARY,
     BEHIND,
@@ -197,7 +199,7 @@ def marked(text: str) -> list[str]:
 
 def write(found: dict, model: Path = MODEL, readme: Path = README, findings: Path = FINDINGS) -> None:
     """Put the tables into the three pages, and the default query into the model's card."""
-    (model / "rediprune.json").write_text(json.dumps(card(found), indent=2) + "\n")
+    write_text(model / "rediprune.json", json.dumps(card(found), indent=2) + "\n")
     said = made(found)
     for path, names in (
         (readme, README_TABLES),
@@ -207,7 +209,7 @@ def write(found: dict, model: Path = MODEL, readme: Path = README, findings: Pat
         text = path.read_text()
         for name in names:
             text = insert(text, name, said[name])
-        path.write_text(text)
+        write_text(path, text)
         print(f"wrote the tables of {path}")
 
 

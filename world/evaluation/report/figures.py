@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rediprune.atomic_write import replacing
 from rediprune.draw import palette
 
 from ..arms import (
@@ -61,7 +62,8 @@ def draw(found: dict, folder: Path = FOLDER) -> list[Path]:
             ("ablations", _ablations(stills, clips)),
         ):
             made.append(folder / f"{name}.svg")
-            figure.savefig(made[-1], metadata={"Date": None}, bbox_inches="tight")
+            with replacing(made[-1]) as part:
+                figure.savefig(part, metadata={"Date": None}, bbox_inches="tight")
             plt.close(figure)
     return made
 
