@@ -10,8 +10,10 @@ from gradio.utils import get_upload_folder
 
 from rediprune import load_trace
 from rediprune.explainer.encode import Shown, shown_media
+from rediprune.explainer.lru_cache import Recent
 from rediprune.media.load import load_media
 from rediprune.replay.recorded_run import Recorded
+from rediprune.trace import Trace
 from world import make_clip, make_scene
 
 # Seeds of the scenes offered first: chosen by eye for light and variety, not by answers.
@@ -36,6 +38,13 @@ CLIP_QUESTIONS = (
     "Which way does it move?",
     "What is there at the end?",
 )
+
+
+# What is kept of visitors' files between two answers, by what it takes in memory and not by the size of
+# the files: a PNG of some kilobytes can hold a picture of hundreds of megabytes.
+KEPT_FILES, KEPT_BYTES = 4, 512 * 2**20
+_files: Recent[tuple[Shown, tuple[str, ...]]] = Recent(KEPT_FILES, KEPT_BYTES)
+_runs: Recent[tuple[Recorded, Trace]] = Recent(KEPT_FILES, KEPT_BYTES)  # with the trace: that is what weighs
 
 
 @dataclass(frozen=True)
@@ -175,12 +184,18 @@ def _clip(seed: int):
     return make_clip(seed)
 
 
-@lru_cache(maxsize=4)  # a file is read again at each answer; 32 frames of 1280 x 720 are 88 MB
 def _file(path: str, n_frames: int) -> tuple[Shown, tuple[str, ...]]:
-    loaded = load_media(path, n_frames)
-    return shown_media(loaded), loaded.notes
+    """Read a file; it is read again at each answer, so the last ones are kept."""
+    known = _files.get((path, n_frames))
+    if known is None:
+        loaded = load_media(path, n_frames)
+        known = _files.put((path, n_frames), (shown_media(loaded), loaded.notes))
+    return known
 
 
-@lru_cache(maxsize=4)  # of 100 MiB at most, as files
 def _opened(path: str) -> Recorded:
-    return Recorded(load_trace(path))
+    known = _runs.get(path)
+    if known is None:
+        trace = load_trace(path)
+        known = _runs.put(path, (Recorded(trace), trace))
+    return known[0]

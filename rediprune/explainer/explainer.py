@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[2] / "assets" / "tiny-llava"
 MAX_NEW_TOKENS = 48
+# Bytes that remembered pictures and clips, and questions about them, take together at most.
+LOOK_BYTES, ASKED_BYTES = 2**30, 2**28
 
 
 class Explainer:
@@ -57,7 +59,8 @@ class Explainer:
         model, processor: an unmodified transformers model and its processor.
         name: what to call it.
         card: what is known about it beside its config: default query, text tower, what it can be asked.
-        remember: how many images and clips, and how many questions, are kept, >= 1.
+        remember: how many images and clips, and how many questions, are kept, >= 1; fewer where they take
+            more than LOOK_BYTES, or ASKED_BYTES, together.
         keep_on: the device that features are kept on between calls, such as "cpu" where the model's own is
             only lent; each call then brings along what it needs. None leaves them where the encoder did.
         fingerprint: names the weights, so that what they made can be told from what others of the same name
@@ -81,8 +84,8 @@ class Explainer:
         self.adapter = adapter_for(model)
         self.keep_on = keep_on
         self.encodes = 0  # how often the vision encoder ran; tests hold the promise of the first line to it
-        self._looks: Recent[Look] = Recent(remember)
-        self._asked: Recent[Asked] = Recent(remember)
+        self._looks: Recent[Look] = Recent(remember, LOOK_BYTES)
+        self._asked: Recent[Asked] = Recent(remember, ASKED_BYTES)
         self._turns = threading.Lock()
         self._asking = threading.Lock()
         self._tower: TextTower | None = None

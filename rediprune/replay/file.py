@@ -7,7 +7,7 @@ T * N * C numbers and of the pictures: LLaVA-1.5 with one picture and 16-bit num
 tokens 12.6 MB, pictures not counted.
 
 Nothing in a file is executed, and no more is read than `MOST_BYTES`; no part of it is decompressed but the
-pictures, whose sizes are looked at before.
+pictures, whose number and sizes are looked at before. No number is calculated with before it is bounded.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,14 @@ from ..atomic_write import write_text
 from ..costs.stopwatch import Timing
 from ..trace import Timing, Trace
 from .checked_json import TraceError
-from .from_json import restored
+from .from_json import MOST_FRAMES, restored
 from .to_json import FORMAT, as_dict
 
 MOST_BYTES = 100 * 2**20
 MOST_PARTS = 2_000_000  # values, lists and objects in the JSON: each takes far more memory than its text
 MOST_PIXELS = 160_000_000  # of all pictures together
+MOST_SIDES = 4  # of a tensor's shape: no more than [T, N, C] and one to spare
+MOST_DIGITS = 20  # of a whole number: more than any that a trace holds (a seed is below 2**64)
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -42,7 +44,7 @@ def save_trace(trace: Trace, path: str | os.PathLike, timings: dict[str, Timing]
     """Write the trace to a file; `timings` as `as_dict` takes them.
 
     Raises:
-        ValueError: it would be larger than a file that can be opened.
+        ValueError: it would be larger than a file that can be opened, or hold more pictures.
         OSError: it cannot be written there.
     """
     tensors = {
@@ -51,6 +53,12 @@ def save_trace(trace: Trace, path: str | os.PathLike, timings: dict[str, Timing]
         "query": trace.query.vector,
         "keys": trace.query.keys,
     }
+    count, pixels = len(trace.frames), _pixels(trace.frames)
+    if count > MOST_FRAMES or pixels > MOST_PIXELS:
+        raise ValueError(
+            f"the trace has {count:,} pictures of {pixels / 10**6:,.1f} megapixels in all, and no more than "
+            f"{MOST_FRAMES:,} of {MOST_PIXELS // 10**6} can be opened again: use fewer or smaller frames"
+        )
     record = as_dict(trace, timings)
     record["tensors"] = {name: None if x is None else _packed(x) for name, x in tensors.items()}
     record["pictures"] = [_png(frame) for frame in trace.frames]
@@ -87,7 +95,11 @@ def _read(path: Path) -> dict[str, Any]:
     if sum(data.count(mark) for mark in (b",", b"[", b"{")) > MOST_PARTS:
         raise TraceError(f"it has more than {MOST_PARTS:,} parts")
     try:
-        record = json.loads(data, parse_constant=_not_json)
+        record = json.loads(
+            data, parse_constant=_not_json, parse_int=_whole_number, object_pairs_hook=_each_name_once
+        )
+    except TraceError:
+        raise
     except (ValueError, RecursionError):
         raise TraceError("it is no JSON, or damaged") from None
     if not isinstance(record, dict) or not {"format", "kept", "selection"} <= set(record):
@@ -102,6 +114,21 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _not_json(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+def _whole_number(digits: str) -> int:
+    """Refuse what takes time quadratic in its length to read, print or multiply."""
+    if len(digits) > MOST_DIGITS:
+        raise TraceError(f"it holds a whole number of {len(digits):,} digits")
+    return int(digits)
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that names a part twice: two readers would see two different traces."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise TraceError("a part of it is there twice")
+    return found
 
 
 def _opened(record: Mapping[str, Any]) -> Trace:
@@ -126,11 +153,16 @@ def _unpacked(given: object, name: str) -> Tensor | None:
         return None
     dtype = _DTYPES.get(str(given.get("dtype"))) if isinstance(given, dict) else None
     shape = given.get("shape") if dtype else None
-    if not isinstance(shape, list) or any(type(side) is not int or side < 1 for side in shape):
+    # Before any product: a thousand sides of a thousand digits are multiplied for a minute.
+    if (
+        not isinstance(shape, list)
+        or len(shape) > MOST_SIDES
+        or any(type(side) is not int or not 1 <= side <= MOST_BYTES for side in shape)
+    ):
         raise TraceError(f"its {name} are not written as numbers of a known format and a shape")
     raw = _bytes(given.get("base64"), name)
     if len(raw) != math.prod(shape) * dtype.itemsize:
-        raise TraceError(f"its {name} are not as many numbers as their shape {shape[:4]} says")
+        raise TraceError(f"its {name} are not as many numbers as their shape {shape} says")
     found = torch.frombuffer(bytearray(raw), dtype=dtype).view(shape)
     if not found.isfinite().all():
         raise TraceError(f"its {name} hold NaN or infinite numbers")
@@ -146,16 +178,29 @@ def _png(frame: Image.Image) -> str:
 def _pictures(given: object) -> tuple[Image.Image, ...]:
     if not isinstance(given, list):
         raise TraceError("it has no list of pictures")
+    if len(given) > MOST_FRAMES:
+        raise TraceError(f"it has more than {MOST_FRAMES:,} pictures")
     files = [io.BytesIO(_bytes(picture, "pictures")) for picture in given]
     try:
         opened = [Image.open(file, formats=("PNG",)) for file in files]  # their sizes, and no pixel yet
-        if sum(math.prod(image.size) for image in opened) > MOST_PIXELS:  # a small PNG may hold a large one
+        if _pixels(opened) > MOST_PIXELS:  # a small PNG may hold a large one
             raise TraceError(f"its pictures have more than {MOST_PIXELS // 10**6} megapixels")
-        return tuple(image.convert("RGB") for image in opened)
+        return tuple(map(_decoded, opened))
     except TraceError:
         raise
     except Exception:  # decoders meet hostile bytes with exceptions of nearly every type
         raise TraceError("a picture in it is damaged or no PNG") from None
+
+
+def _decoded(image: Image.Image) -> Image.Image:
+    """Decode one picture; what the file object holds of it is given up, so that it is in memory once."""
+    found = image.convert("RGB")
+    image.close()
+    return found
+
+
+def _pixels(images: Sequence[Image.Image]) -> int:
+    return sum(math.prod(image.size) for image in images)
 
 
 def _bytes(text: object, name: str) -> bytes:

@@ -59,7 +59,8 @@ class Recorded:
         self.name, self.fingerprint, self.defaults = trace.model_name, trace.fingerprint, config
         self.methods, self.queries, self.pointings = (config.method,), (config.query,), (config.pointing,)
         self.shown = Shown(trace.frames, trace.clip, trace.seconds)
-        self._look = Look(self.shown.fingerprint(), self.shown.blank(), (), trace.vision)
+        # With its own pictures, which are kept anyway: blank ones would take as much memory again.
+        self._look = Look(self.shown.fingerprint(), self.shown, (), trace.vision)
         self._asked = Asked(
             key=self._look.key,
             question=trace.question,
