@@ -7,6 +7,7 @@ flags of these names. They, and ZeroGPU's own, are read in this file alone.
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import sys
 from importlib.util import find_spec
@@ -14,6 +15,12 @@ from pathlib import Path
 from types import ModuleType
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: else it asks other hosts
+UPLOADS = None  # the folder for visitors' files, where this process has one of its own
+if __name__ == "__main__" and "gradio" not in sys.modules:  # which reads its folder when it is imported
+    from app.start.upload_folder import new_folder
+
+    UPLOADS = new_folder(os.environ)
+    os.environ["GRADIO_TEMP_DIR"] = str(UPLOADS)
 
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in {"1", "t", "true"}
 if ZERO_GPU:
@@ -138,12 +145,52 @@ def serve_tools(demo, options: dict) -> None:
 
     try:
         tools.launch(demo, **options)
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         sys.exit(str(error))
     demo.block_thread()
 
 
+def prepare_process(args: argparse.Namespace) -> None:
+    """Check the address, claim the folder for files and catch signals, all before the model is loaded."""
+    from app.start import address, signals
+
+    host = args.host or os.environ.get("GRADIO_SERVER_NAME")
+    port = os.environ.get("GRADIO_SERVER_PORT") if args.port is None else args.port
+    if reason := address.why_not_served(host, port):
+        sys.exit(reason)
+    clean_up = claim_uploads() if UPLOADS else lambda: None
+    signals.end_at_once(clean_up, close=lambda: demo and demo.close(verbose=False))
+
+
+def claim_uploads():
+    """Make this process's folder for visitors' files and remove those left behind; return what removes it."""
+    from app.start import upload_folder
+
+    try:
+        lock = upload_folder.claim(UPLOADS)
+    except OSError as error:
+        sys.exit(f"{UPLOADS} cannot be written ({error.strerror}): set GRADIO_TEMP_DIR to a folder that can")
+    upload_folder.remove_left_behind(UPLOADS.parent)
+
+    def clean_up() -> None:
+        upload_folder.remove(UPLOADS, lock)
+
+    atexit.register(clean_up)
+    return clean_up
+
+
+def serve(demo, options: dict) -> None:
+    """Serve the page until the process is ended."""
+    try:
+        demo.launch(mcp_server=False, **options)
+    except OSError as error:  # the port was taken while the model was loaded
+        sys.exit(str(error))
+
+
 args = flags()
+demo = None
+if __name__ == "__main__":
+    prepare_process(args)
 demo = make_demo(args)
 
 if __name__ == "__main__":
@@ -159,4 +206,4 @@ if __name__ == "__main__":
     if args.mcp:
         serve_tools(demo, options)
     else:
-        demo.launch(mcp_server=False, **options)
+        serve(demo, options)
