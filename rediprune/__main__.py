@@ -11,11 +11,15 @@ Exit codes: 0 done, 1 a check failed, 2 bad input (one sentence on stderr), 130 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from .cli import answer, bench, check, sweep
 from .cli.arguments import BadInput
+
+INTERRUPTED = 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return _refuse(error)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 def _refuse(error: Exception) -> int:
@@ -55,5 +59,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def leave(code: int) -> NoReturn:
+    """End the process. Where it was interrupted, at once and without Python's own farewell.
+
+    Threads of torch and of an answer may still run then: Python would wait for them, and a thread pool that
+    is taken apart under its threads ends with "terminate called without an active exception".
+    """
+    if code != INTERRUPTED:
+        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # whoever read it may have been interrupted as well
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

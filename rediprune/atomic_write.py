@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -89,6 +89,40 @@ def replacing_files(folder: Path) -> Iterator[Path]:
             target = folder / file.relative_to(made)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(file, target)
+
+
+def check_outputs(*files: Path | None, inputs: Iterable[str | Path | None] = ()) -> None:
+    """Refuse a file that cannot be written, or must not be, before any work is done for it.
+
+    Args:
+        files: where results will be written; None is passed over.
+        inputs: what is read; none of it may be written over, under whatever name.
+
+    Raises:
+        ValueError: a folder, a folder that is missing or closed, a file that is read-only or that is read,
+            or one file for two results.
+    """
+    read, written = [Path(path) for path in inputs if path], []
+    for path in filter(None, files):
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder: name a file in it")
+        if not path.parent.is_dir():
+            raise ValueError(f"there is no folder {path.parent} to write {path.name} into")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise ValueError(f"{path} cannot be written: name a file in a folder of your own")
+        if clash := next((other for other in read if same_file(path, other)), None):
+            raise ValueError(f"{path} would overwrite {clash}, which is read: name another file")
+        if clash := next((other for other in written if same_file(path, other)), None):
+            raise ValueError(f"{path} and {clash} are the same file: give each result a file of its own")
+        written.append(path)
+
+
+def same_file(a: Path, b: Path) -> bool:
+    """Whether two paths lead to one file: by another spelling, a symbolic link or a hard link."""
+    try:
+        return a.samefile(b)
+    except OSError:  # one of them is not there, so that only its name can tell
+        return os.path.realpath(a) == os.path.realpath(b)
 
 
 def _to_disk(path: Path) -> None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..atomic_write import replacing
+from ..atomic_write import check_outputs, replacing
 from ..config import METHODS, PruneConfig
 from .answer_report import report
-from .arguments import BadInput, add_input, add_where, check_outputs, config_changes, load
+from .arguments import BadInput, add_input, add_where, config_changes, load
 
 if TYPE_CHECKING:
     from ..explainer.encode import Shown
@@ -136,4 +136,4 @@ def _check_outputs(args: argparse.Namespace) -> None:
         raise BadInput(f"--clip={args.clip} has no known ending of a clip: use one of {', '.join(CLIPS)}")
     if args.picking and args.picking.suffix.lower() not in (*CLIPS, ".png"):
         raise BadInput(f"--picking={args.picking} has no known ending: use one of {', '.join(CLIPS)}, .png")
-    check_outputs(args.out, args.json, args.clip, args.picking)
+    check_outputs(args.out, args.json, args.clip, args.picking, inputs=[args.file])

@@ -6,13 +6,12 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ..atomic_write import write_text
+from ..atomic_write import check_outputs, write_text
 from ..config import METHODS, PruneConfig, alpha_from_weight
 from .arguments import (
     BadInput,
     add_input,
     add_where,
-    check_outputs,
     config_changes,
     load,
     numbers,
@@ -58,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         alpha_from_weight(weight)
     if weights and "rediprune" not in (methods or METHODS):
         raise BadInput(f"--weights={args.weights} are of rediprune: name it in --methods, or leave them out")
-    check_outputs(args.csv)
+    check_outputs(args.csv, inputs=[args.file])
     from ..explainer.encode import shown_media
     from ..media.load import load_media
     from ..query.question import checked_text

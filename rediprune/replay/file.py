@@ -44,7 +44,8 @@ def save_trace(trace: Trace, path: str | os.PathLike, timings: dict[str, Timing]
     """Write the trace to a file; `timings` as `as_dict` takes them.
 
     Raises:
-        ValueError: it would be larger than a file that can be opened, or hold more pictures.
+        ValueError: it would be larger than a file that can be opened, or hold more pictures; or another kind
+            of file stands there, such as the picture that the trace is about.
         OSError: it cannot be written there.
     """
     tensors = {
@@ -53,6 +54,8 @@ def save_trace(trace: Trace, path: str | os.PathLike, timings: dict[str, Timing]
         "query": trace.query.vector,
         "keys": trace.query.keys,
     }
+    if _is_another_kind(Path(path)):
+        raise ValueError(f"{path} is there and is no JSON: name another file for the trace")
     count, pixels = len(trace.frames), _pixels(trace.frames)
     if count > MOST_FRAMES or pixels > MOST_PIXELS:
         raise ValueError(
@@ -69,6 +72,14 @@ def save_trace(trace: Trace, path: str | os.PathLike, timings: dict[str, Timing]
             "opened again: use fewer or smaller frames"
         )
     return write_text(path, text)
+
+
+def _is_another_kind(path: Path) -> bool:
+    """Whether a file stands there that no trace was ever written to; a trace may be written over by one."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(1) not in (b"", b"{")
 
 
 def load_trace(path: str | os.PathLike) -> Trace:

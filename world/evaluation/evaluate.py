@@ -19,7 +19,7 @@ import torch
 import transformers
 
 from rediprune import Explainer
-from rediprune.atomic_write import write_text
+from rediprune.atomic_write import check_outputs, write_text
 from rediprune.explainer.explainer import DEFAULT_MODEL
 from rediprune.explainer.model_card import read_card
 
@@ -65,7 +65,9 @@ def _tower(model: Path) -> list[Path]:
 
 def run(model: Path = DEFAULT_MODEL, out: Path | None = None) -> dict:
     """Measure what evaluation.json lacks; what it says of other weights is thrown away."""
-    out, weights = out or model / "evaluation.json", fingerprint(model)
+    out = out or model / "evaluation.json"
+    check_outputs(out, inputs=[file for file in model.iterdir() if file.name != "evaluation.json"])
+    weights = fingerprint(model)
     known = json.loads(out.read_text()) if out.exists() else {}
     if known.get("weights") != weights:
         versions = {"python": platform.python_version(), "torch": torch.__version__}

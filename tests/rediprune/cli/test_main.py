@@ -2,8 +2,10 @@
 
 import csv
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -195,6 +197,8 @@ def test_what_a_picture_lost_is_noted(tmp_path, model, capsys):
         (["--clip", "/no/such/folder/film.mp4"], "there is no folder /no/such/folder"),
         (["--clip", "film.mp4"], "is a still picture"),
         (["--picking", "film.avi"], "no known ending"),
+        (["--picking", "o.png", "--out", "./o.png"], "are the same file"),
+        (["--json", "/dev/null/run.json"], "there is no folder"),
         (["--picking", "/no/such/folder/film.mp4"], "there is no folder /no/such/folder"),
     ],
 )
@@ -266,3 +270,67 @@ def test_where_there_is_no_quantisation_it_is_one_sentence(image, model, monkeyp
     words = {"answer": [image, "What?", "--model", model], "check": [model]}[command]
     assert main([command, *words, "--quantise", "int4"]) == 2
     assert capsys.readouterr().err == f"rediprune: {reason}\n"
+
+
+def other_names(image, folder):
+    """The same file by another spelling, a symbolic link and a hard link."""
+    path = Path(image)
+    (folder / "link.png").symlink_to(path)
+    (folder / "hard.png").hardlink_to(path)
+    (folder / "sub").mkdir()
+    return [path, folder / "sub" / ".." / path.name, folder / "link.png", folder / "hard.png"]
+
+
+def test_no_result_is_written_over_the_picture_that_is_asked_about(tmp_path, image, model, capsys):
+    before = Path(image).read_bytes()
+    for name in other_names(image, tmp_path):
+        for words in (
+            ["answer", image, QUESTION, "--model", model, "--out", str(name)],
+            ["answer", image, QUESTION, "--model", model, "--out", "o.png", "--picking", str(name)],
+            ["answer", image, QUESTION, "--model", model, "--out", "o.png", "--json", str(name)],
+            ["sweep", image, QUESTION, "--model", model, "--csv", str(name)],
+        ):
+            assert main(words) == 2
+            assert_one_sentence(capsys.readouterr(), "would overwrite")
+    assert main(["bench", "--part", "conventions", "--quick", "--out", image]) == 2
+    assert_one_sentence(capsys.readouterr(), "is no record of the bench")
+    assert Path(image).read_bytes() == before
+
+
+def test_a_trace_is_not_written_over_a_picture_in_the_library_either(tmp_path, image):
+    from rediprune import PruneConfig, save_trace
+    from rediprune.explainer.explainer import Explainer
+
+    trace = Explainer(tiny.model(), tiny.processor()).run(Image.open(image), QUESTION, PruneConfig(0.25))
+    before = Path(image).read_bytes()
+    with pytest.raises(ValueError, match="is no JSON"):
+        save_trace(trace, image)
+    assert Path(image).read_bytes() == before
+    path = save_trace(trace, tmp_path / "run.json")
+    assert save_trace(trace, path) == path  # one trace may take the place of another
+
+
+@pytest.mark.parametrize("command", ["sweep", "answer", "check", "bench"])
+def test_an_interrupt_ends_the_program_at_once(tmp_path, image, command):
+    """With 130, within two seconds of the call in progress, and without a word from C++."""
+    words, first = {
+        "sweep": ([image, QUESTION], "Question"),
+        "answer": ([image, QUESTION, "--repeats", "200", "--out", str(tmp_path / "o.png")], "Loading"),
+        "check": ([], "tiny-llava"),
+        "bench": (["--part", "selection", "--out", str(tmp_path / "bench.json")], "selection"),
+    }[command]
+    argv = [sys.executable, "-u", "-m", "rediprune", command, *words]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ran:
+        try:
+            next(line for line in ran.stdout if first in line)
+            time.sleep(0.5)
+            ran.send_signal(signal.SIGINT)
+            began = time.perf_counter()
+            assert ran.wait(timeout=30) == 130
+            took = time.perf_counter() - began
+            said = ran.stdout.read()
+        finally:
+            ran.kill()
+    assert took < 4  # below 1 where nothing else runs
+    assert "terminate called" not in said and "Traceback" not in said
+    assert not list(tmp_path.glob(".rediprune-*"))
