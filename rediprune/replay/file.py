@@ -27,6 +27,7 @@ from torch import Tensor
 
 from ..atomic_write import write_text
 from ..costs.stopwatch import Timing
+from ..strict_json import JsonError, parsed
 from ..trace import Timing, Trace
 from .checked_json import TraceError
 from .from_json import MOST_FRAMES, restored
@@ -36,7 +37,6 @@ MOST_BYTES = 100 * 2**20
 MOST_PARTS = 2_000_000  # values, lists and objects in the JSON: each takes far more memory than its text
 MOST_PIXELS = 160_000_000  # of all pictures together
 MOST_SIDES = 4  # of a tensor's shape: no more than [T, N, C] and one to spare
-MOST_DIGITS = 20  # of a whole number: more than any that a trace holds (a seed is below 2**64)
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -106,13 +106,9 @@ def _read(path: Path) -> dict[str, Any]:
     if sum(data.count(mark) for mark in (b",", b"[", b"{")) > MOST_PARTS:
         raise TraceError(f"it has more than {MOST_PARTS:,} parts")
     try:
-        record = json.loads(
-            data, parse_constant=_not_json, parse_int=_whole_number, object_pairs_hook=_each_name_once
-        )
-    except TraceError:
-        raise
-    except (ValueError, RecursionError):
-        raise TraceError("it is no JSON, or damaged") from None
+        record = parsed(data)
+    except JsonError as error:
+        raise TraceError(str(error)) from None
     if not isinstance(record, dict) or not {"format", "kept", "selection"} <= set(record):
         raise TraceError("it is JSON, but no trace of ReDiPrune")
     number = record["format"]
@@ -121,25 +117,6 @@ def _read(path: Path) -> dict[str, Any]:
     if number < FORMAT:
         raise TraceError(f"its format {number} held no visual tokens yet: save the run again")
     return record
-
-
-def _not_json(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _whole_number(digits: str) -> int:
-    """Refuse what takes time quadratic in its length to read, print or multiply."""
-    if len(digits) > MOST_DIGITS:
-        raise TraceError(f"it holds a whole number of {len(digits):,} digits")
-    return int(digits)
-
-
-def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that names a part twice: two readers would see two different traces."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise TraceError("a part of it is there twice")
-    return found
 
 
 def _opened(record: Mapping[str, Any]) -> Trace:

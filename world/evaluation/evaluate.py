@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from ..text.scene_questions import KINDS
 from .arms import CLIPS, PUBLISHED, QUERIES, STILLS, TOWER, Arm
 from .measure import Measuring, Part
 from .queries import Asking
+from .results import read_evaluation
 
 FIRST_SEED = 500_000  # held out: training draws from bank.FIRST_TRAINING_SEED up
 CHOOSING_SEED = 400_000  # held out too; the default query is chosen on these, and reported on the others
@@ -68,7 +70,7 @@ def run(model: Path = DEFAULT_MODEL, out: Path | None = None) -> dict:
     out = out or model / "evaluation.json"
     check_outputs(out, inputs=[file for file in model.iterdir() if file.name != "evaluation.json"])
     weights = fingerprint(model)
-    known = json.loads(out.read_text()) if out.exists() else {}
+    known = read_evaluation(out) if out.exists() else {}
     if known.get("weights") != weights:
         versions = {"python": platform.python_version(), "torch": torch.__version__}
         versions["transformers"] = transformers.__version__
@@ -105,7 +107,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    run(args.model, args.out)
+    try:
+        run(args.model, args.out)
+    except (ValueError, OSError) as error:
+        sys.exit(str(error))
     print("measured; `python -m world.evaluation.report` puts it into the tables")
 
 

@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
+from rediprune.strict_json import JsonError, read_object
+
 from .arms import Arm
 from .intervals import by_scene, wilson
+
+
+def read_evaluation(path: Path) -> dict:
+    """Return what an evaluation.json holds.
+
+    Raises:
+        ValueError: there is no such file, or it is damaged; one sentence.
+    """
+    try:
+        return read_object(path)
+    except (JsonError, OSError) as error:
+        reason = str(error) if isinstance(error, JsonError) else error.strerror
+        raise ValueError(f"{path} cannot be read ({reason}): remove it and measure again") from None
 
 
 def packed(right: np.ndarray) -> str:
@@ -18,7 +34,13 @@ def packed(right: np.ndarray) -> str:
 
 
 def unpacked(digits: str, n: int) -> np.ndarray:
-    """The way back: [n] bool."""
+    """The way back: [n] bool.
+
+    Raises:
+        ValueError: digits for another number of questions.
+    """
+    if len(digits) != 2 * -(-n // 8):  # NumPy would fill what is missing with wrong answers
+        raise ValueError(f"{len(digits)} digits were found for {n} questions: measure again")
     return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8), count=n).astype(bool)
 
 

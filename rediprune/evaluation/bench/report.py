@@ -75,10 +75,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--figures", type=Path, default=FIGURES)
     given = parser.parse_args(argv)
     runs = load(given.record)
-    page = written(given.page.read_text(encoding="utf-8"), tables(runs))
+    try:
+        page, drawn = written(given.page.read_text(encoding="utf-8"), tables(runs)), figures(runs)
+    except (KeyError, ArithmeticError) as error:
+        sys.exit(f"{given.record} lacks what the tables are made of ({error}): run the bench again")
     write_text(given.page, page)
     given.figures.mkdir(parents=True, exist_ok=True)
-    for name, svg in figures(runs).items():
+    for name, svg in drawn.items():
         write_text(given.figures / name, svg)
     return 0
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from pathlib import Path
 
 from rediprune.atomic_write import write_text
@@ -35,7 +36,7 @@ from ..arms import (
     Arm,
     alpha_arms,
 )
-from ..results import Results
+from ..results import Results, read_evaluation
 from . import tables
 
 KNOWS = (
@@ -221,8 +222,12 @@ def main() -> None:
     parser.add_argument("--readme", type=Path, default=README)
     parser.add_argument("--findings", type=Path, default=FINDINGS)
     args = parser.parse_args()
-    found = json.loads((args.model / "evaluation.json").read_text())
-    write(found, args.model, args.readme, args.findings)
+    try:
+        write(read_evaluation(args.model / "evaluation.json"), args.model, args.readme, args.findings)
+    except (ValueError, OSError) as error:
+        sys.exit(str(error))
+    except (KeyError, ArithmeticError) as error:
+        sys.exit(f"evaluation.json lacks what the tables are made of ({error}): measure again")
 
 
 if __name__ == "__main__":
