@@ -161,16 +161,25 @@ def _number(field: str, value: object, span: str, inside: Callable[[float], bool
         with suppress(OverflowError):  # an int beyond every float
             if inside(plain := float(value)):
                 return plain
-    raise ValueError(f"{field}={value!r} is out of range: it must be a number in {span}")
+    raise ValueError(f"{field}={_shown(value)} is out of range: it must be a number in {span}")
 
 
 def _seed(value: object) -> int:
     # The range of torch.Generator.manual_seed, which takes plain ints only.
     if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= value < 2**64:
-        raise ValueError(f"seed={value!r} is out of range: it must be a whole number in [0, 2**64)")
+        raise ValueError(f"seed={_shown(value)} is out of range: it must be a whole number in [0, 2**64)")
     return int(value)
 
 
 def _choice(field: str, value: object, names: tuple[str, ...]) -> None:
     if value not in names:
-        raise ValueError(f"{field}={value!r} is unknown: choose one of {', '.join(names)}")
+        raise ValueError(f"{field}={_shown(value)} is unknown: choose one of {', '.join(names)}")
+
+
+def _shown(value: object) -> str:
+    """Return a value as a sentence can hold it: settings come from files too, of any size."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write out a whole number of more than 4,300 digits
+        return "a whole number of thousands of digits"
+    return text if len(text) <= 80 else f"{text[:77]}..."

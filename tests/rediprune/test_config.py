@@ -159,3 +159,11 @@ def test_a_count_of_tokens_is_a_whole_number(n_tokens):
 def test_kept_count_refuses_what_the_config_refuses(keep_ratio):
     with pytest.raises(ValueError, match="keep_ratio"):
         kept_count(10, keep_ratio)
+
+
+@pytest.mark.parametrize("field", ["keep_ratio", "alpha", "tau", "method", "query", "seed", "budget"])
+@pytest.mark.parametrize("value", ["x" * 10_000, -(10**5000), [1] * 5000], ids=["text", "digits", "list"])
+def test_a_huge_value_gets_a_short_sentence(field, value):
+    with pytest.raises(ValueError) as error:
+        PruneConfig(**{field: value})
+    assert str(error.value).startswith(f"{field}=") and len(str(error.value)) < 300
