@@ -182,4 +182,6 @@ def _shown(value: object) -> str:
         text = repr(value)
     except ValueError:  # Python refuses to write out a whole number of more than 4,300 digits
         return "a whole number of thousands of digits"
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    if isinstance(value, Real) or len(text) <= 80:
+        return text
+    return f"{text[:77]}..."
