@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from rediprune import draw
-from rediprune.atomic_write import replacing
 from rediprune.explainer.encode import Shown
+from rediprune.files.atomic_write import replacing
 from rediprune.media.save_clip import save_clip
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..atomic_write import check_outputs, replacing
 from ..config import METHODS, PruneConfig
+from ..files.atomic_write import check_outputs, replacing
 from .answer_report import report
 from .arguments import BadInput, add_input, add_where, config_changes, load
 

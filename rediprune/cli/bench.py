@@ -9,8 +9,8 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from ..atomic_write import check_outputs
 from ..evaluation.bench import PARTS
+from ..files.atomic_write import check_outputs
 from .arguments import BadInput
 
 

@@ -6,8 +6,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ..atomic_write import check_outputs, write_text
 from ..config import METHODS, PruneConfig, alpha_from_weight
+from ..files.atomic_write import check_outputs, write_text
 from .arguments import (
     BadInput,
     add_input,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..config import PruneConfig
-from ..strict_json import JsonError, read_object
+from ..files.strict_json import JsonError, read_object
 
 FILE = "rediprune.json"
 MOST_BYTES = 2**16  # some sentences

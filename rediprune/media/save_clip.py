@@ -12,7 +12,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from ..atomic_write import replacing
+from ..files.atomic_write import replacing
 
 MAX_FPS = 120
 # Constant rate factor of x264: 18 is held to look the same as the source, also at the edges of patches.

@@ -7,8 +7,8 @@ counts cached positions by their number, goes wrong and is refused.
 Served: has its effect, as without pruning. Idle: does nothing to the prompt, such as a setting that is read
 only beside another that is refused. Refused: a ModelError that gives the reason.
 
-Names are those of transformers 5.16 to 5.24; tests/test_generate_arguments.py holds the table against the
-installed version, so that a new argument is noticed, and tries the served ones.
+Names are those of transformers 5.16 to 5.24. A test holds the table against the installed version, so that a
+new argument is noticed, and tries the served ones.
 """
 
 from __future__ import annotations

@@ -25,10 +25,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..atomic_write import write_text
 from ..costs.stopwatch import Timing
-from ..strict_json import JsonError, parsed
-from ..trace import Timing, Trace
+from ..files.atomic_write import write_text
+from ..files.strict_json import JsonError, parsed
+from ..trace import Trace
 from .checked_json import TraceError
 from .from_json import MOST_FRAMES, restored
 from .to_json import FORMAT, as_dict

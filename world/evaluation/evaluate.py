@@ -20,9 +20,9 @@ import torch
 import transformers
 
 from rediprune import Explainer
-from rediprune.atomic_write import check_outputs, write_text
 from rediprune.explainer.explainer import DEFAULT_MODEL
 from rediprune.explainer.model_card import read_card
+from rediprune.files.atomic_write import check_outputs, write_text
 
 from .. import make_clip, make_scene
 from ..text.clip_questions import CLIP_KINDS

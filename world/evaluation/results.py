@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rediprune.strict_json import JsonError, read_object
+from rediprune.files.strict_json import JsonError, read_object
 
 from .arms import Arm
 from .intervals import by_scene, wilson

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from rediprune.atomic_write import replacing, write_text
+from rediprune.files.atomic_write import replacing, write_text
 
 from ..render.scenes import Scene, render_scene
 

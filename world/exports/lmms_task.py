@@ -10,8 +10,8 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from rediprune.atomic_write import replacing
 from rediprune.evaluation.lmms.local import write_task
+from rediprune.files.atomic_write import replacing
 
 from .. import make_clip, make_scene
 from ..text.scene_questions import Question

@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from rediprune.atomic_write import write_text
+from rediprune.files.atomic_write import write_text
 
 from ..render.clip_plans import plan_clip
 from ..render.scenes import COLORS, DIGITS, SHAPES, render_scene

@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from rediprune.atomic_write import replacing
+from rediprune.files.atomic_write import replacing
 
 from ..render.clip_plans import FRAMES, Plan, plan_clip
 from ..render.clips import render_clip

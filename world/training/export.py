@@ -17,7 +17,7 @@ from transformers import (
     LlavaProcessor,
 )
 
-from rediprune.atomic_write import replacing_files, write_text
+from rediprune.files.atomic_write import replacing_files, write_text
 
 from ..render.scenes import N_PATCHES, PATCH, SIZE
 from ..text.tokenizer import CHAT_TEMPLATE, IMAGE_TOKEN, clip_tokenizer, fix_tokenizer_class, llm_tokenizer

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from rediprune.atomic_write import replacing
+from rediprune.files.atomic_write import replacing
 
 CHECKPOINT_SECONDS = 60
 

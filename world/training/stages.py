@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from tqdm import tqdm
 
-from rediprune.atomic_write import replacing, write_text
+from rediprune.files.atomic_write import replacing, write_text
 
 from ..render.scenes import N_PATCHES, SIZE
 from ..text.tokenizer import clip_tokenizer, llm_tokenizer, train_tokenizer

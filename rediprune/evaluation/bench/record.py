@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import torch
 
-from ...atomic_write import write_text
 from ...costs.stopwatch import pooled, time_run
-from ...strict_json import JsonError, read_object
+from ...files.atomic_write import write_text
+from ...files.strict_json import JsonError, read_object
 from .machine import Machine
 
 FORMAT = 1

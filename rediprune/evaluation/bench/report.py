@@ -12,7 +12,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from ...atomic_write import write_text
+from ...files.atomic_write import write_text
 from . import PARTS
 from .record import Run, load
 

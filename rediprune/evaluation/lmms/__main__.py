@@ -14,7 +14,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from ...atomic_write import check_outputs, write_text
+from ...files.atomic_write import check_outputs, write_text
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ...atomic_write import replacing, write_text
+from ...files.atomic_write import replacing, write_text
 from .samples import Segment
 
 FIELDS = ("id", "media", "start", "end", "question", "options", "answer", "kind")

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from ...atomic_write import write_text
+from ...files.atomic_write import write_text
 
 FORMAT = 1
 

@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from rediprune.atomic_write import write_text
+from rediprune.files.atomic_write import write_text
 
 from ..arms import (
     ARBITRARY,

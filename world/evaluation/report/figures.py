@@ -13,8 +13,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rediprune.atomic_write import replacing
 from rediprune.draw import palette
+from rediprune.files.atomic_write import replacing
 
 from ..arms import (
     HARD,

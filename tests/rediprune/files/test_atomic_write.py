@@ -13,12 +13,12 @@ from PIL import Image
 
 import rediprune
 from rediprune import PruneConfig, save_trace
-from rediprune.atomic_write import UNFINISHED, replacing, replacing_files, write_bytes, write_text
 from rediprune.evaluation.bench import record
 from rediprune.evaluation.bench.machine import Machine
 from rediprune.evaluation.lmms.local import write_task
 from rediprune.evaluation.lmms.record import Record
 from rediprune.explainer.explainer import Explainer
+from rediprune.files.atomic_write import UNFINISHED, replacing, replacing_files, write_bytes, write_text
 from rediprune.media.save_clip import save_clip
 from tests.support import tiny
 
@@ -246,7 +246,7 @@ def test_no_file_is_written_in_place():
             allowed = [start for start in ALLOWED if call.startswith(start)]
             used.update(allowed)
             if not allowed:
-                breaches.append(f"{name}:{line} writes in place, use rediprune.atomic_write: {call}")
+                breaches.append(f"{name}:{line} writes in place, use rediprune.files.atomic_write: {call}")
     assert breaches == []
     assert used == set(ALLOWED), "an entry of ALLOWED that nothing needs any more"
 

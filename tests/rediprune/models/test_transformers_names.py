@@ -26,7 +26,7 @@ from rediprune.pruning.prune import prune
 from tests.families import families
 from tests.support import tiny
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 NAMES_FILE = ROOT / "rediprune/models/transformers_names.py"
 NEW = {"max_new_tokens": 2, "do_sample": False}
 
