@@ -18,11 +18,10 @@ from .picture_file import OpenFile, read_picture
 from .sampling import Clip, chosen
 
 FORMATS = ("AVIF", "GIF", "PNG", "WEBP")
-# As of a video (container.MAX_PIXELS): every frame is put together on a canvas of this size, several of which
-# are in memory at a time.
-MAX_CANVAS = 40_000_000
-# Decoded in one pass over the file at most: 480 frames of 1080p, or 40,000 that are next to nothing.
-MAX_PASS_PIXELS = 10**9
+# Twice 4K. Every frame is put together on a canvas of this size, several of which are in memory at a time.
+MAX_CANVAS = 16_000_000
+# Decoded in one pass over the file at most: 238 frames of 1080p, or 20,000 that are next to nothing.
+MAX_PASS_PIXELS = 5 * 10**8
 PIXELS_PER_FRAME = 25_000  # counted beside the canvas for what a frame of any size costs
 # Browsers show a frame that asks for 10 ms or less for 100 ms, and makers of such files expect it.
 LEAST_MS, INSTEAD_MS = 10, 100
@@ -46,10 +45,22 @@ def read(path: Path, n: int, limit: ReadingLimit) -> Clip | None:
     return clip
 
 
+def is_animated(image: Image.Image) -> bool:
+    """Return whether an opened picture has several frames that are shown one after the other."""
+    if image.format not in FORMATS:
+        return False
+    try:
+        return image.is_animated
+    except MediaError:
+        raise
+    except Exception:  # broken off: what comes before is a clip
+        return True
+
+
 def _read(open_file: OpenFile, n: int, limit: ReadingLimit) -> Clip:
     with open_file() as image:
         check_size(image.size, limit.name)
-        if image.width * image.height > MAX_CANVAS:
+        if image.width * image.height > MAX_CANVAS and is_animated(image):
             most = MAX_CANVAS // 10**6
             raise MediaError(
                 f"{limit.name} has more than {most} megapixels a frame: save a smaller copy and give that."
@@ -98,7 +109,9 @@ def _timed(image: Image.Image, limit: ReadingLimit) -> tuple[Clip, list[Fraction
             except EOFError:
                 break
             if len(times) == most:
-                clip.far = True
+                clip.note(
+                    f"Only the first {most} frames were read: the animation has too many or too large ones."
+                )
                 break
             image.load()
             asked = image.info.get("duration") or 0

@@ -82,7 +82,7 @@ def seek(container, stream, ticks: int) -> None:
 
 
 def time_of(timed: av.Packet | av.VideoFrame) -> int | None:
-    """Return the time in ticks; a container without presentation times has its frames in that order anyway."""
+    """Return the time in ticks; without presentation times the frames are in that order anyway."""
     return timed.pts if timed.pts is not None else timed.dts
 
 

@@ -25,8 +25,10 @@ Data = bytes | bytearray | mmap.mmap
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 JPEG_HEAD = b"\xff\xd8\xff"
 GIF_HEADS = (b"GIF87a", b"GIF89a")
-# A colour photo in rows of one pixel, in four planes, has a quarter of a million strips.
-MAX_TIFF_SEGMENTS = 300_000
+# Chunks of a PNG, strips or tiles of a TIFF. A TIFF of 80 megapixels in rows of one pixel, in four planes, has
+# a quarter of a million.
+MAX_PIECES = 300_000
+MAX_GIF_BLOCKS = 2_000_000  # of 255 bytes at most; GIFs of 100 MB have 400,000
 MAX_TILE_PIXELS = 80_000_000
 # A progressive JPEG has about ten scans. A scan costs time for every pixel even if it holds next to no data:
 # 31 bytes for 50 ms at 16 megapixels.
@@ -62,8 +64,12 @@ def check_parts(data: Data, name: str) -> None:
     values = {tag: (count, value) for tag, count, value, _ in _tiff_entries(data)}
     segments = max((values[tag][0] for tag in (273, 324) if tag in values), default=0)
     tile = values.get(322, (1, 1))[1] * values.get(323, (1, 1))[1]
-    if segments > MAX_TIFF_SEGMENTS or tile > MAX_TILE_PIXELS:
-        raise MediaError(f"{name} is cut into too many or too large pieces: save it again as PNG.")
+    if segments > MAX_PIECES or tile > MAX_TILE_PIXELS:
+        raise _too_many(name)
+
+
+def _too_many(name: str) -> MediaError:
+    return MediaError(f"{name} is cut into too many or too large pieces: save it again as PNG or MP4.")
 
 
 def check_scans(data: Data, size: tuple[int, int], name: str) -> None:
@@ -78,53 +84,56 @@ def check_scans(data: Data, size: tuple[int, int], name: str) -> None:
             raise MediaError(f"{name} is a JPEG of too many scans: save it again as a plain JPEG or PNG.")
 
 
-def is_crowded(data: Data, limit: ReadingLimit) -> bool:
+def parts_of(data: Data, limit: ReadingLimit) -> list[Part]:
+    """Return the parts of a PNG, JPEG or GIF from the end of its head to the end of the file; else none.
+
+    Raises:
+        MediaError: more parts than Pillow reads in seconds.
+    """
+    if data[:8] == PNG_HEAD:
+        return list(_png_parts(data, limit))
+    if data[:3] == JPEG_HEAD:
+        return list(_jpeg_parts(data))
+    if data[:6] in GIF_HEADS:
+        return list(_gif_parts(data, limit))
+    return []
+
+
+def is_crowded(data: Data, parts: list[Part]) -> bool:
     """Return whether the file holds so much beside the pixels that Pillow would need long to read it."""
-    number = length = 0
-    for part in _parts(data, limit):
-        if part.use is Use.NOTHING:
-            number += 1
-            length += part.end - part.start
-    return number > MAX_PARTS_UNUSED or (data[:6] in GIF_HEADS and length > MAX_GIF_COMMENT)
+    unused = [part.end - part.start for part in parts if part.use is Use.NOTHING]
+    return len(unused) > MAX_PARTS_UNUSED or (data[:6] in GIF_HEADS and sum(unused) > MAX_GIF_COMMENT)
 
 
-def copies_without_metadata(data: Data, limit: ReadingLimit) -> Iterator[bytes]:
+def copies_without_metadata(data: Data, parts: list[Part]) -> Iterator[bytes]:
     """Yield copies of the file that hold only what pixels and orientation need, then what pixels need.
 
     Nothing is yielded for a format whose parts are not known here (BMP, PPM), nor a copy equal to the file
     or to the one before.
+
+    Args:
+        data: a whole file.
+        parts: of the file, as from `parts_of`.
     """
     previous = None
     for least in (Use.ORIENTATION, Use.PIXELS):
-        copy = _copy(data, least, limit)
+        copy = _copy(data, parts, least)
         if copy is not None and copy != previous and (len(copy) != len(data) or copy != data[:]):
             yield copy
             previous = copy
 
 
-def _copy(data: Data, least: Use, limit: ReadingLimit) -> bytes | None:
+def _copy(data: Data, parts: list[Part], least: Use) -> bytes | None:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return _webp_copy(data, least)
     if data[4:8] == b"ftyp" and re.search(rb"avi[fs]", data[8:64]):
         return _avif_copy(data)
     if data[:2] in (b"II", b"MM"):
         return _tiff_copy(data, least)
-    parts = list(_parts(data, limit))
     if not parts:
         return None
     kept = [data[part.start : part.end] for part in parts if part.use >= least]
     return b"".join([data[: parts[0].start], *kept])
-
-
-def _parts(data: Data, limit: ReadingLimit) -> Iterator[Part]:
-    """Yield the parts of a PNG, JPEG or GIF from the end of its head to the end of the file."""
-    if data[:8] == PNG_HEAD:
-        return _png_parts(data, limit)
-    if data[:3] == JPEG_HEAD:
-        return _jpeg_parts(data)
-    if data[:6] in GIF_HEADS:
-        return _gif_parts(data, limit)
-    return iter(())
 
 
 _PNG_PIXELS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
@@ -138,8 +147,11 @@ _PNG_ORIENTATION = {
 
 def _png_parts(data: Data, limit: ReadingLimit) -> Iterator[Part]:
     position = 8
+    number = 0
     while position + 8 <= len(data):
-        limit.check()
+        number += 1
+        if number > MAX_PIECES:
+            raise _too_many(limit.name)
         length, kind = struct.unpack_from(">I4s", data, position)
         end = min(position + 12 + length, len(data))
         use = Use.NOTHING
@@ -188,37 +200,33 @@ def _gif_parts(data: Data, limit: ReadingLimit) -> Iterator[Part]:
     if len(data) < 13:
         return
     position = 13 + _gif_palette(data[10])
+    blocks = 0
     while position < len(data):
         start = position
         use = Use.PIXELS
         if data[start] == 0x21 and start + 2 < len(data):
             if data[start + 1] in (0x01, 0xFE, 0xFF):  # plain text, comment, application
                 use = Use.NOTHING
-            position = _gif_blocks_end(data, start + 2, limit)
+            position = start + 2
         elif data[start] == 0x2C and start + 10 < len(data):
-            position = _gif_blocks_end(data, start + 11 + _gif_palette(data[start + 9]), limit)
+            position = start + 11 + _gif_palette(data[start + 9])
         else:  # the end of the file, or something unknown
-            position = len(data)
+            yield Part(start, len(data), use)
+            return
+        length = 1
+        while length and position < len(data):  # sub-blocks, until an empty one
+            length = data[position]
+            position += 1 + length
+            blocks += 1
+            if blocks > MAX_GIF_BLOCKS:
+                raise _too_many(limit.name)
+        position = min(position, len(data))
         yield Part(start, position, use)
 
 
 def _gif_palette(flags: int) -> int:
     """Return the length in bytes of the palette that the flags announce."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
-
-
-def _gif_blocks_end(data: Data, position: int, limit: ReadingLimit) -> int:
-    """Return where a chain of sub-blocks ends that begins at `position`."""
-    for number in range(len(data)):
-        if number % 4096 == 0:
-            limit.check()
-        if position >= len(data):
-            break
-        length = data[position]
-        position += 1 + length
-        if length == 0:
-            break
-    return min(position, len(data))
 
 
 _WEBP_FLAGS = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}

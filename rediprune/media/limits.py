@@ -72,11 +72,16 @@ class ReadingLimit:
 
 
 class LimitedFile(io.BufferedReader):
-    """A file opened for reading, every read of which checks the limit first."""
+    """A file opened for reading that checks the limit on the way."""
+
+    # Pillow reads some formats byte by byte.
+    _SMALL = 4096
+    _SMALL_READS = 256
 
     def __init__(self, path: Path, limit: ReadingLimit) -> None:
         super().__init__(io.FileIO(path))
         self._limit = limit
+        self._reads = 0
 
     def read(self, size: int | None = -1) -> bytes:
         """Read like any binary file.
@@ -84,5 +89,7 @@ class LimitedFile(io.BufferedReader):
         Raises:
             ReadingStopped, TimeLimitReached: see ReadingLimit.check.
         """
-        self._limit.check()
+        self._reads += 1
+        if size is None or not 0 <= size <= self._SMALL or self._reads % self._SMALL_READS == 0:
+            self._limit.check()
         return super().read(size)

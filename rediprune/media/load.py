@@ -71,11 +71,4 @@ def _moves(file: Path, limit: ReadingLimit) -> bool | None:
 
 def _is_animation(open_file: OpenFile) -> bool:
     with open_file() as image:
-        if image.format not in animation.FORMATS:
-            return False
-        try:
-            return image.is_animated
-        except MediaError:
-            raise
-        except Exception:  # broken off: what comes before is a clip
-            return True
+        return animation.is_animated(image)

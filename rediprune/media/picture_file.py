@@ -17,6 +17,7 @@ from .file_parts import (
     check_scans,
     copies_without_metadata,
     is_crowded,
+    parts_of,
     with_end_marker,
 )
 from .limits import LimitedFile, MediaError, ReadingLimit
@@ -53,8 +54,9 @@ def read_picture(
     """
     with _contents(source) as data:
         check_parts(data, name)
+        parts = parts_of(data, limit)
         failure = None
-        if not is_crowded(data, limit):
+        if not is_crowded(data, parts):
             try:
                 return read(_opener(source, name, formats, limit)), None
             except MediaError:
@@ -62,7 +64,7 @@ def read_picture(
             except Exception as error:  # decoders meet hostile bytes with exceptions of nearly every type
                 failure = error
         copy: Data = data
-        for copy in copies_without_metadata(data, limit):
+        for copy in copies_without_metadata(data, parts):
             try:
                 return read(_opener(copy, name, formats, limit)), WITHOUT_METADATA
             except MediaError:

@@ -18,8 +18,8 @@ from PIL import Image
 # Matroska and WebM count in milliseconds: a frame's time is rounded by up to half of one, and so is the last
 # frame's, from which the moments are computed. Without this much grace a frame could miss its own moment.
 GRACE = Fraction(1, 1000)
-# Decoded for one moment, on average over the moments, at most: 300 frames of 4K or 1200 of 1080p. Video encoders
-# set a keyframe every 250 frames unless told otherwise, so this only stops files with next to none.
+# Decoded for one moment at most, on average over the moments: 300 frames of 4K or 1200 of 1080p. Video
+# encoders set a keyframe every 250 frames unless told otherwise: this only stops files with next to none.
 MAX_RUN_PIXELS = 25 * 10**8
 
 

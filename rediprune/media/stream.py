@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import av
@@ -134,7 +134,7 @@ def _note_tracks(container, stream, clip: Clip) -> None:
 def _grace(head: list[av.Packet], tick: Fraction) -> Fraction:
     """Return by how many seconds a keyframe may come after a moment and still be the frame shown then."""
     times = sorted({time_of(packet) for packet in head})
-    steps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    steps = [later - earlier for earlier, later in pairwise(times)]
     return min(GRACE, min(steps) * tick / 2) if steps else GRACE
 
 
