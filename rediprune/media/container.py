@@ -5,6 +5,7 @@ Nothing is printed: PyAV keeps FFmpeg's log off unless a program turns it on, an
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -21,6 +22,8 @@ from .limits import LimitedFile, ReadingLimit
 FORMATS = "mov,mp4,matroska,webm,avi,mpegts,ogg,mp3,wav,flac,aac"
 # An 8K frame has 33 million; a decoder holds up to sixteen frames.
 MAX_PIXELS = 40_000_000
+# FFmpeg looks through the whole index of an MP4 at a seek, and often so where the index is built for that.
+MAX_SEEK_SECONDS = 1.0
 OPEN_SECONDS = 30.0  # for the reading of headers and for every later read
 
 
@@ -57,6 +60,8 @@ def opened(path: Path, limit: ReadingLimit) -> Iterator[tuple[av.container.Input
         if width * height > MAX_PIXELS:
             limit = MAX_PIXELS // 10**6
             raise MediaError(f"{path.name} has more than {limit} megapixels a frame: save a smaller copy.")
+        if stream.frames > path.stat().st_size:  # an index of any length fits into a few bytes
+            raise MediaError(f"{path.name} claims more frames than it can hold: save it again.")
         if width * height == 0:  # the size stands in the first frame, and that is not there
             raise av.error.InvalidDataError(0, "no size")
         check_size((width, height), path.name)
@@ -76,9 +81,19 @@ def _preference(stream: av.VideoStream) -> tuple[bool, bool]:
     return stream.codec_context is not None, bool(stream.disposition & Disposition.default)
 
 
-def seek(container, stream, ticks: int) -> None:
-    """Go to the last keyframe at or before `ticks`, as far as the container knows."""
+def seek(container, stream, ticks: int, limit: ReadingLimit) -> None:
+    """Go to the last keyframe at or before `ticks`, as far as the container knows.
+
+    Raises:
+        av.FFmpegError: the container cannot seek.
+        ReadingStopped, TimeLimitReached: see ReadingLimit.check.
+    """
+    limit.check()
+    start = time.monotonic()
     container.seek(ticks, stream=stream)
+    if time.monotonic() - start > MAX_SEEK_SECONDS:
+        limit.is_seeking_slow = True
+    limit.check()
 
 
 def time_of(timed: av.Packet | av.VideoFrame) -> int | None:

@@ -25,8 +25,8 @@ Data = bytes | bytearray | mmap.mmap
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 JPEG_HEAD = b"\xff\xd8\xff"
 GIF_HEADS = (b"GIF87a", b"GIF89a")
-# Chunks of a PNG, strips or tiles of a TIFF. A TIFF of 80 megapixels in rows of one pixel, in four planes, has
-# a quarter of a million.
+# Chunks of a PNG, strips or tiles of a TIFF. A TIFF of 80 megapixels in rows of one pixel, in four planes,
+# has a quarter of a million.
 MAX_PIECES = 300_000
 MAX_GIF_BLOCKS = 2_000_000  # of 255 bytes at most; GIFs of 100 MB have 400,000
 MAX_TILE_PIXELS = 80_000_000

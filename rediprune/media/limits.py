@@ -28,6 +28,9 @@ class ReadingLimit:
 
     Readers call `check` between packets, frames and reads from the file. Decoding of a single picture or
     frame is one call into a C library, which is not interrupted; its size is bounded before it starts.
+
+    Attributes:
+        is_seeking_slow: whether a seek took so long that no other is tried.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class ReadingLimit:
         self.name = name
         self.stop = stop
         self.seconds = seconds
+        self.is_seeking_slow = False
         self._start = time.monotonic()
 
     def check(self, share: float = 1.0) -> None:

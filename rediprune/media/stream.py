@@ -144,7 +144,7 @@ def _end(container, stream, first: int, limit: ReadingLimit, clock: Clock) -> tu
     The packets from there to the end of the file are shown to the clock.
     """
     try:
-        seek(container, stream, END)
+        seek(container, stream, END, limit)
     except av.FFmpegError:
         return 0, 0
     rest = packets(container, stream, limit)
@@ -156,7 +156,7 @@ def _end(container, stream, first: int, limit: ReadingLimit, clock: Clock) -> tu
     _, offset = _keyframe(container, stream, first, moment, GRACE, limit)
     if offset is None:
         return 0, 0
-    seek(container, stream, offset)
+    seek(container, stream, offset, limit)
     return _last_frame(packets(container, stream, limit), clock)
 
 
@@ -191,9 +191,9 @@ def _keyframe(
     """
     target = int((moment + grace) / stream.time_base)
     back = 0
-    while target - back > first:
+    while target - back > first and not limit.is_seeking_slow:
         try:
-            seek(container, stream, target - back)
+            seek(container, stream, target - back, limit)
         except av.FFmpegError:
             break
         near = islice(packets(container, stream, limit), MAX_SEARCH)
@@ -262,7 +262,7 @@ def _decode(
                 )
 
     if run.offset is not None:
-        seek(container, stream, run.offset)
+        seek(container, stream, run.offset, limit)
     for frame in decoded(container, stream, limit, clock):
         time = time_of(frame) * stream.time_base
         while wanted and not is_on_screen(time, wanted[0], shown_time):
