@@ -324,15 +324,21 @@ def _tiff_copy(data: Data, least: Use) -> bytes | None:
 def with_end_marker(data: Data, decode: Callable[[bytes], bytes]) -> bytes | None:
     """Return a JPEG that lacks only its end marker with it; None if pixels are missing as well.
 
-    libjpeg fills up what is missing, so the pixels are decoded twice: with the marker behind what is there,
-    and with other bytes in between. Bytes behind the last pixel change nothing.
+    libjpeg fills up what is missing, so the pixels are decoded several times: with the marker behind what is
+    there, and with other bytes in between. Bytes behind the last pixel change nothing, while of those that
+    stand for pixels some do: they begin with different bits, because one of them may mean what is filled in.
 
     Args:
         data: a whole file.
-        decode: returns the pixels of a file.
+        decode: returns something that names the pixels of a file.
     """
     if data[:3] != JPEG_HEAD or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda"):
         return None
-    ended = bytes(data).rstrip(b"\xff") + b"\xff\xd9"
-    other = bytes(data).rstrip(b"\xff") + bytes(range(1, 255)) * 16 + b"\xff\xd9"
-    return ended if decode(ended) == decode(other) else None
+    begun = bytes(data).rstrip(b"\xff")
+    marker = b"\xff\xd9"
+    pixels = decode(begun + marker)
+    for first in (0x2B, 0x6D, 0xB3, 0xE7):
+        others = bytes((first + 89 * number) % 255 for number in range(4096))
+        if decode(begun + others + marker) != pixels:
+            return None
+    return begun + marker

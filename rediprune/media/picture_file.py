@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -108,7 +109,7 @@ def _contents(source: Path | bytes | bytearray) -> Iterator[Data]:
 def _ended_jpeg(data: Data, name: str, formats: tuple[str, ...], limit: ReadingLimit) -> bytes | None:
     def decode(content: bytes) -> bytes:
         with _opener(content, name, formats, limit)() as image:
-            return image.tobytes()
+            return hashlib.blake2b(image.tobytes()).digest()
 
     try:
         return with_end_marker(data, decode)
