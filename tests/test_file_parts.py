@@ -1,4 +1,4 @@
-"""media.file_parts: metadata that no pixel needs does not refuse a picture, and no structure takes minutes."""
+"""media.file_parts: metadata that no pixel needs refuses no picture, and no structure takes minutes."""
 
 import io
 import struct

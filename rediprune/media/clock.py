@@ -1,7 +1,7 @@
 """The times of packets as one line, where the clock of the file starts again in the middle.
 
-Recordings joined end to end (MPEG-TS by design, Matroska, WebM and fragmented MP4 as browsers record them)
-keep the clocks of their parts: the second part begins at zero again, or hours later.
+Recordings joined end to end (MPEG-TS by design, Matroska and WebM as browsers record them) keep the clocks of
+their parts: the second part begins at zero again, or hours later.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def picture(
     try:
         frame.colorspace = _matrix(frame, codec, note)
         if _has_alpha(frame):
-            image = _on_white(frame.reformat(format="rgba").to_image(), note)
+            image = _on_white(Image.fromarray(frame.reformat(format="rgba").to_ndarray()), note)
             if image.size != (width, height):
                 image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
         else:

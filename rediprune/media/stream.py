@@ -273,7 +273,7 @@ def _decode(
             wanted.pop(0)
         if not wanted:
             return
-        if shown is not None and time == shown_time and len(wanted) > 1:
+        if shown is not None and time == shown_time and (len(wanted) > 1 or time == zero):
             continue  # where a container rounds two frames to one time, the clip begins with the first
         budget.frames -= 1
         if budget.frames < 0:
