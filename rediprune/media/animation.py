@@ -80,7 +80,7 @@ def _read(open_file: OpenFile, n: int, limit: ReadingLimit) -> Clip:
                 image.seek(index)
                 image.load()
                 shown = image.info.get("transparency")
-                frame = to_rgb(image, image.format, limit.name, notes, shown)
+                frame = to_rgb(image, image.format, limit.name, notes, shown, MAX_SIDE)
             except TimeLimitReached:
                 if not clip.pictures:
                     raise
@@ -89,7 +89,6 @@ def _read(open_file: OpenFile, n: int, limit: ReadingLimit) -> Clip:
             if turn:
                 frame = frame.transpose(turn)
             frame.info = {}
-            frame.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
             clip.pictures[times[index]] = frame
     for sentence in notes:
         clip.note(sentence)

@@ -28,6 +28,8 @@ MAX_ASPECT = 50
 
 ON_WHITE = "Transparent parts are shown on white."
 
+_BAND = 512  # rows
+
 _TO_8_BITS = ((np.arange(65536, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)  # 16 -> 8, rounded
 
 ImageSource = str | os.PathLike | bytes | Image.Image | np.ndarray
@@ -145,7 +147,6 @@ def _converted(image: Image.Image, name: str, is_ours: bool) -> LoadedImage:
         rgb = rgb.transpose(turn)
     rgb.info = {}  # a second reader would apply its orientation again
     if long_side > MAX_SIDE:
-        rgb.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
         notes.append(f"Scaled down to {rgb.width} x {rgb.height} pixels.")
     return LoadedImage(rgb, tuple(dict.fromkeys(notes)))
 
@@ -241,8 +242,11 @@ def to_rgb(
     name: str,
     notes: list[str],
     transparent: int | bytes | tuple[int, int, int] | None = None,
+    largest: int = MAX_SIDE,
 ) -> Image.Image:
-    """Return a new picture of mode RGB, alpha laid on white; what changes it is added to the notes.
+    """Return a new picture of mode RGB, alpha laid on white; what changes its look is added to the notes.
+
+    It is scaled down as early as its mode allows, so that few copies of a large picture are in memory.
 
     Args:
         image: loaded, of any mode; not changed.
@@ -250,41 +254,69 @@ def to_rgb(
         name: what the file is called in error messages.
         notes: sentences for the reader.
         transparent: see transparency; None: nothing beside the alpha channel or the palette.
+        largest: sides above it are scaled down to it.
     """
     alpha = None
     if image.mode.startswith("I;16") or (image.mode == "I" and file_format == "PPM"):
         samples = np.asarray(image)
         if isinstance(transparent, int):
-            alpha = Image.fromarray(np.where(samples == transparent, 0, 255).astype(np.uint8))
+            alpha = Image.fromarray(np.where(samples == transparent, np.uint8(0), np.uint8(255)))
         image = Image.fromarray(_TO_8_BITS[samples])
     elif image.mode in ("I", "F"):
-        image = Image.fromarray(_stretch(np.asarray(image, dtype=np.float32), name))
+        image = _stretch(image, name)
         notes.append("Brightness was stretched to the full range.")
     elif image.mode == "La":  # Pillow knows no way from here to RGBA
         image = image.convert("LA")
     elif transparent is not None and transparent != image.info.get("transparency"):
         image = image.copy()
         image.info["transparency"] = transparent
-    if alpha is None and image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
-    if alpha is not None:
-        if alpha.getextrema()[0] < 255:
-            notes.append(ON_WHITE)
-        opaque = Image.new("RGB", image.size, "white")
-        opaque.paste(image.convert("RGB"), mask=alpha)
-        return opaque
     if image.mode in ("CMYK", "LAB"):
         notes.append(f"{image.mode} colours were converted to RGB without their colour profile.")
-    return image.convert("RGB")
+    if image.has_transparency_data and image.mode not in ("LA", "RGBA"):
+        image = image.convert("RGBA")
+    if max(image.size) > largest:
+        if image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
+            image = image.convert("RGB")
+        size = _size_within(image.size, largest)
+        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+        alpha = None if alpha is None else alpha.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    if image.mode in ("LA", "RGBA"):
+        alpha = image.getchannel("A")
+    if alpha is None:
+        return image.convert("RGB")
+    if alpha.getextrema()[0] < 255:
+        notes.append(ON_WHITE)
+    opaque = Image.new("RGB", image.size, "white")
+    opaque.paste(image if image.mode == "RGBA" else image.convert("RGB"), mask=alpha)
+    return opaque
 
 
-def _stretch(values: np.ndarray, name: str) -> np.ndarray:
-    """[H, W] of any range -> uint8, the darkest to 0 and the brightest to 255; a constant image is black."""
-    low, span = values.min(), float(values.max()) - float(values.min())
-    if not span <= np.finfo(np.float32).max:  # NaN fails as well
+def _size_within(size: tuple[int, int], largest: int) -> tuple[int, int]:
+    """Return (width, height) in the proportion of `size` whose longer side is `largest`."""
+    scale = largest / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _stretch(image: Image.Image, name: str) -> Image.Image:
+    """Return mode "I" or "F" as "L", the darkest 0 and the brightest 255; a constant image is black.
+
+    Band by band, because each step of numpy holds a copy.
+    """
+    width, height = image.size
+    bands = [(0, top, width, min(top + _BAND, height)) for top in range(0, height, _BAND)]
+    ends = []
+    for band in bands:
+        values = np.asarray(image.crop(band), dtype=np.float32)
+        ends += [float(values.min()), float(values.max())]
+    low, span = min(ends), max(ends) - min(ends)
+    if not (np.isfinite(ends).all() and span <= np.finfo(np.float32).max):
         raise MediaError(f"{name} has pixels that are not finite numbers: replace NaN and infinity.")
-    return np.rint((values - low) * np.float32(255 / (span or 1))).astype(np.uint8)
+    stretched = Image.new("L", image.size)
+    for band in bands:
+        values = np.asarray(image.crop(band), dtype=np.float32)
+        grey = np.rint((values - np.float32(low)) * np.float32(255 / (span or 1))).astype(np.uint8)
+        stretched.paste(Image.fromarray(grey), band)
+    return stretched
 
 
 def _from_array(array: np.ndarray, name: str) -> Image.Image:
