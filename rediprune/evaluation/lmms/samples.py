@@ -78,9 +78,9 @@ def shown(visuals: Sequence[object] | None, n_frames: int) -> Shown:
         )
     (one,) = visuals
     if isinstance(one, Image.Image):
-        return shown_media(load_image(one))
+        return shown_media(load_image(one, seconds=None))
     if isinstance(one, str | os.PathLike):
-        return shown_media(load_media(one, n_frames))
+        return shown_media(load_media(one, n_frames, seconds=None))
     if isinstance(one, Segment):
         return _part(one, n_frames)
     raise SampleError(
@@ -122,7 +122,7 @@ def _part(segment: Segment, n: int) -> Shown:
 
     So a moment is met to within the video's length by MAX_FRAMES; frames between are not looked at.
     """
-    clip = load_video(segment.path, MAX_FRAMES)
+    clip = load_video(segment.path, MAX_FRAMES, seconds=None)
     step = (segment.end - segment.start) / max(n - 1, 1)
     moments = [segment.start + i * step for i in range(n)]
     found = sorted({max(0, bisect_right(clip.seconds, moment) - 1) for moment in moments})
