@@ -15,7 +15,7 @@ from rediprune import load_image, load_video
 from rediprune.media import container
 from rediprune.media.image import ON_WHITE
 
-from .support.footage import grey, indices, write
+from ...support.footage import grey, indices, write
 
 WHITE = (255, 255, 255)
 RED = (250, 0, 0)

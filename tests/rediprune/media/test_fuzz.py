@@ -20,7 +20,7 @@ from rediprune import load_video
 from rediprune.media import MediaError, load_image
 from rediprune.media.load import load_media
 
-from .support.footage import write
+from ...support.footage import write
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # decoders warn of what they skip; only the outcome counts
 

@@ -16,7 +16,7 @@ from rediprune.media import MediaError, ReadingStopped, animation, load_image, s
 from rediprune.media.limits import ReadingLimit, TimeLimitReached
 from rediprune.media.load import load_media
 
-from .support.footage import grey, indices, write
+from ...support.footage import grey, indices, write
 from .test_file_parts import gif
 
 READERS = [load_image, load_video, load_media]
@@ -265,6 +265,6 @@ def test_memory_is_that_of_a_few_canvases(tmp_path):
         path.write_bytes(MAKERS[path.suffix[1:]]((4000, 3900), 3))
     small = animated(tmp_path / "small.gif", 3)
     command = [sys.executable, "-c", MEASURE, str(small), *map(str, paths)]
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[3]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=True)
     assert int(done.stdout) < 700, "MB"
