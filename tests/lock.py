@@ -119,6 +119,14 @@ def number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.match(r"\d+(?:\.\d+)*", version)[0].split("."))
 
 
+def compare() -> None:
+    """Print which installed packages differ from their pins."""
+    bound = pins("constraints.txt")
+    for name, version in sorted(installed().items()):
+        if bound.get(name, version) != version:
+            print(f"{name} {version} (pinned: {bound[name]})")
+
+
 def main() -> None:
     """Resolve, then write every file."""
     table = project()
@@ -153,4 +161,4 @@ def write(name: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    compare() if "--compare" in sys.argv[1:] else main()

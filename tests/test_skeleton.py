@@ -26,11 +26,6 @@ def code_blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_a_space_installs_what_the_package_declares():
-    declared = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["app"]]
-    assert requirements("requirements.txt") == set(declared)
-
-
 def test_the_front_matter_is_what_a_space_reads():
     assert FRONT_MATTER["sdk"] == "gradio"
     assert (ROOT / FRONT_MATTER["app_file"]).is_file()
@@ -61,13 +56,7 @@ def test_the_front_matter_names_a_public_checkpoint_of_every_family():
 
 def test_a_space_brings_along_what_it_manages_itself():
     names = {re.split(r"[<>=~\[]", line)[0] for line in requirements("requirements.txt")}
-    assert not names & {"spaces", "huggingface_hub"}
-
-
-def test_a_space_runs_a_gradio_that_the_requirements_admit():
-    (bound,) = (line for line in requirements("requirements.txt") if line.startswith("gradio"))
-    lowest = [int(part) for part in bound.removeprefix("gradio>=").split(".")]
-    assert [int(part) for part in FRONT_MATTER["sdk_version"].split(".")] >= lowest
+    assert "spaces" not in names
 
 
 def test_the_pipeline_of_the_readme_runs(capsys):
