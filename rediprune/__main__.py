@@ -1,4 +1,4 @@
-"""python -m rediprune COMMAND.
+"""python -m rediprune COMMAND; where the package is installed, rediprune COMMAND.
 
     answer IMAGE "QUESTION"   one question, with all visual tokens and with the kept ones
     sweep IMAGE "QUESTION"    the same over methods and keep ratios: from where on does the answer hold?
@@ -14,10 +14,12 @@ import argparse
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 from .cli import answer, bench, check, sweep
 from .cli.arguments import BadInput
+from .version import __version__
 
 INTERRUPTED = 130
 
@@ -50,9 +52,9 @@ def _refuse(error: Exception) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m rediprune", description="Keep the visual tokens that matter to the question."
-    )
+    called = "rediprune" if Path(sys.argv[0]).stem == "rediprune" else "python -m rediprune"
+    parser = _Parser(prog=called, description="Keep the visual tokens that matter to the question.")
+    parser.add_argument("--version", action="version", version=f"rediprune {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in (answer, sweep, check, bench):
         command.add(commands)

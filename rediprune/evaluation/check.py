@@ -19,13 +19,14 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from ..bundled import ASSETS
 from ..config import POINTINGS, PruneConfig
 from ..explainer.encode import Shown, processed
 from ..explainer.explainer import Explainer
 from ..pruning.prune import prune
 from ..query.question import prompt_text
 
-KNOWN = Path(__file__).resolve().parents[2] / "assets" / "known"
+KNOWN = ASSETS / "known"
 QUESTIONS = ("What is in this picture?", "What is on the left?")
 RATIO = 0.15
 MARKS = 12

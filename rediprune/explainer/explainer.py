@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..bundled import ASSETS
 from ..config import POINTINGS, QUERIES, PruneConfig, checked_config
 from ..costs import estimate as savings
 from ..costs.estimate import Costs, Savings
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from ..models.checkpoints.progress import Report
     from .encode import Media
 
-DEFAULT_MODEL = Path(__file__).resolve().parents[2] / "assets" / "tiny-llava"
+DEFAULT_MODEL = ASSETS / "tiny-llava"
 MAX_NEW_TOKENS = 48
 # Bytes that remembered pictures and clips, and questions about them, take together at most.
 LOOK_BYTES, ASKED_BYTES = 2**30, 2**28

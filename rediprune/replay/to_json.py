@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import platform
 from dataclasses import asdict, fields, is_dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ..costs import estimate as savings
 from ..costs.stopwatch import Timing
-from ..trace import Answer, Trace
+from ..trace import Answer, Timing, Trace
+from ..version import __version__
 
 FORMAT = 3  # 1 listed kept tokens frame by frame; 2 could not be opened again
 
@@ -80,12 +81,8 @@ def as_dict(trace: Trace, timings: dict[str, Timing] | None = None) -> dict[str,
 
 def _versions() -> dict[str, str]:
     """Of what made the run: picks and answers may differ in the last bit under others."""
-    found = {"python": platform.python_version(), "torch": torch.__version__}
-    for name in ("rediprune", "transformers"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # run from its folder, not installed
-            found[name] = "not installed"
+    found = {"python": platform.python_version(), "torch": torch.__version__, "rediprune": __version__}
+    found["transformers"] = version("transformers")
     return found
 
 
