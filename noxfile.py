@@ -17,8 +17,8 @@ from pathlib import Path
 import nox
 
 PYTHONS = ("3.11", "3.12", "3.13")
-# What is asked for instead of the pin, and which packages' pins give way to it. The ranges of pyproject.toml begin at
-# the lowest and end at the highest of these and of the pins.
+# What is asked for instead of the pin, and which packages' pins give way to it. The ranges of pyproject.toml
+# begin at the lowest and end at the highest of these and of the pins.
 WITH_TRANSFORMERS = r"transformers|tokenizers|huggingface-hub"
 WITH_TORCH = r"torch|torchvision|triton|setuptools|nvidia-.*|cuda-.*"
 VERSIONS = {

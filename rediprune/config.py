@@ -166,7 +166,7 @@ def _number(field: str, value: object, span: str, inside: Callable[[float], bool
 
 def _seed(value: object) -> int:
     # The range of torch.Generator.manual_seed, which takes plain ints only.
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= value < 2**64:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= int(value) < 2**64:
         raise ValueError(f"seed={_shown(value)} is out of range: it must be a whole number in [0, 2**64)")
     return int(value)
 

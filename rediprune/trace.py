@@ -234,13 +234,13 @@ def on_device(record: R, device: str | torch.device) -> R:
     """
     if isinstance(record, Tensor):
         return record.to(device) if record.is_floating_point() else record
-    if is_dataclass(record):
+    if is_dataclass(record) and not isinstance(record, type):
         values = {field.name: getattr(record, field.name) for field in fields(record)}
         moved = {name: on_device(value, device) for name, value in values.items()}
         changed = {name: value for name, value in moved.items() if value is not values[name]}
         return replace(record, **changed) if changed else record
-    if type(record) in (tuple, list):
-        moved = [on_device(part, device) for part in record]
-        same = all(new is old for new, old in zip(moved, record, strict=True))
-        return record if same else type(record)(moved)
+    if isinstance(record, tuple | list) and type(record) in (tuple, list):
+        parts = [on_device(part, device) for part in record]
+        same = all(new is old for new, old in zip(parts, record, strict=True))
+        return record if same else type(record)(parts)
     return record

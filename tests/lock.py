@@ -9,8 +9,8 @@ requirements-lmms.txt  the versions of what it shares with the others
 README.md              sdk_version, the Gradio of a Space
 pyproject.toml         an upper end that is older than what was installed is raised
 
-What is not installed, because only another platform or a Space needs it, is resolved to its newest version that
-agrees with the rest. `uv` resolves for every platform and Python at once.
+What is not installed, because only another platform or a Space needs it, is resolved to its newest version
+that agrees with the rest. `uv` resolves for every platform and Python at once.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # A Space runs pip with requirements.txt and these together, so what is pinned has to agree with them.
 SPACE = ("gradio[oauth,mcp]", "spaces", "uvicorn>=0.14.0", "websockets>=10.4")
-# torch pins what it needs of CUDA by itself, on Linux only. Where a Space has to have another torch (docs/spaces.md),
-# its requirements.txt would otherwise contradict it in twenty lines instead of two.
+# torch pins what it needs of CUDA by itself, on Linux only. Where a Space has to have another torch
+# (docs/spaces.md), its requirements.txt would otherwise contradict it in twenty lines instead of two.
 OF_TORCH = re.compile(r"nvidia-|cuda-|triton$|setuptools$")
 HEADER = {
-    "constraints.txt": "# Written by `make lock`: every package, transitive ones too, in the version that the tests passed with.\n"
+    "constraints.txt": "# Written by `make lock`: every package, transitive ones too, as the tests passed.\n"
     "# A constraint binds only what a platform needs and installs nothing by itself.\n",
-    "requirements.txt": "# Written by `make lock`: what a Space installs, and all that `python app.py` needs, as it was tested.\n"
-    "# On a Space this is the only file there when pip runs, so it is complete. Left out is what torch pins itself.\n",
+    "requirements.txt": "# Written by `make lock`: all that `python app.py` needs, as it was tested.\n"
+    "# On a Space no other file is there when pip runs, so it is complete. Left out is what torch pins itself.\n",
 }
 
 
@@ -103,7 +103,7 @@ def next_minor(version: str) -> str:
 
 
 def raised(text: str, versions: dict[str, str]) -> str:
-    """Return pyproject.toml with the upper ends raised that are below what `versions` holds; none is lowered."""
+    """Return pyproject.toml with upper ends raised to what `versions` holds; none is lowered."""
 
     def reaches(match: re.Match) -> str:
         now = versions.get(normalised(match["name"]))
@@ -135,7 +135,7 @@ def main() -> None:
     dev = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
     tools = [re.split(r"[=<>~ ]", line)[0] for line in dev if line and not line.startswith("#")]
     here = {name: version for name, version in installed().items() if name not in ("pip", "rediprune")}
-    # Ranges say what is admitted, not what is locked: an upper end below what is installed is about to be raised.
+    # Ranges say what is admitted: an upper end below what is installed is about to be raised.
     everything = resolved([*(line.split(",<")[0] for line in needed), *tools, *SPACE], here)
     versions = {normalised(line.split("==")[0]): re.split(r"==| ;", line)[1] for line in everything}
     page = [line.split(",<")[0] for line in [*table["dependencies"], *extras["app"]]]

@@ -1,4 +1,4 @@
-"""What an engineer gets from `pip install`: a wheel that works outside the repository, with types and a command."""
+"""What `pip install` gives: a wheel that works outside the repository, with types and a command."""
 
 import ast
 import subprocess
@@ -98,7 +98,7 @@ def test_the_command_answers_outside_the_repository_with_the_built_in_model(inst
 
 
 def test_what_check_needs_comes_along(installed, tmp_path):
-    code = "from rediprune.evaluation.check import read_known; import rediprune; print(len(read_known()), rediprune.__file__)"
+    code = "import rediprune; from rediprune.evaluation.check import read_known as r; print(len(r()), rediprune.__file__)"
     python = installed / Path(sys.executable).name
     count, file = ran(python, "-c", code, cwd=tmp_path).split(maxsplit=1)
     assert int(count) == 8 and str(installed.parent) in file

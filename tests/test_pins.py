@@ -1,4 +1,4 @@
-"""The lists of versions agree with each other, with what is installed and with what a Space adds by itself."""
+"""The lists of versions agree with each other, with what is installed and with what a Space adds."""
 
 import re
 from importlib.metadata import PackageNotFoundError, requires
@@ -17,7 +17,7 @@ PINNED = lock.pins("constraints.txt")
 PROJECT = lock.project()
 RANGES = [Requirement(line) for line in PROJECT["dependencies"]]
 EXTRAS = {
-    name: [Requirement(line) for line in lines] for name, lines in PROJECT["optional-dependencies"].items()
+    name: [Requirement(line) for line in asked] for name, asked in PROJECT["optional-dependencies"].items()
 }
 
 
@@ -108,12 +108,9 @@ def test_a_range_ends_where_the_tests_ended(one):
 
 @pytest.mark.parametrize("name", ["torch", "torchvision", "transformers"])
 def test_a_range_begins_at_the_lowest_version_that_compat_tries(name):
-    (begin,) = (
-        part.version for one in RANGES if one.name == name for part in one.specifier if part.operator == ">="
-    )
-    tried = [
-        version for asked, _ in noxfile.VERSIONS.values() for one in asked for version in [one.split("==")]
-    ]
+    (specifier,) = (one.specifier for one in RANGES if one.name == name)
+    (begin,) = (part.version for part in specifier if part.operator == ">=")
+    tried = [line.split("==") for asked, _ in noxfile.VERSIONS.values() for line in asked]
     lowest = min(Version(version) for package, version in tried if package == name)
     assert (Version(begin).major, Version(begin).minor) == (lowest.major, lowest.minor)
 

@@ -66,10 +66,11 @@ def run(args: argparse.Namespace) -> int:
 
     shown = shown_media(load_media(args.file, args.frames))
     from ..evaluation import sweep_report as table
-    from ..evaluation.sweep import sweep
+    from ..evaluation.sweep import Point, sweep
 
     explainer = load(args)
-    look, points = explainer.look(shown), []
+    look = explainer.look(shown)
+    points: list[Point] = []
     config = replace(explainer.defaults, **changes)
     chosen, length = methods or explainer.methods, args.max_new_tokens
     for point in sweep(

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -75,10 +76,10 @@ def check(explainer: Explainer, known: Sequence[Known], repeats: int = 3) -> Ite
     picture = Shown((known[0].image,))
     clip = Shown(tuple(k.image for k in known[:4]), True, (0.0, 1.0, 2.0, 3.0)[: len(known)])
     for name, shown in (("image", picture), ("clip", clip)):
-        yield _timed(f"identical at 100%, {name}", lambda shown=shown: identical(explainer, shown))
+        yield _timed(f"identical at 100%, {name}", partial(identical, explainer, shown))
     yield _timed("identical at 100%, batch of 2", lambda: identical_batch(explainer, known))
     for name, shown in (("image", picture), ("clip", clip)):
-        yield _timed(f"dropped is masked, {name}", lambda shown=shown: masked(explainer, shown))
+        yield _timed(f"dropped is masked, {name}", partial(masked, explainer, shown))
     yield _timed("tokens lie where shown", lambda: placed(explainer))
     yield _timed("relevance points right", lambda: pointing(explainer, known))
     yield _timed("time", lambda: timed(explainer, picture, repeats))

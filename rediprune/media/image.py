@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -32,7 +33,7 @@ _BAND = 512  # rows
 
 _TO_8_BITS = ((np.arange(65536, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)  # 16 -> 8, rounded
 
-ImageSource = str | os.PathLike | bytes | Image.Image | np.ndarray
+ImageSource: TypeAlias = str | os.PathLike | bytes | Image.Image | np.ndarray
 
 
 __all__ = [

@@ -116,7 +116,7 @@ def _shown_size(frame: av.VideoFrame, pixel_shape: Fraction | None) -> tuple[int
         width *= pixel_shape
     elif pixel_shape:
         height /= pixel_shape
-    scale = min(1, MAX_SIDE / max(width, height))
+    scale = min(Fraction(1), MAX_SIDE / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
@@ -126,5 +126,5 @@ def _turn(frame: av.VideoFrame) -> Image.Transpose | None:
     if stored is None:
         return None
     matrix = np.frombuffer(bytes(stored), dtype=np.int32)
-    signs = tuple(int(s) for s in np.sign(matrix[[0, 1, 3, 4]]))
-    return _TURNS.get(signs)
+    across, down, left, up = (int(s) for s in np.sign(matrix[[0, 1, 3, 4]]))
+    return _TURNS.get((across, down, left, up))

@@ -43,8 +43,8 @@ def save_clip(
         ValueError: no frames, frames of several sizes, fps out of range, another kind.
         OSError: the target cannot be written.
     """
-    is_path = isinstance(target, str | os.PathLike)
-    kind = kind or (Path(target).suffix[1:].lower() if is_path else None)
+    where = os.fspath(target) if isinstance(target, str | os.PathLike) else target
+    kind = kind or (Path(where).suffix[1:].lower() if isinstance(where, str) else None)
     if kind not in _WRITERS:
         raise ValueError(f"A clip of kind {kind!r} cannot be written: give {' or '.join(_WRITERS)}.")
     if not 0 < fps <= MAX_FPS:  # NaN fails as well
@@ -57,7 +57,7 @@ def save_clip(
     if one_palette and kind == "gif":
         frames = _indexed(frames)
     rate = Fraction(fps).limit_denominator(1000)
-    if not is_path:
+    if not isinstance(target, str | Path):
         _WRITERS[kind](frames, target, rate)
         return
     with replacing(target) as part:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from inspect import Parameter
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +39,8 @@ def arguments(generate: Callable, args: tuple, kwargs: dict, plain: Callable) ->
     `generate` is what was there to be called, perhaps another library's wrapper; `plain` is the model's own,
     whose names the positional arguments take that such a wrapper collects in *args.
     """
-    signature, call = inspect.signature(generate), {}
+    signature = inspect.signature(generate)
+    call: dict[str, Any] = {}
     for name, value in signature.bind(*args, **kwargs).arguments.items():
         kind = signature.parameters[name].kind
         if kind is Parameter.VAR_KEYWORD:

@@ -48,7 +48,7 @@ def number(value: object, name: str, least: float = -math.inf, most: float = mat
     if isinstance(value, str | None) and value in spelled:
         value = spelled[value]
     try:
-        found = float(value) if type(value) in (int, float) else None
+        found = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
     except OverflowError:  # a whole number beyond every float
         found = None
     if found is None or found < least or found > most:
@@ -77,7 +77,7 @@ def whole(value: object, name: str, least: int, most: int = MOST_COUNT) -> int:
 
 def flat(value: object, shape: Sequence[int], name: str) -> list:
     """The entries of nested lists of exactly this shape."""
-    rows = [value]
+    rows: list[Any] = [value]
     for count in shape:
         if any(type(row) is not list or len(row) != count for row in rows):
             raise TraceError(f"its {name} has not the shape {list(shape)} that the rest asks for")

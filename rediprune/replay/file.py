@@ -139,8 +139,9 @@ def _packed(tensor: Tensor) -> dict[str, Any]:
 def _unpacked(given: object, name: str) -> Tensor | None:
     if given is None:
         return None
-    dtype = _DTYPES.get(str(given.get("dtype"))) if isinstance(given, dict) else None
-    shape = given.get("shape") if dtype else None
+    written = given if isinstance(given, dict) else {}
+    dtype = _DTYPES.get(str(written.get("dtype")))
+    shape = written.get("shape") if dtype else None
     # Before any product: a thousand sides of a thousand digits are multiplied for a minute.
     if (
         not isinstance(shape, list)
@@ -148,7 +149,7 @@ def _unpacked(given: object, name: str) -> Tensor | None:
         or any(type(side) is not int or not 1 <= side <= MOST_BYTES for side in shape)
     ):
         raise TraceError(f"its {name} are not written as numbers of a known format and a shape")
-    raw = _bytes(given.get("base64"), name)
+    raw = _bytes(written.get("base64"), name)
     if len(raw) != math.prod(shape) * dtype.itemsize:
         raise TraceError(f"its {name} are not as many numbers as their shape {shape} says")
     found = torch.frombuffer(bytearray(raw), dtype=dtype).view(shape)

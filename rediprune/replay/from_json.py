@@ -246,16 +246,18 @@ def _with_kept(pruned: Answer, kept: Tensor) -> Answer:
 
 
 def _savings(given: Mapping[str, Any]) -> Savings:
-    flops = {side: values.all_numbers(Flops, values.part(given, side, dict)) for side in ("full", "pruned")}
+    full, pruned = (
+        Flops(**values.all_numbers(Flops, values.part(given, side, dict))) for side in ("full", "pruned")
+    )
     counts = {f.name for f in fields(Savings) if f.type == "int"}
-    rest = {
+    rest: dict[str, Any] = {
         f.name: values.whole(given.get(f.name), f.name, 0, MOST_BYTES)
         if f.name in counts
         else values.finite(given.get(f.name), f.name, 0)
         for f in fields(Savings)
-        if f.name not in flops
+        if f.type != "Flops"
     }
-    return Savings(**{side: Flops(**numbers) for side, numbers in flops.items()}, **rest)
+    return Savings(full=full, pruned=pruned, **rest)
 
 
 def _agreement(given: Mapping[str, Any]) -> Agreement:
@@ -278,6 +280,9 @@ def _costs(given: Mapping[str, Any], vision: VisionTokens) -> Costs:
         raise TraceError("what its estimate is made of has more windowed layers than layers")
     if len(choices) > vision.shape[0]:  # one for each frame, or one for all
         raise TraceError("what its estimate is made of has more choices than frames")
+    if len(projected) != 2:
+        raise TraceError("what its estimate is made of does not fit its tokens")
+    whole_projected, few_projected = (values.whole(p, "n_projected", 1, MOST_SHAPE) for p in projected)
     costs = Costs(
         shapes=numbers,
         n_visual=values.whole(given.get("n_visual"), "n_visual", n, n),
@@ -286,10 +291,10 @@ def _costs(given: Mapping[str, Any], vision: VisionTokens) -> Costs:
         method=values.text(given, "method"),
         query_flops=values.finite(given.get("query_flops"), "query_flops", 0, MOST_FLOPS),
         choices=tuple(values.whole(c, "choices", 1, n) for c in choices),
-        n_projected=tuple(values.whole(p, "n_projected", 1, MOST_SHAPE) for p in projected),
+        n_projected=(whole_projected, few_projected),
         n_kept=values.whole(given.get("n_kept"), "n_kept", 1, n),
     )
-    if sum(costs.choices) != n or len(costs.n_projected) != 2:
+    if sum(costs.choices) != n:
         raise TraceError("what its estimate is made of does not fit its tokens")
     try:  # every later estimate divides by these numbers
         savings.at(costs, costs.n_kept, 1)

@@ -188,8 +188,8 @@ class Recorded:
 
 def _same_rule(a: PruneConfig, b: PruneConfig) -> bool:
     """Whether two settings differ in nothing but ratio, weight and positions."""
-    free = {"keep_ratio": 1, "alpha": 0, "positions": "compacted"}
-    return replace(a, **free) == replace(b, **free)
+    one, other = (replace(c, keep_ratio=1, alpha=0, positions="compacted") for c in (a, b))
+    return one == other
 
 
 def _parts(selection: Selection, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:

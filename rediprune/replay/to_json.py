@@ -89,7 +89,7 @@ def _versions() -> dict[str, str]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Tensor):
         value = value.tolist()
-    elif is_dataclass(value):
+    elif is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}

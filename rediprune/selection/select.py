@@ -186,8 +186,8 @@ def _ended(picks: Picks, ends: Sequence[int]) -> Picks:
     behind = torch.arange(longest) >= torch.tensor(ends)[:, None]
     order, *evidence = (x if x is None else x[..., :longest] for x in picks)
     behind = behind.to(order.device)
-    evidence = (e if e is None else e.masked_fill(behind, math.nan) for e in evidence)
-    return Picks(order.masked_fill(behind, NO_PICK), *evidence)
+    ended = (e if e is None else e.masked_fill(behind, math.nan) for e in evidence)
+    return Picks(order.masked_fill(behind, NO_PICK), *ended)
 
 
 def _present(present: Tensor | None, frames: int, n: int) -> Tensor | None:
@@ -258,7 +258,11 @@ def _grids(frames: int, n: int, grid: Grid | Sequence[Grid] | None) -> list[Grid
     if grid is None:
         rows = next(r for r in range(math.isqrt(n), 0, -1) if n % r == 0)
         grid = rows, n // rows
-    grids = [grid] * frames if isinstance(grid[0], int) else list(grid)
+    # Either one grid of whole numbers for all frames, or one for each.
+    same = all(isinstance(side, int) for side in grid)
+    grids = (
+        [cast("tuple[int, ...]", grid)] * frames if same else list(cast("Sequence[tuple[int, ...]]", grid))
+    )
     if len(grids) != frames:
         raise ValueError(f"{len(grids)} grids were given for {frames} frames")
     for one in grids:

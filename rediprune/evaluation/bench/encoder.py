@@ -60,7 +60,7 @@ def _early(adapter: Adapter, how: dict) -> Iterator[Figure]:
         "encoder, to the layer read": lambda: hidden_states(tower, blocks, pixels, [layer])[0],
     }
     found = [way() for way in ways.values()]
-    _same(*found, "an encoder that ends early and one that runs to its end")
+    _same(found[0], found[1], "an encoder that ends early and one that runs to its end")
     case = {"T": 1, "S": found[0].shape[1], "C": found[0].shape[2]}
     for figure in timed(ways, case, **how):
         yield replace(figure, case=case | {"layers": _run(blocks, ways[figure.what])})

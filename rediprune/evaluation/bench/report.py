@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -49,6 +50,10 @@ def about(run: Run) -> str:
     )
 
 
+def _between_marks(body: str, match: re.Match) -> str:
+    return f"{match[1]}{body}\n{match[2]}"
+
+
 def written(page: str, found: dict[str, str]) -> str:
     """The page with every table between its marks.
 
@@ -57,7 +62,7 @@ def written(page: str, found: dict[str, str]) -> str:
     """
     for name, body in found.items():
         between = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
-        page, count = between.subn(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", page)
+        page, count = between.subn(partial(_between_marks, body), page)
         if count != 1:
             raise ValueError(f"the page has {count} places marked <!-- {name} -->: it needs exactly one")
     return page
