@@ -34,7 +34,7 @@ HEADER = {
     "constraints.txt": "# Written by `make lock`: every package, transitive ones too, as the tests passed.\n"
     "# A constraint binds only what a platform needs and installs nothing by itself.\n",
     "requirements.txt": "# Written by `make lock`: all that `python app.py` needs, as it was tested.\n"
-    "# On a Space no other file is there when pip runs, so it is complete. Left out is what torch pins itself.\n",
+    "# A Space has no other file when pip runs, so it is complete. Left out is what torch pins itself.\n",
 }
 
 

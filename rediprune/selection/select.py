@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -258,11 +259,10 @@ def _grids(frames: int, n: int, grid: Grid | Sequence[Grid] | None) -> list[Grid
     if grid is None:
         rows = next(r for r in range(math.isqrt(n), 0, -1) if n % r == 0)
         grid = rows, n // rows
-    # Either one grid of whole numbers for all frames, or one for each.
-    same = all(isinstance(side, int) for side in grid)
-    grids = (
-        [cast("tuple[int, ...]", grid)] * frames if same else list(cast("Sequence[tuple[int, ...]]", grid))
-    )
+    if isinstance(grid[0], int):
+        grids = [cast("tuple[int, ...]", grid)] * frames
+    else:
+        grids = list(cast("Sequence[tuple[int, ...]]", grid))
     if len(grids) != frames:
         raise ValueError(f"{len(grids)} grids were given for {frames} frames")
     for one in grids:
