@@ -9,8 +9,10 @@ Records that are made of tensors equal themselves alone (eq=False): a tensor's =
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
     from PIL import Image
 
 R = TypeVar("R")
+
+# A record's class -> what makes its HTML for a notebook. Records know no drawing; the package enters it here.
+SHOWN: dict[type, Callable[[Any], str]] = {}
+
+
+def html_of(record: object) -> str | None:
+    """Return the record as HTML; None where nothing shows it, which makes a notebook fall back to repr()."""
+    show = SHOWN.get(type(record))
+    return None if show is None else show(record)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +201,7 @@ class Agreement:
     same_text: bool
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """The one record of a run: everything that the picture, the table and the export read.
 
@@ -220,6 +231,23 @@ class Trace:
     clip: bool = False
     costs: Costs | None = None
     fingerprint: str = ""
+
+    def __str__(self) -> str:
+        share = f"{len(self.kept)} of {self.vision.n_tokens} visual tokens"
+        asked, full, pruned = (
+            repr(shorten(text, 60, placeholder="…"))
+            for text in (self.question, self.full.text, self.pruned.text)
+        )
+        return (
+            f"{asked}: {full} with all, {pruned} with {share} "
+            f"({self.config.rule}); estimated FLOPs {self.savings.end_to_end:.2f} times fewer."
+        )
+
+    def __repr__(self) -> str:
+        return f"<Trace of {self.model_name or 'a model'}: {self}>"
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
 
 def on_device(record: R, device: str | torch.device) -> R:

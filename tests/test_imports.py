@@ -28,11 +28,16 @@ ARROWS = {
     "pruning": PICKING | {"models"},
     "explainer": PICKING | {"files", "models", "media"},
     "replay": PICKING | {"files", "models", "explainer"},
-    "draw": {"tokens", "trace"},
+    "draw": {"tokens", "trace", "pruning"},  # pruning: its report, which a notebook shows
     "evaluation": PICKING | {"files", "models", "media", "pruning", "explainer", "draw"},
     "cli": PICKING | {"files", "media", "explainer", "replay", "draw", "evaluation"},
 }
-FACADES = {"__init__", "__main__", "_moved"}  # they may open every door, and nothing inside knocks on theirs
+FACADES = {
+    "__init__",
+    "__main__",
+    "_moved",
+    "version",
+}  # they may open every door, and nothing inside knocks on theirs
 
 # Outside libraries that belong to one place: (library, house) -> the stations that may import it.
 OWNERS = {

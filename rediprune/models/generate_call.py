@@ -153,7 +153,7 @@ def mask_of_padding(call: dict, model: torch.nn.Module) -> Tensor:
     return torch.ones_like(ids) if pad is None or pad in ends else ids.ne(pad).long()
 
 
-def setting(call: dict, model: torch.nn.Module, name: str) -> object:
+def setting(call: dict, model: torch.nn.Module, name: str) -> Any:
     """A setting as generate resolves it: the argument, the config passed, the model's own config, or None."""
     if call.get(name) is not None:
         return call[name]

@@ -14,23 +14,24 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..config import PruneConfig, checked_config
+from ..costs.estimate import Costs, text_tower_flops
 from ..query.prompt_tail import prompt_tail
 from ..query.text_tower import TextTower, text_tower_query
 from ..selection.select import select_tokens
-from ..tokens import joined, parted
+from ..tokens import VisionTokens, joined, parted
 from ..trace import Query, on_device
 from .patch import CallNumbers, Generate, ToEnter
 from .report import PrunedImage, PruneError, PruneReport
 
 if TYPE_CHECKING:
-    from ..models import Adapter, Prompt
+    from ..models import Adapter, Prompt, Seen
 
 _ENTERING = threading.Lock()  # two threads at the same moment are two blocks on one model
 
@@ -102,11 +103,13 @@ def prune(
         query = text_tower_query(text_tower, questions[prompt], features, config.pointing, value_path)
         return query, ""
 
-    return ToEnter(functools.partial(_block, adapter, config, ask))
+    return ToEnter(functools.partial(_block, adapter, config, ask, text_tower))
 
 
 @contextmanager
-def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneReport]:
+def _block(
+    adapter: Adapter, config: PruneConfig, ask: Ask, text_tower: TextTower | None
+) -> Iterator[PruneReport]:
     from ..models.generate_call import arguments, refuse_unsupported
     from ..models.transformers_names import without_cache
 
@@ -127,7 +130,7 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
             )
         number = numbers.take()
         try:
-            call, prompt, images, notes = _pruned_call(call, adapter, config, number, ask)
+            call, prompt, images, costs, notes = _pruned_call(call, adapter, config, number, ask, text_tower)
             with adapter.reading(prompt):
                 output = original(**call)
         except BaseException:  # a call that failed has pruned nothing
@@ -135,6 +138,7 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
             raise
         with noting:
             report.images += images
+            report.costs += costs
             report.calls += 1
             fresh = [note for note in notes if note not in report.notes]
             report.notes += fresh
@@ -171,11 +175,16 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
 
 
 def _pruned_call(
-    call: dict, adapter: Adapter, config: PruneConfig, number: int, ask: Ask
-) -> tuple[dict, Prompt, list[PrunedImage], list[str]]:
+    call: dict,
+    adapter: Adapter,
+    config: PruneConfig,
+    number: int,
+    ask: Ask,
+    text_tower: TextTower | None,
+) -> tuple[dict, Prompt, list[PrunedImage], list[Costs], list[str]]:
     """Return the arguments of the unpruned generate call with a shorter prompt in place of pixels.
 
-    Beside them: that prompt, the record of its images, and notes for the reader, each once.
+    Beside them: that prompt, the records of its images, what estimates are made of, and notes, each once.
     """
     from ..models.generate_call import mask_of_padding, with_prompt
 
@@ -188,7 +197,8 @@ def _pruned_call(
     seen = adapter.look(call | inputs)
     rows = [row for row, _ in adapter.placeholders(ids, seen)]
     kept: list[Tensor] = [torch.empty(0)] * len(seen)
-    images = []
+    images: list[PrunedImage] = []
+    costs: list[Costs] = []
     notes: dict[str, None] = {}
     for prompt in sorted(set(rows)):
         mine = [i for i, row in enumerate(rows) if row == prompt]
@@ -207,16 +217,65 @@ def _pruned_call(
             if query is not None:  # of a whole data set, keys would fill the device
                 query = on_device(replace(query, keys=None), "cpu")
             notes |= dict.fromkeys(selection.notes)
+        frame = 0
         for place, (i, indices) in enumerate(zip(mine, parted(of_prompt, parts), strict=True)):
             kept[i] = indices
             images.append(
                 PrunedImage(
-                    number, prompt, place, seen[i].kind, parts[place].n_tokens, indices, selection, query
+                    call=number,
+                    prompt=prompt,
+                    image=place,
+                    kind=seen[i].kind,
+                    n_tokens=parts[place].n_tokens,
+                    kept=indices,
+                    selection=selection,
+                    query=query,
+                    geometry=parts[place].geometry,
+                    width=parts[place].features.shape[1],
+                    first_frame=frame,
                 )
             )
+            frame += len(parts[place].geometry)
+        n_text = int(mask[prompt].sum()) - vision.n_tokens
+        of_prompt_seen = [seen[i] for i in mine]
+        asking = _query_flops(config, text_tower, vision)
+        costs.append(_costs(adapter, config, vision, of_prompt_seen, [kept[i] for i in mine], n_text, asking))
 
     spliced = adapter.splice(ids, mask, seen, kept, config.positions == "original", call | inputs)
-    return with_prompt(call, adapter.model, spliced, mask), spliced, images, list(notes)
+    return with_prompt(call, adapter.model, spliced, mask), spliced, images, costs, list(notes)
+
+
+def _query_flops(config: PruneConfig, tower: TextTower | None, vision: VisionTokens) -> float:
+    """What the query of one prompt costs by itself: next to nothing unless a text tower makes it."""
+    if tower is None or not config.asks_query or config.keep_ratio == 1:
+        return 0.0
+    by_value = config.pointing == "value"
+    return text_tower_flops(tower.shapes, vision.n_tokens, vision.features.shape[-1], by_value)
+
+
+def _costs(
+    adapter: Adapter,
+    config: PruneConfig,
+    vision: VisionTokens,
+    seen: Sequence[Seen],
+    kept: Sequence[Tensor],
+    n_text: int,
+    query_flops: float,
+) -> Costs:
+    """What the estimate of one prompt is made of."""
+    every = [one.vision.all for one in seen]
+    whole, some = (sum(map(adapter.n_projected, seen, tokens)) for tokens in (every, kept))
+    return Costs(
+        shapes=asdict(adapter.shapes_for(vision)),
+        n_visual=vision.n_tokens,
+        n_text=n_text,
+        n_frames=sum(one.n_views for one in seen),
+        method=config.method,
+        query_flops=query_flops,
+        choices=(vision.n_tokens,) if config.budget == "shared" else vision.counts,
+        n_projected=(whole, some),
+        n_kept=sum(map(len, kept)),
+    )
 
 
 def _own_seed(config: PruneConfig, call: int, prompt: int) -> PruneConfig:
