@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shlex
-import sys
 
 import torch
 from transformers import BitsAndBytesConfig
@@ -16,15 +14,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 QUANTISED = ("int8", "int4")
 
 
-def pip_install(*packages: str) -> str:
-    """Return the command that installs packages where this Python looks for them, whichever way we came here."""
-    return f"{shlex.quote(sys.executable)} -m pip install {' '.join(packages)}"
-
-
 def why_not_quantised(device: str | torch.device = "cpu") -> str:
     """One sentence on why int8 and int4 cannot be had on this device now; empty where they can."""
     if missing := [name for name in ("bitsandbytes", "accelerate") if not importlib.util.find_spec(name)]:
-        return f"int8 and int4 need {' and '.join(missing)}: {pip_install(*missing)}"
+        return f"int8 and int4 need {' and '.join(missing)}: pip install {' '.join(missing)}"
     import bitsandbytes
 
     kind = torch.device(device).type
@@ -47,9 +40,7 @@ def placement(
     if device_map not in (None, "auto"):
         raise ModelError(f"device_map={device_map!r} is unknown: choose auto, or name a device")
     if device_map and not importlib.util.find_spec("accelerate"):
-        raise ModelError(
-            f"device_map='auto' needs accelerate: {pip_install('accelerate')}, or name one device"
-        )
+        raise ModelError("device_map='auto' needs accelerate: pip install accelerate, or name one device")
     if quantise is not None:
         if quantise not in QUANTISED:
             raise ModelError(f"quantise={quantise!r} is unknown: choose {' or '.join(QUANTISED)}")

@@ -265,7 +265,7 @@ def assert_one_sentence(captured, says):
 
 @pytest.mark.parametrize("command", ["answer", "check"])
 def test_where_there_is_no_quantisation_it_is_one_sentence(image, model, monkeypatch, capsys, command):
-    reason = "int8 and int4 need bitsandbytes: pip install 'rediprune[quantised]'"
+    reason = "int8 and int4 need bitsandbytes: pip install bitsandbytes"
     monkeypatch.setattr("rediprune.models.checkpoints.placement.why_not_quantised", lambda device: reason)
     words = {"answer": [image, "What?", "--model", model], "check": [model]}[command]
     assert main([command, *words, "--quantise", "int4"]) == 2
