@@ -22,7 +22,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 WITH_TRANSFORMERS = r"transformers|tokenizers|huggingface-hub"
 WITH_TORCH = r"torch|torchvision|triton|setuptools|nvidia-.*|cuda-.*"
 VERSIONS = {
-    "lowest": (("transformers==5.18.0",), WITH_TRANSFORMERS),
+    "lowest": (("transformers==5.20.0",), WITH_TRANSFORMERS),
     "before": (("transformers==5.23.0",), WITH_TRANSFORMERS),
     "pinned": ((), r"$."),
     "torch": (("torch==2.11.0", "torchvision==0.26.0"), WITH_TORCH),
