@@ -93,5 +93,5 @@ $(LMMS)/installed: requirements-lmms.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'No Python $(NEEDED) or newer was found: install one, or name it: make PYTHON=/path/to/python' >&2; exit 1; }
 	$(PYTHON) -m venv $(LMMS)
 	$(LMMS)/bin/python -m pip install --quiet --requirement requirements-lmms.txt
-	$(LMMS)/bin/python -m pip install --quiet --no-deps 'av>=18.1' --editable .
+	$(LMMS)/bin/python -m pip install --quiet --no-deps --constraint constraints.txt av --editable .
 	@touch $@

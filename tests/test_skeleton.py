@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+import warnings
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,23 @@ def requirements(name: str) -> set[str]:
 
 def code_blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("kind", [FutureWarning, DeprecationWarning])
+@pytest.mark.parametrize(
+    "module", ["rediprune.prune", "app.page.build", "world.training", "tests.rediprune.pruning.test_prune"]
+)
+def test_a_deprecated_call_of_ours_is_an_error(kind, module):
+    with pytest.raises(kind):
+        warnings.warn_explicit("goes away", kind, "file.py", 1, module=module)
+
+
+@pytest.mark.pinned
+def test_a_name_that_transformers_gives_up_is_an_error():
+    with pytest.raises(FutureWarning):
+        warnings.warn_explicit(
+            "goes away", FutureWarning, "file.py", 1, module="transformers.generation.utils"
+        )
 
 
 def test_the_front_matter_is_what_a_space_reads():
