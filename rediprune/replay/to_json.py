@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..costs import estimate as savings
 from ..costs.stopwatch import Timing
-from ..trace import Answer, Timing, Trace
+from ..trace import Answer, Trace
 from ..version import __version__
 
 FORMAT = 3  # 1 listed kept tokens frame by frame; 2 could not be opened again
