@@ -22,10 +22,12 @@ from torch import Tensor
 
 from ..bundled import ASSETS
 from ..config import POINTINGS, PruneConfig
+from ..costs.stopwatch import doubt
 from ..explainer.encode import Shown, processed
 from ..explainer.explainer import Explainer
 from ..pruning.prune import prune
 from ..query.question import prompt_text
+from ..trace import Timing
 
 KNOWN = ASSETS / "known"
 QUESTIONS = ("What is in this picture?", "What is on the left?")
@@ -231,11 +233,21 @@ def timed(explainer: Explainer, shown: Shown, repeats: int) -> tuple[bool | None
     look = explainer.look(shown)
     asked = explainer.ask(look, QUESTIONS[0])
     kept = explainer.select(look, asked).kept(RATIO)
-    full, pruned = (explainer.time(look, asked, k, repeats=repeats, warmup=1) for k in (None, kept))
-    return None, (
-        f"prefill {full.prefill * 1000:.0f} ms with {look.n_visual} visual tokens, "
-        f"{pruned.prefill * 1000:.0f} ms with {len(kept)} (medians of {repeats} on {full.device})"
+    full, pruned = explainer.time_both(look, asked, kept, repeats=repeats)
+    ratio = explainer.savings(look, asked, kept, n_new=1).prefill
+    detail = (
+        f"prefill {_spread(full)} with {look.n_visual} visual tokens, {_spread(pruned)} with {len(kept)} "
+        f"(medians of {repeats}, taken in turns, on {full.device})"
     )
+    if why := doubt(full, pruned, ratio):
+        detail += f"; NOT RELIABLE: {why}, the machine was busy. Run the check again when it is idle"
+    return None, detail
+
+
+def _spread(timing: Timing) -> str:
+    """Return the median prefill with its fastest and slowest run: "26 ms (25..31)"."""
+    least, most = timing.prefill_spread
+    return f"{timing.prefill * 1000:.0f} ms ({least * 1000:.0f}..{most * 1000:.0f})"
 
 
 def _inputs(explainer: Explainer, shown: Shown, question: str) -> dict:

@@ -29,7 +29,7 @@ from ..bundled import ASSETS
 from ..config import POINTINGS, QUERIES, PruneConfig, checked_config
 from ..costs import estimate as savings
 from ..costs.estimate import Costs, Savings
-from ..costs.stopwatch import Timing, pooled
+from ..costs.stopwatch import PAUSES, Timing, doubt, measured_again, pooled
 from ..models import ModelError, Prompt, adapter_for, load
 from ..query.question import MAX_CHARACTERS, checked_question
 from ..query.text_tower import TextTower
@@ -306,14 +306,33 @@ class Explainer:
         with self._turn():
             return time_prompt(self.adapter, prompt, device=self.adapter.device, **how)
 
-    def time_both(self, look: Look, asked: Asked, kept: Tensor, repeats: int = 5) -> tuple[Timing, Timing]:
-        """MEASURED prefill with all tokens and with the kept ones, run by run: what slows one slows both."""
-        runs: tuple[list[Timing], list[Timing]] = ([], [])
-        for turn in range(repeats):
-            for tokens, timed in zip((None, kept), runs, strict=True):
-                warmup = int(turn == 0)
-                timed.append(self.time(look, asked, tokens, steps=1, repeats=1, warmup=warmup))
-        return pooled(runs[0]), pooled(runs[1])
+    def time_both(
+        self,
+        look: Look,
+        asked: Asked,
+        kept: Tensor,
+        repeats: int = 5,
+        steps: int = 1,
+        positions: str = "compacted",
+        pauses: Sequence[float] = PAUSES,
+    ) -> tuple[Timing, Timing]:
+        """MEASURED prefill and decode step with all tokens and with the kept ones, run by run in turns.
+
+        What slows the machine then slows both. Times that cannot both be right are measured again after each
+        of `pauses` (see stopwatch.doubt); `positions` are those of the pruned prompt.
+        """
+        ratio = self.savings(look, asked, kept, n_new=1).prefill
+
+        def measure() -> tuple[Timing, Timing]:
+            full: list[Timing] = []
+            pruned: list[Timing] = []
+            for turn in range(repeats):
+                how = {"steps": steps, "repeats": 1, "warmup": int(turn == 0)}
+                full.append(self.time(look, asked, None, **how))
+                pruned.append(self.time(look, asked, kept, positions, **how))
+            return pooled(full), pooled(pruned)
+
+        return measured_again(measure, lambda pair: doubt(*pair, ratio), pauses)
 
     def run(
         self,
