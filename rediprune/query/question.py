@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from torch import Tensor
 
 MAX_CHARACTERS = 2000
+CONTEXT = 8  # tokens before one that decide how it is spelled: spaces, and bytes of the same character
 
 
 class QuestionError(ValueError):
@@ -86,8 +89,25 @@ def unknown_words(tokenizer, question: str) -> tuple[str, ...]:
 
 
 def token_texts(tokenizer, ids: Tensor) -> tuple[str, ...]:
-    """Each id of [L] as a reader sees it: word-start marks (sentencepiece, byte-level BPE) become spaces."""
-    return tuple(
-        t.replace("\u2581", " ").replace("\u0120", " ").replace("\u010a", "\n")
-        for t in tokenizer.convert_ids_to_tokens(ids.tolist())
+    """Return what each id of [L] adds to the text, special tokens included; see `pieces`."""
+    return pieces(
+        lambda some: tokenizer.decode(some, skip_special_tokens=False, clean_up_tokenization_spaces=False),
+        ids.tolist(),
     )
+
+
+def pieces(decode: Callable[[list[int]], str], ids: Sequence[int]) -> tuple[str, ...]:
+    """Return what each token adds to the decoded text, so that the pieces joined read as the text does.
+
+    A space between two words belongs to one of their pieces. A character whose bytes are spread over several
+    tokens is the piece of the last of them; the pieces of the others are empty.
+    """
+    found = []
+    for i in range(len(ids)):
+        window = list(ids[max(0, i - CONTEXT) : i + 1])
+        before = decode(window[:-1]).rstrip("\ufffd")
+        after = decode(window)
+        if i + 1 < len(ids):
+            after = after.rstrip("\ufffd")  # bytes whose character is not complete yet
+        found.append(after[len(before) :] if after.startswith(before) else decode([ids[i]]))
+    return tuple(found)
