@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 
-WORD = re.compile(r"\w+(?:['’-]\w+)*|\n|[^\w\s]")  # "don't" is one word, "?" is another
+# "don't" is one word, "?" is another.
+WORD = re.compile(r"\w+(?:['’-]\w+)*|\n|[^\w\s]")
 VISIBLE = re.compile(r"[\S\n]")
 LINE_BREAK = "⏎"
 
