@@ -37,6 +37,7 @@ PARTS = (
 )
 # What the browser does with a request before it is sent; answers.js.
 BEGIN = "(...args) => window.rediprune?.begin?.(args) ?? args"
+GIVE = "(...args) => window.rediprune?.given?.(args) ?? args"
 CHANGE = "(...args) => window.rediprune?.change?.(args) ?? args"
 
 
@@ -145,8 +146,8 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         parts["models"].arrive(again, [parts["run"], knobs], js=BEGIN, **turn),
         scenes.pick(pick, [question, *dials], js=BEGIN, **turn),
         # preprocess=False: the file arrives unread (load_media judges it) and unchecked (file_source does).
-        photo.input(giver("photo"), [photo, frames, question, *dials], preprocess=False, js=BEGIN, **turn),
-        clip.upload(giver("clip"), [clip, frames, question, *dials], preprocess=False, js=BEGIN, **turn),
+        photo.input(giver("photo"), [photo, frames, question, *dials], preprocess=False, js=GIVE, **turn),
+        clip.upload(giver("clip"), [clip, frames, question, *dials], preprocess=False, js=GIVE, **turn),
         frames.input(sample, [frames, *dials], js=BEGIN, **turn),
         along.open(open_trace, [parts["run"], knobs], js=BEGIN, **turn),
         along.restore(restore, [parts["run"], knobs], js=BEGIN, **turn),

@@ -121,6 +121,7 @@ find(".halt").addEventListener("click", () => trigger("halt"));
 which.addEventListener("keydown", (e) => { if (e.key === "Enter" && !which.disabled) get(which.value); });
 which.addEventListener("input", judge);
 precision.addEventListener("input", judge);
+reachable(find(".list"));
 window.addEventListener("rp:state", arrive);
 window.addEventListener("focus", () => trigger("survey")); // another visitor may have changed the model meanwhile
 build();
