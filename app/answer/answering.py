@@ -209,7 +209,9 @@ def _timed(
         return explainer.time_both(look, asked, kept, pauses=())
 
     # A newer request sets `stop`: it need not wait for the machine to come to rest.
-    found = measured_again(measure, lambda pair: doubtful(pair) and not stop.is_set(), PAUSES, stop.wait)
+    found = measured_again(
+        measure, lambda pair: doubtful(pair) and not stop.is_set(), PAUSES, stop.wait, QUICK_SECONDS
+    )
     return found, doubtful(found)
 
 

@@ -27,6 +27,7 @@ Measured = TypeVar("Measured")
 
 HELD_UP = 3.0  # times longer than the work explains: something else had the machine. Our own choice.
 SLACK = 0.02  # seconds that a scheduler may add to anything; shorter differences are no contradiction
+LONGEST = 10.0  # seconds after which nothing is measured again: a busy machine would be kept busy
 PAUSES = (0.3, 1.0)  # seconds for the machine to come to rest, before the second and the third try
 
 
@@ -176,14 +177,18 @@ def measured_again(
     doubtful: Callable[[Measured], object],
     pauses: Sequence[float] = PAUSES,
     sleep: Callable[[float], object] = time.sleep,
+    longest: float = LONGEST,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Measured:
     """Return the first measurement that is not doubtful; the last one where all of them are.
 
     `pauses` are the seconds to wait before each further try; as many tries are made at most, and one more.
+    None begins later than `longest` seconds after the first.
     """
+    started = clock()
     found = measure()
     for pause in pauses:
-        if not doubtful(found):
+        if clock() - started > longest or not doubtful(found):
             break
         sleep(pause)
         found = measure()

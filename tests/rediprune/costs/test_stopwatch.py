@@ -146,3 +146,8 @@ def test_what_is_doubtful_is_measured_again_after_a_rest_and_not_for_ever():
     assert measured_again(measure, lambda x: x > 4, (0.5, 1.5), slept.append) == 4 and slept == [0.5]
     slept.clear()
     assert measured_again(measure, lambda x: True, (0.5, 1.5), slept.append) == 1 and slept == [0.5, 1.5]
+
+
+def test_a_measurement_that_takes_long_is_not_repeated_on_a_machine_that_is_busy():
+    now = iter([0.0, 11.0])
+    assert measured_again(lambda: 1, lambda _: True, (0.5,), None, 10.0, lambda: next(now)) == 1
