@@ -1,7 +1,7 @@
 """The tests with other versions than the pinned ones: `make compat` and `make newest`.
 
     make compat                                              every row of VERSIONS, with the Python of .venv
-    make compat ARGS="--python 3.13 -- tests/rediprune/pruning/test_prune.py"  some tests, with another Python that is installed
+    make compat ARGS="--python 3.13 -- tests/rediprune/pruning"  some tests, with another Python
     make compat ARGS="-k lowest"                             one row
     make newest                                              the newest of everything, whatever the ranges say
 

@@ -98,7 +98,10 @@ def test_the_command_answers_outside_the_repository_with_the_built_in_model(inst
 
 
 def test_what_check_needs_comes_along(installed, tmp_path):
-    code = "import rediprune; from rediprune.evaluation.check import read_known as r; print(len(r()), rediprune.__file__)"
+    code = (
+        "import rediprune; from rediprune.evaluation.check import read_known; "
+        "print(len(read_known()), rediprune.__file__)"
+    )
     python = installed / Path(sys.executable).name
     count, file = ran(python, "-c", code, cwd=tmp_path).split(maxsplit=1)
     assert int(count) == 8 and str(installed.parent) in file
@@ -132,7 +135,7 @@ def test_type_checkers_see_the_public_names_and_refuse_others(tmp_path):
 def test_the_names_for_type_checkers_are_those_that_are_imported():
     tree = ast.parse((ROOT / "rediprune" / "__init__.py").read_text(encoding="utf-8"))
     (seen,) = (node for node in tree.body if isinstance(node, ast.If))
-    imported = {alias.asname: part.module for part in seen.body for alias in part.names}
+    imported = {alias.name: part.module for part in seen.body for alias in part.names}
     assert imported == rediprune._LAZY
     assert set(rediprune._LAZY) <= set(rediprune.__all__) <= set(dir(rediprune))
     assert all(getattr(rediprune, name) is not None for name in rediprune.__all__)

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weight
 from rediprune.config import ASKS_QUERY
-from rediprune.costs.stopwatch import PAUSES, contradicts, doubt, measured_again
+from rediprune.costs.stopwatch import PAUSES, Timing, contradicts, doubt, measured_again
 from rediprune.models import ModelError
-from rediprune.trace import Timing
 
 from ..state.app_state import OPENED, Desk, Run
 from ..state.options import (
@@ -202,7 +201,10 @@ def _timed(
     ratio = explainer.savings(look, asked, kept, n_new=1).prefill
 
     def doubtful(pair: tuple[Timing, Timing]) -> bool:
-        slow = [contradicts(timing, made) for timing, made in zip(pair, (full, pruned), strict=True)]
+        slow = [
+            contradicts(timing, made.seconds, made.first_token_seconds)
+            for timing, made in zip(pair, (full, pruned), strict=True)
+        ]
         return bool(doubt(*pair, ratio)) or "prefill" in slow
 
     def measure() -> tuple[Timing, Timing]:
@@ -228,7 +230,7 @@ def _answered_again(
     found: list[Answer | None] = []
     for made, timing, tokens in zip(answers, timings, (None, kept), strict=True):
         again = None
-        if contradicts(timing, made) == "answer" and not stop.is_set():
+        if contradicts(timing, made.seconds, made.first_token_seconds) == "answer" and not stop.is_set():
             again = explainer.answer(look, asked, tokens, stop=stop)
         better = again is not None and not stop.is_set() and again.seconds < made.seconds
         found.append(again if better else None)

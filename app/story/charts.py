@@ -13,8 +13,8 @@ from rediprune.costs.estimate import Savings
 from rediprune.explainer.ask import Asked
 from rediprune.explainer.encode import Look
 
-from ..words import Word
 from .numbers import Pick
+from .words import Word
 
 BINS = 25
 NAMES = {"query": "this query", "turned": "its sign turned", "random": "a random vector"}

@@ -7,9 +7,9 @@ from rediprune.explainer.encode import Look
 from rediprune.trace import Selection
 
 from ..state.options import QUERY_WORDS, query_name
-from ..words import words
 from . import charts as exhibits
 from .numbers import question_span, recency
+from .words import words
 
 
 def prompt_tail(look: Look, asked: Asked, selection: Selection) -> tuple[tuple[str, ...], dict]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rediprune.costs.estimate import Savings, definition
 from rediprune.costs.stopwatch import Timing, held_up
-from rediprune.trace import Agreement, Answer, Savings, Timing
+from rediprune.trace import Agreement, Answer
 
 RATIOS = (
     ("visual_only", "visual tokens only"),

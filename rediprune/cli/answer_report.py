@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..costs.stopwatch import Timing, doubt
-from ..trace import Timing, Trace
+from ..trace import Trace
 
 
 def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:

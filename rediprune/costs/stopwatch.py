@@ -20,8 +20,6 @@ from typing import TypeVar
 
 import torch
 
-from ..trace import Answer, Timing
-
 State = TypeVar("State")
 Measured = TypeVar("Measured")
 
@@ -154,15 +152,20 @@ def doubt(full: Timing, pruned: Timing, ratio: float) -> str:
     return ""
 
 
-def contradicts(timing: Timing, answer: Answer) -> str:
+def contradicts(timing: Timing, seconds: float, first_token_seconds: float) -> str:
     """Say which of two times of one prompt must be wrong, "prefill" or "answer"; "" where both can be right.
 
     Every answer begins with a prefill, so a whole answer cannot be much quicker than one, and its first word
     cannot come long after the slowest.
+
+    Args:
+        timing: the prefill, measured.
+        seconds: wall clock of the whole answer.
+        first_token_seconds: wall clock up to its first new token.
     """
-    if held_up(timing.prefill, answer.seconds):
+    if held_up(timing.prefill, seconds):
         return "prefill"
-    if held_up(answer.first_token_seconds, timing.prefill_spread[1]):
+    if held_up(first_token_seconds, timing.prefill_spread[1]):
         return "answer"
     return ""
 

@@ -20,14 +20,13 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from ..bundled import ASSETS
 from ..config import POINTINGS, PruneConfig
-from ..costs.stopwatch import doubt
+from ..costs.stopwatch import Timing, doubt
 from ..explainer.encode import Shown, processed
 from ..explainer.explainer import Explainer
+from ..files.bundled import ASSETS
 from ..pruning.prune import prune
 from ..query.question import prompt_text
-from ..trace import Timing
 
 KNOWN = ASSETS / "known"
 QUESTIONS = ("What is in this picture?", "What is on the left?")

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..bundled import ASSETS
 from ..config import POINTINGS, QUERIES, PruneConfig, checked_config
 from ..costs import estimate as savings
 from ..costs.estimate import Costs, Savings
 from ..costs.stopwatch import PAUSES, Timing, doubt, measured_again, pooled
+from ..files.bundled import ASSETS
 from ..models import ModelError, Prompt, adapter_for, load
 from ..query.question import MAX_CHARACTERS, checked_question
 from ..query.text_tower import TextTower
@@ -327,9 +327,9 @@ class Explainer:
             full: list[Timing] = []
             pruned: list[Timing] = []
             for turn in range(repeats):
-                how = {"steps": steps, "repeats": 1, "warmup": int(turn == 0)}
-                full.append(self.time(look, asked, None, **how))
-                pruned.append(self.time(look, asked, kept, positions, **how))
+                warmup = int(turn == 0)
+                full.append(self.time(look, asked, None, steps=steps, repeats=1, warmup=warmup))
+                pruned.append(self.time(look, asked, kept, positions, steps=steps, repeats=1, warmup=warmup))
             return pooled(full), pooled(pruned)
 
         return measured_again(measure, lambda pair: doubt(*pair, ratio), pauses)

@@ -102,7 +102,8 @@ def check_outputs(*files: Path | None, inputs: Iterable[str | Path | None] = ())
         ValueError: a folder, a folder that is missing or closed, a file that is read-only or that is read,
             or one file for two results.
     """
-    read, written = [Path(path) for path in inputs if path], []
+    read = [Path(path) for path in inputs if path]
+    written: list[Path] = []
     for path in filter(None, files):
         if path.is_dir():
             raise ValueError(f"{path} is a folder: name a file in it")

@@ -58,8 +58,8 @@ def opened(path: Path, limit: ReadingLimit) -> Iterator[tuple[av.container.Input
             raise MediaError(f"{path.name} is in a video codec that cannot be decoded: convert it to H.264.")
         width, height = stream.width, stream.height
         if width * height > MAX_PIXELS:
-            limit = MAX_PIXELS // 10**6
-            raise MediaError(f"{path.name} has more than {limit} megapixels a frame: save a smaller copy.")
+            most = MAX_PIXELS // 10**6
+            raise MediaError(f"{path.name} has more than {most} megapixels a frame: save a smaller copy.")
         if stream.frames > path.stat().st_size:  # an index of any length fits into a few bytes
             raise MediaError(f"{path.name} claims more frames than it can hold: save it again.")
         if width * height == 0:  # the size stands in the first frame, and that is not there

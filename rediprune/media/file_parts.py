@@ -270,7 +270,7 @@ _TIFF_PIXELS |= {*range(512, 522), *range(529, 533)}
 
 class _TiffEntry(NamedTuple):
     tag: int
-    count: int
+    n_values: int
     value: int
     start: int
 

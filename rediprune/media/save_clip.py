@@ -57,7 +57,7 @@ def save_clip(
     if one_palette and kind == "gif":
         frames = _indexed(frames)
     rate = Fraction(fps).limit_denominator(1000)
-    if not isinstance(target, str | Path):
+    if not isinstance(target, str | os.PathLike):
         _WRITERS[kind](frames, target, rate)
         return
     with replacing(target) as part:

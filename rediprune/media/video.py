@@ -96,8 +96,8 @@ def load_video(
         raise MediaError(
             f"{file.name} has no frame that can be decoded: it may be cut off, damaged or protected."
         )
-    seconds, frames = zip(*sorted(clip.pictures.items(), key=lambda item: item[0]), strict=True)
-    return LoadedVideo(frames, tuple(map(float, seconds)), float(clip.duration), _notes(clip, n_frames))
+    times, frames = zip(*sorted(clip.pictures.items(), key=lambda item: item[0]), strict=True)
+    return LoadedVideo(frames, tuple(map(float, times)), float(clip.duration), _notes(clip, n_frames))
 
 
 def _notes(clip: Clip, asked: int) -> tuple[str, ...]:

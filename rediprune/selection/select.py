@@ -27,7 +27,6 @@ from .methods import METHODS
 _BLIND = frozenset({"random", "grid"})  # they look at no token, so one order serves whatever is present
 
 
-@torch.no_grad()
 def select(
     features: Tensor,
     query: Query | Tensor | None,
@@ -66,7 +65,24 @@ def select(
         ValueError: one sentence on what was wrong: shapes, NaN, infinite or all-zero features or query,
             weights out of range, a method without the query, projected tokens or attention that it needs.
     """
-    config = checked_config(config)
+    with torch.no_grad():  # not as a decorator, which would hide the signature from type checkers
+        return _select(
+            features, query, checked_config(config), alphas, grid, present, projected, attention, full
+        )
+
+
+def _select(
+    features: Tensor,
+    query: Query | Tensor | None,
+    config: PruneConfig,
+    alphas: Sequence[float] | None,
+    grid: Grid | Sequence[Grid] | None,
+    present: Tensor | None,
+    projected: Tensor | None,
+    attention: Tensor | None,
+    full: bool,
+) -> Selection:
+    """Check what `select` was given, and choose; the arguments are those of `select`."""
     check_tokens(features, "features")
     frames, n = features.shape[:2]
     present = _present(present, frames, n)

@@ -22,9 +22,9 @@ from app.state.sources import Source
 from app.views import cards as views
 from app.views import explorer as picture
 from rediprune import Explainer, PruneConfig, alpha_from_weight, kept_count
+from rediprune.costs.stopwatch import Timing
 from rediprune.explainer.encode import shown_media
 from rediprune.explainer.model_card import Card
-from rediprune.trace import Timing
 from tests.support import tiny
 from tests.support.footage import write, write_sound
 

@@ -5,8 +5,15 @@ import math
 import pytest
 import torch
 
-from rediprune.costs.stopwatch import contradicts, doubt, measured_again, pooled, synchroniser, time_run
-from rediprune.trace import Answer, Timing
+from rediprune.costs.stopwatch import (
+    Timing,
+    contradicts,
+    doubt,
+    measured_again,
+    pooled,
+    synchroniser,
+    time_run,
+)
 
 
 class Machine:
@@ -133,8 +140,7 @@ def test_a_pair_of_times_that_cannot_both_be_right_is_doubted(full, pruned, why)
     ],
 )
 def test_an_answer_and_its_prefill_that_contradict_each_other_are_told_apart(prefill, seconds, first, wrong):
-    answer = Answer("yes", (1,), n_visual=9, n_text=9, seconds=seconds, first_token_seconds=first)
-    assert contradicts(prefill, answer) == wrong
+    assert contradicts(prefill, seconds, first) == wrong
 
 
 def test_what_is_doubtful_is_measured_again_after_a_rest_and_not_for_ever():

@@ -9,11 +9,11 @@ from PIL import Image
 
 from rediprune import Explainer
 from rediprune.__main__ import main
+from rediprune.costs.stopwatch import Timing
 from rediprune.evaluation import check
 from rediprune.explainer.encode import Shown
 from rediprune.models.families.llava import LlavaAdapter
 from rediprune.tokens import Geometry, VisionTokens
-from rediprune.trace import Timing
 from tests.families import families
 from tests.support import tiny
 

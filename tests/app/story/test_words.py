@@ -3,7 +3,7 @@
 import pytest
 
 from app.story import charts as exhibits
-from app.words import LINE_BREAK, words
+from app.story.words import LINE_BREAK, words
 from rediprune import Explainer
 from rediprune.query.question import pieces
 
