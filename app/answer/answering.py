@@ -18,6 +18,7 @@ from rediprune.config import ASKS_QUERY
 from rediprune.costs.stopwatch import PAUSES, Timing, contradicts, doubt, measured_again
 from rediprune.models import ModelError
 
+from ..shown_run import describe
 from ..state.app_state import OPENED, Desk, Run
 from ..state.options import (
     QUERIES,
@@ -137,9 +138,11 @@ def _answer_with(
     n, k = look.n_visual, kept.numel()
     key = (run.model, look.key, asked.question)
     earlier = full = desk.full.get(key)
+    run = replace(run, answered=True)
     cards = {
         "busy": True,
         "line": "Answering.",
+        "shows": describe(run),
         "at": answered_at(run, config, look.key, None if own is None else kept),
         "snippet": snippet(explainer, run, config, media.clip),
         "foreign": foreign(explainer, run),

@@ -21,7 +21,8 @@ from .second_screen import below
 from .widget import WEB
 
 SYSTEM_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
-MAX_WAITING = 32  # requests in the queue; one more is told that the page is busy
+MAX_WAITING = 128  # requests in the queue; one more is told that the page is busy, and when to come back
+VISITORS_REMEMBERED = 256  # of an older one the page's own record is used (shown_run.py)
 
 
 def launch_options() -> dict:
@@ -38,7 +39,7 @@ def launch_options() -> dict:
         "run_history": False,  # kept, it slows the page down after every event
         "footer_links": [],
         "max_file_size": "100mb",
-        "state_session_capacity": 256,
+        "state_session_capacity": VISITORS_REMEMBERED,
     }
 
 
@@ -76,4 +77,4 @@ def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str 
         wire_menu(desk.menu, parts["models"], at_load=demo.load)
         below(desk, explainer, parts["run"], demo.unload)
         api.offer(desk, explainer)
-    return demo.queue(max_size=MAX_WAITING)
+    return demo.queue(max_size=MAX_WAITING, api_open=False)  # every way in waits in this queue

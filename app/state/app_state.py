@@ -31,6 +31,7 @@ class Run:
     query: str
     budget: str = "frame"
     model: int = 0  # OneModel.number of the model that answered, or OPENED
+    answered: bool = False  # for this visitor; False in the Run that every page begins with
 
 
 class Desk:

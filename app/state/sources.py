@@ -101,6 +101,21 @@ def file_source(file: object, n_frames: object = 8) -> Source:
     raise ValueError(NO_UPLOAD)
 
 
+def inside_uploads(path: str) -> str:
+    """Return an upload's path inside the folder of uploads; "" for any other file."""
+    folder = Path(get_upload_folder()).resolve()
+    return str(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else ""
+
+
+def under_uploads(inside: str) -> dict:
+    """Return what `file_source` takes for a path that `inside_uploads` returned; not checked here.
+
+    Raises:
+        TypeError: something that is no text.
+    """
+    return {"path": str(Path(get_upload_folder()) / inside)}
+
+
 def trace_source(file: object) -> Source:
     """The source of a saved run that a visitor gave; `file` as in file_source.
 

@@ -23,7 +23,7 @@ shared.begin = (args) => {
   shared.ticket++;
   if (at < args.length - 1) shared.menus = menusOf(args);
   become({ ...settled, busy: true, waiting: true, line: WAITING });
-  return args.map((a, i) => (i === at ? { ...a, ...shared.knobs, ticket: shared.ticket } : a));
+  return args.map((a, i) => (i === at ? { ...a, ...shared.knobs, ticket: shared.ticket, shows: shared.shows } : a));
 };
 
 // A menu that only lost the focus: nothing is stopped, and its ticket is one that is over (desk.py).
@@ -46,6 +46,7 @@ function become(next) {
   shared.quick = value.quick;
   shared.snippet = value.snippet;
   shared.at = value.at;
+  if (value.shows) shared.shows = value.shows; // sent with every request: the server may have lost it (shown_run.py)
   shared.took = (["full", "pruned"]).map((side) => ({ n: value[side]?.n, seconds: value[side]?.seconds }));
   shared.busy = Boolean(value.busy);
   clearInterval(clock);

@@ -131,7 +131,7 @@ shared.untaken = () => say("Not saved: the page is busy or cannot be reached. Tr
 find(".take").addEventListener("click", () => {
   const { keep, weight, own } = shared.at;
   say("Making the file.");
-  trigger("take", { keep, weight, tokens: own ? own.split(",").map(Number) : null });
+  trigger("take", { keep, weight, tokens: own ? own.split(",").map(Number) : null, shows: shared.shows });
 });
 find(".pick").addEventListener("click", () => find(".file").click());
 find(".file").addEventListener("change", () => {

@@ -98,7 +98,7 @@ function ask() {
   find(".story").dataset.state = had && now && now !== had ? "stale" : "";
   if (!near || !now || now === wanted) return;
   wanted = now;
-  trigger("tell", { keep: shared.at.keep, weight: shared.at.weight, at: now });
+  trigger("tell", { keep: shared.at.keep, weight: shared.at.weight, at: now, shows: shared.shows });
 }
 
 function load() {

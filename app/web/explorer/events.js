@@ -18,7 +18,7 @@ shared.save = (kind) => {
   said = "Making the file.";
   cell = -1;
   later();
-  trigger("save", { kind, at, tokens: choice.own ? tokensOf(choice.own) : null });
+  trigger("save", { kind, at, tokens: choice.own ? tokensOf(choice.own) : null, shows: shared.shows });
 };
 shared.saved = (sentence) => { saver.disabled = false; said = sentence; cell = -1; later(); };
 
