@@ -151,41 +151,49 @@ def _answer_with(
     }
     yield View(explorer=drawn, answers=dict(cards), notice=said, budget=menu, run=run)
 
+    # Equal work is done once where others wait; a visitor alone gets new times at every request.
+    agreed = None
+    answered = (*key, config, tuple(kept.tolist()))
+    if full is not None and desk.others_wait() and (known := desk.pruned.get(answered)):
+        pruned, agreed = known
+        cards["pruned"] = views.answer(pruned, k, earlier=True)
     # One after the other, so that neither answer's time is spoiled by the other; the quick one comes first.
-    pruned = None
-    for pruned in _stream(explainer, look, asked, kept, stop):
+    for pruned in () if agreed else _stream(explainer, look, asked, kept, stop):
         cards["pruned"] = views.answer(*_either(pruned, k))
-        yield View(answers=dict(cards))
+        if not desk.others_wait():  # where others wait, cards that are complete a moment later are sent once
+            yield View(answers=dict(cards))
     if full is None:
         for full in _stream(explainer, look, asked, None, stop):
             cards["full"] = views.answer(*_either(full, n))
-            yield View(answers=dict(cards))
+            if not desk.others_wait():
+                yield View(answers=dict(cards))
     stopped = stop.is_set()
     quick = not stopped and pruned.seconds + full.seconds < QUICK_SECONDS
     if stopped:
         cards |= {"busy": False, "quick": quick, "line": "Stopped: the answers end where they stood."}
         yield View(answers=dict(cards))
         return
-    cards["line"] = "Comparing the answers."
-    yield View(answers=dict(cards))
-    agreed = explainer.agreement(look, asked, kept, full, pruned)
+    if agreed is None:
+        cards["line"] = "Comparing the answers."
+        if not desk.others_wait():
+            yield View(answers=dict(cards))
+        agreed = explainer.agreement(look, asked, kept, full, pruned)
     cards |= {"busy": False, "quick": quick, "line": views.agreement(agreed)}
-    yield View(answers=dict(cards))
     desk.full.put(key, full)
-    desk.pruned.put((*key, config, tuple(kept.tolist())), (pruned, agreed))
+    desk.pruned.put(answered, (pruned, agreed))
+    yield View(answers=dict(cards))
     chosen = None if own is None else kept
 
-    def saved(measured: str) -> View:
-        return View(
-            savings=savings_view(explainer, look, asked, selection, len(full.token_ids), measured, chosen)
-        )
-
-    # At once, for what stands there is another run's; better times follow where they do not take long.
-    yield saved(views.one_timing(full, pruned, earlier is not None))
-    if not quick:
+    once = views.one_timing(full, pruned, earlier is not None)
+    saved = savings_view(explainer, look, asked, selection, len(full.token_ids), once, chosen)
+    # At once, for what stands there is another run's; better times follow where they do not take long and nobody
+    # waits for them.
+    yield View(savings=saved)
+    if not quick or desk.others_wait():
         return
     timings, doubtful = _timed(explainer, look, asked, kept, full, pruned, stop)
-    yield saved(views.timing(*timings, doubtful))
+    often = views.timing(*timings, doubtful)
+    yield View(savings=saved | {"measured": saved["measured"].replace(once, often)})
     again = _answered_again(explainer, look, asked, kept, (full, pruned), timings, stop)
     for side, tokens, made in zip(("full", "pruned"), (n, k), again, strict=True):
         if made is not None:
@@ -194,7 +202,7 @@ def _answer_with(
     if again[0] is not None:
         desk.full.put(key, again[0])
     if again[1] is not None:
-        desk.pruned.put((*key, config, tuple(kept.tolist())), (again[1], agreed))
+        desk.pruned.put(answered, (again[1], agreed))
 
 
 def _timed(

@@ -32,7 +32,7 @@ def answer_question(
         nats, and KL(unpruned || pruned) of the first answer token in nats.
     """
     shown, notes = given(media, n_frames)
-    with desk.models.using() as explainer:
+    with desk.using() as explainer:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
         trace = explainer.run(shown, question, config)
     answers = {

@@ -35,7 +35,7 @@ def draw_overlay(
     """
     source = file_source(media, n_frames)
     kind = "mp4" if frame is None and shown(source)[0].clip else "png"
-    with desk.models.using() as explainer, TemporaryDirectory() as folder:
+    with desk.using() as explainer, TemporaryDirectory() as folder:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
         run = Run(source, question, method, said(config)["query"], budget, model=desk.models.number)
         knobs = {"keep": keep_ratio, "weight": weight}

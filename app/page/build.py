@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import gradio as gr
 
 from rediprune import Explainer
@@ -10,6 +12,8 @@ from rediprune.explainer.model_holder import OneModel
 
 from .. import api
 from ..answer import handlers
+from ..server import protect
+from ..server.waiting import others_wait
 from ..state.app_state import Desk, Run
 from ..state.options import default_query
 from ..state.sources import EXAMPLES, Source, suggestions
@@ -77,4 +81,5 @@ def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str 
         wire_menu(desk.menu, parts["models"], at_load=demo.load)
         below(desk, explainer, parts["run"], demo.unload)
         api.offer(desk, explainer)
-    return demo.queue(max_size=MAX_WAITING, api_open=False)  # every way in waits in this queue
+    desk.others_wait = partial(others_wait, demo)
+    return protect(demo.queue(max_size=MAX_WAITING, api_open=False))  # every way in waits in this queue

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rediprune import Answer, Explainer
 from rediprune.explainer.lru_cache import Recent
@@ -14,6 +14,7 @@ from rediprune.replay.recorded_run import Recorded
 from rediprune.trace import Agreement
 
 from ..model.menu import ModelMenu
+from ..threads import fit_threads
 from .sources import Source, opened
 
 EVERY = 2**53  # above every ticket a browser can count to
@@ -31,7 +32,9 @@ class Run:
     query: str
     budget: str = "frame"
     model: int = 0  # OneModel.number of the model that answered, or OPENED
-    answered: bool = False  # for this visitor; False in the Run that every page begins with
+    answered: bool = field(
+        default=False, compare=False
+    )  # for this visitor; False in the Run that every page begins with
 
 
 class Desk:
@@ -49,6 +52,7 @@ class Desk:
         models: work with the model inside `models.using()`; it may be exchanged at any other time.
         full: unpruned answers by (number of the model, look's key, question).
         pruned: pruned answers and how far they agree, by the same, the settings and the kept tokens.
+        others_wait: says whether another request waits for the model now; then nothing is run that can be left out.
     """
 
     def __init__(self, models: OneModel | Explainer, remember: int = 64, fixed: str = ""):
@@ -56,9 +60,21 @@ class Desk:
         self.menu = ModelMenu(self.models, fixed)
         self.full: Recent[Answer] = Recent(remember)
         self.pruned: Recent[tuple[Answer, Agreement]] = Recent(remember)
+        self.others_wait: Callable[[], bool] = lambda: False
         self._over: Recent[int] = Recent(VISITORS)  # the newest ticket that was stopped
         self._running: dict[str, tuple[int, threading.Event]] = {}
         self._lock = threading.Lock()
+
+    @contextmanager
+    def using(self) -> Iterator[Explainer]:
+        """The open model, which stays open meanwhile, with as many threads as serve it.
+
+        Raises:
+            ModelError: no model is open at this moment.
+        """
+        with self.models.using() as explainer:
+            fit_threads(explainer.model)
+            yield explainer
 
     @contextmanager
     def model_of(self, run: Run) -> Iterator[Explainer | Recorded]:
@@ -71,7 +87,7 @@ class Desk:
         if run.model == OPENED:
             yield opened(run.source)
             return
-        with self.models.using() as explainer:
+        with self.using() as explainer:
             if run.model != self.models.number:
                 raise ValueError("These answers are an earlier model's: answer again, then come back.")
             yield explainer
@@ -84,7 +100,7 @@ class Desk:
             ValueError: `run` shows an opened trace that another model made.
             ModelError: no model is open at this moment.
         """
-        with self.models.using() as explainer:
+        with self.using() as explainer:
             if run.source.trace and not made_by(explainer, opened(run.source)):
                 raise ValueError(_another(opened(run.source).name, explainer.name))
             yield explainer

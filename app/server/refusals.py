@@ -1,0 +1,65 @@
+"""Every failure of a request: one sentence for the caller, and one line in the log where the caller is at fault."""
+
+from __future__ import annotations
+
+import logging
+
+import gradio as gr
+from gradio.block_function import BlockFunction
+
+UNREADABLE = (
+    "The request cannot be read: give what /gradio_api/info lists for this endpoint, and a file as an upload or as "
+    "the http or https address of a picture or a video."
+)
+INSIDE = "Something went wrong inside, and the program's log says what: try again, or ask for something else."
+log = logging.getLogger(__name__)
+
+
+def refuse_in_sentences(demo: gr.Blocks) -> None:
+    """Replace what Gradio says of a failed request: `error: null` to its sender, a traceback in the log.
+
+    Whatever is wrong with a path, the sentence is the same, so that nobody learns which files the server has. The
+    traceback of a fault of the program itself stays in the log.
+    """
+    plain_inputs, plain_call = demo.preprocess_data, demo.process_api
+
+    async def preprocess(block_fn: BlockFunction, *given: object, **how: object) -> list:
+        try:
+            return await plain_inputs(block_fn, *given, **how)
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise _refusal(block_fn, error) from None
+
+    async def process(block_fn: BlockFunction | int, *given: object, **how: object) -> dict:
+        try:
+            return await plain_call(block_fn, *given, **how)
+        except gr.Error as error:
+            error.print_exception = False
+            raise
+        except (StopIteration, StopAsyncIteration):
+            raise
+        except Exception as error:
+            if _without_event(error):
+                raise _refusal(block_fn, error) from None
+            log.exception("/%s failed", _name(block_fn))
+            raise gr.Error(INSIDE, print_exception=False) from None
+
+    demo.preprocess_data, demo.process_api = preprocess, process
+
+
+def _refusal(block_fn: BlockFunction | int, error: Exception) -> gr.Error:
+    log.warning("/%s refused a request that cannot be read (%s)", _name(block_fn), type(error).__name__)
+    return gr.Error(UNREADABLE, print_exception=False)
+
+
+def _without_event(error: Exception) -> bool:
+    """Return whether a request of the page's own came without what the page's scripts send along."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and isinstance(frame.tb_frame.f_locals.get("self"), gr.EventData)
+
+
+def _name(block_fn: BlockFunction | int) -> str:
+    return str(getattr(block_fn, "api_name", block_fn))
