@@ -59,6 +59,14 @@ def flags() -> argparse.Namespace:
     also("--quantise", help="int8 or int4; needs bitsandbytes and accelerate")
     say("--host", help="address to listen on, 0.0.0.0 for all (default: this machine only)")
     say("--port", type=int, help="default: the first free one from 7860")
+    say(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a host name that the page is reached by, such as that of a reverse proxy in front of it; may be "
+        "given several times; * for any (default: this machine's own names, by what --host says)",
+    )
     say("--share", action="store_true", help="also make a public link, through Gradio's servers")
     say(
         "--fixed-model",
@@ -139,6 +147,15 @@ def fixed_model(args: argparse.Namespace) -> bool:
     return shared or "SPACE_ID" in os.environ or host not in HERE
 
 
+def host_rules(args: argparse.Namespace, demo):
+    """Which hosts and origins are served; on a Space everyone may open, embed and ask the page."""
+    from app.server import HostRules
+
+    allowed = ["*"] if "SPACE_ID" in os.environ else args.allowed_host
+    listens = args.host or os.environ.get("GRADIO_SERVER_NAME")
+    return HostRules(listens, allowed, shared=lambda: demo.share_url)
+
+
 def serve_tools(demo, options: dict) -> None:
     """The page with its tools, until the process is ended."""
     from app.api import mcp as tools
@@ -201,7 +218,7 @@ if __name__ == "__main__":
         "server_port": args.port,
         "share": args.share,
         "ssr_mode": False,  # a Space renders on its server by default; the page is made and tested without
-        **launch_options(),
+        **launch_options(host_rules(args, demo)),
     }
     if args.mcp:
         serve_tools(demo, options)

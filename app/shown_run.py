@@ -1,8 +1,8 @@
 """What a visitor's page says that it shows, kept in the browser and checked here.
 
-The server keeps each visitor's Run, but only of so many visitors at a time and not beyond a restart. Gradio then
-hands the page's first Run to the handler, without a word. So the browser keeps a description of what the cards
-answer, sends it with every request, and a Run that was lost is restored from it.
+The server keeps each visitor's Run, but only of so many visitors at a time and not beyond a restart. Gradio
+then hands the page's first Run to the handler, without a word. So the browser keeps a description of what the
+cards answer, sends it with every request, and a Run that was lost is restored from it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from .state.options import BUDGETS, METHODS, QUERIES
 from .state.sources import Source, file_source, inside_uploads, scene_source, under_uploads
 
 LOST = (
-    "The server no longer knows what this page shows, and the page's own record of it cannot be used: choose or "
+    "The server no longer knows what this page shows, and the page's own record of it cannot be "
+    "used: choose or "
     "give the picture again."
 )
 
@@ -47,7 +48,8 @@ def shown_run(kept: Run, told: object) -> Run:
     """Return the visitor's Run: the one that the server kept, or where that was lost, the one that is told.
 
     Args:
-        kept: what Gradio handed over; `kept.answered` is False where it is the one that every page begins with.
+        kept: what Gradio handed over; `kept.answered` is False where it is the one that every page begins
+        with.
         told: what the browser sent, as `describe` made it; not trusted. Requests by hand send none.
 
     Raises:

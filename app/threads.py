@@ -9,10 +9,10 @@ MANY = torch.get_num_threads()  # as torch or OMP_NUM_THREADS chose them, before
 
 
 def fit_threads(model: torch.nn.Module) -> None:
-    """Set how many threads of torch this thread and those that it starts use: one for a small model, else many.
+    """Set the number of torch's threads for this thread and those that it starts: one for a small model.
 
-    The other cores then serve the other visitors. A second thread of a small model spends its time in waiting for
-    the first, and on a busy machine makes every operation wait for the scheduler.
+    The other cores then serve the other visitors. A second thread of a small model spends its time in waiting
+    for the first, and on a busy machine makes every operation wait for the scheduler.
     """
     count = 1 if sum(p.numel() for p in model.parameters()) <= SMALL else MANY
     if torch.get_num_threads() != count:

@@ -1,4 +1,4 @@
-"""What a page shows survives the loss of the server's record of it: the visitor's own picture, or one sentence."""
+"""What a page shows survives the loss of the server's record of it: its own picture, or one sentence."""
 
 import asyncio
 import re

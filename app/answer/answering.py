@@ -17,6 +17,7 @@ from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weig
 from rediprune.config import ASKS_QUERY
 from rediprune.costs.stopwatch import PAUSES, Timing, contradicts, doubt, measured_again
 from rediprune.models import ModelError
+from rediprune.query.question import checked_question
 
 from ..shown_run import describe
 from ..state.app_state import OPENED, Desk, Run
@@ -121,6 +122,7 @@ def _answer_with(
     config = settings(explainer, knobs, run.method, run.query, run.budget)
     media, media_notes = shown(run.source)
     yield View(answers={"busy": True, "line": f"Reading the {'clip' if media.clip else 'picture'}."})
+    checked_question(run.question, explainer.processor)  # before the encoder runs for nothing
     look = explainer.look(media)
     asked = explainer.ask(look, run.question, config)
     orders = explainer.select(look, asked, config, [alpha_from_weight(w) for w in WEIGHTS])
@@ -186,8 +188,8 @@ def _answer_with(
 
     once = views.one_timing(full, pruned, earlier is not None)
     saved = savings_view(explainer, look, asked, selection, len(full.token_ids), once, chosen)
-    # At once, for what stands there is another run's; better times follow where they do not take long and nobody
-    # waits for them.
+    # At once, for what stands there is another run's; better times follow where they do not take long and
+    # nobody waits for them.
     yield View(savings=saved)
     if not quick or desk.others_wait():
         return
@@ -304,10 +306,8 @@ def savings_view(
     explainer, look, asked, selection: Selection, n_new: int, measured: str, own: Tensor | None
 ) -> dict:
     config = selection.config
-    every = [
-        explainer.savings(look, asked, selection.kept(percent / 100), n_new, config.method, config.budget)
-        for percent in range(1, 101)
-    ]
+    kept = [selection.kept(percent / 100) for percent in range(1, 101)]
+    every = explainer.savings_each(look, asked, kept, n_new, config.method, config.budget)
     of = {"picture": look.key}
     if own is None:
         return of | views.savings(every, config.keep_ratio, f"{measured} (at {config.keep_ratio:.0%} kept)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from ..server.departures import stop_when_caller_leaves
 from ..state.app_state import Desk
 from .arguments import dials, frames, given, said
 
@@ -34,7 +35,8 @@ def answer_question(
     shown, notes = given(media, n_frames)
     with desk.using() as explainer:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
-        trace = explainer.run(shown, question, config)
+        with stop_when_caller_leaves() as stop:
+            trace = explainer.run(shown, question, config, stop=stop)
     answers = {
         name: {"text": a.text, "visual_tokens": a.n_visual, "seconds_measured": a.seconds}
         for name, a in (("unpruned", trace.full), ("pruned", trace.pruned))

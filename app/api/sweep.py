@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rediprune.evaluation.sweep import Point, lines_of, sweep
 from rediprune.evaluation.sweep_report import COLUMNS, holds_from, notes, values
 
+from ..server.departures import stop_when_caller_leaves
 from ..state.app_state import Desk
 from .arguments import dials, given
 
@@ -45,16 +46,17 @@ def sweep_ratios(
         config = dials(explainer, own.keep_ratio, weight, own.method, query, budget)
         count = len(ratios) * len(lines_of(methods, [config.weight], explainer.methods))
         look, points = explainer.look(shown), []
-        for point in sweep(explainer, look, question, methods, ratios, config=config):
-            points.append(point)
-            yield {
-                **told(points),
-                "done": len(points),
-                "of": count,
-                "tokens": look.n_visual,
-                "model": explainer.name,
-                "notes": [*given_notes, *notes(points)],
-            }
+        with stop_when_caller_leaves() as stop:
+            for point in sweep(explainer, look, question, methods, ratios, config=config, stop=stop):
+                points.append(point)
+                yield {
+                    **told(points),
+                    "done": len(points),
+                    "of": count,
+                    "tokens": look.n_visual,
+                    "model": explainer.name,
+                    "notes": [*given_notes, *notes(points)],
+                }
 
 
 def checked_ratios(ratios: object) -> list[float]:

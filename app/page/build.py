@@ -12,7 +12,8 @@ from rediprune.explainer.model_holder import OneModel
 
 from .. import api
 from ..answer import handlers
-from ..server import protect
+from ..model.zero_gpu import LentExplainer
+from ..server import HostRules, middleware, protect
 from ..server.waiting import others_wait
 from ..state.app_state import Desk, Run
 from ..state.options import default_query
@@ -29,8 +30,11 @@ MAX_WAITING = 128  # requests in the queue; one more is told that the page is bu
 VISITORS_REMEMBERED = 256  # of an older one the page's own record is used (shown_run.py)
 
 
-def launch_options() -> dict:
-    """What `demo.launch` needs for this page: its look, and nothing from or to other hosts."""
+def launch_options(rules: HostRules | None = None) -> dict:
+    """What `demo.launch` needs for this page: its look, its limits, and nothing from or to other hosts.
+
+    `rules` say which hosts and origins are served; the default is this machine alone.
+    """
     return {
         "theme": gr.themes.Default(
             primary_hue="blue",
@@ -43,6 +47,7 @@ def launch_options() -> dict:
         "run_history": False,  # kept, it slows the page down after every event
         "footer_links": [],
         "max_file_size": "100mb",
+        "app_kwargs": {"middleware": middleware(rules or HostRules())},
         "state_session_capacity": VISITORS_REMEMBERED,
     }
 
@@ -63,7 +68,9 @@ def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str 
     desk = Desk(models, fixed=fixed)
     # Files that visitors give are forgotten: looked at every ten minutes, removed after an hour.
     demo = gr.Blocks(title="ReDiPrune", analytics_enabled=False, delete_cache=(600, 3600))
-    with desk.models.using() as explainer, demo:
+    with desk.using() as explainer, demo:
+        if isinstance(explainer, LentExplainer):
+            desk.at_once = 1  # each would borrow a GPU
         knobs = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
         source, number = Source(seed=EXAMPLES[0]), desk.models.number
         run = Run(

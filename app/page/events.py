@@ -153,7 +153,7 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
     turn = {
         "outputs": [parts[name] for name in PARTS],
         "concurrency_id": "model",
-        "concurrency_limit": 1,
+        "concurrency_limit": desk.at_once,
         # A second request waits in the queue; answers.js stops the first. Not "always_last": Gradio 6.31 runs
         # the second with the event data of the first.
         "trigger_mode": "multiple",
@@ -208,7 +208,7 @@ def _turn(
 ) -> Iterator[list]:
     """Views as outputs in the order of PARTS; what did not change is skipped. Answers carry their ticket."""
     ticket = _ticket(knobs)
-    with desk.turn(_visitor(request), ticket) as stop:
+    with desk.turn(_visitor(request), ticket, patience=10) as stop:
         for view in [View(answers=handlers.IDLE)] if stop.is_set() else _found(found, stop):
             if view.answers is not None:
                 view = replace(view, answers={**view.answers, "ticket": ticket})

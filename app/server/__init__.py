@@ -8,16 +8,23 @@
     uploads      how much and how many files a visitor may bring
     fetching     how large and how slow a file behind an address may be
 
-`protect` applies the first three to a built page; `middleware` gives the page's launch the others.
+`protect` puts the limits of a built page in place, and of what it fetches; `middleware` gives the page's
+launch those of its requests.
 """
 
 from __future__ import annotations
 
 import gradio as gr
+from starlette.middleware import Middleware
 
+from .fetching import bound_fetches
+from .hosts import HostCheck, HostRules
 from .refusals import refuse_in_sentences
 from .sessions import bound_sessions
+from .uploads import RequestLimits
 from .waiting import answer_when_full
+
+__all__ = ["HostRules", "middleware", "protect"]
 
 
 def protect(demo: gr.Blocks) -> gr.Blocks:
@@ -25,4 +32,10 @@ def protect(demo: gr.Blocks) -> gr.Blocks:
     bound_sessions(demo)
     refuse_in_sentences(demo)
     answer_when_full(demo)
+    bound_fetches()
     return demo
+
+
+def middleware(rules: HostRules) -> list[Middleware]:
+    """Return what every request passes before it reaches the page, outermost first."""
+    return [Middleware(HostCheck, rules=rules), Middleware(RequestLimits)]

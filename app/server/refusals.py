@@ -1,4 +1,4 @@
-"""Every failure of a request: one sentence for the caller, and one line in the log where the caller is at fault."""
+"""Every failure of a request: a sentence for the caller, one line in the log where it is the caller's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import gradio as gr
 from gradio.block_function import BlockFunction
 
 UNREADABLE = (
-    "The request cannot be read: give what /gradio_api/info lists for this endpoint, and a file as an upload or as "
+    "The request cannot be read: give what /gradio_api/info lists for this endpoint, and a file as "
+    "an upload or as "
     "the http or https address of a picture or a video."
 )
 INSIDE = "Something went wrong inside, and the program's log says what: try again, or ask for something else."
@@ -18,8 +19,8 @@ log = logging.getLogger(__name__)
 def refuse_in_sentences(demo: gr.Blocks) -> None:
     """Replace what Gradio says of a failed request: `error: null` to its sender, a traceback in the log.
 
-    Whatever is wrong with a path, the sentence is the same, so that nobody learns which files the server has. The
-    traceback of a fault of the program itself stays in the log.
+    Whatever is wrong with a path, the sentence is the same, so that nobody learns which files the server has.
+    The traceback of a fault of the program itself stays in the log.
     """
     plain_inputs, plain_call = demo.preprocess_data, demo.process_api
 

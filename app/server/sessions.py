@@ -15,8 +15,9 @@ EVENTS_REMEMBERED = 200  # entries of Gradio's own statistics, which nobody read
 def bound_sessions(demo: gr.Blocks) -> None:
     """Keep a session's memory level, and spend no time on outputs that do not change.
 
-    Gradio 6.31 builds a new component, under a new id, for every output that is skipped or updated, and keeps the
-    values that it is given afterwards under each of these ids. Here skipped outputs are left out of the work, an
+    Gradio 6.31 builds a new component, under a new id, for every output that is skipped or updated, and keeps
+    the values that it is given afterwards under each of these ids. Here skipped outputs are left out of the
+    work, an
     updated component gets the id of the one that it replaces, and values are not kept: only deep links would
     read them, and the page offers none.
 

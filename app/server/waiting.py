@@ -1,4 +1,4 @@
-"""Who waits for the model, at which place and for how long; and what a request gets that finds the queue full."""
+"""Who waits for the model, at which place and how long; and what a request gets when the queue is full."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SECONDS_AT_FIRST = 1.0  # an answer's, while none has been measured
 def answer_when_full(demo: gr.Blocks) -> None:
     """Let a full queue say how long it is and when to come back, in the way that each client reads.
 
-    Plain HTTP calls (/gradio_api/call/...) get status 429 with Retry-After. Clients that follow their requests by
-    the queue's protocol, the page and gradio_client, show no body of a refusal: their request is taken and ends
-    at once with the sentence as its error.
+    Plain HTTP calls (/gradio_api/call/...) get status 429 with Retry-After. Clients that follow their
+    requests by the queue's protocol, the page and gradio_client, show no body of a refusal: their request is
+    taken and ends at once with the sentence as its error.
     """
     queue = demo._queue
     plain = queue.push

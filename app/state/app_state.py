@@ -19,6 +19,7 @@ from .sources import Source, opened
 
 EVERY = 2**53  # above every ticket a browser can count to
 OPENED = -1  # Run.model where the answers were opened from a file
+AT_ONCE = 2  # requests that are worked on together: one at the model, the other at what needs none
 VISITORS = 1024  # of so many it is remembered which of their requests are over
 
 
@@ -47,22 +48,27 @@ class Desk:
     Args:
         models: holds the model, or the model to begin with.
         fixed: why the model cannot be changed, one sentence; empty where it can.
+        at_once: how many requests are worked on together; runs of the model take turns all the same.
 
     Attributes:
         models: work with the model inside `models.using()`; it may be exchanged at any other time.
         full: unpruned answers by (number of the model, look's key, question).
         pruned: pruned answers and how far they agree, by the same, the settings and the kept tokens.
-        others_wait: says whether another request waits for the model now; then nothing is run that can be left out.
+        others_wait: says whether another request waits for the model now; then nothing is run that can be
+        left out.
     """
 
-    def __init__(self, models: OneModel | Explainer, remember: int = 64, fixed: str = ""):
+    def __init__(
+        self, models: OneModel | Explainer, remember: int = 64, fixed: str = "", at_once: int = AT_ONCE
+    ):
+        self.at_once = at_once
         self.models = models if isinstance(models, OneModel) else OneModel(models)
         self.menu = ModelMenu(self.models, fixed)
         self.full: Recent[Answer] = Recent(remember)
         self.pruned: Recent[tuple[Answer, Agreement]] = Recent(remember)
         self.others_wait: Callable[[], bool] = lambda: False
         self._over: Recent[int] = Recent(VISITORS)  # the newest ticket that was stopped
-        self._running: dict[str, tuple[int, threading.Event]] = {}
+        self._running: dict[str, tuple[int, threading.Event, threading.Event]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -106,22 +112,27 @@ class Desk:
             yield explainer
 
     @contextmanager
-    def turn(self, visitor: str, ticket: int = 0) -> Iterator[threading.Event]:
+    def turn(self, visitor: str, ticket: int = 0, patience: float = 0.0) -> Iterator[threading.Event]:
         """The stop signal of a request while it runs; an older request of the same visitor is stopped.
 
-        It is set from the start if the request was stopped while it waited, and always for ticket -1.
+        It is set from the start if the request was stopped while it waited, and always for ticket -1. For so
+        many seconds of `patience` the older request may come to its end before this one begins: what it still
+        writes of the visitor's state is then written before.
         """
-        mine = (ticket, threading.Event())
+        mine = (ticket, threading.Event(), threading.Event())
         with self._lock:
             if (older := self._running.get(visitor)) and older[0] <= ticket:
                 older[1].set()
             self._running[visitor] = mine
             if ticket <= self._last_over(visitor):
                 mine[1].set()
+        if older and patience:
+            older[2].wait(patience)
         try:
             yield mine[1]
         finally:
             mine[1].set()  # also when the visitor left: the thread that answers must end
+            mine[2].set()
             with self._lock:
                 if self._running.get(visitor) is mine:
                     del self._running[visitor]
@@ -130,7 +141,7 @@ class Desk:
         """End a visitor's requests up to this ticket: one that runs where it stands, the others unbegun."""
         with self._lock:
             self._over.put(visitor, max(ticket, self._last_over(visitor)))
-            number, signal = self._running.get(visitor, (EVERY + 1, None))
+            number, signal, _ = self._running.get(visitor, (EVERY + 1, None, None))
             if number <= ticket:
                 signal.set()
 

@@ -31,10 +31,12 @@ from ..costs.estimate import Costs, Savings
 from ..costs.stopwatch import PAUSES, Timing, doubt, measured_again, pooled
 from ..files.bundled import ASSETS
 from ..models import ModelError, Prompt, adapter_for, load
-from ..query.question import MAX_CHARACTERS, checked_question
+from ..models.devices import on_device
+from ..query.question import MAX_CHARACTERS, MAX_TOKENS, checked_question
 from ..query.text_tower import TextTower
 from ..selection.select import select_tokens
-from ..trace import Agreement, Answer, Selection, Trace, on_device
+from ..tokens import parted
+from ..trace import Agreement, Answer, Costs, Savings, Selection, Timing, Trace, on_device
 from .ask import Asked, put_question
 from .encode import Look, Shown, encode, shown_media
 from .fingerprint import weights_name
@@ -165,17 +167,19 @@ class Explainer:
         question: str,
         config: PruneConfig | None = None,
         longest: int = MAX_CHARACTERS,
+        most_tokens: int | None = MAX_TOKENS,
     ) -> Asked:
         """Put a question to a look; `config` says which query and pointing, default self.defaults.
 
-        `longest` is what a visitor may write, in characters; the prompts of benchmarks are longer.
+        `longest` is what a visitor may write, in characters, and `most_tokens` in tokens (None: any number);
+        the prompts of benchmarks are longer.
 
         Raises:
             QuestionError: a question that cannot be asked.
             ValueError: a query or pointing that this model cannot do.
         """
         config = self._config(config)
-        question = checked_question(question, self.processor, longest)
+        question = checked_question(question, self.processor, longest, most_tokens)
         key = (look.key, question, config.query, config.pointing)
         if (known := self._asked.get(key)) is None:
             # One at a time: the text tower is loaded once, and the first encoding may set the tokenizer up,
@@ -292,6 +296,25 @@ class Explainer:
         """ESTIMATE for this prompt and an answer of n_new tokens (see savings.estimate)."""
         return savings.at(self.costs(look, asked, kept, method, budget), kept.numel(), n_new)
 
+    def savings_each(
+        self,
+        look: Look,
+        asked: Asked,
+        kept: Sequence[Tensor],
+        n_new: int,
+        method: str = "rediprune",
+        budget: str = "frame",
+    ) -> list[Savings]:
+        """Return `savings` for many choices of one prompt's tokens; what they share is worked out once."""
+        costs = self.costs(look, asked, look.vision.all, method, budget)
+        whole, parts = costs.n_projected[0], [one.vision for one in look.seen]
+        found = []
+        for flat in kept:
+            projected = sum(map(self.adapter.n_projected, look.seen, parted(flat, parts)))
+            mine = replace(costs, n_kept=len(flat), n_projected=(whole, projected))
+            found.append(savings.at(mine, len(flat), n_new))
+        return found
+
     def costs(
         self, look: Look, asked: Asked, kept: Tensor, method: str = "rediprune", budget: str = "frame"
     ) -> Costs:
@@ -340,19 +363,27 @@ class Explainer:
         question: str,
         config: PruneConfig | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
+        stop: threading.Event | None = None,
     ) -> Trace:
         """Everything once: the record of one question answered with all tokens and with the kept ones.
 
         The savings count as many new tokens as the unpruned answer had.
+
+        Raises:
+            InterruptedError: `stop` was set before the end.
         """
         config = self._config(config)
         shown = shown_media(media)
+        question = checked_question(question, self.processor)  # before the encoder runs for nothing
         look = self.look(shown)
         asked = self.ask(look, question, config)
         selection = self.select(look, asked, config)
         kept = selection.kept()
-        full = self.answer(look, asked, max_new_tokens=max_new_tokens)
-        pruned = self.answer(look, asked, kept, max_new_tokens=max_new_tokens, positions=config.positions)
+        how = {"max_new_tokens": max_new_tokens, "stop": stop}
+        full = self.answer(look, asked, **how)
+        pruned = self.answer(look, asked, kept, positions=config.positions, **how)
+        if stop is not None and stop.is_set():
+            raise InterruptedError("stopped before both answers were there")
         agreed = self.agreement(look, asked, kept, full, pruned, config.positions)
         return self.traced(shown, look, asked, selection, kept, full, pruned, agreed)
 

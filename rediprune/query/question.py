@@ -8,13 +8,16 @@ from torch import Tensor
 
 MAX_CHARACTERS = 2000
 CONTEXT = 8  # tokens before one that decide how it is spelled: spaces, and bytes of the same character
+MAX_TOKENS = 640  # 2,000 characters of English are some 450; of emoji, 8,000
 
 
 class QuestionError(ValueError):
     """A question that cannot be asked; the message is one sentence for the person who asked it."""
 
 
-def checked_question(question: str, processor, longest: int = MAX_CHARACTERS) -> str:
+def checked_question(
+    question: str, processor, longest: int = MAX_CHARACTERS, most_tokens: int | None = MAX_TOKENS
+) -> str:
     """The question without surrounding white space, once it is safe to put into a prompt.
 
     What a tokenizer reads as a control token (`<image>`, `</s>`, ... in upper or lower case) is refused, not
@@ -22,8 +25,12 @@ def checked_question(question: str, processor, longest: int = MAX_CHARACTERS) ->
     silent change would answer another question than the one asked. Anything else, script tags and emoji
     included, is plain text to the model.
 
+    Characters do not say how long the model reads: an emoji may be four tokens and a word one. So the tokens
+    are counted too; `most_tokens` None leaves that out.
+
     Raises:
-        QuestionError: no text, empty, over `longest` characters, not encodable, or a control token in it.
+        QuestionError: no text, empty, over `longest` characters or `most_tokens` tokens, not encodable, or a
+            control token in it.
     """
     question = checked_text(question, longest)
     lowered = question.casefold()
@@ -31,6 +38,13 @@ def checked_question(question: str, processor, longest: int = MAX_CHARACTERS) ->
         if token.casefold() in lowered:
             raise QuestionError(
                 f"The question contains {token}, which the model reads as a control token: leave it out."
+            )
+    if most_tokens is not None:
+        count = len(processor.tokenizer(question, add_special_tokens=False)["input_ids"])
+        if count > most_tokens:
+            raise QuestionError(
+                f"The question has {count:,} tokens, as this model reads it: shorten it to at most "
+                f"{most_tokens:,}."
             )
     return question
 

@@ -158,6 +158,18 @@ class Recorded:
             costs = replace(costs, method=method, query_flops=0.0)
         return savings.at(costs, kept.numel(), n_new)
 
+    def savings_each(
+        self,
+        look: Look,
+        asked: Asked,
+        kept: Sequence[Tensor],
+        n_new: int,
+        method: str = "rediprune",
+        budget: str = "frame",
+    ) -> list[Savings]:
+        """Return `savings` for each of many choices."""
+        return [self.savings(look, asked, flat, n_new, method, budget) for flat in kept]
+
     def answer(
         self,
         look: Look,

@@ -90,10 +90,8 @@ class HttpVisitor:
 
     async def call(self, name: str, data: list, event_data: dict | None = None) -> dict[str, object]:
         """Run one event of the page to its end; return its last outputs by their elements' ids."""
-        found: dict[str, object] = {}
-        async for found in self.stream(name, data, event_data):
-            pass
-        return found
+        rounds = [values async for values in self.stream(name, data, event_data)]
+        return rounds[-1] if rounds else {}
 
     async def stream(
         self, name: str, data: list, event_data: dict | None = None

@@ -155,7 +155,7 @@ class ReDiPrune(lmms):
         new = {q.key: q for q in questions if not q.padding and q.key not in self.record.answers}
         for q in new.values():  # before hours of work, not behind them
             try:
-                checked_question(q.text, self.explainer.processor, longest=len(q.text))
+                checked_question(q.text, self.explainer.processor, longest=len(q.text), most_tokens=None)
             except ValueError as error:
                 raise ValueError(f"{q.name}: {error}") from None
         bar = tqdm(total=len(new), desc="rediprune", disable=self._rank != 0)
