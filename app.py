@@ -64,8 +64,8 @@ def flags() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME",
-        help="a host name that the page is reached by, such as that of a reverse proxy in front of it; may be "
-        "given several times; * for any (default: this machine's own names, by what --host says)",
+        help="a host name that the page is reached by, such as that of a reverse proxy in front of it; * for "
+        "any; may be given several times (default: this machine's own names, by what --host says)",
     )
     say("--share", action="store_true", help="also make a public link, through Gradio's servers")
     say(

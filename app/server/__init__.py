@@ -22,7 +22,7 @@ from .hosts import HostCheck, HostRules
 from .refusals import refuse_in_sentences
 from .sessions import bound_sessions
 from .uploads import RequestLimits
-from .waiting import answer_when_full
+from .waiting import PlaceRoute, answer_when_full
 
 __all__ = ["HostRules", "middleware", "protect"]
 
@@ -38,4 +38,4 @@ def protect(demo: gr.Blocks) -> gr.Blocks:
 
 def middleware(rules: HostRules) -> list[Middleware]:
     """Return what every request passes before it reaches the page, outermost first."""
-    return [Middleware(HostCheck, rules=rules), Middleware(RequestLimits)]
+    return [Middleware(HostCheck, rules=rules), Middleware(RequestLimits), Middleware(PlaceRoute)]

@@ -11,8 +11,12 @@ from gradio.block_function import BlockFunction
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Event, EventQueue, Queue
 from gradio.server_messages import ProcessCompletedMessage
+from starlette.datastructures import QueryParams
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 MODEL = "model"  # concurrency_id of the queue of the answers
+PLACE = "/rediprune/place"  # where the browser asks for it (answers.js); no event, for those wait themselves
 SECONDS_AT_FIRST = 1.0  # an answer's, while none has been measured
 
 
@@ -79,6 +83,24 @@ def place(demo: gr.Blocks, who: str, ticket: int) -> dict:
                 seconds = seconds_left(demo, queue, i)
                 return {"place": i + queue.current_concurrency, "seconds": round(seconds, 1)}
     return {"place": 0, "seconds": 0.0}
+
+
+class PlaceRoute:
+    """Answer GET /rediprune/place?who=...&ticket=... with `place` as JSON; an ASGI middleware."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or hand the request on."""
+        if scope["type"] != "http" or not scope["path"].endswith(PLACE):
+            await self.app(scope, receive, send)
+            return
+        asked = QueryParams(scope["query_string"])
+        ticket = asked.get("ticket", "")
+        number = int(ticket) if ticket.isdecimal() and len(ticket) < 17 else -1
+        found = place(scope["app"].get_blocks(), asked.get("who", ""), number)
+        await JSONResponse(found, headers={"Cache-Control": "no-store"})(scope, receive, send)
 
 
 def seconds_left(demo: gr.Blocks, queue: EventQueue, before: int | None = None) -> float:

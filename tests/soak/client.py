@@ -58,6 +58,7 @@ class HttpVisitor:
     http: httpx.AsyncClient
     schema: PageSchema
     session: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    who: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     ticket: int = 0
     shows: object = None
     values: dict[str, object] = field(default_factory=dict)
@@ -142,7 +143,7 @@ class HttpVisitor:
         self.ticket += 1
         for part in data:
             if isinstance(part, dict) and "keep" in part:
-                part |= {"ticket": self.ticket, "shows": self.shows}
+                part |= {"ticket": self.ticket, "shows": self.shows, "who": self.who}
         async for values in self.stream(name, data, event_data):
             answers = values.get("rp-answers")
             if isinstance(answers, dict) and answers.get("ticket") == self.ticket and "full" in answers:

@@ -10,6 +10,7 @@ const FIRST_OF = 48; // characters
 const LONG_MS = 900;
 let value = {}, settled = {}, since = 0, clock = 0;
 shared.ticket ||= 0;
+shared.who ||= Math.random().toString(36).slice(2); // names this page to the server, which tells its place in the queue
 
 const knobsOf = (args) => args.findIndex((a) => a && typeof a === "object" && "keep" in a && "weight" in a);
 const MENUS = ["method", "query", "budget"]; // the last of every request's arguments
@@ -23,7 +24,7 @@ shared.begin = (args) => {
   shared.ticket++;
   if (at < args.length - 1) shared.menus = menusOf(args);
   become({ ...settled, busy: true, waiting: true, line: WAITING });
-  return args.map((a, i) => (i === at ? { ...a, ...shared.knobs, ticket: shared.ticket, shows: shared.shows } : a));
+  return args.map((a, i) => (i === at ? { ...a, ...shared.knobs, ticket: shared.ticket, shows: shared.shows, who: shared.who } : a));
 };
 
 // A menu that only lost the focus: nothing is stopped, and its ticket is one that is over (desk.py).
@@ -52,10 +53,25 @@ function become(next) {
   clearInterval(clock);
   // While answers come, the cards do not become smaller: what stands below them moves down, and not up and down.
   find(".pair").style.minHeight = value.busy ? find(".pair").offsetHeight + "px" : "";
-  if (value.busy) clock = setInterval(draw, 1000);
+  if (value.busy) clock = setInterval(tick, 1000);
   draw();
   requestAnimationFrame(draw); // the question box may be written in the same breath
   window.dispatchEvent(new CustomEvent("rp:state"));
+}
+
+// Once a second while there is something to wait for; every other second the server is asked for the place in its queue.
+function tick() {
+  draw();
+  if (value.waiting && value.line.startsWith("Waiting") && Math.round((performance.now() - since) / 1000) % 2 === 0) askPlace();
+}
+async function askPlace() {
+  const { ticket } = shared;
+  try {
+    const { place, seconds } = await (await fetch("rediprune/place?" + new URLSearchParams({ who: shared.who, ticket }))).json();
+    if (!value.waiting || ticket !== shared.ticket || !value.line.startsWith("Waiting")) return;
+    value.line = place ? "Waiting: " + place + " before you, about " + Math.max(1, Math.round(seconds)) + " s more (estimate)." : WAITING;
+    draw();
+  } catch { /* the page cannot be reached: Gradio says so */ }
 }
 
 // Only what changed: text that is written again is laid out again, and this runs at every move of a slider.
