@@ -204,10 +204,21 @@ def serve(demo, options: dict) -> None:
         sys.exit(str(error))
 
 
+def check_uploads() -> None:
+    """End with a sentence, before a model is loaded, where no file could be taken later."""
+    from app.server.uploads import check_folder
+
+    try:
+        check_folder()
+    except OSError as error:
+        sys.exit(str(error))
+
+
 args = flags()
 demo = None
 if __name__ == "__main__":
     prepare_process(args)
+check_uploads()
 demo = make_demo(args)
 
 if __name__ == "__main__":
