@@ -10,7 +10,7 @@ NEEDED := 3.11
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit("$(NEEDED)" > "%d.%02d" % sys.version_info[:2])' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help demo test lint format lock compat newest bench findings lmms clean
+.PHONY: help demo test lint format lock compat newest bench findings soak lmms clean
 .NOTPARALLEL:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make findings  measure the accuracy on the rendered world; writes the numbers of docs/ and README'
 	@echo 'make lmms   install lmms-eval into .venv-lmms (7 GB) and prove that the plug-in for it does what it says'
 	@echo 'make clean  remove .venv, .venv-lmms, .nox and caches'
+	@echo 'make soak   put 50 visitors, real browsers and hostile ones among them, under the page for five minutes'
 
 demo: $(VENV)/installed
 	$(IN_VENV) app.py $(ARGS)
@@ -62,6 +63,11 @@ findings: $(VENV)/installed
 
 lmms: $(LMMS)/installed
 	$(LMMS)/bin/python -m pytest -m lmms tests/rediprune/evaluation/lmms/test_run.py $(ARGS)
+
+# Bounded in visitors and time, on this machine alone; writes the figures of docs/reliability.md.
+soak: $(VENV)/installed-dev
+	$(IN_VENV) -m tests.support.chromium
+	$(IN_VENV) -m tests.soak $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(LMMS) .nox .pytest_cache .ruff_cache .mypy_cache

@@ -193,7 +193,8 @@ def check_folder() -> None:
             probe.flush()
     except OSError as error:
         raise OSError(
-            f"The folder for uploads, {folder}, cannot be written ({error.strerror}): make room or give it the "
+            f"The folder for uploads, {folder}, cannot be written ({error.strerror}): make room or "
+            f"give it the "
             "right to be written, or name another one in the variable GRADIO_TEMP_DIR."
         ) from None
 

@@ -244,7 +244,7 @@ def _check(figures: Figures, cards: dict, question: str, text: str) -> None:
 
 
 def _short(error: object) -> str:
-    """Return an error's words with numbers and names of files taken out, so that equal ones are counted together."""
+    """Return an error's words without numbers and names of files: equal ones are counted together."""
     line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return re.sub(r"\S*\d\S*", "#", line)[:90].replace("|", "/")
 

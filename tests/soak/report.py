@@ -80,8 +80,8 @@ def table(figures: Figures) -> str:
         every = max(1, len(figures.held) // 12)
         for second, held in [*figures.held[::every], figures.held[-1]]:
             lines.append(
-                f"| {second:.0f} | {held.memory_mb:.0f} | {held.descriptors} | {held.threads} | {held.files} | "
-                f"{held.files_mb} |"
+                f"| {second:.0f} | {held.memory_mb:.0f} | {held.descriptors} | {held.threads} "
+                f"| {held.files} | {held.files_mb} |"
             )
         lines.append("")
     if figures.refusals:
