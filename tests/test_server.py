@@ -15,11 +15,13 @@ from gradio_client import Client, handle_file
 from app.answer import answering
 from app.server import waiting
 from app.server.refusals import INSIDE
+from app.state import sources
 from app.state.app_state import Desk, Run
 from app.state.sources import Source
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
 from rediprune.explainer.model_holder import OneModel
+from rediprune.media.limits import ReadingStopped
 from tests.soak.client import PATIENCE, HttpVisitor, PageSchema, RefusedError
 from tests.support import tiny
 from tests.support.visitor import served
@@ -397,3 +399,43 @@ def test_a_question_is_counted_in_tokens_before_the_encoder_runs(visit, explaine
     for said in (page, api):
         assert "tokens, as this model reads it: shorten it to at most" in said
     assert explainer.encodes == before
+
+
+@pytest.mark.parametrize("way", ["page", "api"])
+def test_a_file_that_reads_slowly_holds_up_nobody_and_ends_when_its_sender_leaves(
+    visit, tmp_path, monkeypatch, way
+):
+    reading, stopped = [], []
+
+    def slow(path, n_frames, *, stop, seconds):
+        reading.append(path)
+        while not stop():
+            time.sleep(0.02)
+        stopped.append(path)
+        raise ReadingStopped("nobody waits")
+
+    monkeypatch.setattr(sources, "load_media", slow)
+    tiny.image(5).save(tmp_path / "slow.png")
+
+    async def send(http, schema):
+        if way == "page":
+            return await HttpVisitor(http, schema).give(tmp_path / "slow.png")
+        path = await uploaded(http, tmp_path / "slow.png")
+        joined = await http.post("gradio_api/call/answer", json={"data": [file_of(path), *ASKED]})
+        return await http.get(f"gradio_api/call/answer/{joined.json()['event_id']}")
+
+    async def doing(http, schema):
+        senders = [asyncio.create_task(send(http, schema)) for _ in range(4)]
+        for _ in range(1000):
+            if len(reading) == 2:
+                break
+            await asyncio.sleep(0.02)
+        cards = await asyncio.wait_for(HttpVisitor(http, schema).pick(3), 60)
+        for one in senders:
+            one.cancel()
+        await asyncio.gather(*senders, return_exceptions=True)
+        return cards
+
+    cards = visit(doing)
+    assert not cards["busy"] and len(reading) >= 2
+    until(lambda: len(stopped) == len(reading))

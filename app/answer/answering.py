@@ -16,6 +16,7 @@ from torch import Tensor
 from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weight
 from rediprune.config import ASKS_QUERY
 from rediprune.costs.stopwatch import PAUSES, Timing, contradicts, doubt, measured_again
+from rediprune.explainer.encode import Shown
 from rediprune.models import ModelError
 from rediprune.query.question import checked_question
 
@@ -120,9 +121,25 @@ def _answer_with(
             models=desk.menu.state(),
         )
     config = settings(explainer, knobs, run.method, run.query, run.budget)
-    media, media_notes = shown(run.source)
+    media, media_notes = shown(run.source, stop.is_set)
     yield View(answers={"busy": True, "line": f"Reading the {'clip' if media.clip else 'picture'}."})
     checked_question(run.question, explainer.processor)  # before the encoder runs for nothing
+    notes = (*news, *changed, *media_notes)
+    with desk.slot(stop):
+        yield from _answer_shown(explainer, desk, run, stop, redraw, own, media, config, notes)
+
+
+def _answer_shown(
+    explainer: Explainer,
+    desk: Desk,
+    run: Run,
+    stop: threading.Event,
+    redraw: bool,
+    own: object,
+    media: Shown,
+    config: PruneConfig,
+    notes: tuple[str, ...],
+) -> Iterator[View]:
     look = explainer.look(media)
     asked = explainer.ask(look, run.question, config)
     orders = explainer.select(look, asked, config, [alpha_from_weight(w) for w in WEIGHTS])
@@ -135,7 +152,7 @@ def _answer_with(
             drawn["own"] = picture.chosen(kept, config)
         menu = views.budget_menu(look.vision.shape[0])
     rounded = selection.notes if own is None else ()
-    said = _news(explainer, run, (*news, *changed, *media_notes, *asked.notes, *rounded))
+    said = _news(explainer, run, (*notes, *asked.notes, *rounded))
 
     n, k = look.n_visual, kept.numel()
     key = (run.model, look.key, asked.question)
@@ -156,18 +173,18 @@ def _answer_with(
     # Equal work is done once where others wait; a visitor alone gets new times at every request.
     agreed = None
     answered = (*key, config, tuple(kept.tolist()))
-    if full is not None and desk.others_wait() and (known := desk.pruned.get(answered)):
+    if full is not None and desk.is_crowded() and (known := desk.pruned.get(answered)):
         pruned, agreed = known
         cards["pruned"] = views.answer(pruned, k, earlier=True)
     # One after the other, so that neither answer's time is spoiled by the other; the quick one comes first.
     for pruned in () if agreed else _stream(explainer, look, asked, kept, stop):
         cards["pruned"] = views.answer(*_either(pruned, k))
-        if not desk.others_wait():  # where others wait, cards that are complete a moment later are sent once
+        if not desk.is_crowded():  # where others wait, cards that are complete a moment later are sent once
             yield View(answers=dict(cards))
     if full is None:
         for full in _stream(explainer, look, asked, None, stop):
             cards["full"] = views.answer(*_either(full, n))
-            if not desk.others_wait():
+            if not desk.is_crowded():
                 yield View(answers=dict(cards))
     stopped = stop.is_set()
     quick = not stopped and pruned.seconds + full.seconds < QUICK_SECONDS
@@ -177,7 +194,7 @@ def _answer_with(
         return
     if agreed is None:
         cards["line"] = "Comparing the answers."
-        if not desk.others_wait():
+        if not desk.is_crowded():
             yield View(answers=dict(cards))
         agreed = explainer.agreement(look, asked, kept, full, pruned)
     cards |= {"busy": False, "quick": quick, "line": views.agreement(agreed)}
@@ -191,7 +208,7 @@ def _answer_with(
     # At once, for what stands there is another run's; better times follow where they do not take long and
     # nobody waits for them.
     yield View(savings=saved)
-    if not quick or desk.others_wait():
+    if not quick or desk.is_crowded():
         return
     timings, doubtful = _timed(explainer, look, asked, kept, full, pruned, stop)
     often = views.timing(*timings, doubtful)

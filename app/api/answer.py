@@ -33,9 +33,9 @@ def answer_question(
         nats, and KL(unpruned || pruned) of the first answer token in nats.
     """
     shown, notes = given(media, n_frames)
-    with desk.using() as explainer:
+    with desk.using() as explainer, stop_when_caller_leaves() as stop:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
-        with stop_when_caller_leaves() as stop:
+        with desk.slot(stop):
             trace = explainer.run(shown, question, config, stop=stop)
     answers = {
         name: {"text": a.text, "visual_tokens": a.n_visual, "seconds_measured": a.seconds}

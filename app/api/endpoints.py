@@ -30,7 +30,10 @@ def offer(desk: Desk, explainer: Explainer) -> None:
     Their components are hidden: they say what goes in and what comes out. A function's own name is that of
     the tool for language models.
     """
-    turn = {"concurrency_id": "model", "concurrency_limit": desk.at_once}  # the queue of the page's answers
+    turn = {
+        "concurrency_id": "files",
+        "concurrency_limit": desk.at_once,
+    }  # the queue of those who bring files
     parts = parameters(explainer.defaults)
     result, file = gr.JSON(label="result", visible=False), gr.File(label="file", visible=False)
     for name, work, out, how in (

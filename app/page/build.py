@@ -70,7 +70,7 @@ def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str 
     demo = gr.Blocks(title="ReDiPrune", analytics_enabled=False, delete_cache=(600, 3600))
     with desk.using() as explainer, demo:
         if isinstance(explainer, LentExplainer):
-            desk.at_once = 1  # each would borrow a GPU
+            desk.one_at_a_time()  # each would borrow a GPU
         knobs = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
         source, number = Source(seed=EXAMPLES[0]), desk.models.number
         run = Run(

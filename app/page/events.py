@@ -160,6 +160,7 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         "show_progress": "hidden",
         "api_visibility": "private",
     }
+    reading = {**turn, "concurrency_id": "files"}  # a file that reads slowly holds up nobody who brings none
     question, knobs, scenes = parts["question"], parts["knobs"], controls["scenes"]
     along = controls["along"]
     photo, clip, frames = parts["photo"], parts["clip"], controls["frames"]
@@ -176,10 +177,10 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         parts["models"].arrive(again, [parts["run"], knobs], js=BEGIN, **turn),
         scenes.pick(pick, [question, *dials], js=BEGIN, **turn),
         # preprocess=False: the file arrives unread (load_media judges it) and unchecked (file_source does).
-        photo.input(giver("photo"), [photo, frames, question, *dials], preprocess=False, js=GIVE, **turn),
-        clip.upload(giver("clip"), [clip, frames, question, *dials], preprocess=False, js=GIVE, **turn),
-        frames.input(sample, [frames, *dials], js=BEGIN, **turn),
-        along.open(open_trace, [parts["run"], knobs], js=BEGIN, **turn),
+        photo.input(giver("photo"), [photo, frames, question, *dials], preprocess=False, js=GIVE, **reading),
+        clip.upload(giver("clip"), [clip, frames, question, *dials], preprocess=False, js=GIVE, **reading),
+        frames.input(sample, [frames, *dials], js=BEGIN, **reading),
+        along.open(open_trace, [parts["run"], knobs], js=BEGIN, **reading),
         along.restore(restore, [parts["run"], knobs], js=BEGIN, **turn),
     ]
     for request in requests:  # the queue is full, or the connection broke: no handler of ours can say so

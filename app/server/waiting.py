@@ -15,7 +15,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-MODEL = "model"  # concurrency_id of the queue of the answers
+ANSWERS = ("model", "files")  # concurrency_ids of what waits for an answer
 PLACE = "/rediprune/place"  # where the browser asks for it (answers.js); no event, for those wait themselves
 SECONDS_AT_FIRST = 1.0  # an answer's, while none has been measured
 
@@ -57,8 +57,8 @@ async def _end(queue: Queue, event: Event, said: str) -> str:
 
 def others_wait(demo: gr.Blocks) -> bool:
     """Return whether a request waits for the model now, beside those that it works on."""
-    queue = demo._queue.event_queue_per_concurrency_id.get(MODEL)
-    return queue is not None and bool(queue.queue)
+    queues = demo._queue.event_queue_per_concurrency_id
+    return any(queues[name].queue for name in ANSWERS if name in queues)
 
 
 def full(waiting: int, seconds: int) -> str:

@@ -54,14 +54,14 @@ class Desk:
         models: work with the model inside `models.using()`; it may be exchanged at any other time.
         full: unpruned answers by (number of the model, look's key, question).
         pruned: pruned answers and how far they agree, by the same, the settings and the kept tokens.
-        others_wait: says whether another request waits for the model now; then nothing is run that can be
+        others_wait: says whether a request waits in the page's queue now; then nothing is run that can be
         left out.
     """
 
     def __init__(
         self, models: OneModel | Explainer, remember: int = 64, fixed: str = "", at_once: int = AT_ONCE
     ):
-        self.at_once = at_once
+        self.at_once, self._slots, self._waiting = at_once, threading.Semaphore(at_once), 0
         self.models = models if isinstance(models, OneModel) else OneModel(models)
         self.menu = ModelMenu(self.models, fixed)
         self.full: Recent[Answer] = Recent(remember)
@@ -81,6 +81,35 @@ class Desk:
         with self.models.using() as explainer:
             fit_threads(explainer.model)
             yield explainer
+
+    def one_at_a_time(self) -> None:
+        """Work on one request at a time from now on; before the first one."""
+        self.at_once, self._slots = 1, threading.Semaphore(1)
+
+    @contextmanager
+    def slot(self, stop: threading.Event) -> Iterator[None]:
+        """Wait for one of the `at_once` places at the model and what belongs to it; files are read before.
+
+        Once `stop` is set the wait is over: an answer that is stopped takes no time.
+        """
+        mine = False
+        with self._lock:
+            self._waiting += 1
+        try:
+            while not (mine or stop.is_set()):
+                mine = self._slots.acquire(timeout=0.05)
+        finally:
+            with self._lock:
+                self._waiting -= 1
+        try:
+            yield
+        finally:
+            if mine:
+                self._slots.release()
+
+    def is_crowded(self) -> bool:
+        """Whether another request waits for the model now, in the queue or for a slot."""
+        return self._waiting > 0 or self.others_wait()
 
     @contextmanager
     def model_of(self, run: Run) -> Iterator[Explainer | Recorded]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from threading import BoundedSemaphore
 
 from gradio.utils import get_upload_folder
 
 from rediprune import load_trace
 from rediprune.explainer.encode import Shown, shown_media
 from rediprune.explainer.lru_cache import Recent
+from rediprune.media.limits import ReadingStopped
 from rediprune.media.load import load_media
 from rediprune.replay.recorded_run import Recorded
 from rediprune.trace import Trace
 from world import make_clip, make_scene
+
+from ..server.departures import stop_when_caller_leaves
 
 # Seeds of the scenes offered first: chosen by eye for light and variety, not by answers.
 EXAMPLES = (42, 21, 28, 12, 32, 49)
@@ -24,6 +30,8 @@ CLIP_EXAMPLES = (4, 10, 11)
 CLIP_SECONDS = 0.5  # a frame of a rendered clip
 MAX_SEED = 2**31 - 1
 N_FRAMES = (4, 8, 16, 32)  # how many frames may be taken of a visitor's clip; 8 is the published number
+READ_SECONDS = 20.0  # for one file; a longer one is refused, so that nobody waits for it
+_READERS = BoundedSemaphore(2)  # files that are read together
 NO_UPLOAD = "No uploaded file arrived: choose one, paste a picture or take one with the camera."
 GONE = "Your file is no longer on the server, which forgets files after a while: give it again."
 PHOTO_QUESTIONS = (
@@ -153,8 +161,10 @@ def checked_n_frames(n: object) -> int:
     return int(n)
 
 
-def shown(source: Source) -> tuple[Shown, tuple[str, ...]]:
+def shown(source: Source, stop: Callable[[], bool] | None = None) -> tuple[Shown, tuple[str, ...]]:
     """The picture or the frames of a source and what had to be done to them, as sentences.
+
+    A file is read without the model; the reading ends once `stop` returns True or the caller has left.
 
     Raises:
         rediprune.media.MediaError (a ValueError): an unreadable file.
@@ -168,7 +178,7 @@ def shown(source: Source) -> tuple[Shown, tuple[str, ...]]:
         return opened(source).shown, ()
     if not Path(source.path).is_file():
         raise ValueError(GONE)
-    return _file(source.path, source.n_frames)
+    return _file(source.path, source.n_frames, stop)
 
 
 def suggestions(source: Source) -> tuple[str, ...]:
@@ -199,13 +209,35 @@ def _clip(seed: int):
     return make_clip(seed)
 
 
-def _file(path: str, n_frames: int) -> tuple[Shown, tuple[str, ...]]:
+def _file(path: str, n_frames: int, stop: Callable[[], bool] | None) -> tuple[Shown, tuple[str, ...]]:
     """Read a file; it is read again at each answer, so the last ones are kept."""
     known = _files.get((path, n_frames))
-    if known is None:
-        loaded = load_media(path, n_frames)
-        known = _files.put((path, n_frames), (shown_media(loaded), loaded.notes))
-    return known
+    if known is not None:
+        return known
+    with stop_when_caller_leaves() as left:
+
+        def over() -> bool:
+            return left.is_set() or (stop is not None and stop())
+
+        with _reader(over):
+            loaded = load_media(path, n_frames, stop=over, seconds=READ_SECONDS)
+    return _files.put((path, n_frames), (shown_media(loaded), loaded.notes))
+
+
+@contextmanager
+def _reader(over: Callable[[], bool]) -> Iterator[None]:
+    """Wait for one of the places at which files are read.
+
+    Raises:
+        ReadingStopped: nobody waits for the file any more.
+    """
+    while not _READERS.acquire(timeout=0.05):
+        if over():
+            raise ReadingStopped("Nobody waits for the file any more.")
+    try:
+        yield
+    finally:
+        _READERS.release()
 
 
 def _opened(path: str) -> Recorded:
