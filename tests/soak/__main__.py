@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import torch
 
 from app.state.sources import Source, shown, suggestions
 from rediprune import Explainer
@@ -51,6 +52,7 @@ def words(argv: list[str] | None = None) -> argparse.Namespace:
 
 def known_answers(count: int = SCENES, first: int = 7000) -> dict[int, tuple[str, str]]:
     """Return, by the number of a scene, its first question and the model's unpruned answer to it."""
+    torch.set_num_threads(1)  # as the page does for this model
     explainer, found = Explainer.from_pretrained(), {}
     for seed in range(first, first + count):
         source = Source(seed=seed)
