@@ -352,6 +352,25 @@ def test_requests_by_hand_get_sentences_too(visit, name, data, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("call/nothing", {"data": []}),
+        ("queue/join", {"data": [], "fn_index": 10**6, "session_hash": "x"}),
+        ("queue/join", {"data": [], "fn_index": -1, "session_hash": "x"}),
+        ("queue/join", {"data": [], "session_hash": "x"}),
+        ("run/nothing", {"data": []}),
+    ],
+)
+def test_an_endpoint_that_is_not_there_gets_a_sentence(visit, path, body, capfd):
+    async def doing(http, schema):
+        return await http.post(f"gradio_api/{path}", json=body)
+
+    reply = visit(doing)
+    assert reply.status_code in (400, 404) and reply.json()["detail"].endswith(".")
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_fault_of_the_program_gets_a_sentence_and_its_traceback_stays_in_the_log(
     visit, explainer, photo, monkeypatch, caplog
 ):

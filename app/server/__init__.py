@@ -19,7 +19,7 @@ from starlette.middleware import Middleware
 
 from .fetching import bound_fetches
 from .hosts import HostCheck, HostRules
-from .refusals import refuse_in_sentences
+from .refusals import FailedRequests, refuse_in_sentences
 from .sessions import bound_sessions
 from .uploads import RequestLimits
 from .waiting import PlaceRoute, answer_when_full
@@ -38,4 +38,9 @@ def protect(demo: gr.Blocks) -> gr.Blocks:
 
 def middleware(rules: HostRules) -> list[Middleware]:
     """Return what every request passes before it reaches the page, outermost first."""
-    return [Middleware(HostCheck, rules=rules), Middleware(RequestLimits), Middleware(PlaceRoute)]
+    return [
+        Middleware(HostCheck, rules=rules),
+        Middleware(FailedRequests),
+        Middleware(RequestLimits),
+        Middleware(PlaceRoute),
+    ]
