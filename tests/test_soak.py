@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from contextlib import ExitStack
 
 import pytest
 
@@ -23,10 +24,10 @@ def test_an_answer_of_another_visitor_is_seen():
 def test_what_a_process_holds_is_read_off_it(tmp_path):
     (tmp_path / "x").write_bytes(bytes(3 * 2**20))
     before = held(os.getpid(), tmp_path)
-    opened = [open(tmp_path / "x", "rb") for _ in range(7)]
-    after = held(os.getpid(), tmp_path)
-    for one in opened:
-        one.close()
+    with ExitStack() as opened:
+        for _ in range(7):
+            opened.enter_context(open(tmp_path / "x", "rb"))
+        after = held(os.getpid(), tmp_path)
     assert (after.files, after.files_mb) == (1, 3.0) and after.memory_mb > 10
     assert after.descriptors == before.descriptors + 7
 

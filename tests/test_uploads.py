@@ -13,8 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 from gradio import processing_utils
+from gradio.processing_utils import hash_bytes
 from gradio.route_utils import GradioUploadFile
 
+from app.export.download import CANNOT_STORE, download
 from app.server import fetching, uploads
 from app.server.fetching import BoundedTransport, FetchRefusedError
 from app.server.uploads import ALL_BYTES, HOUR, VISITOR_BYTES, VISITOR_FILES, Allowance
@@ -262,3 +264,21 @@ def test_a_folder_that_cannot_be_written_ends_the_start_with_a_sentence(tmp_path
     assert started.returncode == 1
     assert "The folder for uploads" in started.stderr and "GRADIO_TEMP_DIR" in started.stderr
     assert "Traceback" not in started.stderr and "/no/such/folder" not in started.stderr
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_disk_that_is_full_when_a_file_is_made_for_a_visitor_gets_a_sentence(tmp_path, monkeypatch, late):
+    def make(folder):
+        if not late:
+            raise OSError(errno.ENOSPC, "No space left on device", str(folder / "kept.png"))
+        (folder / "kept.png").write_bytes(b"picture")
+        return folder / "kept.png", "Saved."
+
+    def save(data, name, cache):
+        (tmp_path / hash_bytes(data)).mkdir()
+        (tmp_path / hash_bytes(data) / name).write_bytes(data[:3])
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / name))
+
+    monkeypatch.setattr("app.export.download.save_bytes_to_cache", save)
+    assert download(make, str(tmp_path)) == {"said": f"Not saved: {CANNOT_STORE}"}
+    assert list(tmp_path.iterdir()) == []
