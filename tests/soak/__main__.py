@@ -40,6 +40,7 @@ def words(argv: list[str] | None = None) -> argparse.Namespace:
         "--seconds", type=int, default=300, help=f"10 to {MOST_SECONDS} (default: %(default)s)"
     )
     parser.add_argument("--browsers", type=int, default=2, help="real browser pages among them (default: 2)")
+    parser.add_argument("--restarts", type=int, default=2, choices=(0, 1, 2), help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--out", type=Path, default=ROOT / "docs" / "reliability.md", help="file with the marks"
@@ -136,10 +137,10 @@ async def look_on(server: Server, until: float, figures: Figures) -> None:
         await asyncio.sleep(5)
 
 
-async def interrupt(server: Server, until: float, figures: Figures) -> None:
-    """End the server in the middle, once politely and once not, and start it again."""
+async def interrupt(server: Server, until: float, times: int, figures: Figures) -> None:
+    """End the server in the middle, first politely and then not, and start it again."""
     span = until - time.monotonic()
-    for share, how in ((0.4, signal.SIGTERM), (0.3, signal.SIGKILL)):
+    for share, how in ((0.4, signal.SIGTERM), (0.3, signal.SIGKILL))[:times]:
         await asyncio.sleep(span * share)
         status = await asyncio.to_thread(server.end, how)
         figures.restarts.append((how.name, status))
@@ -188,7 +189,7 @@ async def soak(
     honest = max(1, given.visitors - hostile_ones - given.browsers)
     work = [visit(server.address, until, given.seed + i, known, figures) for i in range(honest)]
     work += [attack(server.address, until, given.seed + i, folder, figures) for i in range(hostile_ones)]
-    work += [look_on(server, until, figures), interrupt(server, until, figures)]
+    work += [look_on(server, until, figures), interrupt(server, until, given.restarts, figures)]
     if given.browsers:
         work.append(asyncio.to_thread(browse, server.address, given.browsers, until, known, figures))
     await asyncio.gather(*work)
