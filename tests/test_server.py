@@ -458,3 +458,44 @@ def test_a_file_that_reads_slowly_holds_up_nobody_and_ends_when_its_sender_leave
     cards = visit(doing)
     assert not cards["busy"] and len(reading) >= 2
     until(lambda: len(stopped) == len(reading))
+
+
+def test_so_many_are_at_the_model_at_once_and_a_stopped_one_waits_no_longer(explainer):
+    desk, stop = Desk(explainer, at_once=1), threading.Event()
+    with desk.slot(threading.Event()):
+        assert not desk.is_crowded()
+        inside = threading.Event()
+
+        def second():
+            with desk.slot(stop):
+                inside.set()
+
+        waiting_one = threading.Thread(target=second)
+        waiting_one.start()
+        until(desk.is_crowded)
+        assert not inside.is_set()
+        stop.set()
+        until(inside.is_set)
+        waiting_one.join()
+    with desk.slot(threading.Event()):  # the stopped one took no place that it could give back
+        assert not desk._slots.acquire(blocking=False)
+
+
+def test_a_visitors_newer_request_begins_after_the_older_one_ended(explainer):
+    desk, order = Desk(explainer), []
+
+    def older():
+        with desk.turn("a", 1) as stop:
+            begun.set()
+            stop.wait()
+            time.sleep(0.1)
+            order.append("older")
+
+    begun = threading.Event()
+    thread = threading.Thread(target=older)
+    thread.start()
+    begun.wait()
+    with desk.turn("a", 2, patience=30):
+        order.append("newer")
+    thread.join()
+    assert order == ["older", "newer"]
