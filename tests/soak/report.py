@@ -65,7 +65,7 @@ def table(figures: Figures) -> str:
         lines.append(
             f"| crowd at one moment, {figures.crowd_refused} refused | {count} | {_spread(figures.crowd)} |"
         )
-    total = sum(map(len, figures.seconds.values()))
+    total = sum(len(seconds) for kind, seconds in figures.seconds.items() if not kind.startswith("hostile"))
     lines += [
         "",
         f"Answers that were another visitor's: {len(figures.wrong)} of {total}. "
