@@ -20,7 +20,6 @@ from rediprune.explainer.encode import Shown
 from rediprune.models import ModelError
 from rediprune.query.question import checked_question
 
-from ..shown_run import describe
 from ..state.app_state import OPENED, Desk, Run
 from ..state.options import (
     QUERIES,
@@ -33,6 +32,7 @@ from ..state.options import (
     query_name,
     settings,
 )
+from ..state.shown_run import describe
 from ..state.sources import opened, shown
 from ..state.user_tokens import own_tokens
 from ..streaming import streamed

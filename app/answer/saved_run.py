@@ -11,9 +11,9 @@ from rediprune import alpha_from_weight
 from rediprune.models import ModelError
 from rediprune.replay.recorded_run import Recorded
 
-from ..shown_run import describe
 from ..state.app_state import OPENED, Desk, Run, made_by
 from ..state.options import METHODS, WEIGHTS, method_choices, query_choices, query_name
+from ..state.shown_run import describe
 from ..state.sources import Source, opened, suggestions
 from ..views import cards as views
 from ..views import explorer as picture

@@ -15,8 +15,8 @@ from ..answer.distances import measured
 from ..export.download import download
 from ..export.overlay import overlay_file
 from ..export.run_file import trace_file
-from ..shown_run import LostRunError, shown_run, shown_run_or_first
 from ..state.app_state import EVERY, Desk, Run
+from ..state.shown_run import LostRunError, shown_run, shown_run_or_first
 from ..views.cards import View, notice
 
 # The parts of a View, in the order of the outputs.

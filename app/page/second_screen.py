@@ -10,8 +10,8 @@ from rediprune import Explainer
 from rediprune.evaluation.sweep import RATIOS
 
 from ..answer.compare import MORE_WEIGHTS, compare, method_names, over_ratios
-from ..shown_run import LostRunError, shown_run
 from ..state.app_state import EVERY, Desk, Run
+from ..state.shown_run import LostRunError, shown_run
 from ..story.handler import tell
 from .widget import widget
 

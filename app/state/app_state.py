@@ -14,7 +14,7 @@ from rediprune.replay.recorded_run import Recorded
 from rediprune.trace import Agreement
 
 from ..model.menu import ModelMenu
-from ..threads import fit_threads
+from ..model.threads import fit_threads
 from .sources import Source, opened
 
 EVERY = 2**53  # above every ticket a browser can count to

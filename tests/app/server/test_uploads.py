@@ -255,7 +255,7 @@ def test_a_folder_that_cannot_be_written_ends_the_start_with_a_sentence(tmp_path
     (tmp_path / "file").write_text("no folder")
     started = subprocess.run(
         [sys.executable, "app.py", "--model", "/no/such/folder"],
-        cwd=Path(__file__).resolve().parents[1],
+        cwd=Path(__file__).resolve().parents[3],
         env={**os.environ, "GRADIO_TEMP_DIR": str(tmp_path / "file" / "gradio")},
         capture_output=True,
         text=True,

@@ -198,7 +198,7 @@ def test_a_space_is_open_to_every_page_and_a_flag_names_others(monkeypatch):
     monkeypatch.setattr("rediprune.Explainer.from_pretrained", lambda **how: None)
     monkeypatch.setattr("rediprune.explainer.model_holder.OneModel", lambda *given, **how: None)
     monkeypatch.delitem(sys.modules, "_rediprune_kept", raising=False)
-    started = runpy.run_path(str(Path(__file__).resolve().parents[1] / "app.py"))
+    started = runpy.run_path(str(Path(__file__).resolve().parents[3] / "app.py"))
     made = started["host_rules"](started["args"], started["demo"])
     assert made.serves("a.example") and made.serves("b.example") and not made.serves("c.example")
     monkeypatch.setenv("SPACE_ID", "someone/space")

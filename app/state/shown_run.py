@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .state.app_state import OPENED, Run
-from .state.options import BUDGETS, METHODS, QUERIES
-from .state.sources import Source, file_source, inside_uploads, scene_source, under_uploads
+from .app_state import OPENED, Run
+from .options import BUDGETS, METHODS, QUERIES
+from .sources import Source, file_source, inside_uploads, scene_source, under_uploads
 
 LOST = (
     "The server no longer knows what this page shows, and the page's own record of it cannot be "

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from app.shown_run import LOST, LostRunError, describe, shown_run, shown_run_or_first
 from app.state import sources
 from app.state.app_state import OPENED, Run
+from app.state.shown_run import LOST, LostRunError, describe, shown_run, shown_run_or_first
 from app.state.sources import Source
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
