@@ -31,12 +31,11 @@ from ..costs.estimate import Costs, Savings
 from ..costs.stopwatch import PAUSES, Timing, doubt, measured_again, pooled
 from ..files.bundled import ASSETS
 from ..models import ModelError, Prompt, adapter_for, load
-from ..models.devices import on_device
 from ..query.question import MAX_CHARACTERS, MAX_TOKENS, checked_question
 from ..query.text_tower import TextTower
 from ..selection.select import select_tokens
 from ..tokens import parted
-from ..trace import Agreement, Answer, Costs, Savings, Selection, Timing, Trace, on_device
+from ..trace import Agreement, Answer, Selection, Trace, on_device
 from .ask import Asked, put_question
 from .encode import Look, Shown, encode, shown_media
 from .fingerprint import weights_name
@@ -379,9 +378,10 @@ class Explainer:
         asked = self.ask(look, question, config)
         selection = self.select(look, asked, config)
         kept = selection.kept()
-        how = {"max_new_tokens": max_new_tokens, "stop": stop}
-        full = self.answer(look, asked, **how)
-        pruned = self.answer(look, asked, kept, positions=config.positions, **how)
+        full = self.answer(look, asked, max_new_tokens=max_new_tokens, stop=stop)
+        pruned = self.answer(
+            look, asked, kept, positions=config.positions, max_new_tokens=max_new_tokens, stop=stop
+        )
         if stop is not None and stop.is_set():
             raise InterruptedError("stopped before both answers were there")
         agreed = self.agreement(look, asked, kept, full, pruned, config.positions)
