@@ -20,7 +20,7 @@ WINDOWS = (
     *((1280, 800), (1600, 900), (2560, 1440), (568, 320), (667, 375), (844, 390)),
 )
 SIDE = 6  # patches of the tiny model in a row
-CUT_TEXT = (Path(__file__).parent / "js/cut_text.js").read_text(encoding="utf-8")
+CUT_TEXT = (Path(__file__).parents[2] / "js/cut_text.js").read_text(encoding="utf-8")
 SENTENCE = "It stands left of a red circle, above something that nobody has named. "
 
 
