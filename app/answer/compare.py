@@ -13,8 +13,7 @@ from torch import Tensor
 
 from rediprune import Explainer, draw
 from rediprune.config import PruneConfig
-from rediprune.evaluation.sweep import RATIOS, SEEDS, Line, Point, lines_of, sweep
-from rediprune.evaluation.sweep import Run as Kept
+from rediprune.evaluation.sweep import RATIOS, SEEDS, Line, Point, SweepRun, lines_of, sweep
 from rediprune.evaluation.sweep_report import as_csv, holds_from, notes, overlaps
 from rediprune.explainer.encode import Look, Shown
 
@@ -103,7 +102,7 @@ def _own(
     if stop.is_set():
         return
     agreed = explainer.agreement(look, asked, kept, full, pruned)
-    made = Kept(kept, pruned.text, agreed.pruned_on_full, agreed.kl_first, agreed.same_text)
+    made = SweepRun(kept, pruned.text, agreed.pruned_on_full, agreed.kl_first, agreed.same_text)
     # "random" because choosing by hand costs no compute.
     saved = explainer.savings(look, asked, kept, len(full.token_ids), "random", config.budget)
     sure = math.exp(agreed.full_on_full)

@@ -40,7 +40,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Run:
+class SweepRun:
     """What became of the answer with one set of kept tokens.
 
     Attributes:
@@ -72,7 +72,7 @@ class Point:
 
     line: Line
     ratio: float
-    runs: tuple[Run, ...]
+    runs: tuple[SweepRun, ...]
     full_text: str
     full_probability: float
     savings: Savings
@@ -169,9 +169,9 @@ def sweep(
         return
     whole = explainer.expects(look, asked, None, full)
     everything = look.vision.all
-    known = {tuple(everything.tolist()): Run(everything, full.text, whole.log_prob, 0.0, True)}
+    known = {tuple(everything.tolist()): SweepRun(everything, full.text, whole.log_prob, 0.0, True)}
 
-    def run(kept: Tensor) -> Run | None:
+    def run(kept: Tensor) -> SweepRun | None:
         """None where the stop came before it was done."""
         key = tuple(kept.tolist())
         if key not in known:
@@ -183,13 +183,13 @@ def sweep(
                 return None
             few = explainer.expects(look, asked, kept, full, positions=at)
             apart = divergence(whole.first, few.first)
-            known[key] = Run(kept, answer.text, few.log_prob, apart, answer.text == full.text)
+            known[key] = SweepRun(kept, answer.text, few.log_prob, apart, answer.text == full.text)
         return known[key]
 
     orders = _orders(explainer, look, asked, lines, config, seeds)
     for ratio in ratios:
         for line in lines:
-            runs: list[Run] = []
+            runs: list[SweepRun] = []
             for order in orders[line]:
                 if stop.is_set() or (made := run(order.kept(ratio))) is None:
                     return

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rediprune.costs.estimate import ModelShapes, estimate
-from rediprune.evaluation.sweep import Line, Point, Run
+from rediprune.evaluation.sweep import Line, Point, SweepRun
 from rediprune.evaluation.sweep_report import (
     HEADER,
     as_csv,
@@ -27,7 +27,7 @@ A, RANDOM = Line("rediprune", 1 / 3), Line("random")
 
 
 def point(line: Line, ratio: float, *runs: tuple[list[int], bool, float]) -> Point:
-    made = [Run(torch.tensor(kept), 'red, "or" blue', math.log(p), 0.25, same) for kept, same, p in runs]
+    made = [SweepRun(torch.tensor(kept), 'red, "or" blue', math.log(p), 0.25, same) for kept, same, p in runs]
     return Point(line, ratio, tuple(made), "red", 0.9, estimate(SHAPES, 10, len(made[0].kept), 5))
 
 
