@@ -13,8 +13,8 @@ from torch import Tensor
 
 from rediprune import Explainer, draw
 from rediprune.config import PruneConfig
-from rediprune.evaluation.sweep import RATIOS, SEEDS, Line, Point, SweepRun, lines_of, sweep
-from rediprune.evaluation.sweep_report import as_csv, holds_from, notes, overlaps
+from rediprune.evaluation.sweep import RATIOS, SEEDS, Line, Point, SweepRun, list_lines, sweep
+from rediprune.evaluation.sweep_report import notes, overlaps, smallest_holding_ratio, to_csv
 from rediprune.explainer.encode import Look, Shown
 
 from ..state.app_state import OPENED, Desk, Run
@@ -63,7 +63,7 @@ def _swept(desk, run, knobs, methods, stop, ratios, more, told, own=None) -> Ite
             config = settings(explainer, knobs, run.method, run.query, run.budget)
             ratios = ratios or (config.keep_ratio,)
             chosen, weights = methods or ["random"], [config.weight, *more]
-            lines = lines_of(chosen, weights, explainer.methods)
+            lines = list_lines(chosen, weights, explainer.methods)
             total = len(ratios) * len(lines) + bool(own)
             at = {"done": 0, "of": total, "question": run.question}
             yield {**at, "busy": True, "line": "The unpruned answer first."}
@@ -177,7 +177,7 @@ def _curves(points: list[Point], media: Shown, look: Look, config: PruneConfig) 
             }
             for line in lines
         ],
-        "csv": as_csv(points),
+        "csv": to_csv(points),
     }
 
 
@@ -186,7 +186,7 @@ def _held(points: list[Point], line: Line) -> str:
     largest = max(point.ratio for point in points if point.line == line)
     if largest < RATIOS[-1]:
         return f"not known: swept to {largest:.0%} only"
-    found = holds_from(points, line)
+    found = smallest_holding_ratio(points, line)
     return "none of these" if found is None else f"{found:.0%}"
 
 

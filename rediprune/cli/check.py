@@ -24,14 +24,14 @@ def run(args: argparse.Namespace) -> int:
     """Load the model, run the checks, print a line for each as it is done; 0 where none failed, else 1."""
     if args.repeats < 1:
         raise BadInput(f"--repeats {args.repeats} is out of range: it must be at least 1")
-    from ..evaluation.check import check, read_known
+    from ..evaluation.check import read_known, run_checks
 
     known = read_known()
     explainer = load(args)
     model = explainer.model
     print(f"{explainer.name}: {type(model).__name__}, {model.dtype}, on {model.device}".replace("torch.", ""))
     verdicts = []
-    for made in check(explainer, known, args.repeats):
+    for made in run_checks(explainer, known, args.repeats):
         verdicts.append(made)
         word = {True: "pass", False: "FAIL", None: " -  "}[made.passed]
         print(f"{word}  {made.name:<30} {made.seconds:6.1f} s  {made.detail}", flush=True)

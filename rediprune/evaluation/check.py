@@ -28,7 +28,7 @@ from ..files.bundled import ASSETS
 from ..pruning.prune import prune
 from ..query.question import prompt_text
 
-KNOWN = ASSETS / "known"
+KNOWN_FOLDER = ASSETS / "known"
 QUESTIONS = ("What is in this picture?", "What is on the left?")
 RATIO = 0.15
 MARKS = 12
@@ -36,7 +36,7 @@ NEW_TOKENS = 8
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownPicture:
     """A picture and where in it, in pixels (left, top, right, bottom), something lies that has a name."""
 
     image: Image.Image
@@ -44,7 +44,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckResult:
     """One check: `passed` is None where it does not apply to this model; `detail` says what was measured."""
 
     name: str
@@ -53,7 +53,7 @@ class Verdict:
     seconds: float = math.nan
 
 
-def read_known(folder: Path = KNOWN) -> list[Known]:
+def read_known(folder: Path = KNOWN_FOLDER) -> list[KnownPicture]:
     """The bundled pictures with their objects.
 
     Raises:
@@ -64,7 +64,7 @@ def read_known(folder: Path = KNOWN) -> list[Known]:
         raise ValueError(f"{path} does not exist: the pictures to check with come with the repository")
     found = json.loads(path.read_text(encoding="utf-8"))
     return [
-        Known(
+        KnownPicture(
             Image.open(folder / one["image"]).convert("RGB"),
             tuple((o["name"], tuple(o["box"])) for o in one["objects"]),
         )
@@ -72,32 +72,34 @@ def read_known(folder: Path = KNOWN) -> list[Known]:
     ]
 
 
-def check(explainer: Explainer, known: Sequence[Known], repeats: int = 3) -> Iterator[Verdict]:
+def run_checks(
+    explainer: Explainer, known: Sequence[KnownPicture], repeats: int = 3
+) -> Iterator[CheckResult]:
     """All checks, one after the other as they are done."""
     picture = Shown((known[0].image,))
     clip = Shown(tuple(k.image for k in known[:4]), True, (0.0, 1.0, 2.0, 3.0)[: len(known)])
     for name, shown in (("image", picture), ("clip", clip)):
-        yield _timed(f"identical at 100%, {name}", partial(identical, explainer, shown))
-    yield _timed("identical at 100%, batch of 2", lambda: identical_batch(explainer, known))
+        yield _run_check(f"identical at 100%, {name}", partial(check_identical, explainer, shown))
+    yield _run_check("identical at 100%, batch of 2", lambda: check_identical_batch(explainer, known))
     for name, shown in (("image", picture), ("clip", clip)):
-        yield _timed(f"dropped is masked, {name}", partial(masked, explainer, shown))
-    yield _timed("tokens lie where shown", lambda: placed(explainer))
-    yield _timed("relevance points right", lambda: pointing(explainer, known))
-    yield _timed("time", lambda: timed(explainer, picture, repeats))
+        yield _run_check(f"dropped is masked, {name}", partial(check_masked, explainer, shown))
+    yield _run_check("tokens lie where shown", lambda: check_placement(explainer))
+    yield _run_check("relevance points right", lambda: check_pointing(explainer, known))
+    yield _run_check("time", lambda: measure_times(explainer, picture, repeats))
 
 
-def _timed(name: str, run: Callable[[], tuple[bool | None, str]]) -> Verdict:
+def _run_check(name: str, run: Callable[[], tuple[bool | None, str]]) -> CheckResult:
     started = time.perf_counter()
     passed, detail = run()
-    return Verdict(name, passed, detail, time.perf_counter() - started)
+    return CheckResult(name, passed, detail, time.perf_counter() - started)
 
 
-def identical(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
+def check_identical(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
     """Tokens and logits of the unmodified model.generate against those of a prune block that keeps all."""
-    return _same(explainer, _inputs(explainer, shown, QUESTIONS[0]))
+    return _compare_outputs(explainer, _prepare_inputs(explainer, shown, QUESTIONS[0]))
 
 
-def identical_batch(explainer: Explainer, known: Sequence[Known]) -> tuple[bool, str]:
+def check_identical_batch(explainer: Explainer, known: Sequence[KnownPicture]) -> tuple[bool, str]:
     """The same for two prompts of different length in one batch."""
     processor = explainer.processor
     images = [known[0].image, known[-1].image]
@@ -107,10 +109,10 @@ def identical_batch(explainer: Explainer, known: Sequence[Known]) -> tuple[bool,
         inputs = processor(text=texts, images=[[i] for i in images], padding=True, return_tensors="pt")
     finally:
         processor.tokenizer.padding_side = side
-    return _same(explainer, _moved(explainer, inputs))
+    return _compare_outputs(explainer, _to_model_device(explainer, inputs))
 
 
-def _same(explainer: Explainer, inputs: dict) -> tuple[bool, str]:
+def _compare_outputs(explainer: Explainer, inputs: dict) -> tuple[bool, str]:
     settings = dict(
         max_new_tokens=NEW_TOKENS, do_sample=False, return_dict_in_generate=True, output_logits=True
     )
@@ -126,14 +128,14 @@ def _same(explainer: Explainer, inputs: dict) -> tuple[bool, str]:
 
 
 @torch.no_grad()
-def masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
+def check_masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
     """Original positions: the pruned prompt against the whole one with attention to the dropped forbidden.
 
     Both are the same sum in another order, so they differ by rounding; how much that is with this model and
     number format is measured beside it, on the whole prompt with and without padding before it.
     """
     adapter, model = explainer.adapter, explainer.model
-    inputs = _inputs(explainer, shown, QUESTIONS[0])
+    inputs = _prepare_inputs(explainer, shown, QUESTIONS[0])
     kept_by = PruneConfig(RATIO, method="random", positions="original")
     settings = dict(max_new_tokens=1, do_sample=False, return_dict_in_generate=True, output_logits=True)
     with prune(model, kept_by) as report:
@@ -168,7 +170,7 @@ def masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
     )
 
 
-def placed(explainer: Explainer) -> tuple[bool, str]:
+def check_placement(explainer: Explainer) -> tuple[bool, str]:
     """A bright mark in a token's box must change the tokens there: where, on average, is the change largest?
 
     Attention spreads a mark, so the token that changes most may be a neighbour; but over several marks the
@@ -199,7 +201,7 @@ def placed(explainer: Explainer) -> tuple[bool, str]:
     )
 
 
-def pointing(explainer: Explainer, known: Sequence[Known]) -> tuple[bool | None, str]:
+def check_pointing(explainer: Explainer, known: Sequence[KnownPicture]) -> tuple[bool | None, str]:
     """How often a token on the named object is more relevant than one beside it (0.5 is chance), by pointing.
 
     Passes where the pointing that this model uses by default is above chance beyond doubt: the 95% interval
@@ -211,15 +213,15 @@ def pointing(explainer: Explainer, known: Sequence[Known]) -> tuple[bool | None,
     for picture in known:
         look = explainer.look(picture.image)
         for name, box in picture.objects:
-            on = _on(look.vision.geometry[0].token_boxes(), box)
+            on = _find_boxes_inside(look.vision.geometry[0].token_boxes(), box)
             if not 0 < on.sum() < len(on):
                 continue
             for pointed, of in scores.items():
                 config = PruneConfig(method="relevance", query="text-tower", pointing=pointed)
                 asked = explainer.ask(look, f"the {name}", config)
                 relevance = explainer.select(look, asked, config).relevance[0]
-                of.append(_above(relevance[on], relevance[~on]))
-    low, high = _interval(scores[explainer.defaults.pointing])
+                of.append(_share_of_pairs_above(relevance[on], relevance[~on]))
+    low, high = _mean_interval(scores[explainer.defaults.pointing])
     words = ", ".join(f"{name} {fmean(of):.2f}" for name, of in scores.items())
     detail = f"{words}; default {explainer.defaults.pointing} [{low:.2f}, {high:.2f}], chance 0.50"
     if high < 0.5:
@@ -227,7 +229,7 @@ def pointing(explainer: Explainer, known: Sequence[Known]) -> tuple[bool | None,
     return low > 0.5, f"{detail}, {len(scores['cosine'])} objects"
 
 
-def timed(explainer: Explainer, shown: Shown, repeats: int) -> tuple[bool | None, str]:
+def measure_times(explainer: Explainer, shown: Shown, repeats: int) -> tuple[bool | None, str]:
     """MEASURED prefill with all tokens and with the kept ones; no check, a figure."""
     look = explainer.look(shown)
     asked = explainer.ask(look, QUESTIONS[0])
@@ -235,25 +237,25 @@ def timed(explainer: Explainer, shown: Shown, repeats: int) -> tuple[bool | None
     full, pruned = explainer.time_both(look, asked, kept, repeats=repeats)
     ratio = explainer.savings(look, asked, kept, n_new=1).prefill
     detail = (
-        f"prefill {_spread(full)} with {look.n_visual} visual tokens, {_spread(pruned)} with {len(kept)} "
-        f"(medians of {repeats}, taken in turns, on {full.device})"
+        f"prefill {_format_prefill(full)} with {look.n_visual} visual tokens, {_format_prefill(pruned)} with "
+        f"{len(kept)} (medians of {repeats}, taken in turns, on {full.device})"
     )
     if why := doubt(full, pruned, ratio):
         detail += f"; NOT RELIABLE: {why}, the machine was busy. Run the check again when it is idle"
     return None, detail
 
 
-def _spread(timing: Timing) -> str:
+def _format_prefill(timing: Timing) -> str:
     """Return the median prefill with its fastest and slowest run: "26 ms (25..31)"."""
     least, most = timing.prefill_spread
     return f"{timing.prefill * 1000:.0f} ms ({least * 1000:.0f}..{most * 1000:.0f})"
 
 
-def _inputs(explainer: Explainer, shown: Shown, question: str) -> dict:
-    return _moved(explainer, processed(explainer.adapter, explainer.processor, shown, question))
+def _prepare_inputs(explainer: Explainer, shown: Shown, question: str) -> dict:
+    return _to_model_device(explainer, processed(explainer.adapter, explainer.processor, shown, question))
 
 
-def _moved(explainer: Explainer, inputs) -> dict:
+def _to_model_device(explainer: Explainer, inputs) -> dict:
     """The processor's output on the model's device, pixels in its dtype."""
     model, device = explainer.model, explainer.adapter.device
     return {
@@ -264,20 +266,20 @@ def _moved(explainer: Explainer, inputs) -> dict:
     }
 
 
-def _on(boxes: Tensor, box: tuple[float, float, float, float]) -> Tensor:
+def _find_boxes_inside(boxes: Tensor, box: tuple[float, float, float, float]) -> Tensor:
     """[N] bool: token boxes whose centre lies in `box`."""
     x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
     left, top, right, bottom = box
     return (x >= left) & (x < right) & (y >= top) & (y < bottom)
 
 
-def _above(a: Tensor, b: Tensor) -> float:
+def _share_of_pairs_above(a: Tensor, b: Tensor) -> float:
     """Share of pairs in which an entry of `a` is larger than one of `b`; ties count half (ROC AUC)."""
     apart = a[:, None] - b[None]
     return float((apart > 0).float().mean() + 0.5 * (apart == 0).float().mean())
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
+def _mean_interval(values: Sequence[float]) -> tuple[float, float]:
     """95% interval of the mean, by the normal approximation."""
     half = 1.96 * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.inf
     return fmean(values) - half, fmean(values) + half

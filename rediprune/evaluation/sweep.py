@@ -103,7 +103,9 @@ class Point:
         return fmean(run.same_text for run in self.runs)
 
 
-def lines_of(methods: Sequence[str], weights: Sequence[float], known: Sequence[str] = METHODS) -> list[Line]:
+def list_lines(
+    methods: Sequence[str], weights: Sequence[float], known: Sequence[str] = METHODS
+) -> list[Line]:
     """The curves of a sweep: one for each method and, of rediprune, each weight; random is always among them.
 
     Raises:
@@ -136,7 +138,7 @@ def sweep(
     stop: threading.Event | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> Iterator[Point]:
-    """Every line of `lines_of(methods, weights)` at every ratio, as each is computed; ratios ascending.
+    """Every line of `list_lines(methods, weights)` at every ratio, as each is computed; ratios ascending.
 
     Args:
         look: what `explainer.look` returned.
@@ -148,12 +150,12 @@ def sweep(
         stop: once set, the sweep ends after the token in progress; an unfinished point is not yielded.
 
     Raises:
-        ValueError: as `lines_of`; ratios or seeds out of range; tau > 0, whose picks are not nested.
+        ValueError: as `list_lines`; ratios or seeds out of range; tau > 0, whose picks are not nested.
         QuestionError: a question that cannot be asked.
     """
     config = config or explainer.defaults
     weights = [config.weight] if weights is None else list(weights)
-    lines = lines_of(methods, weights, explainer.methods)
+    lines = list_lines(methods, weights, explainer.methods)
     ratios = sorted(set(ratios))
     for ratio in ratios:
         kept_count(1, ratio)  # refuses what is no ratio

@@ -24,7 +24,7 @@ HEADER = (
 )
 
 
-def holds_from(points: Sequence[Point], line: Line) -> float | None:
+def smallest_holding_ratio(points: Sequence[Point], line: Line) -> float | None:
     """The smallest swept keep ratio at which the answer still holds.
 
     That is: at this ratio and at EVERY larger one that was swept, every run of the line gives the answer of
@@ -54,7 +54,7 @@ def overlaps(points: Sequence[Point], ratio: float) -> dict[tuple[Line, Line], f
     }
 
 
-def values(p: Point) -> tuple:
+def row_values(p: Point) -> tuple:
     """One point in the order of COLUMNS. The answer is the first run's, the rest is over all of them."""
     return (
         p.line.method, p.line.weight, p.ratio, p.n_kept, len(p.runs),
@@ -69,14 +69,14 @@ def notes(points: Sequence[Point]) -> list[str]:
     return list(dict.fromkeys(note for found in each for note in found))
 
 
-def as_csv(points: Sequence[Point]) -> str:
+def to_csv(points: Sequence[Point]) -> str:
     """One row for each point; empty where a method has no weight."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([COLUMNS, *map(values, points)])
+    csv.writer(out, lineterminator="\n").writerows([COLUMNS, *map(row_values, points)])
     return out.getvalue()
 
 
-def opening(question: str, n_visual: int, p: Point) -> str:
+def format_heading(question: str, n_visual: int, p: Point) -> str:
     """What stands over the table, read off any of its points."""
     return (
         f"Question        {question}\nAll {n_visual:<11} {p.full_text or '(no words)'}\n"
@@ -84,7 +84,7 @@ def opening(question: str, n_visual: int, p: Point) -> str:
     )
 
 
-def row(p: Point) -> str:
+def format_row(p: Point) -> str:
     """One point as a line under HEADER."""
     low, high = p.probability_spread
     spread = f" ({low:.3f}..{high:.3f})" if len(p.runs) > 1 else ""
@@ -94,12 +94,12 @@ def row(p: Point) -> str:
     )
 
 
-def summary(points: Sequence[Point]) -> str:
+def format_summary(points: Sequence[Point]) -> str:
     """Where the answer holds by every line, and how far the kept sets are those of the first line."""
     lines = list(dict.fromkeys(point.line for point in points))
     out = ["Smallest ratio from which on every answer reads as the unpruned one:"]
     for line in lines:
-        ratio = holds_from(points, line)
+        ratio = smallest_holding_ratio(points, line)
         out.append(f"  {line.name:<20} {'none' if ratio is None else f'{ratio:.1%}'}")
     out += ["", f"Kept tokens in common with {lines[0].name} (Jaccard, 1 = the same tokens):"]
     ratios = dict.fromkeys(point.ratio for point in points)
