@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
                 kind = made.measured if isinstance(figure, record.Figure) else made.estimated
                 kind.append(figure)
                 print(f"  {figure}", flush=True)
-        except record.NoRoom as error:
+        except record.NotEnoughMemoryError as error:
             failed += [part] if args.part == part else []
             print(f"rediprune: {part} is left as it was: {error}", file=sys.stderr, flush=True)
             continue

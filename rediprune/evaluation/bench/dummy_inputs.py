@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...models import Adapter, Seen
 from ...models.checkpoints.catalog import Checkpoint
-from .record import Figure, timed
+from .record import Figure, time_calls
 
 N_TEXT = 50  # text tokens of the prompt
 
@@ -33,7 +33,7 @@ _VISION = dict(
 )
 
 
-def tiny(entry: Checkpoint) -> Checkpoint:
+def make_tiny(entry: Checkpoint) -> Checkpoint:
     """The same family at shapes of no use: to see that a measurement works."""
     kind = "siglip" if entry.family == "llava_onevision" else "clip"
     vision = _VISION | {"model_type": f"{kind}_vision_model"}
@@ -42,7 +42,7 @@ def tiny(entry: Checkpoint) -> Checkpoint:
     return replace(entry, title=f"{entry.title}, tiny", config=config | places)
 
 
-def quicker(entry: Checkpoint, device: str) -> tuple[torch.dtype, list[Figure]]:
+def pick_faster_dtype(entry: Checkpoint, device: str) -> tuple[torch.dtype, list[Figure]]:
     """The numbers to compute in: 16 bits on an accelerator, on a CPU the quicker ones, which is tried."""
     if torch.device(device).type != "cpu":
         return torch.bfloat16, []
@@ -51,7 +51,9 @@ def quicker(entry: Checkpoint, device: str) -> tuple[torch.dtype, list[Figure]]:
         x = torch.randn(512, text["hidden_size"], dtype=dtype)
         w = torch.randn(text["hidden_size"], text["intermediate_size"], dtype=dtype)
         case = {"L": len(x), "D": len(w), "out": w.shape[1]}
-        tried[dtype] = timed({"one product": partial(torch.matmul, x, w)}, case, dtype=named(dtype))[0]
+        tried[dtype] = time_calls(
+            {"one product": partial(torch.matmul, x, w)}, case, dtype=dtype_name(dtype)
+        )[0]
     return min(tried, key=lambda dtype: tried[dtype].median), list(tried.values())
 
 
@@ -76,6 +78,6 @@ def prompt_ids(adapter: Adapter, seen: Seen) -> Tensor:
     return torch.cat([text[:20], middle, text[20:]])[None].to(adapter.device)
 
 
-def named(dtype: torch.dtype) -> str:
+def dtype_name(dtype: torch.dtype) -> str:
     """As a Figure says it."""
     return str(dtype).removeprefix("torch.")

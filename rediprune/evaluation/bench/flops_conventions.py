@@ -25,13 +25,13 @@ from ...models.checkpoints.catalog import find
 from .chart import Curve, Panel, chart
 from .record import Case, Estimate, Run
 
-WHAT = {  # the ways of counting, as tables and chart call them
+WAY_LABELS = {  # the ways of counting, as tables and chart call them
     "visual": "papers' formula, visual tokens alone",
     "prompt": "papers' formula, whole prompt",
     "prefill": "counted: prefill",
     "end to end": "counted: end to end",
 }
-WAYS = tuple(WHAT)
+WAYS = tuple(WAY_LABELS)
 COLOURS = {
     "visual": palette.DROPPED.light,
     "prompt": palette.NEXT_PICK.light,
@@ -39,7 +39,7 @@ COLOURS = {
     "end to end": palette.METHODS["diversity"].light,
 }
 TEXTS = (0, 28, 64, 128, 196, 256)  # tokens; 28 is about the shortest chat prompt with a question
-SHOWN = (28, 64, 196)  # of them, in the table; EgoSchema's prompts have about 196
+TEXTS_IN_TABLE = (28, 64, 196)  # of them, in the table; EgoSchema's prompts have about 196
 LONGEST = 4096  # tokens of text that are looked through: Vicuna's whole context
 N_NEW = 1  # an answer of one letter, which is what saves most end to end
 
@@ -83,7 +83,7 @@ def measure(device: str, quick: bool) -> Iterator[Estimate]:
                     value = ratio(way, shapes[h.model], case, text)
                     yield Estimate(way, case | {"L": text}, "x", value, "closed form")
             for way in WAYS:
-                holds = longest(way, shapes[h.model], case, h.claim)
+                holds = find_longest_text(way, shapes[h.model], case, h.claim)
                 if holds is not None:
                     found = case | {"claim": h.claim, "way": way}
                     yield Estimate("longest text", found, "tokens", holds, "closed form")
@@ -99,7 +99,7 @@ def ratio(way: str, shapes: ModelShapes, case: Case, text: int) -> float:
     return saved.prefill if way == "prefill" else saved.end_to_end
 
 
-def longest(way: str, shapes: ModelShapes, case: Case, claim: float) -> int | None:
+def find_longest_text(way: str, shapes: ModelShapes, case: Case, claim: float) -> int | None:
     """The longest text, up to LONGEST tokens, with which the ratio is above `claim`; None where it never is.
 
     Text is read in both runs, so a longer one always makes the ratio smaller: the border is bisected.
@@ -116,21 +116,23 @@ def longest(way: str, shapes: ModelShapes, case: Case, claim: float) -> int | No
 def tables(run: Run) -> dict[str, str]:
     """Of each claim, with which texts it holds; and the ratios at some lengths of text."""
     cases = [one.case for one in run.estimated if one.what == WAYS[0] and one.case["L"] == 0]
-    head = f"| claim | frames | {' | '.join(WHAT.values())} |\n{'|---' * (len(WAYS) + 2)}|"
+    head = f"| claim | frames | {' | '.join(WAY_LABELS.values())} |\n{'|---' * (len(WAYS) + 2)}|"
     holds, ratios = [head], [head.replace("frames |", "frames | text |") + "---|"]
     for case in cases:
         h = next(h for h in HEADLINES if h.benchmark == case["benchmark"])
         name = f"{h.benchmark}, {find(h.model).title}, {h.keep:.0%}: > {h.claim}x"
         mine = {key: case[key] for key in ("benchmark", "T")}
-        holds.append(f"| {name} | {case['T']} | {' | '.join(_holds(run, mine, way) for way in WAYS)} |")
-        for text in SHOWN:
+        holds.append(
+            f"| {name} | {case['T']} | {' | '.join(_describe_longest_text(run, mine, way) for way in WAYS)} |"
+        )
+        for text in TEXTS_IN_TABLE:
             found = (run.estimate(way, **mine, L=text).value for way in WAYS)
             cells = (f"**{x:.2f}x**" if x > h.claim else f"{x:.2f}x" for x in found)
             ratios.append(f"| {name} | {case['T']} | {text} | {' | '.join(cells)} |")
     return {"claims-table": "\n".join(holds), "claims-ratios-table": "\n".join(ratios)}
 
 
-def _holds(run: Run, case: Case, way: str) -> str:
+def _describe_longest_text(run: Run, case: Case, way: str) -> str:
     """With which texts a claim holds, in words."""
     found = [one.value for one in run.estimated if one.case.items() >= (case | {"way": way}).items()]
     if not found:
@@ -149,7 +151,7 @@ def figures(run: Run) -> dict[str, str]:
                 points = tuple((text, run.estimate(way, **mine, L=text).value) for text in TEXTS)
                 curves.append(Curve(points, COLOURS[way], dashed=t != h.frames[0]))
         panels.append(Panel(f"{h.benchmark}, {h.keep:.0%}: > {h.claim}x claimed", tuple(curves), h.claim))
-    key = [(WHAT[way], COLOURS[way]) for way in WAYS]
+    key = [(WAY_LABELS[way], COLOURS[way]) for way in WAYS]
     note = (
         "Estimated from the models' shapes; an answer of one token. Clips: solid 8 frames, dashed 32. "
         "Dotted: what is claimed. Orange lies under blue where they agree."

@@ -40,7 +40,7 @@ class Machine:
     def here(cls, device: str | Device = "cpu") -> Machine:
         """This machine, with `device` as the one that is measured."""
         return cls(
-            cpu=_cpu(),
+            cpu=_cpu_name(),
             cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
             threads=torch.get_num_threads(),
             gpu=torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else None,
@@ -59,7 +59,7 @@ class Machine:
         return f"{where}; {self.system}; {versions}{busy}"
 
 
-def _cpu() -> str:
+def _cpu_name() -> str:
     """The name of the processor: Linux keeps it in a file, other systems tell Python."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

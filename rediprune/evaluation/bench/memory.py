@@ -27,7 +27,7 @@ def peak_bytes(call: Callable[[], object], device: str | torch.device = "cpu") -
         call()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
-    with _Counter() as counter:
+    with _StorageCounter() as counter:
         call()
     return counter.most
 
@@ -37,12 +37,12 @@ def cache_bytes(cache: object) -> int:
     return sum(part.nbytes for layer in cache.layers for part in (layer.keys, layer.values))
 
 
-def counted(what: str, case: Case, size: int, device: str, dtype: str) -> Figure:
+def byte_figure(what: str, case: Case, size: int, device: str, dtype: str) -> Figure:
     """Bytes as a Figure; every run would give the same."""
     return Figure(what, dict(case), "bytes", size, size, size, device, dtype, warmup=0, repeats=1)
 
 
-class _Counter(TorchDispatchMode):
+class _StorageCounter(TorchDispatchMode):
     """Counts the storages that operations return, each once, for as long as it lives."""
 
     def __init__(self) -> None:

@@ -9,29 +9,32 @@ from collections.abc import Iterator
 from functools import partial
 
 from ...models.checkpoints.memory import room
-from . import answer_tables as answers
-from .models import IMAGE, figures, measured
-from .record import Estimate, Figure, NoRoom
+from . import answer_tables
+from .models import IMAGE, figures, measure_checkpoints
+from .record import Estimate, Figure, NotEnoughMemoryError
 
 __all__ = ["figures", "measure", "tables"]
 
-ROOM = 18 * 2**30  # bytes: 7B in 16 bits, and of a clip of 32 frames the encoder's work or the cache
+# 7B parameters in 16 bits, and for a clip of 32 frames the encoder's activations or the KV cache.
+REQUIRED_BYTES = 18 * 2**30
 
-BIG = {
+MEDIA_OF_CHECKPOINTS = {
     "llava-hf/llava-1.5-7b-hf": (IMAGE,),
     "llava-hf/LLaVA-NeXT-Video-7B-hf": (8, 16, 32),
 }
 
-tables = partial(answers.tables, part="large")
+tables = partial(answer_tables.tables, part="large")
 
 
 def measure(device: str, quick: bool) -> Iterator[Figure | Estimate]:
     """As `models.measure`.
 
     Raises:
-        NoRoom: too little free memory on this machine, as far as it says.
+        NotEnoughMemoryError: too little free memory on this machine, as far as it says.
     """
     free = room(device).free
-    if not quick and free is not None and free < ROOM:
-        raise NoRoom(f"models of 7B need {ROOM >> 30} GiB of free memory, and {free >> 30} GiB are free")
-    yield from measured(BIG, device, quick)
+    if not quick and free is not None and free < REQUIRED_BYTES:
+        raise NotEnoughMemoryError(
+            f"models of 7B need {REQUIRED_BYTES >> 30} GiB of free memory, and {free >> 30} GiB are free"
+        )
+    yield from measure_checkpoints(MEDIA_OF_CHECKPOINTS, device, quick)

@@ -27,7 +27,7 @@ _STEPS = {
 }
 
 
-class NoRoom(RuntimeError):
+class NotEnoughMemoryError(RuntimeError):
     """A part that this machine has no memory for: one sentence."""
 
 
@@ -56,8 +56,8 @@ class Figure:
     repeats: int
 
     def __str__(self) -> str:
-        middle, low, high = (shown(x, self.unit) for x in (self.median, self.low, self.high))
-        return f"{self.what:<32} {_words(self.case)}  {middle} ({low}..{high})"
+        middle, low, high = (format_number(x, self.unit) for x in (self.median, self.low, self.high))
+        return f"{self.what:<32} {_format_case(self.case)}  {middle} ({low}..{high})"
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class Estimate:
     source: str
 
     def __str__(self) -> str:
-        value = shown(self.value, self.unit)
-        return f"{self.what:<32} {_words(self.case)}  {value} (estimated: {self.source})"
+        value = format_number(self.value, self.unit)
+        return f"{self.what:<32} {_format_case(self.case)}  {value} (estimated: {self.source})"
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,14 @@ class Run:
 
     def figure(self, what: str, **case: int | float | str) -> Figure:
         """The one figure of that name whose case says this much; KeyError where there is not exactly one."""
-        return _only(self.measured, what, case)
+        return _find_one(self.measured, what, case)
 
     def estimate(self, what: str, **case: int | float | str) -> Estimate:
         """As `figure`, of the estimates."""
-        return _only(self.estimated, what, case)
+        return _find_one(self.estimated, what, case)
 
 
-def timed(
+def time_calls(
     calls: Mapping[str, Callable[[], object]],
     case: Case,
     *,
@@ -145,13 +145,13 @@ def save(runs: Mapping[str, Run], path: Path) -> None:
     parts = []
     for part, run in runs.items():
         head = {name: value for name, value in asdict(run).items() if name not in KINDS}
-        kinds = [f'"{kind}": [{_lines(getattr(run, kind))}]' for kind in KINDS]
+        kinds = [f'"{kind}": [{_to_json_lines(getattr(run, kind))}]' for kind in KINDS]
         parts.append(f'"{part}": {json.dumps(head)[:-1]}, {", ".join(kinds)}}}')
     content = f'{{"format": {FORMAT}, "parts": {{\n' + ",\n".join(parts) + "\n}}\n"
     write_text(path, content)
 
 
-def _lines(records: Iterable[Figure | Estimate]) -> str:
+def _to_json_lines(records: Iterable[Figure | Estimate]) -> str:
     return ",".join("\n " + json.dumps(asdict(one), allow_nan=False) for one in records)
 
 
@@ -167,7 +167,7 @@ def load(path: Path) -> dict[str, Run]:
         content = read_object(path)
         if content.get("format") != FORMAT:
             raise JsonError("it has another format")
-        return {part: _run(run) for part, run in content["parts"].items()}
+        return {part: _parse_part(run) for part, run in content["parts"].items()}
     except (JsonError, KeyError, TypeError, AttributeError) as error:
         reason = str(error) if isinstance(error, JsonError) else "a part of it is missing or of another type"
         raise ValueError(
@@ -175,11 +175,11 @@ def load(path: Path) -> dict[str, Run]:
         ) from None
 
 
-def _run(given: dict) -> Run:
+def _parse_part(given: dict) -> Run:
     kinds = {
         "machine": Machine(**given["machine"]),
-        "measured": [_checked(Figure(**figure)) for figure in given["measured"]],
-        "estimated": [_checked(Estimate(**one)) for one in given["estimated"]],
+        "measured": [_validate(Figure(**figure)) for figure in given["measured"]],
+        "estimated": [_validate(Estimate(**one)) for one in given["estimated"]],
     }
     made = Run(**given | kinds)
     if not _is_number(made.seconds):
@@ -187,7 +187,7 @@ def _run(given: dict) -> Run:
     return made
 
 
-def _checked(one: Figure | Estimate) -> Figure | Estimate:
+def _validate(one: Figure | Estimate) -> Figure | Estimate:
     """Refuse a record whose numbers cannot be shown or compared: ratios are made of them."""
     names = ("median", "low", "high") if isinstance(one, Figure) else ("value",)
     if not all(_is_number(getattr(one, name)) for name in names):
@@ -201,15 +201,15 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
-def shown(value: float, unit: str) -> str:
+def format_number(value: float, unit: str) -> str:
     """A number for readers: three significant digits, under the prefix that suits it."""
     if unit in ("x", "tokens"):
         return f"{value:.2f}x" if unit == "x" else f"{value:,.0f} tokens"
     size, name = next((step for step in _STEPS[unit] if value >= step[0]), _STEPS[unit][-1])
-    return f"{_digits(value / size)} {name}"
+    return f"{_round_to_three_digits(value / size)} {name}"
 
 
-def _digits(value: float) -> str:
+def _round_to_three_digits(value: float) -> str:
     """Three significant digits, never as a power of ten: 0.0123, 1.23, 12.3, 123, 12,300."""
     rounded = float(f"{value:.3g}")
     if rounded >= 100:
@@ -217,12 +217,12 @@ def _digits(value: float) -> str:
     return f"{rounded:.{2 - max(-1, math.floor(math.log10(rounded)))}f}" if rounded else "0"
 
 
-def _words(case: Case) -> str:
+def _format_case(case: Case) -> str:
     return ", ".join(f"{name} {value}" for name, value in case.items())
 
 
-def _only(found: list[T], what: str, case: Case) -> T:
+def _find_one(found: list[T], what: str, case: Case) -> T:
     mine = [one for one in found if one.what == what and case.items() <= one.case.items()]
     if len(mine) != 1:
-        raise KeyError(f"{len(mine)} records of {what!r} with {_words(case)}: expected one")
+        raise KeyError(f"{len(mine)} records of {what!r} with {_format_case(case)}: expected one")
     return mine[0]

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from rediprune.__main__ import main
-from rediprune.evaluation.bench import PARTS, published, record, selection
-from rediprune.evaluation.bench import flops_conventions as conventions
+from rediprune.evaluation.bench import PARTS, flops_conventions, published, record, selection
 from rediprune.evaluation.bench.machine import Machine
 from rediprune.models import adapter_for
 from rediprune.models.checkpoints.catalog import find
@@ -97,16 +96,20 @@ def test_the_ratios_known_for_egoschema_come_out(quick):
 def test_the_longest_text_is_the_last_with_which_a_claim_holds(quick):
     run = quick["conventions"]
     found = [one for one in run.estimated if one.what == "longest text"]
-    shapes = {h.benchmark: adapter_for(find(h.model).on_meta()).shapes() for h in conventions.HEADLINES[1:3]}
-    for one in (one for one in found if one.case["benchmark"] in shapes and one.value < conventions.LONGEST):
+    shapes = {
+        h.benchmark: adapter_for(find(h.model).on_meta()).shapes() for h in flops_conventions.HEADLINES[1:3]
+    }
+    for one in (
+        one for one in found if one.case["benchmark"] in shapes and one.value < flops_conventions.LONGEST
+    ):
         way, claim, mine = one.case["way"], one.case["claim"], shapes[one.case["benchmark"]]
-        assert conventions.ratio(way, mine, one.case, int(one.value)) > claim
-        assert conventions.ratio(way, mine, one.case, int(one.value) + 1) <= claim
+        assert flops_conventions.ratio(way, mine, one.case, int(one.value)) > claim
+        assert flops_conventions.ratio(way, mine, one.case, int(one.value) + 1) <= claim
 
 
 def test_counted_end_to_end_no_claim_holds_and_over_visual_tokens_alone_all_do(quick):
-    table = conventions.tables(quick["conventions"])["claims-table"].splitlines()[2:]
-    assert len(table) == sum(len(h.frames) for h in conventions.HEADLINES)
+    table = flops_conventions.tables(quick["conventions"])["claims-table"].splitlines()[2:]
+    assert len(table) == sum(len(h.frames) for h in flops_conventions.HEADLINES)
     for line in table:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         assert cells[2] == "always" and cells[-1] == "never"
