@@ -54,7 +54,7 @@ def run_compare(args: argparse.Namespace) -> None:
     from .results import read_run
 
     records = (file for folder in (args.a, args.b) for file in folder.rglob("*.json*"))
-    check_outputs(args.json, inputs=(file for file in records if _is_of_a_run(file)))
+    check_outputs(args.json, inputs=(file for file in records if _is_run_file(file)))
     a, b = read_run(args.a), read_run(args.b)
     differences = compare(a, b)
     print(table(a, b, differences))
@@ -64,7 +64,7 @@ def run_compare(args: argparse.Namespace) -> None:
         print(f"Wrote {args.json}")
 
 
-def _is_of_a_run(file: Path) -> bool:
+def _is_run_file(file: Path) -> bool:
     """Whether a file is one of those that a run is read from."""
     return file.name.startswith("rediprune-") or "_samples_" in file.name
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 # What lmms-eval's own LLaVA decodes at most where a task says nothing.
 MAX_NEW_TOKENS = 1024
 # Without sampling these change nothing, whatever their value.
-_OF_SAMPLING = ("temperature", "top_p", "top_k")
+_SAMPLING_SETTINGS = ("temperature", "top_p", "top_k")
 # How LLaVA's own repository prepares pictures; some tasks name it beside what is decoding. Here the processor
 # of the checkpoint prepares them, and nothing else can.
-_OF_PICTURES = ("image_aspect_ratio",)
+_PICTURE_SETTINGS = ("image_aspect_ratio",)
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,14 @@ def read(kwargs: Mapping[str, object], task: str = "") -> Decoding:
     left = dict(kwargs)
     said = f"generation_kwargs of {task or 'the task'}"
     if left.pop("do_sample", False) or (left.get("temperature") or 0) > 0:
+        sampling = _format_settings(kwargs, "do_sample", "temperature")
         raise ValueError(
-            f"{said} ask for sampling ({_shown(kwargs, 'do_sample', 'temperature')}), with which two runs "
-            "cannot be compared: pass --gen_kwargs do_sample=False,temperature=0"
+            f"{said} ask for sampling ({sampling}), with which two runs cannot be compared: pass "
+            "--gen_kwargs do_sample=False,temperature=0"
         )
-    for name in _OF_SAMPLING:
+    for name in _SAMPLING_SETTINGS:
         left.pop(name, None)
-    for name in _OF_PICTURES:
+    for name in _PICTURE_SETTINGS:
         if (value := left.pop(name, None)) is not None:
             warnings.warn(
                 f"{said} say {name}={value!r}, which plays no part: the checkpoint's own processor prepares "
@@ -67,11 +68,11 @@ def read(kwargs: Mapping[str, object], task: str = "") -> Decoding:
         numbers[name] = int(value)
     if left := {name: value for name, value in left.items() if value is not None}:
         raise ValueError(
-            f"{said} say {_shown(left, *left)}, which rediprune does not know and will not ignore: it knows "
-            "max_new_tokens, num_beams, until, and temperature=0"
+            f"{said} say {_format_settings(left, *left)}, which rediprune does not know and will not "
+            "ignore: it knows max_new_tokens, num_beams, until, and temperature=0"
         )
     return Decoding(**numbers, until=tuple(stop for stop in until if stop))
 
 
-def _shown(kwargs: Mapping[str, object], *names: str) -> str:
+def _format_settings(kwargs: Mapping[str, object], *names: str) -> str:
     return ", ".join(f"{name}={kwargs[name]!r}" for name in names if name in kwargs)

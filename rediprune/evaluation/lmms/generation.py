@@ -13,7 +13,7 @@ from torch import Tensor
 from ...explainer.generate import decoded, next_token_log_probs
 from ...tokens import parted
 from .decoding import Decoding
-from .samples import Chosen
+from .samples import PreparedSample
 
 if TYPE_CHECKING:
     from ...explainer.explainer import Explainer
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Answered:
+class GeneratedAnswer:
     """One answer.
 
     Attributes:
@@ -38,12 +38,12 @@ class Answered:
 
 
 @torch.no_grad()
-def answer(
-    explainer: Explainer, batch: Sequence[Chosen], decoding: Decoding, positions: str = "compacted"
-) -> list[Answered]:
+def generate_answers(
+    explainer: Explainer, batch: Sequence[PreparedSample], decoding: Decoding, positions: str = "compacted"
+) -> list[GeneratedAnswer]:
     """Decode all samples of a batch together; a batch of one is what Explainer.answer does."""
     tokenizer = explainer.processor.tokenizer
-    prompt, n_kept = spliced(explainer, batch, positions)
+    prompt, n_kept = splice_batch(explainer, batch, positions)
     with explainer.adapter.reading(prompt):
         made = explainer.model.generate(
             inputs_embeds=prompt.embeds,
@@ -55,13 +55,13 @@ def answer(
     ends = _end_ids(explainer)
     read = prompt.mask.sum(-1).tolist()
     texts = [decoding.cut(decoded(tokenizer, ids)) for ids in made.tolist()]
-    n_new = [_up_to_end(ids, ends) for ids in made.tolist()]
-    return [Answered(*one) for one in zip(texts, n_kept, read, n_new, strict=True)]
+    n_new = [_count_up_to_end(ids, ends) for ids in made.tolist()]
+    return [GeneratedAnswer(*one) for one in zip(texts, n_kept, read, n_new, strict=True)]
 
 
 @torch.no_grad()
-def loss(
-    explainer: Explainer, one: Chosen, continuation: str, positions: str = "compacted"
+def measure_loss(
+    explainer: Explainer, one: PreparedSample, continuation: str, positions: str = "compacted"
 ) -> tuple[float, bool, int]:
     """(mean negative log-probability in nats of the continuation's tokens, whether greedy decoding gives it,
     visual tokens that stood in the prompt).
@@ -72,7 +72,7 @@ def loss(
     Raises:
         ValueError: a continuation without any token.
     """
-    prompt, (n_kept,) = spliced(explainer, [one], positions)
+    prompt, (n_kept,) = splice_batch(explainer, [one], positions)
     ids = _continuation_ids(explainer.processor.tokenizer, one.asked.inputs["input_ids"][0], continuation)
     log_probs = next_token_log_probs(explainer.adapter, prompt, ids)
     wanted = torch.tensor(ids, device=log_probs.device)
@@ -80,8 +80,8 @@ def loss(
     return float(mean), bool((log_probs.argmax(-1) == wanted).all()), n_kept
 
 
-def spliced(
-    explainer: Explainer, batch: Sequence[Chosen], positions: str = "compacted"
+def splice_batch(
+    explainer: Explainer, batch: Sequence[PreparedSample], positions: str = "compacted"
 ) -> tuple[Prompt, list[int]]:
     """One prompt of embeddings [B, L', D] for all samples, by the splicing of the family's adapter.
 
@@ -94,7 +94,7 @@ def spliced(
         of_all = one.look.vision.all if one.kept is None else one.kept
         seen += one.look.seen
         kept += parted(of_all, [part.vision for part in one.look.seen])
-    inputs = together([one.asked.inputs for one in batch], pad)
+    inputs = collate_inputs([one.asked.inputs for one in batch], pad)
     ids, mask = (inputs[name].to(adapter.device) for name in ("input_ids", "attention_mask"))
     prompt = adapter.splice(ids, mask, seen, kept, positions == "original", inputs)
     counts = [0] * len(batch)
@@ -103,7 +103,7 @@ def spliced(
     return prompt, counts
 
 
-def together(each: Sequence[Mapping[str, Any]], pad: int) -> dict[str, Any]:
+def collate_inputs(each: Sequence[Mapping[str, Any]], pad: int) -> dict[str, Any]:
     """The processor's outputs for single prompts [1, L] as its output for all of them, padded on the left.
 
     What has an entry for each token is padded; all else has one for each image or clip and is put in a row.
@@ -148,6 +148,6 @@ def _end_ids(explainer: Explainer) -> set[int]:
     return set() if ends is None else set(ends if isinstance(ends, list | tuple) else [ends])
 
 
-def _up_to_end(ids: list[int], ends: set[int]) -> int:
+def _count_up_to_end(ids: list[int], ends: set[int]) -> int:
     """How many tokens were made: behind the end token of an answer comes padding."""
     return next((i + 1 for i, token in enumerate(ids) if token in ends), len(ids))

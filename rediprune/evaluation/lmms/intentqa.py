@@ -10,7 +10,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from .local import LETTERS, found_videos
+from .local import LETTERS, find_videos
 
 
 def documents(annotations: Path, videos: Path) -> Iterator[dict]:
@@ -26,7 +26,7 @@ def documents(annotations: Path, videos: Path) -> Iterator[dict]:
         raise ValueError(
             f"{annotations} is no split of IntentQA: its columns must be {sorted(needed)} and more"
         )
-    paths = found_videos(videos, (row["video_id"] for row in rows))
+    paths = find_videos(videos, (row["video_id"] for row in rows))
     for row in rows:
         if row["answer"] not in {"0", "1", "2", "3", "4"}:
             raise ValueError(

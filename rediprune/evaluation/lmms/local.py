@@ -76,11 +76,11 @@ def score(doc: dict, results: list[str]) -> dict[str, float]:
     """exact_match: 1 where the answer is the expected one. What cannot be read as an option is wrong."""
     said = results[0].strip()
     if doc["options"]:
-        said = _letter(said, doc["options"])
+        said = _match_option(said, doc["options"])
     return {"exact_match": float(said.casefold() == doc["answer"].casefold())}
 
 
-def _letter(said: str, options: list[str]) -> str:
+def _match_option(said: str, options: list[str]) -> str:
     """The option that an answer names: by all of its words, or by its letter at the beginning."""
     letters = LETTERS[: len(options)]
     plain = [option.strip(" .").casefold() for option in options]
@@ -91,7 +91,7 @@ def _letter(said: str, options: list[str]) -> str:
     return found[1] if found else ""
 
 
-def found_videos(folder: Path, ids: Iterable[str]) -> dict[str, str]:
+def find_videos(folder: Path, ids: Iterable[str]) -> dict[str, str]:
     """Id -> absolute path of the video called so, at any depth.
 
     Raises:

@@ -29,7 +29,7 @@ class RecordError(ValueError):
     """A record that cannot be used; the message is one sentence."""
 
 
-def name_of(description: dict) -> str:
+def hash_description(description: dict) -> str:
     """The hash by which a run is known."""
     said = json.dumps(description, sort_keys=True, default=str)
     return hashlib.sha256(said.encode()).hexdigest()[:12]
@@ -48,16 +48,16 @@ class Record:
     """
 
     def __init__(self, folder: Path, description: dict, rank: int = 0) -> None:
-        self.folder, self.description, self.name = folder, description, name_of(description)
+        self.folder, self.description, self.name = folder, description, hash_description(description)
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = _opened(folder / f"rediprune-{self.name}.rank{rank}.jsonl")
-        self.answers = self.on_disk()
+        self._file = _open_locked(folder / f"rediprune-{self.name}.rank{rank}.jsonl")
+        self.answers = self.read_answers()
         self.found = len(self.answers)
 
-    def on_disk(self) -> dict[str, dict]:
+    def read_answers(self) -> dict[str, dict]:
         """All answers of all processes by their key."""
         files = sorted(self.folder.glob(f"rediprune-{self.name}.rank*.jsonl"))
-        return {line["key"]: line for file in files for line in lines(file)}
+        return {line["key"]: line for file in files for line in read_lines(file)}
 
     def add(self, made: Iterable[dict]) -> None:
         """Answers of one batch, each with its "key"; on the disk when this returns."""
@@ -77,7 +77,7 @@ class Record:
         self._file.close()
 
 
-def lines(file: Path) -> Iterable[dict]:
+def read_lines(file: Path) -> Iterable[dict]:
     """The whole lines of a file; half a line at its end is left out.
 
     Raises:
@@ -95,7 +95,7 @@ def lines(file: Path) -> Iterable[dict]:
         yield made
 
 
-def observed(answers: Iterable[dict]) -> dict[str, dict]:
+def count_visual_tokens(answers: Iterable[dict]) -> dict[str, dict]:
     """By task: how many samples, and how many visual tokens they had and kept."""
     found: dict[str, dict] = {}
     for line in answers:
@@ -110,7 +110,7 @@ def observed(answers: Iterable[dict]) -> dict[str, dict]:
     return found
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open_locked(path: Path) -> IO[bytes]:
     """Ready to be appended to, whole lines only, and locked against a second process of the same rank."""
     file = path.open("a+b")
     try:

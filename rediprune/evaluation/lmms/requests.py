@@ -20,7 +20,7 @@ class Question:
         task, split, doc_id: the sample.
         text: of the prompt.
         visuals: gives what doc_to_visual makes of the sample's document.
-        asks: how to decode, or the continuation whose loss is asked for.
+        target: how to decode, or the continuation whose loss is asked for.
         padding: handed over only to give every process equally many.
     """
 
@@ -29,7 +29,7 @@ class Question:
     doc_id: int
     text: str
     visuals: Callable[[], Sequence[object]]
-    asks: Decoding | str
+    target: Decoding | str
     padding: bool = False
 
     @property
@@ -39,12 +39,12 @@ class Question:
     @property
     def key(self) -> str:
         """Known by what is asked; not by the process or the batch that asks it."""
-        asks = self.asks if isinstance(self.asks, str) else asdict(self.asks)
-        said = json.dumps([self.task, self.split, self.doc_id, self.text, asks])
+        target = self.target if isinstance(self.target, str) else asdict(self.target)
+        said = json.dumps([self.task, self.split, self.doc_id, self.text, target])
         return hashlib.sha256(said.encode()).hexdigest()[:24]
 
 
-def generation(request: Any, docs: Mapping) -> Question:
+def read_generation(request: Any, docs: Mapping) -> Question:
     """A request of `generate_until`; `docs` are the documents by task, split and id.
 
     Raises:
@@ -54,7 +54,7 @@ def generation(request: Any, docs: Mapping) -> Question:
     return _question(request, docs, text, to_visual, doc_id, task, split, read_decoding(kwargs, task))
 
 
-def continuation(request: Any, docs: Mapping) -> Question:
+def read_continuation(request: Any, docs: Mapping) -> Question:
     """A request of `loglikelihood`.
 
     Raises:
@@ -71,6 +71,6 @@ def continuation(request: Any, docs: Mapping) -> Question:
     return _question(request, docs, text, to_visual, doc_id, task, split, str(target))
 
 
-def _question(request, docs, text, to_visual, doc_id, task, split, asks) -> Question:
+def _question(request, docs, text, to_visual, doc_id, task, split, target) -> Question:
     padding = bool((request.metadata or {}).get("__padding_only__"))
-    return Question(task, split, doc_id, text, lambda: to_visual(docs[task][split][doc_id]), asks, padding)
+    return Question(task, split, doc_id, text, lambda: to_visual(docs[task][split][doc_id]), target, padding)

@@ -10,10 +10,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from .record import lines
+from .record import read_lines
 
 # What lmms-eval writes of a sample beside its scores.
-_NO_SCORE = {
+_NOT_SCORES = {
     "doc_id",
     "target",
     "resps",
@@ -50,7 +50,7 @@ class Run:
         found: dict[str, dict[int, float]] = {}
         for doc, sample in self.samples[task].items():
             for name, value in sample.items():
-                if name not in _NO_SCORE and (score := _score(value)) is not None:
+                if name not in _NOT_SCORES and (score := _read_score(value)) is not None:
                     found.setdefault(name, {})[doc] = score
         return {name: of for name, of in found.items() if len(of) == len(self.samples[task])}
 
@@ -72,19 +72,19 @@ def read_run(folder: Path) -> Run:
     if not description.get("complete"):
         raise RunError(f"the run in {folder} did not come to its end: start it again, and it goes on")
     files = folder.glob(f"{described[0].stem}.rank*.jsonl")
-    answers = [line for file in sorted(files) for line in lines(file)]
+    answers = [line for file in sorted(files) for line in read_lines(file)]
     media = {(line["task"], line["doc_id"]): line["media"] for line in answers}
     samples = {}
     for task in {task for task, _ in media}:
         written = sorted(folder.rglob(f"*_samples_{task}.jsonl"))
         if written:  # of several, the latest: their names begin with the date
-            samples[task] = _samples(written[-1], task, media)
+            samples[task] = _read_samples(written[-1], task, media)
     if not samples:
         raise RunError(f"{folder} holds no samples: run lmms-eval with --log_samples --output_path {folder}")
     return Run(folder, description, samples, media)
 
 
-def _samples(file: Path, task: str, media: dict) -> dict[int, dict]:
+def _read_samples(file: Path, task: str, media: dict) -> dict[int, dict]:
     found: dict[int, dict] = {}
     for line in file.read_bytes().split(b"\n")[:-1]:  # not splitlines: a question may hold U+2028
         sample = json.loads(line)
@@ -103,7 +103,7 @@ def _samples(file: Path, task: str, media: dict) -> dict[int, dict]:
     return found
 
 
-def _score(value: object) -> float | None:
+def _read_score(value: object) -> float | None:
     """The score of one sample, however a task writes it; None where there is none."""
     if isinstance(value, dict):
         if "score" in value:

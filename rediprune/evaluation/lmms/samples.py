@@ -41,7 +41,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class PreparedSample:
     """One sample, ready for the LLM.
 
     Attributes:
@@ -59,7 +59,7 @@ class Chosen:
         return self.look.n_visual
 
 
-def shown(visuals: Sequence[object] | None, n_frames: int) -> Shown:
+def load_sample_media(visuals: Sequence[object] | None, n_frames: int) -> Shown:
     """What a task's doc_to_visual gave, ready to be shown: a picture, or frames of a video.
 
     Args:
@@ -82,13 +82,15 @@ def shown(visuals: Sequence[object] | None, n_frames: int) -> Shown:
     if isinstance(one, str | os.PathLike):
         return shown_media(load_media(one, n_frames, seconds=None))
     if isinstance(one, Segment):
-        return _part(one, n_frames)
+        return _load_segment(one, n_frames)
     raise SampleError(
         f"the sample shows a {type(one).__name__}, which is neither a picture nor the path of a video"
     )
 
 
-def choose(explainer: Explainer, media: Shown, text: str, config: PruneConfig, name: str) -> Chosen:
+def prepare_sample(
+    explainer: Explainer, media: Shown, text: str, config: PruneConfig, name: str
+) -> PreparedSample:
     """Look, ask and select, as the page does.
 
     Args:
@@ -106,7 +108,7 @@ def choose(explainer: Explainer, media: Shown, text: str, config: PruneConfig, n
     look = explainer.look(media)
     asked = explainer.ask(look, text, config, longest=sys.maxsize)
     if config.keep_ratio == 1:
-        return Chosen(look, asked, None)
+        return PreparedSample(look, asked, None)
     if config.method == "random":
         digest = hashlib.blake2b(f"{config.seed} {name}".encode(), digest_size=8).digest()
         config = replace(config, seed=int.from_bytes(digest))
@@ -114,10 +116,10 @@ def choose(explainer: Explainer, media: Shown, text: str, config: PruneConfig, n
     of_query = [note for note in asked.notes if note == TURN_NOTE]
     for note in (*of_query, *selection.notes):  # without the sample's name: Python then says it once
         warnings.warn(note, stacklevel=2)
-    return Chosen(look, asked, selection.kept())
+    return PreparedSample(look, asked, selection.kept())
 
 
-def _part(segment: Segment, n: int) -> Shown:
+def _load_segment(segment: Segment, n: int) -> Shown:
     """Of `MAX_FRAMES` frames of the whole video those on screen at n moments of the segment, evenly spaced.
 
     So a moment is met to within the video's length by MAX_FRAMES; frames between are not looked at.

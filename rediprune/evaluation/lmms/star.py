@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from .local import LETTERS, found_videos
+from .local import LETTERS, find_videos
 
 
 def documents(annotations: Path, videos: Path) -> Iterator[dict]:
@@ -25,7 +25,7 @@ def documents(annotations: Path, videos: Path) -> Iterator[dict]:
         raise ValueError(
             f"{annotations} is no split of STAR with answers: its questions need {sorted(needed)}"
         )
-    paths = found_videos(videos, (row["video_id"] for row in rows))
+    paths = find_videos(videos, (row["video_id"] for row in rows))
     for row in rows:
         options = [one["choice"].strip() for one in sorted(row["choices"], key=lambda one: one["choice_id"])]
         if row["answer"].strip() not in options[: len(LETTERS)]:

@@ -8,7 +8,7 @@ import pytest
 
 from rediprune.evaluation.lmms.__main__ import main
 from rediprune.evaluation.lmms.compare import compare, paired
-from rediprune.evaluation.lmms.record import Record, observed
+from rediprune.evaluation.lmms.record import Record, count_visual_tokens
 from rediprune.evaluation.lmms.results import RunError, read_run
 from world.evaluation.intervals import by_scene
 
@@ -21,7 +21,7 @@ def run(folder: Path, scores: list, keep: float = 1.0, task: str = "t", complete
         | {"n_visual": 100, "n_kept": round(100 * keep)}
         for i in range(len(scores))
     )
-    record.describe(complete=complete, observed=observed(record.answers.values()))
+    record.describe(complete=complete, observed=count_visual_tokens(record.answers.values()))
     record.close()
     written = folder / "model" / f"20260101_000000_samples_{task}.jsonl"
     written.parent.mkdir(exist_ok=True)

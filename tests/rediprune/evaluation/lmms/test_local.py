@@ -12,7 +12,7 @@ import yaml
 
 from rediprune.evaluation.lmms import local
 from rediprune.evaluation.lmms.__main__ import main
-from rediprune.evaluation.lmms.samples import Segment, shown
+from rediprune.evaluation.lmms.samples import Segment, load_sample_media
 from world import make_clip, make_scene
 from world.exports.lmms_task import FIRST_SEED
 from world.exports.lmms_task import main as world_benchmark
@@ -85,7 +85,7 @@ def test_the_world_is_a_task_of_lossless_pictures(tmp_path, capsys):
     scenes, clip = [make_scene(FIRST_SEED + i) for i in range(2)], make_clip(FIRST_SEED)
     asked = [q for one in (*scenes, clip) for q in one.questions]
     assert [(d["question"], d["answer"]) for d in docs] == [(q.text, q.answer) for q in asked]
-    still, moving = (shown(made["doc_to_visual"](doc), 8) for doc in (docs[0], docs[-1]))
+    still, moving = (load_sample_media(made["doc_to_visual"](doc), 8) for doc in (docs[0], docs[-1]))
     assert still.frames[0].tobytes() == scenes[0].image.tobytes() and not still.clip
     assert [f.tobytes() for f in moving.frames] == [f.tobytes() for f in clip.images] and moving.clip
     assert made["process_results"](docs[0], [docs[0]["answer"]]) == {"exact_match": 1.0}

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from rediprune.evaluation.lmms.provenance import versions, weights_sha256
-from rediprune.evaluation.lmms.record import Record, RecordError, lines, name_of, observed
+from rediprune.evaluation.lmms.record import (
+    Record,
+    RecordError,
+    count_visual_tokens,
+    hash_description,
+    read_lines,
+)
 
 RUN = {"model": "tiny", "config": {"keep_ratio": 0.15}}
 
@@ -32,7 +38,7 @@ def test_another_run_in_the_same_folder_has_other_answers(tmp_path):
     first.add([line("a")])
     other = Record(tmp_path, RUN | {"config": {"keep_ratio": 0.2}})
     assert other.name != first.name and other.found == 0
-    assert name_of(RUN) == name_of(dict(reversed(RUN.items())))
+    assert hash_description(RUN) == hash_description(dict(reversed(RUN.items())))
 
 
 @pytest.mark.parametrize("torn", [b'{"key": "b"', b'{"key": "b", "answer": "\xc3', b"\x00"])
@@ -47,7 +53,7 @@ def test_half_a_line_is_dropped_and_written_over(tmp_path, torn):
     assert again.answers.keys() == {"a"} and file.read_bytes() == whole
     again.add([line("b")])
     again.close()
-    assert [made["key"] for made in lines(file)] == ["a", "b"]
+    assert [made["key"] for made in read_lines(file)] == ["a", "b"]
 
 
 def test_half_a_line_of_another_process_is_left_to_it(tmp_path):
@@ -81,14 +87,14 @@ def test_a_file_that_is_being_written_is_not_opened_a_second_time(tmp_path):
 def test_an_answer_is_on_the_disk_when_add_returns(tmp_path):
     record = Record(tmp_path, RUN)
     record.add([line("a")])
-    assert record.on_disk().keys() == {"a"}  # read from the file, which is still open
+    assert record.read_answers().keys() == {"a"}  # read from the file, which is still open
     record.close()
 
 
 def test_the_description_says_what_was_observed(tmp_path):
     answers = [line("a"), line("b", n_visual=200, n_kept=20), line("c", task="u", n_kept=100)]
     record = Record(tmp_path, RUN)
-    path = record.describe(complete=True, observed=observed(answers))
+    path = record.describe(complete=True, observed=count_visual_tokens(answers))
     said = json.loads(path.read_text())
     assert said["config"] == RUN["config"] and said["run"] == record.name
     assert said["observed"] == {

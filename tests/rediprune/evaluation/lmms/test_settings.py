@@ -26,7 +26,7 @@ def test_every_dial_of_a_prune_config_can_be_said():
             device=None,
         )
     )
-    assert made.dials == {
+    assert made.prune_settings == {
         "keep_ratio": 0.15,
         "alpha": math.inf,
         "method": "random",
@@ -40,7 +40,7 @@ def test_every_dial_of_a_prune_config_can_be_said():
 
 def test_without_a_word_the_embedded_model_answers_one_by_one():
     made = settings.read({})
-    assert Path(made.pretrained).name == "tiny-llava" and made.dials == {} and made.batch_size == 1
+    assert Path(made.pretrained).name == "tiny-llava" and made.prune_settings == {} and made.batch_size == 1
 
 
 @pytest.mark.parametrize(
