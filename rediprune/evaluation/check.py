@@ -1,8 +1,8 @@
-"""Does pruning do what it says with THIS model on THIS machine? Measured, check by check; nothing assumed.
+"""Check that pruning does what it says with one model on this machine: measured with the real weights.
 
-The tests of this project run every family with random weights. What only real weights can show is asked here:
-that nothing changes at 100%, that a pruned prompt is the whole prompt without the dropped tokens, that tokens
-lie where the overlay says, and that relevance points at what is asked about.
+The tests of this project run every family with random weights. This module checks what only real weights can
+show: that nothing changes at 100%, that a pruned prompt equals the whole prompt without the dropped tokens,
+that tokens lie where the overlay shows them, and that relevance points at the object that is asked about.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from ..query.question import prompt_text
 
 KNOWN_FOLDER = ASSETS / "known"
 QUESTIONS = ("What is in this picture?", "What is on the left?")
-RATIO = 0.15
-MARKS = 12
-NEW_TOKENS = 8
+RATIO = 0.15  # of the visual tokens are kept
+MARKS = 12  # tokens whose box is painted
+NEW_TOKENS = 8  # of an answer that is compared
 
 
 @dataclass(frozen=True)
 class KnownPicture:
-    """A picture and where in it, in pixels (left, top, right, bottom), something lies that has a name."""
+    """Hold a picture and its named objects, each with its box in pixels (left, top, right, bottom)."""
 
     image: Image.Image
     objects: tuple[tuple[str, tuple[float, float, float, float]], ...]
@@ -45,7 +45,14 @@ class KnownPicture:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check: `passed` is None where it does not apply to this model; `detail` says what was measured."""
+    """Hold the outcome of one check.
+
+    Attributes:
+        name: the name that is printed.
+        passed: None where the check does not apply to this model, or is a measurement only.
+        detail: what was measured, in one line.
+        seconds: how long the check took; NaN where it was not timed.
+    """
 
     name: str
     passed: bool | None
@@ -54,10 +61,10 @@ class CheckResult:
 
 
 def read_known(folder: Path = KNOWN_FOLDER) -> list[KnownPicture]:
-    """The bundled pictures with their objects.
+    """Read the bundled pictures with their objects.
 
     Raises:
-        ValueError: they are not there; they come with the repository, not with the package.
+        ValueError: the pictures are missing; they come with the repository, not with the package.
     """
     path = folder / "objects.json"
     if not path.is_file():
@@ -75,7 +82,13 @@ def read_known(folder: Path = KNOWN_FOLDER) -> list[KnownPicture]:
 def run_checks(
     explainer: Explainer, known: Sequence[KnownPicture], repeats: int = 3
 ) -> Iterator[CheckResult]:
-    """All checks, one after the other as they are done."""
+    """Run every check and yield each result as soon as it is known.
+
+    Args:
+        explainer: the model.
+        known: at least one picture with named objects.
+        repeats: timed prefills of each prompt, >= 1.
+    """
     picture = Shown((known[0].image,))
     clip = Shown(tuple(k.image for k in known[:4]), True, (0.0, 1.0, 2.0, 3.0)[: len(known)])
     for name, shown in (("image", picture), ("clip", clip)):
@@ -95,16 +108,17 @@ def _run_check(name: str, run: Callable[[], tuple[bool | None, str]]) -> CheckRe
 
 
 def check_identical(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
-    """Tokens and logits of the unmodified model.generate against those of a prune block that keeps all."""
+    """Compare model.generate with a prune block that keeps every token: new tokens and logits."""
     return _compare_outputs(explainer, _prepare_inputs(explainer, shown, QUESTIONS[0]))
 
 
 def check_identical_batch(explainer: Explainer, known: Sequence[KnownPicture]) -> tuple[bool, str]:
-    """The same for two prompts of different length in one batch."""
+    """Compare model.generate with a prune block at 100%, for two prompts of different length in one batch."""
     processor = explainer.processor
     images = [known[0].image, known[-1].image]
     texts = [prompt_text(processor, question) for question in QUESTIONS]
-    side, processor.tokenizer.padding_side = processor.tokenizer.padding_side, "left"
+    side = processor.tokenizer.padding_side
+    processor.tokenizer.padding_side = "left"
     try:
         inputs = processor(text=texts, images=[[i] for i in images], padding=True, return_tensors="pt")
     finally:
@@ -129,10 +143,11 @@ def _compare_outputs(explainer: Explainer, inputs: dict) -> tuple[bool, str]:
 
 @torch.no_grad()
 def check_masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
-    """Original positions: the pruned prompt against the whole one with attention to the dropped forbidden.
+    """Compare the pruned prompt at original positions with the whole prompt whose dropped tokens are masked.
 
-    Both are the same sum in another order, so they differ by rounding; how much that is with this model and
-    number format is measured beside it, on the whole prompt with and without padding before it.
+    Both compute the same sum in another order, so their logits differ by rounding. How large rounding is with
+    this model and number format is measured beside it, on the whole prompt with and without padding before
+    it.
     """
     adapter, model = explainer.adapter, explainer.model
     inputs = _prepare_inputs(explainer, shown, QUESTIONS[0])
@@ -142,12 +157,13 @@ def check_masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
         ours = model.generate(**inputs, **settings).logits[0]
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     seen = adapter.look(inputs)
+    # The whole prompt's mask [1, L], with 0 at the placeholders of the dropped tokens.
     hidden = mask.clone()
     for image, one, (row, at) in zip(report.images, seen, adapter.placeholders(ids, seen), strict=True):
         hidden[row, at[~one.stays(image.kept).to(at.device)]] = 0
 
     def whole(ahead: int = 0):
-        """The prompt with every token, behind as much padding: copies of its last word, which is text."""
+        """Splice the prompt with every token behind `ahead` padding tokens (copies of its last one)."""
         padded = {
             name: torch.cat([value[:, -1:].expand(-1, ahead), value], dim=1)
             for name, value in inputs.items()
@@ -171,19 +187,20 @@ def check_masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
 
 
 def check_placement(explainer: Explainer) -> tuple[bool, str]:
-    """A bright mark in a token's box must change the tokens there: where, on average, is the change largest?
+    """Paint a bright mark into one token's box at a time and look where the features change most.
 
-    Attention spreads a mark, so the token that changes most may be a neighbour; but over several marks the
+    Attention spreads a mark, so the token that changes most may be a neighbour. Over several marks the
     neighbours cancel out, while a wrong map from tokens to pixels moves all of them the same way.
     """
     size = (640, 480)
     plain = Image.new("RGB", size, (110, 110, 110))
     before = explainer.look(plain).vision
     place = before.geometry[0]
+    # Only tokens whose box lies within the picture can be painted: boxes [cells, 4], chosen [MARKS].
     boxes = place.token_boxes()[: place.cells]
     inside = ((boxes[:, :2] >= 0).all(-1) & (boxes[:, 2:] <= torch.tensor(size)).all(-1)).nonzero()[:, 0]
     chosen = inside[torch.randperm(len(inside), generator=torch.Generator().manual_seed(0))[:MARKS]]
-    away = []
+    offsets = []  # (columns, rows) from the painted token to the one that changes most
     for token in chosen.tolist():
         marked = plain.copy()
         left, top, right, bottom = boxes[token].tolist()
@@ -192,20 +209,20 @@ def check_placement(explainer: Explainer) -> tuple[bool, str]:
         after = explainer.look(marked).vision
         change = (after.features[0] - before.features[0]).float().norm(dim=-1)
         found = int(change[: place.cells].argmax())
-        away.append((found % place.cols - token % place.cols, found // place.cols - token // place.cols))
-    x, y = (fmean(offset[axis] for offset in away) for axis in (0, 1))
-    near = sum(max(map(abs, offset)) <= 1 for offset in away)
-    return max(abs(x), abs(y)) < 0.5 and near >= 0.75 * len(away), (
-        f"{near} of {len(away)} marks changed the token under them, or one beside it, most; "
+        offsets.append((found % place.cols - token % place.cols, found // place.cols - token // place.cols))
+    x, y = (fmean(offset[axis] for offset in offsets) for axis in (0, 1))
+    near = sum(max(map(abs, offset)) <= 1 for offset in offsets)
+    return max(abs(x), abs(y)) < 0.5 and near >= 0.75 * len(offsets), (
+        f"{near} of {len(offsets)} marks changed the token under them, or one beside it, most; "
         f"mean offset {x:+.2f}, {y:+.2f} tokens"
     )
 
 
 def check_pointing(explainer: Explainer, known: Sequence[KnownPicture]) -> tuple[bool | None, str]:
-    """How often a token on the named object is more relevant than one beside it (0.5 is chance), by pointing.
+    """Measure, for every pointing, how often a token on the named object is more relevant than one beside it.
 
-    Passes where the pointing that this model uses by default is above chance beyond doubt: the 95% interval
-    of its mean over the objects lies above 0.5.
+    A share of 0.5 is chance. The check passes where the model's default pointing is above chance beyond
+    doubt: the 95% interval of its mean over the objects lies above 0.5.
     """
     if "text-tower" not in explainer.queries:
         return None, "no text tower is known for this vision tower: use the prompt-tail query"
@@ -230,7 +247,7 @@ def check_pointing(explainer: Explainer, known: Sequence[KnownPicture]) -> tuple
 
 
 def measure_times(explainer: Explainer, shown: Shown, repeats: int) -> tuple[bool | None, str]:
-    """MEASURED prefill with all tokens and with the kept ones; no check, a figure."""
+    """Measure the prefill with all tokens and with the kept ones; nothing passes or fails."""
     look = explainer.look(shown)
     asked = explainer.ask(look, QUESTIONS[0])
     kept = explainer.select(look, asked).kept(RATIO)
@@ -256,30 +273,33 @@ def _prepare_inputs(explainer: Explainer, shown: Shown, question: str) -> dict:
 
 
 def _to_model_device(explainer: Explainer, inputs) -> dict:
-    """The processor's output on the model's device, pixels in its dtype."""
+    """Move the processor's output to the model's device, pixels in the model's dtype."""
     model, device = explainer.model, explainer.adapter.device
-    return {
-        name: value.to(device, model.dtype if value.is_floating_point() else None)
-        if isinstance(value, Tensor)
-        else value
-        for name, value in inputs.items()
-    }
+    moved = dict(inputs)
+    for name, value in inputs.items():
+        if isinstance(value, Tensor):
+            moved[name] = value.to(device, model.dtype if value.is_floating_point() else None)
+    return moved
 
 
 def _find_boxes_inside(boxes: Tensor, box: tuple[float, float, float, float]) -> Tensor:
-    """[N] bool: token boxes whose centre lies in `box`."""
-    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    """Return [N] bool: the token boxes ([N, 4], pixels) whose centre lies in `box`."""
+    x = (boxes[:, 0] + boxes[:, 2]) / 2
+    y = (boxes[:, 1] + boxes[:, 3]) / 2
     left, top, right, bottom = box
     return (x >= left) & (x < right) & (y >= top) & (y < bottom)
 
 
 def _share_of_pairs_above(a: Tensor, b: Tensor) -> float:
-    """Share of pairs in which an entry of `a` is larger than one of `b`; ties count half (ROC AUC)."""
+    """Return the share of pairs in which an entry of `a` exceeds one of `b`; ties count half (ROC AUC)."""
+    # Every entry of a against every entry of b: [len(a), len(b)].
     apart = a[:, None] - b[None]
     return float((apart > 0).float().mean() + 0.5 * (apart == 0).float().mean())
 
 
 def _mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """95% interval of the mean, by the normal approximation."""
-    half = 1.96 * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.inf
+    """Return the 95% interval of the mean, by the normal approximation."""
+    half = math.inf
+    if len(values) > 1:
+        half = 1.96 * stdev(values) / math.sqrt(len(values))
     return fmean(values) - half, fmean(values) + half
