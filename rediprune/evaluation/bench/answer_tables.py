@@ -1,4 +1,4 @@
-"""What the figures of part 2 say: prompts read at every keep ratio, and whole answers of some lengths."""
+"""Make the tables of part 2: prompts read at every keep ratio, and whole answers of some lengths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ANSWER_HEAD += tuple(f"{n} new token{'s' * (n > 1)}: times quicker (FLOPs say)"
 
 
 def tables(run: Run, part: str) -> dict[str, str]:
-    """What is read at every ratio, and what whole answers cost, for the places of that part on the page."""
+    """Make the tables of prompts and of whole answers, by the names of the part's marks on the page."""
     cases = [figure.case for figure in run.measured if figure.what == "prefill"]
     read = [
         _join_cells(*_PROMPT_HEAD),
@@ -35,7 +35,7 @@ def tables(run: Run, part: str) -> dict[str, str]:
 
 
 def answer_parts(run: Run, case: Case) -> tuple[float, float, float, float]:
-    """Median seconds of encoder, selection (none where all is kept), prefill and one decode step."""
+    """Return the median seconds of encoder, selection (0 where all is kept), prefill and one decode step."""
     media = _medium_of(case)
     selection = run.figure("selection", **media).median if case["keep"] < 1 else 0.0
     prefill, step = (run.figure(what, **case).median for what in ("prefill", "decode step"))
@@ -43,7 +43,7 @@ def answer_parts(run: Run, case: Case) -> tuple[float, float, float, float]:
 
 
 def answer_seconds(run: Run, case: Case, n_new: int) -> float:
-    """Of a whole answer: the sum of the medians of its parts; its first token comes out of the prefill."""
+    """Sum the medians of a whole answer's parts, in seconds; its first token comes out of the prefill."""
     encoder, selection, prefill, step = answer_parts(run, case)
     return encoder + selection + prefill + (n_new - 1) * step
 
@@ -84,7 +84,7 @@ def _answer_row(run: Run, case: Case) -> str:
 
 
 def _dtype_note(run: Run) -> list[str]:
-    """Which numbers a CPU computed in, and why; of a GPU nothing, which was not asked."""
+    """Say which number formats a CPU tried and why; nothing for a GPU, where none was tried."""
     tried = [
         f"{format_number(one.median, 's')} in {one.dtype}"
         for one in run.measured
@@ -100,7 +100,7 @@ def _unpruned(run: Run, case: Case) -> Figure:
 
 
 def _medium_of(case: Case) -> Case:
-    """What was shown to which model, whatever was kept of it."""
+    """Return the part of a case that names the model and its input, without what was kept of it."""
     return {name: case[name] for name in ("model", "shown", "views", "tokens")}
 
 

@@ -1,4 +1,4 @@
-"""What a model that knows nothing is given: noise for pixels, a prompt of any words; tiny shapes to test."""
+"""Make inputs for a model with random weights: noise for pixels, any words as prompt, tiny shapes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _VISION = dict(
 
 
 def make_tiny(entry: Checkpoint) -> Checkpoint:
-    """The same family at shapes of no use: to see that a measurement works."""
+    """Return a checkpoint of that family at tiny shapes, which only show that a measurement works."""
     kind = "siglip" if entry.family == "llava_onevision" else "clip"
     vision = _VISION | {"model_type": f"{kind}_vision_model"}
     config = {"text_config": _LLM, "vision_config": vision, "image_grid_pinpoints": [[84, 84]]}
@@ -43,7 +43,11 @@ def make_tiny(entry: Checkpoint) -> Checkpoint:
 
 
 def pick_faster_dtype(entry: Checkpoint, device: str) -> tuple[torch.dtype, list[Figure]]:
-    """The numbers to compute in: 16 bits on an accelerator, on a CPU the quicker ones, which is tried."""
+    """Pick the number format: 16 bits on an accelerator; on a CPU the faster one of two that are tried.
+
+    Returns:
+        The format, and the figures of the trial (none on an accelerator).
+    """
     if torch.device(device).type != "cpu":
         return torch.bfloat16, []
     text, tried = entry.config["text_config"], {}
@@ -58,7 +62,7 @@ def pick_faster_dtype(entry: Checkpoint, device: str) -> tuple[torch.dtype, list
 
 
 def random_input(adapter: Adapter, frames: int) -> dict[str, Tensor]:
-    """What a processor would return of one still picture (frames = 0) or of a clip, with noise for pixels."""
+    """Make the processor's output for one still picture (frames = 0) or a clip, with noise for pixels."""
     side = adapter.model.config.vision_config.image_size
 
     def noise(*shape: int) -> Tensor:
@@ -72,12 +76,12 @@ def random_input(adapter: Adapter, frames: int) -> dict[str, Tensor]:
 
 
 def prompt_ids(adapter: Adapter, seen: Seen) -> Tensor:
-    """Token ids [1, L]: some text, the placeholders, and the rest of the text, which is the question."""
+    """Make token ids [1, L]: some text, the placeholders, and the rest of the text, which is the question."""
     text = torch.arange(1, N_TEXT + 1)
     middle = torch.full((len(seen.slots),), adapter.token_id(seen.kind))
     return torch.cat([text[:20], middle, text[20:]])[None].to(adapter.device)
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """As a Figure says it."""
+    """Return a dtype's name as a Figure holds it, such as "bfloat16"."""
     return str(dtype).removeprefix("torch.")

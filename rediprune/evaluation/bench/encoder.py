@@ -1,11 +1,12 @@
-"""What pruning cannot touch, and what is free there: the vision encoder of LLaVA-1.5 at its true shapes.
+"""Measure the vision encoder of LLaVA-1.5 at its true shapes: pruning does not touch it.
 
-Each against doing without it, with the outputs compared in the same run:
+Each saving is measured against doing without it, with the outputs compared in the same run:
 
-- the encoder ends at the layer that is read (models/encoding), instead of running one more that nobody reads;
-- both answers about a picture are made from one look, instead of encoding it for each;
-- the frames of a clip a few at a time or one by one, instead of all together: measured, and not done, because
-  the bits depend on it on some machines.
+- The encoder ends at the layer that is read (models/vision_encoder) instead of running one more that nobody
+  reads.
+- Both answers about a picture use one encoding instead of one each.
+- The frames of a clip go in a few at a time or one by one instead of all together. This is measured and not
+  done, because on some machines the bits depend on it.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ from .record import Figure, Run, format_number, time_calls
 TOWER, LLM = "llava-hf/llava-1.5-7b-hf", "llava-hf/llava-onevision-qwen2-0.5b-ov-hf"
 KEEP = 0.15
 FEW = 8  # frames at a time
-FRAMES, LONG = 2 * FEW, 32  # of a clip that is timed; of one whose memory is counted
-DEPTH, SHALLOW = 2, 1  # blocks of those two: one is like another, and the most memory is needed within one
+FRAMES, LONG = 2 * FEW, 32  # frames of the clip that is timed, and of the one whose memory is counted
+DEPTH, SHALLOW = 2, 1  # blocks that the timed and the counted clip run through; all blocks are alike
 
 
 @torch.no_grad()
 def measure(device: str, quick: bool) -> Iterator[Figure]:
-    """CLIP-L/14 at 336 pixels in front of an LLM of 0.5B; `quick` is a tiny one.
+    """Yield figures of CLIP-L/14 at 336 pixels in front of an LLM of 0.5B; `quick` takes tiny models.
 
     Raises:
-        RuntimeError: two ways that must give the same do not, to the last bit.
+        RuntimeError: two ways whose results must be equal to the last bit differ.
     """
     entry = make_tiny(find(TOWER)) if quick else find(TOWER)
     if not quick:
@@ -53,7 +54,7 @@ def measure(device: str, quick: bool) -> Iterator[Figure]:
 
 
 def _measure_early_end(adapter: Adapter, how: dict) -> Iterator[Figure]:
-    """One picture, to the encoder's end and to the layer that is read."""
+    """Time one picture through the encoder: to its end, and to the layer that is read."""
     tower, (layer,) = adapter.model.model.vision_tower, [adapter.model.config.vision_feature_layer]
     blocks, pixels = tower.encoder.layers, random_input(adapter, 0)["pixel_values"]
     ways = {
@@ -68,7 +69,7 @@ def _measure_early_end(adapter: Adapter, how: dict) -> Iterator[Figure]:
 
 
 def _measure_chunked_frames(adapter: Adapter, how: dict) -> Iterator[Figure]:
-    """A clip through the first blocks of the encoder: all frames together, a few at a time, one by one."""
+    """Time a clip through the encoder's first blocks: frames together, a few at a time, one by one."""
     tower = adapter.model.model.vision_tower
     sizes = {"frames together": LONG, f"{FEW} frames at a time": FEW, "frame by frame": 1}
 
@@ -91,7 +92,7 @@ def _measure_chunked_frames(adapter: Adapter, how: dict) -> Iterator[Figure]:
 
 
 def _measure_shared_encoding(adapter: Adapter, how: dict) -> Iterator[Figure]:
-    """The first token of both answers, with all tokens and with the kept ones."""
+    """Time the first tokens of both answers (all and kept tokens) from one encoding, and from two."""
     inputs = random_input(adapter, 0)
     (seen,) = adapter.look(inputs)
     ids, vision = prompt_ids(adapter, seen), seen.vision
@@ -116,7 +117,7 @@ def _measure_shared_encoding(adapter: Adapter, how: dict) -> Iterator[Figure]:
 
 
 def _count_blocks_run(blocks: torch.nn.ModuleList, call: Callable[[], object]) -> int:
-    """How many blocks a call really runs."""
+    """Count the blocks that a call really runs."""
     ran: list[int] = []
     hooks = [block.register_forward_pre_hook(lambda *_: ran.append(1)) for block in blocks]
     try:
@@ -133,7 +134,7 @@ def _require_same_bits(one: Tensor, other: Tensor, what: str) -> None:
 
 
 def tables(run: Run) -> dict[str, str]:
-    """One line for each pair: with, without, and what it saves."""
+    """Make one row for each pair of ways: without, with, and what it saves."""
 
     def beside(what: str) -> list[Figure]:
         return [figure for figure in run.measured if figure.what == what]
@@ -165,7 +166,7 @@ def tables(run: Run) -> dict[str, str]:
 
 
 def figures(run: Run) -> dict[str, str]:
-    """None: the table says it."""
+    """Return no charts: the table holds everything."""
     return {}
 
 

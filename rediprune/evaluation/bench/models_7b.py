@@ -1,6 +1,7 @@
-"""Part 2 again, with models of 7B: what pruning saves where the language model is most of the work.
+"""Measure models of 7B as `models` does: what pruning saves where the language model is most of the work.
 
-On a CPU with room for the weights half an hour, most of it clips of 32 frames; on a GPU not run yet.
+On a CPU with enough memory this takes half an hour, most of it for clips of 32 frames. It has not been run on
+a GPU yet.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ tables = partial(answer_tables.tables, part="large")
 
 
 def measure(device: str, quick: bool) -> Iterator[Figure | Estimate]:
-    """As `models.measure`.
+    """Yield the figures of `models.measure` for models of 7B.
 
     Raises:
-        NotEnoughMemoryError: too little free memory on this machine, as far as it says.
+        NotEnoughMemoryError: this machine reports too little free memory.
     """
     free = room(device).free
     if not quick and free is not None and free < REQUIRED_BYTES:

@@ -1,4 +1,4 @@
-"""What the bench writes down: what was MEASURED and what was ESTIMATED, two types, in one file."""
+"""Keep what the bench MEASURED and what it ESTIMATED, as two types in one file."""
 
 from __future__ import annotations
 
@@ -28,20 +28,21 @@ _STEPS = {
 
 
 class NotEnoughMemoryError(RuntimeError):
-    """A part that this machine has no memory for: one sentence."""
+    """Report that this machine has too little memory for a part of the bench; the message is one sentence."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number.
+    """Hold one measured number.
 
     Attributes:
         what: what was done, such as "greedy".
         case: shapes and settings by name, in the alphabet of the library: T, N, K, C, ...
         unit: "s" or "bytes".
         median, low, high: over the repeats; low and high are the smallest and the largest.
-        device, dtype: where, and in which numbers.
-        warmup: runs thrown away before. repeats: runs that count.
+        device, dtype: where it was measured, and in which number format.
+        warmup: runs before, which do not count.
+        repeats: runs that count.
     """
 
     what: str
@@ -62,13 +63,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Estimate:
-    """One number from arithmetic: nothing was timed for it.
+    """Hold one number that arithmetic gave; nothing was timed for it.
 
     Attributes:
-        what, case: as of a Figure, so that the two can stand beside each other.
+        what, case: as in a Figure, so that an estimate can stand beside a measurement.
         unit: "s", "bytes", "FLOP", "tokens", or "x" for a ratio (full / pruned).
         value: the number.
-        source: how it was made, in a few words.
+        source: how it was computed, in a few words.
     """
 
     what: str
@@ -84,14 +85,14 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Run:
-    """One part of the bench, made by one process on one machine: ratios hold within it, not between runs.
+    """Hold one part of the bench, run by one process on one machine; compare figures only within it.
 
     Attributes:
         machine: where it was measured.
-        device: "cpu", "cuda".
-        quick: made with few repeats and small shapes, to see that it works: not to be quoted.
-        seconds: that the whole part took.
-        measured, estimated: what came out, in the order in which it was made.
+        device: "cpu" or "cuda".
+        quick: made with few repeats and small shapes to see that it works; not to be quoted.
+        seconds: duration of the whole part.
+        measured, estimated: the results, in the order in which they were made.
     """
 
     machine: Machine
@@ -102,11 +103,19 @@ class Run:
     estimated: list[Estimate] = field(default_factory=list)
 
     def figure(self, what: str, **case: int | float | str) -> Figure:
-        """The one figure of that name whose case says this much; KeyError where there is not exactly one."""
+        """Return the one figure of that name whose case contains `case`.
+
+        Raises:
+            KeyError: there is not exactly one.
+        """
         return _find_one(self.measured, what, case)
 
     def estimate(self, what: str, **case: int | float | str) -> Estimate:
-        """As `figure`, of the estimates."""
+        """Return the one estimate of that name whose case contains `case`.
+
+        Raises:
+            KeyError: there is not exactly one.
+        """
         return _find_one(self.estimated, what, case)
 
 
@@ -119,12 +128,17 @@ def time_calls(
     warmup: int = 1,
     repeats: int = 5,
 ) -> list[Figure]:
-    """Seconds of several calls that are to be compared: they take turns, so what slows one slows all.
+    """Time several calls that are to be compared, in turns, so that what slows one slows all.
 
     Args:
-        calls: by the name that their figure gets.
-        case: what is the same for all of them.
-        warmup: rounds thrown away, >= 0. repeats: rounds that count, >= 1.
+        calls: what to run, by the name that its figure gets.
+        case: shapes and settings that all calls share.
+        device, dtype: written into the figures; the device is also waited for.
+        warmup: rounds that do not count, >= 0.
+        repeats: rounds that count, >= 1.
+
+    Returns:
+        One figure in seconds for each call.
     """
     runs = {what: [] for what in calls}
     for number in range(warmup + repeats):
@@ -140,7 +154,7 @@ def time_calls(
 
 
 def save(runs: Mapping[str, Run], path: Path) -> None:
-    """Write the runs, by the name of their part, as JSON."""
+    """Write the runs as JSON, by the name of their part, one record a line."""
     # One record a line: quick to read and to compare.
     parts = []
     for part, run in runs.items():
@@ -156,10 +170,10 @@ def _to_json_lines(records: Iterable[Figure | Estimate]) -> str:
 
 
 def load(path: Path) -> dict[str, Run]:
-    """What `save` wrote; nothing where there is no such file.
+    """Read what `save` wrote; an empty dict where there is no such file.
 
     Raises:
-        ValueError: a file that is something else.
+        ValueError: the file is something else.
     """
     if not path.exists():
         return {}
@@ -188,7 +202,7 @@ def _parse_part(given: dict) -> Run:
 
 
 def _validate(one: Figure | Estimate) -> Figure | Estimate:
-    """Refuse a record whose numbers cannot be shown or compared: ratios are made of them."""
+    """Refuse a record whose numbers cannot be displayed or compared: ratios are made of them."""
     names = ("median", "low", "high") if isinstance(one, Figure) else ("value",)
     if not all(_is_number(getattr(one, name)) for name in names):
         raise JsonError(f"the record of {str(one.what)[:40]!r} holds no finite number >= 0")
@@ -202,7 +216,7 @@ def _is_number(value: object) -> bool:
 
 
 def format_number(value: float, unit: str) -> str:
-    """A number for readers: three significant digits, under the prefix that suits it."""
+    """Format a number with three significant digits and the prefix that suits its unit."""
     if unit in ("x", "tokens"):
         return f"{value:.2f}x" if unit == "x" else f"{value:,.0f} tokens"
     size, name = next((step for step in _STEPS[unit] if value >= step[0]), _STEPS[unit][-1])
@@ -210,7 +224,7 @@ def format_number(value: float, unit: str) -> str:
 
 
 def _round_to_three_digits(value: float) -> str:
-    """Three significant digits, never as a power of ten: 0.0123, 1.23, 12.3, 123, 12,300."""
+    """Round to three significant digits, never as a power of ten: 0.0123, 1.23, 12.3, 123, 12,300."""
     rounded = float(f"{value:.3g}")
     if rounded >= 100:
         return f"{rounded:,.0f}"

@@ -1,10 +1,10 @@
-"""Part 1: choosing tokens, from features and query to indices, against the published loop and the floor.
+"""Measure part 1: choosing tokens, from features to indices, against the published loop and a floor.
 
 The floor is one product of the Gram matrix, 2 N^2 C FLOP a frame, at the rate at which this machine
-multiplies large matrices: no rule that looks at all distances can be quicker, so the published time over the
-floor bounds what any implementation can win. Ours is measured ended at K, as prune does it, and as the full
-order, as the page does it. Beside the whole selection stands its loop alone, on distances that are there
-already.
+multiplies large matrices. No rule that looks at all distances can be quicker, so the published time over the
+floor bounds what any implementation can win. This library's selection is measured ended at K, as prune does
+it, and as the full order, as the page does it. Beside the whole selection stands its loop alone, on distances
+that are already computed.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ QUICK_SHAPES = ((1, 64), (4, 32))
 C, ALPHA, RATIO = 1024, 0.5, 0.15
 RATE = "matrix product"
 FULL, ENDED = "select", "select, ended at K"
-SLOW = 4_000_000  # T N K of a published loop that runs once, without warm-up: it takes many seconds
+SLOW = 4_000_000  # from this T * N * K on the published loop runs once, without warm-up
 
 
 def measure(device: str, quick: bool) -> Iterator[Figure | Estimate]:
-    """Every shape at a keep ratio of 15% and as full order; random tokens, float32.
+    """Yield figures of every shape at a keep ratio of 15% and as full order; random tokens, float32.
 
     Raises:
         RuntimeError: the published loop and the library picked different tokens from the same distances.
@@ -57,7 +57,7 @@ def measure(device: str, quick: bool) -> Iterator[Figure | Estimate]:
 
 
 def _random_tokens(t: int, n: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random tokens [T, N, C] with a part in common, as tokens of a picture have, and a query [C]."""
+    """Draw random tokens [T, N, C] that share a common part, as tokens of one picture do, and a query [C]."""
     source = torch.Generator().manual_seed(0)
     features = torch.randn(t, n, C, generator=source) + torch.randn(C, generator=source)
     return features.to(device), torch.randn(C, generator=source).to(device)
@@ -66,7 +66,7 @@ def _random_tokens(t: int, n: int, device: str) -> tuple[torch.Tensor, torch.Ten
 def _compare_with_published(
     features: torch.Tensor, query: torch.Tensor, k: int, rounds: dict
 ) -> Iterator[Figure]:
-    """Ours and theirs in turns: the whole selection, then the loop alone."""
+    """Time the library and the published code in turns: the whole selection, then the loop alone."""
     t, n, _ = features.shape
     case, config = {"T": t, "N": n, "C": C, "K": k}, PruneConfig(keep_ratio=k / n, alpha=ALPHA)
     between = distances(features)
@@ -96,8 +96,8 @@ def _compare_with_published(
 
 
 def _measure_matrix_rows(features: torch.Tensor, k: int, rounds: dict) -> list[Figure]:
-    """The Gram matrix at once, beside those K of its rows alone that a selection of K reads, one by one."""
-    x = unit(features)
+    """Time the whole Gram matrix beside the K single rows of it that a selection of K tokens reads."""
+    x = unit(features)  # [T, N, C]
     picks = torch.linspace(0, x.shape[1] - 1, k).round().long().tolist()  # any will do
 
     def one_by_one() -> None:
@@ -115,7 +115,7 @@ def _estimate_floor(t: int, n: int, rate: Figure) -> Estimate:
 
 
 def _estimate_saved_prefill(ours: Figure, shapes, rate: Figure) -> Estimate:
-    """The selection's time over that of the prefill it saves in LLaVA-1.5-7B at this machine's rate."""
+    """Estimate the seconds of prefill that a selection saves in LLaVA-1.5-7B at this machine's rate."""
     n, k = (ours.case["T"] * ours.case[name] for name in ("N", "K"))
     saved = prefill_flops(shapes, n + N_TEXT) - prefill_flops(shapes, k + N_TEXT)
     source = f"{saved:.3g} FLOP of LLaVA-1.5-7B's prefill at {_flops_per_second(rate):.3g} FLOP/s"
@@ -123,12 +123,12 @@ def _estimate_saved_prefill(ours: Figure, shapes, rate: Figure) -> Estimate:
 
 
 def _flops_per_second(rate: Figure) -> float:
-    """FLOP/s of the large matrix product, of its median."""
+    """Return the median FLOP/s of the large matrix product."""
     return 2 * rate.case["M"] ** 3 / rate.median
 
 
 def tables(run: Run) -> dict[str, str]:
-    """The whole selection beside the published one and the floor; the loops alone; rows beside the matrix."""
+    """Make the tables of whole selections, of their loops alone, and of rows beside the Gram matrix."""
     whole = [
         "| tokens | kept | published | ours, full order | ours, ended at K | times quicker "
         "| floor (share of ours) | times quicker, at most | share of prefill |",
@@ -172,12 +172,12 @@ def tables(run: Run) -> dict[str, str]:
 
 
 def figures(run: Run) -> dict[str, str]:
-    """None: the tables say it."""
+    """Return no charts: the tables hold everything."""
     return {}
 
 
 def _format_seconds(figure: Figure) -> str:
-    """Median with its spread; a single run has none."""
+    """Format a median with its spread, or as one run without a spread."""
     if figure.repeats == 1:
         return f"{format_number(figure.median, 's')} (one run)"
     low, high = format_number(figure.low, "s"), format_number(figure.high, "s")

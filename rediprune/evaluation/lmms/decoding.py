@@ -1,4 +1,4 @@
-"""A task's generation_kwargs -> how answers are decoded: each is honoured or refused aloud."""
+"""Read a task's generation_kwargs: each is honoured or refused with an error."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 
 # What lmms-eval's own LLaVA decodes at most where a task says nothing.
 MAX_NEW_TOKENS = 1024
-# Without sampling these change nothing, whatever their value.
+# Without sampling these settings change nothing, whatever their value.
 _SAMPLING_SETTINGS = ("temperature", "top_p", "top_k")
-# How LLaVA's own repository prepares pictures; some tasks name it beside what is decoding. Here the processor
-# of the checkpoint prepares them, and nothing else can.
+# How LLaVA's own repository prepares pictures; some tasks set it among the settings of decoding. Here the
+# checkpoint's processor prepares pictures, and nothing else can.
 _PICTURE_SETTINGS = ("image_aspect_ratio",)
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Greedy decoding or beam search.
+    """Hold how an answer is decoded: greedily or by beam search.
 
     Attributes:
         max_new_tokens: >= 1.
         num_beams: >= 1.
-        until: an answer ends before the first of these that occurs in it.
+        until: an answer ends before the first of these strings that occurs in it.
     """
 
     max_new_tokens: int = MAX_NEW_TOKENS
@@ -30,13 +30,13 @@ class Decoding:
     until: tuple[str, ...] = ()
 
     def cut(self, text: str) -> str:
-        """The answer up to the first stop string, stripped."""
+        """Cut an answer before the first stop string and strip it."""
         ends = [at for stop in self.until if (at := text.find(stop)) >= 0]
         return text[: min(ends, default=len(text))].strip()
 
 
 def read(kwargs: Mapping[str, object], task: str = "") -> Decoding:
-    """What a task asks for.
+    """Read what a task asks for.
 
     Raises:
         ValueError: sampling (two runs could not be compared sample by sample), or a setting that would change
@@ -55,7 +55,7 @@ def read(kwargs: Mapping[str, object], task: str = "") -> Decoding:
     for name in _PICTURE_SETTINGS:
         if (value := left.pop(name, None)) is not None:
             warnings.warn(
-                f"{said} say {name}={value!r}, which plays no part: the checkpoint's own processor prepares "
+                f"{said} say {name}={value!r}, which has no effect: the checkpoint's own processor prepares "
                 "pictures and videos",
                 stacklevel=2,
             )

@@ -1,7 +1,8 @@
-"""IntentQA (Li et al., ICCV 2023), from the csv files of its authors and the videos of NExT-QA.
+"""Read IntentQA (Li et al., ICCV 2023) from its authors' csv files and the videos of NExT-QA.
 
-Not run: its data cannot be had here. The columns are those of github.com/JoseponLee/IntentQA: video_id, ...,
-question, answer (index of the right one), qid, type (CW, CH, TP, TN), a0 .. a4, ...
+This has not been run on the real data, which cannot be downloaded here. The columns are those of
+github.com/JoseponLee/IntentQA: video_id, ..., question, answer (index of the right one), qid, type (CW, CH,
+TP, TN), a0 .. a4, ...
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from .local import LETTERS, find_videos
 
 
 def documents(annotations: Path, videos: Path) -> Iterator[dict]:
-    """The questions of a split.
+    """Yield the questions of a split.
 
     Raises:
         ValueError: another file, an answer that is no option, or videos missing.

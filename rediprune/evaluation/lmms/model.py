@@ -1,4 +1,4 @@
-"""lmms-eval's model class: requests in, answers out; every one of them recorded with its kept counts."""
+"""Answer lmms-eval's requests as its model class; every answer is recorded with its kept counts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .samples import load_sample_media, prepare_sample
 
 
 def _exit_on_error(method: Callable) -> Callable:
-    """Errors end the process, those for a user in one sentence: lmms-eval would log them and exit with 0."""
+    """End the process at an error, which lmms-eval would only log; a user's error is one sentence."""
 
     @functools.wraps(method)
     def guarded(*args, **kwargs):
@@ -49,7 +49,10 @@ def _exit_on_error(method: Callable) -> Callable:
 
 
 class ReDiPrune(lmms):
-    """Any family of rediprune.models, pruned before its projector; see settings.Settings for model_args."""
+    """Run any family of rediprune.models in lmms-eval, pruned before its projector.
+
+    settings.Settings lists the model_args.
+    """
 
     is_simple = True
 
@@ -69,7 +72,7 @@ class ReDiPrune(lmms):
         self.config = replace(self.explainer.defaults, **self.settings.prune_settings)
         if self.config.method not in self.explainer.methods:
             raise ValueError(
-                f"method={self.config.method} is nothing that {prepared.name} can be pruned by: choose one "
+                f"method={self.config.method} is not available for {prepared.name}: choose one "
                 f"of {', '.join(self.explainer.methods)}"
             )
         self.record = Record(self.settings.record, self._describe(prepared), self._rank)
@@ -96,15 +99,17 @@ class ReDiPrune(lmms):
 
     @property
     def batch_size(self) -> int:
+        """Return how many samples the LLM answers at once."""
         return self.settings.batch_size
 
     @property
     def device(self) -> torch.device:
+        """Return the device that the model's inputs go to."""
         return self.explainer.adapter.device
 
     @_exit_on_error
     def generate_until(self, requests: list[Instance]) -> list[GenerationResult]:
-        """Greedy or beam-searched answers, cut at the task's stop strings."""
+        """Generate greedy or beam-searched answers, cut at the task's stop strings."""
         questions = [read_generation(request, self.task_dict) for request in requests]
         self._answer_new(questions)
         return [
@@ -117,10 +122,11 @@ class ReDiPrune(lmms):
 
     @_exit_on_error
     def loglikelihood(self, requests: list[Instance]) -> list[GenerationResult]:
-        """(loss, whether greedy decoding gives it) of every continuation; tasks choose the least loss.
+        """Measure (loss, whether greedy decoding gives it) of continuations; tasks choose the least.
 
-        In a GenerationResult, although it is no text: of a plain pair, as its own documentation asks for,
-        lmms-eval 0.7.3 makes a string (`unwrap_generation_output`), which no task can read.
+        Each pair goes into a GenerationResult, although it is no text: lmms-eval 0.7.3 turns a plain pair,
+        which its own documentation asks for, into a string (`unwrap_generation_output`) that no task can
+        read.
         """
         questions = [read_continuation(request, self.task_dict) for request in requests]
         self._answer_new(questions)
@@ -132,6 +138,7 @@ class ReDiPrune(lmms):
 
     @_exit_on_error
     def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:
+        """Refuse tasks of several rounds."""
         raise NotImplementedError(
             "rediprune answers one question about one picture or video: tasks of several rounds are not "
             "supported"
@@ -139,7 +146,7 @@ class ReDiPrune(lmms):
 
     @_exit_on_error
     def clean(self) -> None:
-        """Called when every process has answered: what was observed goes into the description."""
+        """Complete the description; lmms-eval calls this when every process has answered."""
         if self._rank == 0:
             seen = count_visual_tokens(self.record.read_answers().values())
             total, kept = (sum(task[part] for task in seen.values()) for part in ("visual_tokens", "kept"))
@@ -151,9 +158,9 @@ class ReDiPrune(lmms):
         super().clean()
 
     def _answer_new(self, questions: list[Question]) -> None:
-        """Ask what is not on record yet, each question once, in the order of the requests."""
+        """Answer what is not on record yet, each question once, in the order of the requests."""
         new = {q.key: q for q in questions if not q.padding and q.key not in self.record.answers}
-        for q in new.values():  # before hours of work, not behind them
+        for q in new.values():  # all of them before hours of work begin
             try:
                 checked_question(q.text, self.explainer.processor, longest=len(q.text), most_tokens=None)
             except ValueError as error:
@@ -165,7 +172,7 @@ class ReDiPrune(lmms):
         bar.close()
 
     def _batches(self, questions: list[Question]) -> Iterator[list[Question]]:
-        """Of one way to decode each; a loss is measured alone."""
+        """Split questions into batches with one way of decoding each; a loss is measured alone."""
         for target, mine in groupby(questions, key=lambda q: q.target):
             mine = list(mine)
             size = self.batch_size if isinstance(target, Decoding) else 1

@@ -1,4 +1,4 @@
-"""lmms-eval's requests -> what is asked, and by which key its answer is known."""
+"""Read lmms-eval's requests: what is asked, and the key that its answer is known by."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .decoding import read as read_decoding
 
 @dataclass(frozen=True)
 class Question:
-    """One request, read.
+    """Hold what one request asks.
 
     Attributes:
         task, split, doc_id: the sample.
-        text: of the prompt.
-        visuals: gives what doc_to_visual makes of the sample's document.
-        target: how to decode, or the continuation whose loss is asked for.
-        padding: handed over only to give every process equally many.
+        text: the prompt.
+        visuals: returns what doc_to_visual makes of the sample's document.
+        target: how the answer is decoded, or the continuation whose loss is measured.
+        padding: handed over only to give every process equally many requests.
     """
 
     task: str
@@ -34,18 +34,19 @@ class Question:
 
     @property
     def name(self) -> str:
+        """Return the sample's name, such as "pope test 7"."""
         return f"{self.task} {self.split} {self.doc_id}"
 
     @property
     def key(self) -> str:
-        """Known by what is asked; not by the process or the batch that asks it."""
+        """Return the answer's key: it depends on what is asked, not on the process or batch that asks."""
         target = self.target if isinstance(self.target, str) else asdict(self.target)
         said = json.dumps([self.task, self.split, self.doc_id, self.text, target])
         return hashlib.sha256(said.encode()).hexdigest()[:24]
 
 
 def read_generation(request: Any, docs: Mapping) -> Question:
-    """A request of `generate_until`; `docs` are the documents by task, split and id.
+    """Read a request of `generate_until`; `docs` are the documents by task, split and id.
 
     Raises:
         ValueError: generation_kwargs that cannot be honoured.
@@ -55,7 +56,7 @@ def read_generation(request: Any, docs: Mapping) -> Question:
 
 
 def read_continuation(request: Any, docs: Mapping) -> Question:
-    """A request of `loglikelihood`.
+    """Read a request of `loglikelihood`; `docs` are the documents by task, split and id.
 
     Raises:
         NotImplementedError: a continuation without its prompt and picture.

@@ -1,7 +1,7 @@
-"""A run read back: lmms-eval's samples, held against our record of them.
+"""Read a run back: lmms-eval's samples, checked against this plug-in's record of them.
 
-A run is a folder that holds lmms-eval's samples (`--log_samples --output_path FOLDER`) and our record of it
-(`record=FOLDER`). Every sample is held against the record: one lost or counted twice is an error.
+A run is a folder that holds lmms-eval's samples (`--log_samples --output_path FOLDER`) and the record
+(`record=FOLDER`). A sample that is missing in either or counted twice is an error.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _NOT_SCORES = {
 
 
 class RunError(ValueError):
-    """A folder that is no complete run, or two that cannot be compared; the message is one sentence."""
+    """Report a folder that is no complete run, or runs that cannot be compared, in one sentence."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run.
+    """Hold one evaluated run.
 
     Attributes:
-        folder: that it was read from.
+        folder: the folder that it was read from.
         description: what it was made with and what was observed (see record).
         samples: task -> document -> what lmms-eval wrote of it.
         media: (task, document) -> which picture or video it is about, by its pixels.
@@ -46,7 +46,7 @@ class Run:
     media: dict[tuple[str, int], str]
 
     def scores(self, task: str) -> dict[str, dict[int, float]]:
-        """Metric -> document -> score, of the metrics that have a score for every single sample."""
+        """Collect metric -> document -> score, for the metrics that have a score for every single sample."""
         found: dict[str, dict[int, float]] = {}
         for doc, sample in self.samples[task].items():
             for name, value in sample.items():
@@ -56,7 +56,7 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run back.
+    """Read a run back from its folder.
 
     Raises:
         RunError: no record or several, a run that did not come to its end, no samples, or samples that do not
@@ -104,7 +104,7 @@ def _read_samples(file: Path, task: str, media: dict) -> dict[int, dict]:
 
 
 def _read_score(value: object) -> float | None:
-    """The score of one sample, however a task writes it; None where there is none."""
+    """Read the score of one sample, however a task writes it; None where there is none."""
     if isinstance(value, dict):
         if "score" in value:
             value = value["score"]

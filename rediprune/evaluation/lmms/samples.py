@@ -1,4 +1,4 @@
-"""One sample of a benchmark -> its visual tokens, its prompt, and which tokens are kept."""
+"""Prepare one sample of a benchmark: its visual tokens, its prompt, and which tokens are kept."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 class SampleError(ValueError):
-    """A sample that cannot be asked as it is; the message is one sentence."""
+    """Report a sample that cannot be asked as it is; the message is one sentence."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The part of a video file that a question is about, in seconds from its first frame."""
+    """Hold the part of a video file that a question is about, in seconds from its first frame."""
 
     path: str
     start: float
@@ -42,7 +42,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class PreparedSample:
-    """One sample, ready for the LLM.
+    """Hold one sample, ready for the LLM.
 
     Attributes:
         look, asked: as the Explainer made them.
@@ -55,19 +55,19 @@ class PreparedSample:
 
     @property
     def n_visual(self) -> int:
-        """Visual tokens before pruning."""
+        """Return the number of visual tokens before pruning."""
         return self.look.n_visual
 
 
 def load_sample_media(visuals: Sequence[object] | None, n_frames: int) -> Shown:
-    """What a task's doc_to_visual gave, ready to be shown: a picture, or frames of a video.
+    """Load what a task's doc_to_visual gave: a picture, or frames of a video.
 
     Args:
         visuals: of length 1: a PIL image, the path of a video (or of a picture), or a Segment.
-        n_frames: taken of a video, uniformly in time.
+        n_frames: frames taken of a video, uniformly in time.
 
     Raises:
-        SampleError: no picture, or several; something else than these.
+        SampleError: no picture, several pictures, or an object of another type.
         MediaError: a file that cannot be read.
     """
     visuals = list(visuals or ())
@@ -93,18 +93,18 @@ def prepare_sample(
 ) -> PreparedSample:
     """Look, ask and select, as the page does.
 
+    Warns of a keep_ratio below 1 that keeps every token, and of a query other than the published one.
+
     Args:
-        config: at keep_ratio 1 nothing is chosen.
-        name: names the sample, whatever batch, process or run it is in. The random method draws from it and
-            config.seed, so that the same sample has the same mask everywhere.
+        config: at keep_ratio 1 nothing is selected.
+        name: names the sample, independent of batch, process and run. The random method draws from it and
+            config.seed, so that a sample has the same mask everywhere.
 
     Raises:
         QuestionError, ValueError: a prompt or a query that this model cannot do.
-
-    A keep_ratio below 1 that keeps every token is warned of, and a query that is not the published one.
     """
     if config.keep_ratio == 1 or not config.asks_query:
-        config = replace(config, query="prompt-tail")  # it plays no part, and this one costs next to nothing
+        config = replace(config, query="prompt-tail")  # the query changes nothing here, and this one is cheap
     look = explainer.look(media)
     asked = explainer.ask(look, text, config, longest=sys.maxsize)
     if config.keep_ratio == 1:
@@ -114,15 +114,15 @@ def prepare_sample(
         config = replace(config, seed=int.from_bytes(digest))
     selection = explainer.select(look, asked, config)
     of_query = [note for note in asked.notes if note == TURN_NOTE]
-    for note in (*of_query, *selection.notes):  # without the sample's name: Python then says it once
+    for note in (*of_query, *selection.notes):  # without the sample's name, so that Python prints it once
         warnings.warn(note, stacklevel=2)
     return PreparedSample(look, asked, selection.kept())
 
 
 def _load_segment(segment: Segment, n: int) -> Shown:
-    """Of `MAX_FRAMES` frames of the whole video those on screen at n moments of the segment, evenly spaced.
+    """Load the frames at n evenly spaced moments of the segment, out of MAX_FRAMES of the whole video.
 
-    So a moment is met to within the video's length by MAX_FRAMES; frames between are not looked at.
+    A moment is met to within the video's length divided by MAX_FRAMES; frames between are not looked at.
     """
     clip = load_video(segment.path, MAX_FRAMES, seconds=None)
     step = (segment.end - segment.start) / max(n - 1, 1)

@@ -1,4 +1,4 @@
-"""lmms-eval's model_args -> what is run; an argument that means nothing here is an error, never ignored."""
+"""Read lmms-eval's model_args; an argument without a meaning here is an error and never ignored."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PRUNE_FIELDS = tuple(f.name for f in fields(PruneConfig))
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that model_args may say.
+    """Hold everything that model_args may set.
 
     Attributes:
         pretrained: a folder or a Hub name.
         prune_settings: the fields of PruneConfig that were given; the others are the model's own defaults.
-        n_frames: taken of a video, uniformly in time.
+        n_frames: frames taken of a video, uniformly in time.
         device, dtype, quantise: as `rediprune.load` takes them.
-        record: the folder that every answer is written to, and read from when the same run is started again.
+        record: the folder that every answer is written to, and read from when the run is started again.
         batch_size: samples that the LLM answers at once.
     """
 
@@ -37,7 +37,7 @@ class Settings:
 
 
 def read(args: dict) -> Settings:
-    """Settings from the arguments that lmms-eval made of model_args and of its own flags.
+    """Read the arguments that lmms-eval made of model_args and of its own flags.
 
     Raises:
         ValueError: an unknown name, or a value that makes no sense; one sentence.
@@ -63,7 +63,7 @@ def read(args: dict) -> Settings:
 
 
 def _parse_value(value: object) -> object:
-    """lmms-eval reads numbers, but leaves "inf" a word."""
+    """Turn the word "inf" into a number: lmms-eval reads all other numbers itself."""
     return math.inf if value == "inf" else value
 
 

@@ -1,7 +1,8 @@
-"""STAR (Wu et al., NeurIPS 2021), from the json files of its authors and the videos of Charades.
+"""Read STAR (Wu et al., NeurIPS 2021) from its authors' json files and the videos of Charades.
 
-Not run: its data cannot be had here. A question is about the seconds start..end of its video; only these are
-shown. Its kind is the first word of its id: Interaction, Sequence, Prediction, Feasibility.
+This has not been run on the real data, which cannot be downloaded here. A question is about the seconds
+start..end of its video; only these are shown. Its kind is the first word of its id: Interaction, Sequence,
+Prediction, Feasibility.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from .local import LETTERS, find_videos
 
 
 def documents(annotations: Path, videos: Path) -> Iterator[dict]:
-    """The questions of a split that has answers (train or val).
+    """Yield the questions of a split that has answers (train or val).
 
     Raises:
         ValueError: another file, the test split, or videos missing.

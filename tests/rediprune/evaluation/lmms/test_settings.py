@@ -94,7 +94,7 @@ def test_what_cannot_be_honoured_is_refused_aloud(kwargs, said):
 
 
 def test_how_llava_prepares_pictures_plays_no_part_and_that_is_said():
-    with pytest.warns(UserWarning, match="activitynetqa say image_aspect_ratio='original', which plays no"):
+    with pytest.warns(UserWarning, match="activitynetqa say image_aspect_ratio='original', which has no"):
         made = decoding.read({"image_aspect_ratio": "original", "max_new_tokens": 64}, "activitynetqa")
     assert made == Decoding(64)
 
