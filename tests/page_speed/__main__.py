@@ -1,4 +1,4 @@
-"""The command: measure everything, write docs/page-speed.json and the table in docs/speed-of-the-page.md."""
+"""Measure everything; write docs/page-speed.json and the table in docs/speed-of-the-page.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support import chromium
 from world.evaluation.report.__main__ import insert
 
 from . import __doc__ as about
-from .hand import measured
+from .hand import measure_size
 from .made_up import SIZES, message
 from .page import served
 
@@ -28,7 +28,7 @@ REPEATS, WARM_UP = 40, 8
 
 
 def runs(browser: Browser, ratios: list[float], repeats: int) -> list[dict]:
-    """One for each size at each pixel ratio, each on a page of its own."""
+    """Measure each size at each pixel ratio, each on a page of its own."""
     found, began = [], time.perf_counter()
     with served() as (address, show):
         for ratio in ratios:
@@ -37,7 +37,7 @@ def runs(browser: Browser, ratios: list[float], repeats: int) -> list[dict]:
                     page = context.new_page()
                     page.goto(address)
                     page.locator("#rp-explorer .map[data-kept]").wait_for()
-                    one = measured(page, show, size, repeats=repeats, warm_up=WARM_UP)
+                    one = measure_size(page, show, size, repeats=repeats, warm_up=WARM_UP)
                 message_kib = round(len(json.dumps(message(size, False))) / 1024)
                 found.append(
                     {"size": size, "pixel_ratio": ratio, "aim_ms": round(frames * FRAME_MS, 1)}
@@ -48,7 +48,7 @@ def runs(browser: Browser, ratios: list[float], repeats: int) -> list[dict]:
 
 
 def body(found: dict) -> str:
-    """The table, from what the JSON file holds."""
+    """Write the table from what the JSON file holds."""
     said = "{machine}; Chromium {chromium}, headless, no GPU; {repeats} moves of each kind after {warm_up}."
     head = ["tokens", "pixel ratio", "what moves", "aim", "work", "input to frame", "through the server"]
     lines = [said.format(**found) + " Milliseconds, median (p95).", ""]
@@ -74,7 +74,7 @@ def _cell(x: dict[str, float]) -> str:
 
 
 def machine() -> str:
-    """System, processor and cores, as far as the system says."""
+    """Describe system, processor and cores, as far as the system tells them."""
     named = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).exists():
         models = [line for line in info.read_text().splitlines() if line.startswith("model name")]

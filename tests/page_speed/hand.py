@@ -1,4 +1,4 @@
-"""What a hand does on the page, and how long each of its moves takes to be seen."""
+"""Move the pointer on the page as a hand does, and measure how long each move takes to be painted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VIEWS = {"kept": "Kept", "heat": "Relevance", "order": "Order", "distance": "Dis
 TRIP = "button => speed.roundTrip(button)"
 
 
-def dragged(slider: str) -> Callable[[Page], Iterator[None]]:
+def drag_slider(slider: str) -> Callable[[Page], Iterator[None]]:
     """Drag a slider to and fro on its track."""
 
     def moves(page: Page) -> Iterator[None]:
@@ -33,7 +33,7 @@ def dragged(slider: str) -> Callable[[Page], Iterator[None]]:
     return moves
 
 
-def hovered(page: Page) -> Iterator[None]:
+def hover(page: Page) -> Iterator[None]:
     """Move the pointer over the picture; every move goes to another patch."""
     box, x, y = page.locator("#rp-explorer .map").bounding_box(), 0.5, 0.5
     while True:
@@ -42,7 +42,7 @@ def hovered(page: Page) -> Iterator[None]:
         yield
 
 
-def switched(page: Page) -> Iterator[None]:
+def switch_views(page: Page) -> Iterator[None]:
     """Click the views one after the other."""
     buttons = [page.locator(f"#rp-explorer .views [data-view={view}]").element_handle() for view in VIEWS]
     while True:
@@ -53,19 +53,19 @@ def switched(page: Page) -> Iterator[None]:
 
 # By name: in which view, the event that is timed, the moves.
 GESTURES: dict[str, tuple[str, str, Callable[[Page], Iterator[None]]]] = {
-    "keep slider": ("kept", "input", dragged("#rp-keep")),
-    "keep slider, relevance": ("heat", "input", dragged("#rp-keep")),
-    "keep slider, distance": ("distance", "input", dragged("#rp-keep")),
-    "weight slider": ("kept", "input", dragged("#rp-weight")),
-    "view switch": ("kept", "click", switched),
-    "hover": ("kept", "pointermove", hovered),
-    "hover, distance": ("distance", "pointermove", hovered),
-    "scrub": ("kept", "input", dragged("#rp-explorer .scrub")),
+    "keep slider": ("kept", "input", drag_slider("#rp-keep")),
+    "keep slider, relevance": ("heat", "input", drag_slider("#rp-keep")),
+    "keep slider, distance": ("distance", "input", drag_slider("#rp-keep")),
+    "weight slider": ("kept", "input", drag_slider("#rp-weight")),
+    "view switch": ("kept", "click", switch_views),
+    "hover": ("kept", "pointermove", hover),
+    "hover, distance": ("distance", "pointermove", hover),
+    "scrub": ("kept", "input", drag_slider("#rp-explorer .scrub")),
 }
 
 
-def timed(page: Page, name: str, repeats: int, warm_up: int) -> list[dict]:
-    """{"frame", "work"} in milliseconds of `repeats` moves, after `warm_up` that do not count.
+def measure_gesture(page: Page, name: str, repeats: int, warm_up: int) -> list[dict]:
+    """Measure {"frame", "work"} in milliseconds of `repeats` moves, after `warm_up` that do not count.
 
     A move after which nothing was painted is left out.
     """
@@ -85,13 +85,13 @@ def timed(page: Page, name: str, repeats: int, warm_up: int) -> list[dict]:
     return [one for one in found[warm_up:] if one is not None]
 
 
-def measured(
+def measure_size(
     page: Page, show: Callable, size: str, gestures=tuple(GESTURES), repeats=40, warm_up=8, trips=10
 ) -> dict:
-    """Every gesture at one size, and the same change through the server; times in milliseconds.
+    """Measure every gesture at one size, and one change through the server; times in milliseconds.
 
-    `show(size, whole)` says which message the page's button #rp-speed fetches (made_up.message). "requests":
-    how many left the browser during all the gestures.
+    `show(size, whole)` sets which message the page's button #rp-speed fetches (made_up.message). "requests"
+    counts those that left the browser during all the gestures.
     """
     button, asked = page.locator("#rp-speed").element_handle(), []
 
@@ -106,7 +106,7 @@ def measured(
         arg=SIZES[size][0],
     )
     page.on("request", note)
-    found = {name: timed(page, name, repeats, warm_up) for name in gestures}
+    found = {name: measure_gesture(page, name, repeats, warm_up) for name in gestures}
     page.remove_listener("request", note)
     requests = len(asked)
     show(size, False)
@@ -124,6 +124,6 @@ def _spreads(found: list[dict]) -> dict:
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Median and 95th percentile."""
+    """Return median and 95th percentile."""
     top = quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
     return {"median": round(median(values), 1), "p95": round(top, 1)}

@@ -102,7 +102,7 @@ async def visit(address: str, until: float, seed: int, known: dict, figures: Fig
 
 
 async def attack(address: str, until: float, seed: int, folder: Path, figures: Figures) -> None:
-    """Be a hostile visitor until the time is over."""
+    """Be a hostile visitor until the time is over: bad files, and calls that the page never makes."""
     chance, paths = random.Random(seed), hostile.files(folder, seed)
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as http:
         schema = None
@@ -138,7 +138,7 @@ async def look_on(server: Server, until: float, figures: Figures) -> None:
 
 
 async def interrupt(server: Server, until: float, times: int, figures: Figures) -> None:
-    """End the server in the middle, first politely and then not, and start it again."""
+    """End the server in the middle, first by SIGTERM and then by SIGKILL, and start it again."""
     span = until - time.monotonic()
     for share, how in ((0.4, signal.SIGTERM), (0.3, signal.SIGKILL))[:times]:
         await asyncio.sleep(span * share)

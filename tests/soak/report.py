@@ -1,4 +1,4 @@
-"""The soak's figures -> docs/reliability.md, between two marks; the words around them are written by hand."""
+"""Write the soak's figures into docs/reliability.md between two marks; the rest is written by hand."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ BEGIN, END = "<!-- soak: begin -->", "<!-- soak: end -->"
 
 @dataclass
 class Figures:
-    """What a soak saw.
+    """Hold what a soak measured.
 
     Attributes:
         about: what was run and on which machine, as rows of name and value.
-        seconds: by kind of request, of every one that was answered.
-        wrong: answers that were not the asking visitor's own, as sentences.
-        refusals: by their words, how many.
+        seconds: by kind of request, those of every one that was answered.
+        wrong: answers that belonged to another visitor, as sentences.
+        refusals: how many, by their words.
         bare: replies that were no sentence.
-        held: at each look, the seconds since the start and what the server held.
-        crowd: seconds of each visitor of the crowd that asked at one moment, and how many were refused.
-        restarts: signals sent, and the exit status that came of each.
-        tracebacks: in the server's log.
+        held: (seconds since the start, what the server held) at each look.
+        crowd: seconds of each visitor of the crowd that asked at one moment.
+        crowd_refused: visitors of the crowd who were refused.
+        restarts: signals sent, and the exit status that followed each.
+        tracebacks: tracebacks in the server's log.
     """
 
     about: dict[str, str] = field(default_factory=dict)
@@ -45,7 +46,7 @@ class Figures:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing was seen that may not happen: wrong answers, bare replies, tracebacks."""
+        """Return whether nothing forbidden was seen: wrong answers, bare replies, tracebacks."""
         return not (self.wrong or self.bare or self.tracebacks)
 
 

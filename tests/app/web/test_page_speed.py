@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tests.page_speed import __main__ as command
-from tests.page_speed.hand import GESTURES, measured, spread
+from tests.page_speed.hand import GESTURES, measure_size, spread
 from tests.page_speed.made_up import SIZES
 from tests.page_speed.page import served
 
@@ -16,7 +16,7 @@ def found(browser):
         page = context.new_page()
         page.goto(address)
         page.locator("#rp-explorer .map[data-kept]").wait_for()
-        run = measured(page, show, "1 x 576", repeats=1, warm_up=1, trips=1)
+        run = measure_size(page, show, "1 x 576", repeats=1, warm_up=1, trips=1)
         assert page.locator("#rp-explorer .total").inner_text() == "576"
     return run
 

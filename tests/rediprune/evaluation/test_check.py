@@ -1,4 +1,4 @@
-"""`python -m rediprune check`: the built-in model passes, and a fault fails where it is."""
+"""Check `python -m rediprune check`: the built-in model passes, and a fault fails where it is."""
 
 import json
 from dataclasses import replace
@@ -62,7 +62,7 @@ def test_kept_tokens_in_the_wrong_place_are_found(explainer, known, monkeypatch)
 
 @pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
 def test_rounding_is_measured_by_the_same_prompt_in_every_family(family):
-    """Else the limit is no limit: a prompt whose deepstack is shifted differs by far more than rounding."""
+    """Guard the limit: a prompt whose deepstack features are shifted differs by far more than rounding."""
     explainer = Explainer(family.model(torch.float32), family.processor())
     passed, detail = check.check_masked(explainer, Shown((family.pictures(3)[0],)))
     rounding = float(detail.partition("rounding alone: ")[2].rstrip(")"))

@@ -1,4 +1,4 @@
-"""A sweep says of every point what asking it alone would say, and does no work twice."""
+"""Check that every point of a sweep equals a run of its own, and that no work is done twice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RATIOS, WEIGHTS, NEW = (0.1, 0.5, 1.0), (0.0, 0.5), 4
 
 
 class Counting(Explainer):
-    """An Explainer that counts what it is asked to do."""
+    """Count the calls of an Explainer."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""What is read off a sweep: each number from points made by hand."""
+"""Check what is read off a sweep, each number from points made by hand."""
 
 from __future__ import annotations
 

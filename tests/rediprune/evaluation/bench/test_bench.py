@@ -1,4 +1,4 @@
-"""The bench: a whole quick run by the command line, and what the parts say of themselves."""
+"""Run the bench quickly by the command line, and check what its parts report."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Part 2 of the bench at tiny shapes: every ratio has its figures, and what is counted is counted right."""
+"""Run part 2 of the bench at tiny shapes: every ratio has its figures, and bytes are counted right."""
 
 import pytest
 import torch
@@ -53,7 +53,7 @@ def test_the_cache_that_was_measured_is_the_one_that_was_estimated(run):
 
 
 def test_models_of_7b_are_measured_alike():
-    """Their families and clips, at tiny shapes."""
+    """Measure their families and clips at tiny shapes."""
     run = run_of(models_7b)
     for name, shows in models_7b.MEDIA_OF_CHECKPOINTS.items():
         for frames in shows:

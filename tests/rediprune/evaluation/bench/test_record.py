@@ -1,4 +1,4 @@
-"""The bench's records: written and read back; figures that are compared take turns; numbers for readers."""
+"""Check the bench's records: written and read back, timed in turns, formatted for readers."""
 
 import platform
 import time

@@ -1,4 +1,4 @@
-"""lmms.runs and lmms.compare: two runs joined sample by sample, and what may not be joined."""
+"""Check lmms.results and lmms.compare: two runs are joined sample by sample, or refused."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from world.evaluation.intervals import by_scene
 
 
 def run(folder: Path, scores: list, keep: float = 1.0, task: str = "t", complete: bool = True) -> Path:
-    """A run as lmms-eval and the record leave it: two questions about each picture."""
+    """Write a run as lmms-eval and the record leave it: two questions about each picture."""
     record = Record(folder, {"model": "tiny", "rule": f"keep {keep}", "config": {"keep_ratio": keep}})
     record.add(
         {"key": str(i), "task": task, "doc_id": i, "media": f"picture {i // 2}"}

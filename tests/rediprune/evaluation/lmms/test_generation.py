@@ -1,4 +1,4 @@
-"""lmms.asking and lmms.answering: a batch of samples is answered as our own Explainer answers each alone."""
+"""Check lmms.samples and lmms.generation: a batch gets the answers that the Explainer gives to each alone."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_loss_is_that_of_the_words_in_their_place():
 
 
 def prompt_best(prompt) -> int:
-    """The token that the model expects first."""
+    """Return the token that the model finds likeliest after the prompt."""
     logits = explainer().model(inputs_embeds=prompt.embeds, **prompt.arguments()).logits
     return int(logits[0, -1].argmax())
 

@@ -1,4 +1,4 @@
-"""Benchmarks from files, in the form that lmms-eval reads: local, intentqa, star and the rendered world."""
+"""Check benchmarks from files, in the form that lmms-eval reads: local, intentqa, star, rendered world."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ OPTIONS = ["a red star", "a blue star", "no star at all"]
 
 
 class Loader(yaml.SafeLoader):
-    """Reads `!function a.b.c` as lmms-eval does where there is no such file: by importing it."""
+    """Read `!function a.b.c` as lmms-eval does where there is no such file: by importing it."""
 
 
 def _function(loader, node):

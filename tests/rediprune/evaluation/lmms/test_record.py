@@ -1,4 +1,4 @@
-"""lmms.record and lmms.provenance: nothing lost, nothing twice, and what it was made with."""
+"""Check lmms.record and lmms.provenance: nothing is lost or kept twice, and it says what made it."""
 
 import hashlib
 import json

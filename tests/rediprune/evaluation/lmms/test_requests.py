@@ -1,4 +1,4 @@
-"""lmms.question: what is asked by a request of lmms-eval, and by which key its answer is known."""
+"""Check lmms.requests: what a request of lmms-eval asks, and the key that its answer is known by."""
 
 from types import SimpleNamespace
 

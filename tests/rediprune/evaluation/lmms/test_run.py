@@ -1,6 +1,6 @@
-"""lmms-eval itself, on the embedded model and a task over the rendered world: what `make lmms` proves.
+"""Run lmms-eval itself on the embedded model and a task over the rendered world, as `make lmms` does.
 
-Every run is a process of its own, started as a user starts it. What was measured goes to docs/lmms-proof.md.
+Every run is a process of its own, started as a user starts it. The figures go to docs/lmms-proof.md.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PROOF = ROOT / "docs" / "lmms-proof.md"
 
 @dataclass(frozen=True)
 class Done:
-    """A run that came to its end."""
+    """Hold a run that came to its end."""
 
     folder: Path
     said: dict
@@ -42,7 +42,7 @@ class Done:
         return len(self.samples["rediprune_world"])
 
     def lines(self, task: str = "rediprune_world") -> list[dict]:
-        """Answers of a task, of which every question has exactly one."""
+        """Return the answers of a task, in which every question has exactly one."""
         assert all(len(each) == 1 for each in self.answers.values())
         return [each[0] for (of, *_), each in self.answers.items() if of == task]
 
@@ -112,7 +112,7 @@ def single(world, tmp_path_factory) -> Done:
 
 @pytest.fixture(scope="session")
 def proof(single):
-    """Lines of what was measured; written down once every test of this file has passed."""
+    """Collect rows of measured figures; they are written down once every test of this file has passed."""
     measured: dict[str, str] = {}
     yield measured
     if len(measured) == 7:
@@ -127,7 +127,7 @@ def proof(single):
 
 
 def same(one: Done, other: Done) -> bool:
-    """Every answer and score is equal; standard errors to rounding: sums depend on the order of samples."""
+    """Compare every answer and score; standard errors up to rounding, which the samples' order changes."""
     scores = [
         {f"{task} {name}": value for task, of in run.scores.items() for name, value in of.items()}
         for run in (one, other)
@@ -143,13 +143,13 @@ def shown(value: float) -> str:
 
 
 def share(value: float, n: int) -> str:
-    """With its 95% Wilson interval."""
+    """Format a share with its 95% Wilson interval."""
     low, high = wilson(value * n, n)
     return f"{shown(value)} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def compared(before: Done, after: Done, out: Path) -> tuple[list[dict], str]:
-    """What `compare` says of two runs, and its first difference in a line."""
+    """Run `compare` on two runs; return its differences, and the first of them as a line."""
     line = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""lmms.settings and lmms.decoding: what a command line and a task may say, and how the rest is refused."""
+"""Check lmms.settings and lmms.decoding: what a command line and a task may ask, and what is refused."""
 
 import math
 from pathlib import Path
