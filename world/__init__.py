@@ -9,17 +9,17 @@ from PIL import Image
 
 from .render.clips import Clip, render_clip
 from .render.scenes import Scene, render_scene
-from .text.clip_questions import CLIP_KINDS, ask_clip
-from .text.scene_questions import KINDS, Question, ask
+from .text.clip_questions import CLIP_KINDS, make_clip_question
+from .text.scene_questions import KINDS, Question, make_scene_question
 
 __all__ = [
     "CLIP_KINDS",
     "KINDS",
-    "AskedClip",
-    "AskedScene",
     "Clip",
+    "ClipWithQuestions",
     "Question",
     "Scene",
+    "SceneWithQuestions",
     "make_clip",
     "make_scene",
     "render_clip",
@@ -28,7 +28,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class AskedScene:
+class SceneWithQuestions:
     """A scene with one question of every kind that it can answer.
 
     Attributes:
@@ -45,7 +45,7 @@ class AskedScene:
 
 
 @dataclass(frozen=True)
-class AskedClip:
+class ClipWithQuestions:
     """A clip with one question of every kind that it can answer.
 
     Attributes:
@@ -62,19 +62,19 @@ class AskedClip:
         return self.clip.images
 
 
-def make_scene(seed: int) -> AskedScene:
+def make_scene(seed: int) -> SceneWithQuestions:
     """The scene of a seed with its questions; deterministic. `seed` is a whole number >= 0."""
     if seed < 0:
         raise ValueError(f"seed={seed} is negative: scenes are numbered from 0")
     scene = render_scene(seed)
     rng = np.random.default_rng((seed, 1))
-    asked = (ask(scene, kind, rng) for kind in KINDS)
-    return AskedScene(scene, tuple(q for q in asked if q is not None))
+    asked = (make_scene_question(scene, kind, rng) for kind in KINDS)
+    return SceneWithQuestions(scene, tuple(q for q in asked if q is not None))
 
 
-def make_clip(seed: int) -> AskedClip:
+def make_clip(seed: int) -> ClipWithQuestions:
     """The clip of a seed with its questions; deterministic. `seed` is a whole number >= 0."""
     clip = render_clip(seed)
     rng = np.random.default_rng((seed, 1))
-    asked = (ask_clip(clip.plan, kind, rng) for kind in CLIP_KINDS)
-    return AskedClip(clip, tuple(q for q in asked if q is not None))
+    asked = (make_clip_question(clip.plan, kind, rng) for kind in CLIP_KINDS)
+    return ClipWithQuestions(clip, tuple(q for q in asked if q is not None))

@@ -13,30 +13,30 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from world.render.scenes import Scene, Shape, render_scene
-from world.text.tokenizer import clip_tokenizer, llm_tokenizer, train_tokenizer
-from world.training.language_model import LLM_LAYERS, Reader
-from world.training.scene_store import SceneBank
-from world.training.vision_tower import TowerTrainer
+from world.text.tokenizer import make_clip_tokenizer, make_llm_tokenizer, train_tokenizer
+from world.training.language_model import LLM_LAYERS, LanguageModelTrainer
+from world.training.scene_store import SceneStore
+from world.training.vision_tower import VisionTowerTrainer
 
 
 @cache
-def words() -> Tokenizer:
+def train_tokenizer_once() -> Tokenizer:
     """The tokenizer that training makes, not a stand-in."""
     return train_tokenizer()
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
-    return llm_tokenizer(words())
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    return make_llm_tokenizer(train_tokenizer_once())
 
 
-def tower(seed: int = 0) -> TowerTrainer:
+def make_tower(seed: int = 0) -> VisionTowerTrainer:
     """As before training; the global RNG stays put."""
-    return _seeded(lambda: TowerTrainer(clip_tokenizer(words())), seed)
+    return _seeded(lambda: VisionTowerTrainer(make_clip_tokenizer(train_tokenizer_once())), seed)
 
 
-def reader(seed: int = 0, layers: int = LLM_LAYERS) -> Reader:
+def make_language_model(seed: int = 0, layers: int = LLM_LAYERS) -> LanguageModelTrainer:
     """As before training; the global RNG stays put."""
-    return _seeded(lambda: Reader(tokenizer(), layers), seed)
+    return _seeded(lambda: LanguageModelTrainer(make_tokenizer(), layers), seed)
 
 
 def _seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
@@ -45,20 +45,20 @@ def _seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
         return make().eval()
 
 
-def bank(folder: Path, size: int) -> SceneBank:
+def make_scene_store(folder: Path, size: int) -> SceneStore:
     """A filled bank."""
-    made = SceneBank(folder, size)
+    made = SceneStore(folder, size)
     made.fill()
     return made
 
 
 @cache
-def scene(seed: int) -> Scene:
+def render_once(seed: int) -> Scene:
     """A rendered scene, remembered: rendering is most of the time of many tests."""
     return render_scene(seed)
 
 
-def sketch(*shapes: tuple[str, str, str, int, int]) -> Scene:
+def make_sketch(*shapes: tuple[str, str, str, int, int]) -> Scene:
     """A scene of (color, shape, digit, x, y) that is not drawn: each shape holds the patch of its centre."""
     made = tuple(
         Shape(color, form, digit, x, y, 14, (y // 16 * 14 + x // 16,)) for color, form, digit, x, y in shapes

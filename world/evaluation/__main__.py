@@ -17,8 +17,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     found = evaluate.run()
-    report.write(found)
-    for path in figures.draw(found):
+    report.write_pages(found)
+    for path in figures.draw_figures(found):
         print(f"drew {path}")
 
 

@@ -25,21 +25,23 @@ from rediprune.explainer.model_card import read_card
 from .. import make_clip, make_scene
 from ..text.clip_questions import CLIP_KINDS
 from ..text.scene_questions import KINDS
-from .arms import CLIPS, PUBLISHED, QUERIES, STILLS, TOWER, Arm
-from .measure import Measuring, Part
-from .queries import Asking
+from .arms import CLIPS_PLAN, PUBLISHED_QUERY, QUERIES, STILLS_PLAN, TOWER_QUERY, Arm
+from .measure import EvalRun, EvalSplit
+from .queries import QueryBuilder
 
-FIRST_SEED = 500_000  # held out: training draws from bank.FIRST_TRAINING_SEED up
-CHOOSING_SEED = 400_000  # held out too; the default query is chosen on these, and reported on the others
-SEEDS = (FIRST_SEED, CHOOSING_SEED)
+FIRST_SEED = 500_000  # held out: training draws from scene_store.FIRST_TRAINING_SEED up
+VALIDATION_SEED = 400_000  # held out too; the default query is chosen on these, and reported on the others
+SEEDS = (FIRST_SEED, VALIDATION_SEED)
 
-PARTS = {
-    "stills": Part(make_scene, KINDS, STILLS, 3_500, 1_000, 700, 150, tuple(QUERIES), *SEEDS),
-    "clips": Part(make_clip, CLIP_KINDS, CLIPS, 1_600, 480, 0, 50, (PUBLISHED, TOWER), *SEEDS),
+SPLITS = {
+    "stills": EvalSplit(make_scene, KINDS, STILLS_PLAN, 3_500, 1_000, 700, 150, tuple(QUERIES), *SEEDS),
+    "clips": EvalSplit(
+        make_clip, CLIP_KINDS, CLIPS_PLAN, 1_600, 480, 0, 50, (PUBLISHED_QUERY, TOWER_QUERY), *SEEDS
+    ),
 }
 
 
-def finished(part: Part, found: dict) -> bool:
+def is_finished(part: EvalSplit, found: dict) -> bool:
     """Whether nothing of a part is left to measure."""
     rows = found.get("hits", {})
     cells = [
@@ -52,11 +54,11 @@ def finished(part: Part, found: dict) -> bool:
 
 def fingerprint(model: Path) -> str:
     """Names the weights of a model's folder, those of its text tower among them."""
-    files = [model / "model.safetensors", *_tower(model)]
+    files = [model / "model.safetensors", *_text_tower_files(model)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
-def _tower(model: Path) -> list[Path]:
+def _text_tower_files(model: Path) -> list[Path]:
     name = read_card(model).text_tower or ""
     folder = Path(name.removeprefix("local-dir:"))
     return [folder / "open_clip_model.safetensors"] if name.startswith("local-dir:") else []
@@ -70,9 +72,9 @@ def run(model: Path = DEFAULT_MODEL, out: Path | None = None) -> dict:
         versions = {"python": platform.python_version(), "torch": torch.__version__}
         versions["transformers"] = transformers.__version__
         known = {"weights": weights, "versions": versions, "alpha": Arm.alpha}
-    if all(finished(part, known.get(name, {})) for name, part in PARTS.items()):
+    if all(is_finished(part, known.get(name, {})) for name, part in SPLITS.items()):
         return known
-    asking = Asking(Explainer.from_pretrained(model))
+    query_builder = QueryBuilder(Explainer.from_pretrained(model))
 
     def saved(name: str) -> Callable[[dict], None]:
         def save(found: dict) -> None:
@@ -83,14 +85,14 @@ def run(model: Path = DEFAULT_MODEL, out: Path | None = None) -> dict:
 
         return save
 
-    parts = [Measuring(asking, part, known.get(name, {}), saved(name)) for name, part in PARTS.items()]
+    parts = [EvalRun(query_builder, part, known.get(name, {}), saved(name)) for name, part in SPLITS.items()]
     for one in parts:
-        one.pointing()
-    for trials in zip(*(one.part.plan for one in parts), strict=True):
+        one.measure_pointing()
+    for trials in zip(*(one.split.plan for one in parts), strict=True):
         for one, mine in zip(parts, trials, strict=True):
-            one.accuracy(mine)
+            one.measure_accuracy(mine)
     for one in parts:
-        one.overlap()
+        one.measure_overlap()
         one.recheck()
     return json.loads(out.read_text())
 

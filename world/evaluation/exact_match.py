@@ -18,16 +18,16 @@ from transformers import DynamicCache
 from rediprune import Explainer
 from rediprune.tokens import parted
 
-from .cases import Case, Cases
+from .cases import EvalQuestion, EvalSet
 
-TOKENS_A_BATCH = 1_200  # that are read at once; what fits the caches of one core is quickest
+MAX_BATCH_TOKENS = 1_200  # that are read at once; what fits the caches of one core is quickest
 
 Group = tuple[int, Tensor, list[int]]  # a scene, its kept tokens, and the questions that share both
 
 
 @torch.no_grad()
-def hits(
-    explainer: Explainer, found: Cases, kept: Sequence[Tensor], original_positions: bool = False
+def exact_match(
+    explainer: Explainer, found: EvalSet, kept: Sequence[Tensor], original_positions: bool = False
 ) -> np.ndarray:
     """Whether each question is answered right, [Q] bool, from its kept tokens (flat indices [K] each).
 
@@ -37,27 +37,27 @@ def hits(
     for batch in _batches(found, _groups(found, kept)):
         embeds, positions, after = _prefixes(explainer, found, batch, original_positions)
         said[[i for *_, mine in batch for i in mine]] = _tails(
-            explainer, [[found.cases[i] for i in mine] for *_, mine in batch], embeds, positions, after
+            explainer, [[found.questions[i] for i in mine] for *_, mine in batch], embeds, positions, after
         )
     return said
 
 
-def _groups(found: Cases, kept: Sequence[Tensor]) -> list[Group]:
+def _groups(found: EvalSet, kept: Sequence[Tensor]) -> list[Group]:
     """Questions of one scene that keep the same tokens, together."""
     groups: dict[tuple[int, bytes], Group] = {}
     for i, mine in enumerate(kept):
-        scene = found.cases[i].scene
+        scene = found.questions[i].scene
         groups.setdefault((scene, mine.numpy().tobytes()), (scene, mine, []))[2].append(i)
     return list(groups.values())
 
 
-def _batches(found: Cases, groups: list[Group]) -> Iterator[list[Group]]:
+def _batches(found: EvalSet, groups: list[Group]) -> Iterator[list[Group]]:
     batch, size = [], 0
     for group in groups:
         _, kept, mine = group
-        texts = sum(len(found.cases[i].tail) + len(found.cases[i].answer) for i in mine)
-        longer = len(found.before) - found.n_visual + len(kept) + texts
-        if batch and size + longer > TOKENS_A_BATCH:
+        texts = sum(len(found.questions[i].tail) + len(found.questions[i].answer) for i in mine)
+        longer = len(found.prompt_head) - found.n_visual + len(kept) + texts
+        if batch and size + longer > MAX_BATCH_TOKENS:
             yield batch
             batch, size = [], 0
         batch, size = [*batch, group], size + longer
@@ -66,11 +66,11 @@ def _batches(found: Cases, groups: list[Group]) -> Iterator[list[Group]]:
 
 
 def _prefixes(
-    explainer: Explainer, found: Cases, batch: list[Group], original_positions: bool
+    explainer: Explainer, found: EvalSet, batch: list[Group], original_positions: bool
 ) -> tuple[Tensor, Tensor | None, int]:
     """Embeddings [B, P', D] of what stands before the questions, its positions where they are not 0, 1, 2,
     ..., and the position that follows."""
-    ids = found.before.repeat(len(batch), 1)
+    ids = found.prompt_head.repeat(len(batch), 1)
     looks = [found.looks[scene] for scene, *_ in batch]
     kept = [
         part
@@ -83,12 +83,16 @@ def _prefixes(
         raise ValueError(
             "these questions keep different numbers of tokens: measure them one number at a time"
         )
-    after = len(found.before) if original_positions else prompt.embeds.shape[1]
+    after = len(found.prompt_head) if original_positions else prompt.embeds.shape[1]
     return prompt.embeds, prompt.position_ids, after
 
 
 def _tails(
-    explainer: Explainer, asked: list[list[Case]], embeds: Tensor, positions: Tensor | None, after: int
+    explainer: Explainer,
+    asked: list[list[EvalQuestion]],
+    embeds: Tensor,
+    positions: Tensor | None,
+    after: int,
 ) -> list[bool]:
     """Whether the expected answer is the greedy one, for the questions behind each prefix [B, P', D]."""
     model, cases = explainer.model.model.language_model, [case for mine in asked for case in mine]

@@ -10,7 +10,7 @@ import numpy as np
 Z = 1.96  # standard deviations of a normal on each side of 95%
 
 
-def wilson(successes: float, n: int) -> tuple[float, float]:
+def wilson_interval(successes: float, n: int) -> tuple[float, float]:
     """Wilson's interval of a share, n >= 1 independent trials; stays within 0..1."""
     p = successes / n
     middle = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)

@@ -13,130 +13,158 @@ from tqdm import tqdm
 
 from rediprune import PruneConfig
 
-from .. import AskedClip, AskedScene
-from .arms import BLIND, HEADLINE, MADE_UP, OURS, PUBLISHED, RANDOM, TOWER, Arm, Trial
-from .cases import Cases, cases
-from .exact_match import hits
-from .overlap import in_common, spread
-from .pointing import pointing
-from .queries import Asking
-from .ranking import Ranking, mask_seed
-from .results import packed, unpacked
+from .. import ClipWithQuestions, SceneWithQuestions
+from .arms import (
+    ABLATION_QUERIES,
+    HEADLINE_RATIO,
+    PUBLISHED_QUERY,
+    QUERY_FREE,
+    RANDOM,
+    REDIPRUNE,
+    TOWER_QUERY,
+    Arm,
+    ArmAtRatios,
+)
+from .cases import EvalSet, build_eval_set
+from .exact_match import exact_match
+from .overlap import relevance_spread, shared_tokens
+from .pointing import measure_pointing
+from .queries import QueryBuilder
+from .ranking import TokenRanker, random_mask_seed
+from .results import pack_bits, unpack_bits
 
 LONGEST_ANSWER = 6  # tokens, the end token included
 
 
 @dataclass(frozen=True)
-class Part:
+class EvalSplit:
     """What is asked of stills, or of clips.
 
     Attributes:
-        made: from a seed what is asked about.
+        make: from a seed what is asked about.
         kinds: of questions.
         plan: who is asked how much, round by round.
-        questions, of_some, choosing, recheck: how many questions for most trials, for those that are
-            `of_some`, for choosing the default query; how many answers are generated once more.
-        pointing: the queries that are compared by where they point.
-        first_seed, choosing_seed: from where questions are drawn, and those for choosing.
+        n_questions, n_subset, n_validation, n_recheck: how many questions for most arms, for those that are
+            `subset_only`, for choosing the default query; how many answers are generated once more.
+        pointing_queries: the queries that are compared by where they point.
+        first_seed, validation_seed: from where questions are drawn, and those for choosing.
     """
 
-    made: Callable[[int], AskedScene | AskedClip]
+    make: Callable[[int], SceneWithQuestions | ClipWithQuestions]
     kinds: tuple[str, ...]
-    plan: tuple[tuple[Trial, ...], ...]
-    questions: int
-    of_some: int
-    choosing: int
-    recheck: int
-    pointing: tuple[str, ...]
+    plan: tuple[tuple[ArmAtRatios, ...], ...]
+    n_questions: int
+    n_subset: int
+    n_validation: int
+    n_recheck: int
+    pointing_queries: tuple[str, ...]
     first_seed: int
-    choosing_seed: int
+    validation_seed: int
 
 
-class Measuring:
+class EvalRun:
     """One part on its way: what it `found` so far, and what is still to be measured.
 
     Args:
-        asking: makes the queries of the model.
+        query_builder: makes the queries of the model.
         found: what an earlier run found of these weights.
         save: is handed everything found so far after every arm.
     """
 
-    def __init__(self, asking: Asking, part: Part, found: dict, save: Callable[[dict], None]) -> None:
-        self.asking, self.part, self.save = asking, part, save
-        self.asked = cases(asking.explainer, part.made, part.first_seed, part.questions)
-        self.ranking = Ranking(asking, self.asked)
-        self.found = _about(part, self.asked) | found
+    def __init__(
+        self, query_builder: QueryBuilder, part: EvalSplit, found: dict, save: Callable[[dict], None]
+    ) -> None:
+        self.query_builder, self.split, self.save = query_builder, part, save
+        self.eval_set = build_eval_set(query_builder.explainer, part.make, part.first_seed, part.n_questions)
+        self.ranker = TokenRanker(query_builder, self.eval_set)
+        self.found = _about(part, self.eval_set) | found
 
-    def accuracy(self, trials: Sequence[Trial]) -> None:
+    def measure_accuracy(self, trials: Sequence[ArmAtRatios]) -> None:
         """Whether questions are answered right, arm by arm."""
-        bar = tqdm(total=sum(map(self.cost, trials)), unit="token", unit_scale=True, mininterval=10)
+        bar = tqdm(total=sum(map(self.estimate_cost, trials)), unit="token", unit_scale=True, mininterval=10)
         for trial in trials:
             bar.set_description(trial.arm.name)
             measured = self.found["hits"].setdefault(trial.arm.name, {})
             if missing := tuple(ratio for ratio in trial.ratios if str(ratio) not in measured):
-                measured |= self._measured(trial.arm, missing, self.questions(trial))
+                measured |= self._measure_arm(trial.arm, missing, self.questions_of(trial))
                 self.save(self.found)
-            bar.update(self.cost(trial))
+            bar.update(self.estimate_cost(trial))
         bar.close()
 
-    def questions(self, trial: Trial) -> range:
+    def questions_of(self, trial: ArmAtRatios) -> range:
         """The questions of a trial."""
-        return range(min(self.part.of_some, self.part.questions) if trial.of_some else self.part.questions)
+        return range(
+            min(self.split.n_subset, self.split.n_questions) if trial.subset_only else self.split.n_questions
+        )
 
-    def cost(self, trial: Trial) -> int:
+    def estimate_cost(self, trial: ArmAtRatios) -> int:
         """About how many tokens the LLM reads for a trial."""
-        n, asked, masks = len(self.questions(trial)), self.asked, trial.arm.masks
-        prefixes = n if trial.arm.query else masks * (asked.cases[n - 1].scene + 1)
-        before, text = len(asked.before) - asked.n_visual, len(asked.cases[0].tail + asked.cases[0].answer)
+        n, asked, masks = len(self.questions_of(trial)), self.eval_set, trial.arm.n_masks
+        prefixes = n if trial.arm.query else masks * (asked.questions[n - 1].scene + 1)
+        before, text = (
+            len(asked.prompt_head) - asked.n_visual,
+            len(asked.questions[0].tail + asked.questions[0].answer),
+        )
         return sum(round(prefixes * (r * asked.n_visual + before) + n * masks * text) for r in trial.ratios)
 
-    def _measured(self, arm: Arm, ratios: tuple[float, ...], which: range) -> dict[str, dict]:
+    def _measure_arm(self, arm: Arm, ratios: tuple[float, ...], which: range) -> dict[str, dict]:
         """By keep ratio: how many tokens were kept, of how many questions, and which were answered right."""
-        explainer, in_place, rows = self.asking.explainer, arm.positions == "original", {}
-        for kept in self.ranking.kept(arm, ratios, which):
+        explainer, in_place, rows = self.query_builder.explainer, arm.positions == "original", {}
+        for kept in self.ranker.select_kept(arm, ratios, which):
             for ratio, mine in kept.items():
                 row = rows.setdefault(str(ratio), {"k": len(mine[0]), "n": len(which), "hits": []})
-                row["hits"].append(packed(hits(explainer, self.asked, mine, in_place)))
+                row["hits"].append(pack_bits(exact_match(explainer, self.eval_set, mine, in_place)))
         return rows
 
-    def pointing(self) -> None:
+    def measure_pointing(self) -> None:
         """Where the queries point, on these questions and on those that the default is chosen by."""
         if "pointing" in self.found:
             return
-        self.found["pointing"] = self._pointing(self.ranking)
-        if self.part.choosing:
-            other = cases(self.asking.explainer, self.part.made, self.part.choosing_seed, self.part.choosing)
-            chosen_by = self._pointing(Ranking(self.asking, other))
-            self.found["choosing"] = {"first_seed": self.part.choosing_seed, **chosen_by}
+        self.found["pointing"] = self._measure_pointing_of(self.ranker)
+        if self.split.n_validation:
+            other = build_eval_set(
+                self.query_builder.explainer,
+                self.split.make,
+                self.split.validation_seed,
+                self.split.n_validation,
+            )
+            chosen_by = self._measure_pointing_of(TokenRanker(self.query_builder, other))
+            self.found["choosing"] = {"first_seed": self.split.validation_seed, **chosen_by}
         self.save(self.found)
 
-    def _pointing(self, ranking: Ranking) -> dict:
-        every = range(len(ranking.found.cases))
+    def _measure_pointing_of(self, ranker: TokenRanker) -> dict:
+        every = range(len(ranker.found.questions))
 
         def kept(arm: Arm) -> list[Tensor]:
-            return next(ranking.kept(arm, (HEADLINE,), every))[HEADLINE]
+            return next(ranker.select_kept(arm, (HEADLINE_RATIO,), every))[HEADLINE_RATIO]
 
-        return pointing(
-            ranking.found.cases,
-            ranking.found.n_visual,
-            {query: ranking.scores(query, every) for query in self.part.pointing},
-            {query: kept(OURS[query]) for query in self.part.pointing},
+        return measure_pointing(
+            ranker.found.questions,
+            ranker.found.n_visual,
+            {query: ranker.compute_relevance(query, every) for query in self.split.pointing_queries},
+            {query: kept(REDIPRUNE[query]) for query in self.split.pointing_queries},
             kept(RANDOM),
         )
 
-    def overlap(self) -> None:
+    def measure_overlap(self) -> None:
         """Which tokens arms have in common with the published one, and how far queries tell them apart."""
         if "overlap" in self.found:
             return
-        some = range(min(self.part.of_some, self.part.questions))
-        scenes = [self.asked.cases[i].scene for i in some]
-        asking = (PUBLISHED, TOWER, *MADE_UP)
-        arms = [*(Arm("rediprune", query) for query in asking), *BLIND, RANDOM]
-        kept = {arm.name: next(self.ranking.kept(arm, (HEADLINE,), some))[HEADLINE] for arm in arms}
+        some = range(min(self.split.n_subset, self.split.n_questions))
+        scenes = [self.eval_set.questions[i].scene for i in some]
+        queries = (PUBLISHED_QUERY, TOWER_QUERY, *ABLATION_QUERIES)
+        arms = [*(Arm("rediprune", query) for query in queries), *QUERY_FREE, RANDOM]
+        kept = {
+            arm.name: next(self.ranker.select_kept(arm, (HEADLINE_RATIO,), some))[HEADLINE_RATIO]
+            for arm in arms
+        }
         self.found["overlap"] = {
             "n": len(some),
-            "in_common": in_common(kept, OURS[PUBLISHED].name, scenes),
-            "spread": {query: spread(self.ranking.scores(query, some), scenes) for query in asking},
+            "in_common": shared_tokens(kept, REDIPRUNE[PUBLISHED_QUERY].name, scenes),
+            "spread": {
+                query: relevance_spread(self.ranker.compute_relevance(query, some), scenes)
+                for query in queries
+            },
         }
         self.save(self.found)
 
@@ -148,42 +176,42 @@ class Measuring:
         """
         if "rechecked" in self.found:
             return
-        source, explainer = random.Random(0), self.asking.explainer
-        trials = [trial for trials in self.part.plan for trial in trials if trial.arm.offered]
+        source, explainer = random.Random(0), self.query_builder.explainer
+        trials = [trial for trials in self.split.plan for trial in trials if trial.arm.in_library]
         cells = source.choices(
-            [(trial.arm, r) for trial in trials for r in trial.ratios], k=self.part.recheck
+            [(trial.arm, r) for trial in trials for r in trial.ratios], k=self.split.n_recheck
         )
         said = {"cells": len(cells), "same_tokens": 0, "agree": 0}
         for arm, ratio in tqdm(cells, desc="generating", mininterval=10):
             row = self.found["hits"][arm.name][str(ratio)]
             i = source.randrange(row["n"])
-            case = self.asked.cases[i]
-            look, seed = self.asked.looks[case.scene], self.asked.seeds[case.scene]
-            config = PruneConfig(seed=mask_seed(seed, 0), **arm.settings)
+            case = self.eval_set.questions[i]
+            look, seed = self.eval_set.looks[case.scene], self.eval_set.seeds[case.scene]
+            config = PruneConfig(seed=random_mask_seed(seed, 0), **arm.config_fields)
             put = explainer.ask(look, case.question.text, config)
             kept = explainer.select(look, put, config).kept(ratio)
-            mine = next(self.ranking.kept(arm, (ratio,), range(i, i + 1)))[ratio][0]
+            mine = next(self.ranker.select_kept(arm, (ratio,), range(i, i + 1)))[ratio][0]
             answer = explainer.answer(
                 look, put, kept, positions=config.positions, max_new_tokens=LONGEST_ANSWER
             )
             said["same_tokens"] += int(torch.equal(kept, mine))
-            right = bool(unpacked(row["hits"][0], row["n"])[i])
+            right = bool(unpack_bits(row["hits"][0], row["n"])[i])
             said["agree"] += int((answer.text == case.question.answer) == right)
         self.found["rechecked"] = said
         self.save(self.found)
 
 
-def _about(part: Part, asked: Cases) -> dict:
+def _about(part: EvalSplit, asked: EvalSet) -> dict:
     """What the hits are about: question by question its scene and its kind."""
-    per_scene = np.bincount([case.scene for case in asked.cases])
+    per_scene = np.bincount([case.scene for case in asked.questions])
     return {
         "first_seed": part.first_seed,
-        "questions": len(asked.cases),
-        "questions_of_some": min(part.of_some, part.questions),
+        "questions": len(asked.questions),
+        "questions_of_some": min(part.n_subset, part.n_questions),
         "questions_per_scene": "".join(map(str, per_scene)),
         "kinds": list(part.kinds),
-        "kind_of_question": "".join(str(part.kinds.index(case.question.kind)) for case in asked.cases),
-        "frames": asked.frames,
+        "kind_of_question": "".join(str(part.kinds.index(case.question.kind)) for case in asked.questions),
+        "frames": asked.n_frames,
         "visual_tokens": asked.n_visual,
         "hits": {},
     }

@@ -11,7 +11,9 @@ from torch import Tensor
 from .intervals import by_scene
 
 
-def in_common(kept: Mapping[str, Sequence[Tensor]], reference: str, scenes: Sequence[int]) -> dict[str, dict]:
+def shared_tokens(
+    kept: Mapping[str, Sequence[Tensor]], reference: str, scenes: Sequence[int]
+) -> dict[str, dict]:
     """Per arm: of the tokens that the reference keeps of a question, the share that the arm keeps too.
 
     Args:
@@ -27,6 +29,6 @@ def in_common(kept: Mapping[str, Sequence[Tensor]], reference: str, scenes: Sequ
     return said
 
 
-def spread(relevance: Sequence[Tensor], scenes: Sequence[int]) -> dict:
+def relevance_spread(relevance: Sequence[Tensor], scenes: Sequence[int]) -> dict:
     """Standard deviation of relevance over the tokens of a picture or clip, mean over the questions."""
     return by_scene(np.array([one.std().item() for one in relevance]), scenes)

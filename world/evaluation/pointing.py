@@ -13,11 +13,11 @@ from .arms import QUERIES
 from .intervals import by_scene
 
 if TYPE_CHECKING:
-    from .cases import Case
+    from .cases import EvalQuestion
 
 
-def pointing(
-    asked: Sequence[Case],
+def measure_pointing(
+    asked: Sequence[EvalQuestion],
     n_tokens: int,
     relevance: Mapping[str, Sequence[Tensor]],
     kept: Mapping[str, Sequence[Tensor]],

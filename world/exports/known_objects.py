@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parents[2] / "assets" / "known"
 SEEDS = range(300, 308)  # below the training seeds, beside those of the page's examples
 
 
-def objects(scene: Scene) -> Iterator[dict]:
+def find_unique_objects(scene: Scene) -> Iterator[dict]:
     """Every shape whose name no other shape of the scene has, with the square that holds it, in pixels."""
     names = Counter(shape.name for shape in scene.shapes)
     for s in scene.shapes:
@@ -21,16 +21,16 @@ def objects(scene: Scene) -> Iterator[dict]:
             yield {"name": s.name, "box": [s.x - s.radius, s.y - s.radius, s.x + s.radius, s.y + s.radius]}
 
 
-def write(folder: Path) -> None:
+def write_known_objects(folder: Path) -> None:
     """Render the pictures and list what is in them."""
     folder.mkdir(parents=True, exist_ok=True)
     listed = []
     for seed in SEEDS:
         scene, name = render_scene(seed), f"scene-{seed}.png"
         scene.image.save(folder / name)
-        listed.append({"image": name, "objects": list(objects(scene))})
+        listed.append({"image": name, "objects": list(find_unique_objects(scene))})
     (folder / "objects.json").write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write(FOLDER)
+    write_known_objects(FOLDER)

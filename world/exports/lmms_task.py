@@ -19,10 +19,10 @@ NAME = "rediprune_world"
 FIRST_SEED = (
     600_000  # held out, and neither those that the default query is chosen on nor those of the tables
 )
-SHOWN_FOR = 500  # milliseconds of each frame
+FRAME_MILLISECONDS = 500  # milliseconds of each frame
 
 
-def documents(folder: Path, scenes: int, clips: int, first_seed: int = FIRST_SEED) -> Iterator[dict]:
+def generate_documents(folder: Path, scenes: int, clips: int, first_seed: int = FIRST_SEED) -> Iterator[dict]:
     """Draw into the folder and give every question of every scene and clip, in the form of lmms.local."""
     for seed in range(first_seed, first_seed + scenes):
         scene = make_scene(seed)
@@ -33,7 +33,7 @@ def documents(folder: Path, scenes: int, clips: int, first_seed: int = FIRST_SEE
         clip = make_clip(seed)
         path = folder / f"clip-{seed}.png"
         first, *rest = clip.images
-        first.save(path, save_all=True, append_images=rest, duration=SHOWN_FOR)
+        first.save(path, save_all=True, append_images=rest, duration=FRAME_MILLISECONDS)
         yield from _questions(path, clip.questions, "clip")
 
 
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--clips", type=int, default=25)
     args = parser.parse_args(argv)
     args.folder.mkdir(parents=True, exist_ok=True)
-    path = write_task(args.folder, NAME, documents(args.folder, args.scenes, args.clips))
+    path = write_task(args.folder, NAME, generate_documents(args.folder, args.scenes, args.clips))
     print(f"Wrote {path}: run it with --include_path {args.folder} --tasks {NAME}")
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from .clip_plans import FRAMES, Plan, plan_clip
+from .clip_plans import N_FRAMES, ClipPlan, plan_clip
 from .drawing import background, clutter, paste, shape_mask
-from .scenes import COLORS, SIZE
+from .scenes import COLORS, IMAGE_SIZE
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Clip:
     """
 
     frames: np.ndarray = field(repr=False)
-    plan: Plan
+    plan: ClipPlan
     seed: int
 
     @property
@@ -34,15 +34,15 @@ class Clip:
 def render_clip(seed: int) -> Clip:
     """Draw the clip of a seed (a whole number >= 0); the same seed gives the same pixels."""
     plan, rng = plan_clip(seed), np.random.default_rng((seed, 3))
-    stage = background(rng, SIZE)
+    stage = background(rng, IMAGE_SIZE)
     clutter(stage, rng)
     tints = [rng.normal(0, 7, 3) for _ in plan.actors]
     lights = [rng.uniform(0.05, 0.2) for _ in plan.actors]
     noise, frames = rng.uniform(1, 7), []
-    for t in range(FRAMES):
+    for t in range(N_FRAMES):
         canvas = stage.copy()
         for actor, tint, light in zip(plan.actors, tints, lights, strict=True):
-            if actor.seen[t]:
+            if actor.visible[t]:
                 mask = shape_mask(actor.shape, actor.radius, actor.rotation)
                 paste(canvas, mask, np.array(COLORS[actor.colors[t]]) + tint, *actor.track[t], light)
         grain = rng.normal(0, noise, canvas.shape)

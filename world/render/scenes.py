@@ -14,10 +14,10 @@ from PIL import Image
 
 from .drawing import background, clutter, paste, shape_mask, write
 
-SIZE = 224  # pixels, both sides
-PATCH = 16  # pixels, both sides
-GRID = SIZE // PATCH
-N_PATCHES = GRID * GRID
+IMAGE_SIZE = 224  # pixels, both sides
+PATCH_SIZE = 16  # pixels, both sides
+GRID_SIZE = IMAGE_SIZE // PATCH_SIZE
+N_PATCHES = GRID_SIZE * GRID_SIZE
 
 # sRGB. Saturated, against backgrounds that are not: colour is meant to be the easy question.
 COLORS = {
@@ -34,8 +34,8 @@ SHAPES = ("circle", "square", "triangle", "star", "heart", "cross")
 DIGITS = tuple("0123456789")
 RADII = (14, 20, 27)  # pixels: a shape covers about 3 to 11 patches
 JITTER = 3  # pixels around the patch centre
-COVER = 0.2  # a patch "holds" a shape when at least this share of it is covered
-TOUCH = 0.02  # and a shape "touches" it when more than this share is
+MIN_COVER = 0.2  # a patch "holds" a shape when at least this share of it is covered
+MIN_TOUCH = 0.02  # and a shape "touches" it when more than this share is
 MIN_SHAPES, MAX_SHAPES = 3, 6
 ROTATIONS = (-12, -6, 0, 6, 12)  # degrees
 _DARK_INK = ("orange", "yellow", "cyan", "pink")  # colours too light for a white digit
@@ -50,7 +50,7 @@ class Shape:
         digit: "0".."9" written on it, or "" for none.
         x, y: centre in pixels.
         radius: in pixels.
-        patches: indices (raster order) of the patches that it covers by at least COVER.
+        patches: indices (raster order) of the patches that it covers by at least MIN_COVER.
     """
 
     color: str
@@ -73,8 +73,8 @@ class Scene:
     Attributes:
         pixels: uint8 [224, 224, 3].
         shapes: in reading order of their centres (row of patches, then column).
-        touched: bool [196], patches that some shape covers by more than TOUCH; those of them that no shape
-            holds are neither clearly background nor clearly a shape.
+        touched: bool [196], patches that some shape covers by more than MIN_TOUCH; those of them that no
+            shape holds are neither clearly background nor clearly a shape.
         seed: what `render_scene` was given.
     """
 
@@ -91,7 +91,7 @@ class Scene:
 def render_scene(seed: int) -> Scene:
     """Draw the scene of a seed; the same seed gives the same pixels."""
     rng = np.random.default_rng(seed)
-    canvas = background(rng, SIZE)
+    canvas = background(rng, IMAGE_SIZE)
     clutter(canvas, rng)
     shapes, touched = [], np.zeros(N_PATCHES, dtype=bool)
     for x, y, radius in _places(rng, int(rng.integers(MIN_SHAPES, MAX_SHAPES + 1))):
@@ -99,21 +99,21 @@ def render_scene(seed: int) -> Scene:
         digit = str(rng.choice(DIGITS)) if radius > RADII[0] and rng.random() < 0.75 else ""
         mask = shape_mask(shape, radius, int(rng.choice(ROTATIONS)))
         tint = np.array(COLORS[color]) + rng.normal(0, 7, 3)
-        share = per_patch(paste(canvas, mask, tint, x, y, light=rng.uniform(0.05, 0.2)))
+        share = mean_per_patch(paste(canvas, mask, tint, x, y, light=rng.uniform(0.05, 0.2)))
         if digit:
             write(canvas, digit, x, y, dark=color in _DARK_INK)
-        touched |= share > TOUCH
-        held = np.flatnonzero(share >= COVER)
+        touched |= share > MIN_TOUCH
+        held = np.flatnonzero(share >= MIN_COVER)
         shapes.append(Shape(color, shape, digit, x, y, radius, tuple(held.tolist())))
-    shapes.sort(key=lambda s: (s.y // PATCH, s.x // PATCH))
+    shapes.sort(key=lambda s: (s.y // PATCH_SIZE, s.x // PATCH_SIZE))
     grain = rng.normal(0, rng.uniform(1, 7), canvas.shape).astype(np.float32)
     pixels = np.clip(canvas + grain, 0, 255).astype(np.uint8)
     return Scene(pixels, tuple(shapes), touched, seed)
 
 
-def per_patch(covered: np.ndarray) -> np.ndarray:
+def mean_per_patch(covered: np.ndarray) -> np.ndarray:
     """Mean of [224, 224] over each patch, [196]."""
-    return covered.reshape(GRID, PATCH, GRID, PATCH).mean(axis=(1, 3)).reshape(-1)
+    return covered.reshape(GRID_SIZE, PATCH_SIZE, GRID_SIZE, PATCH_SIZE).mean(axis=(1, 3)).reshape(-1)
 
 
 def _places(rng: np.random.Generator, count: int) -> list[tuple[int, int, int]]:
@@ -123,10 +123,12 @@ def _places(rng: np.random.Generator, count: int) -> list[tuple[int, int, int]]:
         if len(placed) == count:
             break
         radius = int(rng.choice(RADII)) + int(rng.integers(-1, 2))
-        low = math.ceil((radius - PATCH / 2) / PATCH)
-        high = GRID - low
+        low = math.ceil((radius - PATCH_SIZE / 2) / PATCH_SIZE)
+        high = GRID_SIZE - low
         x, y = (
-            int(rng.integers(low, high)) * PATCH + PATCH // 2 + int(rng.integers(-JITTER, JITTER + 1))
+            int(rng.integers(low, high)) * PATCH_SIZE
+            + PATCH_SIZE // 2
+            + int(rng.integers(-JITTER, JITTER + 1))
             for _ in range(2)
         )
         if all(math.hypot(x - a, y - b) > radius + r + 5 for a, b, r in placed):

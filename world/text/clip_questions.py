@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..render.clip_plans import FRAMES, Actor, Plan
+from ..render.clip_plans import N_FRAMES, Actor, ClipPlan
 from ..render.scenes import COLORS, SHAPES
-from .scene_questions import NUMBER_WORDS, TEMPLATES, Question, with_article
+from .scene_questions import NUMBER_WORDS, TEMPLATES, Question, add_article
 
 CLIP_KINDS = ("direction", "order", "change", "color", "shape", "existence", "count")
-MOMENTS = {"at the start": 0, "at the end": FRAMES - 1}
+MOMENTS = {"at the start": 0, "at the end": N_FRAMES - 1}
 
 CLIP_TEMPLATES = {
     "direction": (
@@ -38,7 +38,7 @@ CLIP_TEMPLATES = {
 DESCRIBE_CLIP = "Describe the clip."
 
 
-def ask_clip(plan: Plan, kind: str, rng: np.random.Generator) -> Question | None:
+def make_clip_question(plan: ClipPlan, kind: str, rng: np.random.Generator) -> Question | None:
     """A question of that kind about the clip, or None where the clip has none to offer.
 
     Its `patches` are visual tokens of the whole clip, t * N + n.
@@ -51,20 +51,20 @@ def ask_clip(plan: Plan, kind: str, rng: np.random.Generator) -> Question | None
     return Question(text.format(**words), answer, kind, tuple(sorted(tokens)))
 
 
-def describe_clip(plan: Plan) -> Question:
+def describe_clip(plan: ClipPlan) -> Question:
     """Everything that happens, in reading order of where it begins: "red star left, blue cross appears"."""
 
     def begins(a: Actor) -> tuple[int, int, int]:
-        x, y = a.track[a.first]
-        return (a.first, y, x)
+        x, y = a.track[a.first_frame]
+        return (a.first_frame, y, x)
 
     def said(a: Actor) -> str:
-        end = "appears" if not a.seen[0] else "vanishes" if not a.seen[-1] else a.direction or "still"
-        turn = f" turns {a.colors[-1]}" if a.changes else ""
+        end = "appears" if not a.visible[0] else "vanishes" if not a.visible[-1] else a.direction or "still"
+        turn = f" turns {a.colors[-1]}" if a.changes_color else ""
         return f"{a.colors[0]} {a.shape} {end}{turn}"
 
     answer = ", ".join(said(a) for a in sorted(plan.actors, key=begins))
-    tokens = sorted(p for a in plan.actors for p in a.where())
+    tokens = sorted(p for a in plan.actors for p in a.token_indices())
     return Question(DESCRIBE_CLIP, answer, "describe", tuple(tokens))
 
 
@@ -74,7 +74,7 @@ def _pick(items: Sequence, rng: np.random.Generator):
 
 def _reference(a: Actor, rng: np.random.Generator) -> str:
     """Its form, which is its own in the clip; sometimes with its colour, where that stays."""
-    return a.shape if a.changes or rng.random() < 0.5 else f"{a.colors[0]} {a.shape}"
+    return a.shape if a.changes_color or rng.random() < 0.5 else f"{a.colors[0]} {a.shape}"
 
 
 # Each asker returns the template's name (or the one text allowed), its words, the answer and the tokens that
@@ -83,48 +83,48 @@ def _reference(a: Actor, rng: np.random.Generator) -> str:
 
 def _direction(actors: tuple[Actor, ...], rng: np.random.Generator):
     a = _pick([a for a in actors if a.direction], rng)
-    return a and ("direction", {"ref": _reference(a, rng)}, a.direction, a.where())
+    return a and ("direction", {"ref": _reference(a, rng)}, a.direction, a.token_indices())
 
 
 def _order(actors: tuple[Actor, ...], rng: np.random.Generator):
-    late = sorted((a for a in actors if a.first > 0), key=lambda a: a.first)
+    late = sorted((a for a in actors if a.first_frame > 0), key=lambda a: a.first_frame)
     if not late:
         return None
     if rng.random() < 0.3:
-        return "last", {}, late[-1].shape, late[-1].where()
+        return "last", {}, late[-1].shape, late[-1].token_indices()
     pair = [_pick(late, rng)]
-    pair.append(_pick([a for a in actors if a.first != pair[0].first], rng))
+    pair.append(_pick([a for a in actors if a.first_frame != pair[0].first_frame], rng))
     a, b = (pair[i] for i in rng.permutation(2))
     which = int(rng.integers(2))  # asks for the first or for the last
-    answer = (min, max)[which](a, b, key=lambda x: x.first)
+    answer = (min, max)[which](a, b, key=lambda x: x.first_frame)
     text = (CLIP_TEMPLATES["order"][which],)
-    return text, {"ref": a.shape, "other": b.shape}, answer.shape, a.where() + b.where()
+    return text, {"ref": a.shape, "other": b.shape}, answer.shape, a.token_indices() + b.token_indices()
 
 
 def _change(actors: tuple[Actor, ...], rng: np.random.Generator):
-    changing, calm = [a for a in actors if a.changes], [a for a in actors if not a.changes]
+    changing, calm = [a for a in actors if a.changes_color], [a for a in actors if not a.changes_color]
     if rng.random() < 0.4:
         # As many yes as no: two clips in five have nothing to say yes to.
         yes = bool(changing) and rng.random() < 0.85
         a = _pick(changing if yes else calm, rng)
-        return a and ("changes", {"ref": a.shape}, "yes" if yes else "no", a.where())
+        return a and ("changes", {"ref": a.shape}, "yes" if yes else "no", a.token_indices())
     if not changing:
         return None
     a, moment = _pick(changing, rng), _pick(list(MOMENTS), rng)
     color = a.colors[MOMENTS[moment]]
-    frames = [t for t in range(FRAMES) if a.colors[t] == color]
-    return "change", {"ref": a.shape, "moment": moment}, color, a.where(frames)
+    frames = [t for t in range(N_FRAMES) if a.colors[t] == color]
+    return "change", {"ref": a.shape, "moment": moment}, color, a.token_indices(frames)
 
 
 def _color(actors: tuple[Actor, ...], rng: np.random.Generator):
-    a = _pick([a for a in actors if not a.changes], rng)
-    return a and ("color", {"ref": a.shape}, a.colors[0], a.where())
+    a = _pick([a for a in actors if not a.changes_color], rng)
+    return a and ("color", {"ref": a.shape}, a.colors[0], a.token_indices())
 
 
 def _shape(actors: tuple[Actor, ...], rng: np.random.Generator):
     owners = Counter(c for a in actors for c in set(a.colors))
-    a = _pick([a for a in actors if not a.changes and owners[a.colors[0]] == 1], rng)
-    return a and ("shape", {"color": a.colors[0]}, a.shape, a.where())
+    a = _pick([a for a in actors if not a.changes_color and owners[a.colors[0]] == 1], rng)
+    return a and ("shape", {"color": a.colors[0]}, a.shape, a.token_indices())
 
 
 def _existence(actors: tuple[Actor, ...], rng: np.random.Generator):
@@ -135,29 +135,39 @@ def _existence(actors: tuple[Actor, ...], rng: np.random.Generator):
     def name(a: Actor, u: int) -> str:
         return a.shape if by_form else f"{a.colors[u]} {a.shape}"
 
-    there = {name(a, t): a for a in actors if a.seen[t]}
+    there = {name(a, t): a for a in actors if a.visible[t]}
     every = list(SHAPES) if by_form else [f"{c} {f}" for c in COLORS for f in SHAPES]
     if rng.random() < 0.5:
         what = _pick(list(there), rng)
-        return "existence", {"what": with_article(what), "moment": moment}, "yes", there[what].where([t])
+        return (
+            "existence",
+            {"what": add_article(what), "moment": moment},
+            "yes",
+            there[what].token_indices([t]),
+        )
     # Hard negatives where there are any: what is there at another time.
-    shown = {name(a, u) for a in actors for u in range(FRAMES) if a.seen[u]}
+    shown = {name(a, u) for a in actors for u in range(N_FRAMES) if a.visible[u]}
     hard = sorted(shown - set(there))
     what = _pick(hard if hard and rng.random() < 0.7 else [x for x in every if x not in there], rng)
-    return "existence", {"what": with_article(what), "moment": moment}, "no", []
+    return "existence", {"what": add_article(what), "moment": moment}, "no", []
 
 
 def _count(actors: tuple[Actor, ...], rng: np.random.Generator):
     moment = _pick(list(MOMENTS), rng)
     t = MOMENTS[moment]
-    there = [a for a in actors if a.seen[t]]
-    return "count", {"moment": moment}, NUMBER_WORDS[len(there)], [p for a in there for p in a.where([t])]
+    there = [a for a in actors if a.visible[t]]
+    return (
+        "count",
+        {"moment": moment},
+        NUMBER_WORDS[len(there)],
+        [p for a in there for p in a.token_indices([t])],
+    )
 
 
 def _frame(actors: tuple[Actor, ...], rng: np.random.Generator):
-    late = [a for a in actors if a.first > 0]
+    late = [a for a in actors if a.first_frame > 0]
     a = _pick(late if late and rng.random() < 0.8 else list(actors), rng)
-    return "frame", {"ref": a.shape}, str(a.first + 1), a.where()
+    return "frame", {"ref": a.shape}, str(a.first_frame + 1), a.token_indices()
 
 
 _ASKERS = {

@@ -11,7 +11,9 @@ _TABLES = ("embed_tokens.weight", "lm_head.weight", "token_embedding.weight")
 
 
 @torch.no_grad()
-def carry_over(state: dict[str, Tensor], old: Tokenizer, new: Tokenizer, extra: int = 0) -> dict[str, Tensor]:
+def transfer_embeddings(
+    state: dict[str, Tensor], old: Tokenizer, new: Tokenizer, extra: int = 0
+) -> dict[str, Tensor]:
     """A state dict for the new vocabulary: known tokens keep their row, others begin as the mean of their
     old pieces.
 

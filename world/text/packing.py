@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 
 from .scene_questions import Question
-from .tokenizer import IMAGE_TOKEN, prompt
+from .tokenizer import IMAGE_TOKEN, format_prompt
 
-VISUAL = -1  # stands for a visual token among token ids
+VISUAL_TOKEN = -1  # stands for a visual token among token ids
 _IMAGE, _PADDING = 0, -1  # segments; text j of a page is segment j + 1
 
 
 @dataclass(frozen=True)
-class Page:
+class PackedPage:
     """A batch of pages. P counts all tokens: K visual ones, those of the texts, padding.
 
     Attributes:
-        ids: [B, P], VISUAL at the visual tokens.
+        ids: [B, P], VISUAL_TOKEN at the visual tokens.
         segment: [B, P], 0 up to the last frame, 1, 2, ... for the texts, -1 for padding.
         answers: bool [B, P], the tokens of the answers with their end: what the loss is about.
         positions: [B, P], restarting behind the last frame with every text.
@@ -38,23 +38,23 @@ class Page:
     mask: Tensor
 
 
-class Pages:
+class PagePacker:
     """Lays out pages in the prompt format; remembers the tokens of every text it has seen."""
 
     def __init__(self, tokenizer) -> None:
         self.tokenizer = tokenizer
         image_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
-        ids = tokenizer.encode(prompt(frames=2).format(question="?"))
+        ids = tokenizer.encode(format_prompt(frames=2).format(question="?"))
         self._cut = ids.index(image_id) + 1
-        self.before = ids[: self._cut - 1]
-        self.between = ids[self._cut : ids.index(image_id, self._cut)]
+        self.prefix_ids = ids[: self._cut - 1]
+        self.separator_ids = ids[self._cut : ids.index(image_id, self._cut)]
         self._questions: dict[str, list[int]] = {}
         self._answers: dict[str, list[int]] = {}
 
     def question_ids(self, text: str) -> list[int]:
         """What follows the image in a prompt with this question."""
         if text not in self._questions:
-            self._questions[text] = self.tokenizer.encode(prompt().format(question=text))[self._cut :]
+            self._questions[text] = self.tokenizer.encode(format_prompt().format(question=text))[self._cut :]
         return self._questions[text]
 
     def answer_ids(self, text: str) -> list[int]:
@@ -64,7 +64,7 @@ class Pages:
             self._answers[text] = [*ids, self.tokenizer.eos_token_id]
         return self._answers[text]
 
-    def lay_out(self, questions: list[list[Question]], frame: Tensor, n_frames: int = 1) -> Page:
+    def pack(self, questions: list[list[Question]], frame: Tensor, n_frames: int = 1) -> PackedPage:
         """One page per image or clip.
 
         Args:
@@ -74,18 +74,18 @@ class Pages:
         """
         pages = [self._texts(asked) for asked in questions]
         n, k = frame.shape
-        before, gap = len(self.before), len(self.between)
+        before, gap = len(self.prefix_ids), len(self.separator_ids)
         start = before + k + gap * (n_frames - 1)  # of the texts
         length = start + max(len(ids) for ids, *_ in pages)
         ids = torch.full((n, length), self.tokenizer.pad_token_id)
         segment = torch.full((n, length), _PADDING)
         answers = torch.zeros(n, length, dtype=torch.bool)
         positions = torch.arange(length).repeat(n, 1)
-        ids[:, :before] = torch.tensor(self.before)
-        ids.scatter_(1, before + torch.arange(k) + gap * frame, VISUAL)
+        ids[:, :before] = torch.tensor(self.prefix_ids)
+        ids.scatter_(1, before + torch.arange(k) + gap * frame, VISUAL_TOKEN)
         for t in range(n_frames - 1):
             place = before + (frame <= t).sum(1, keepdim=True) + gap * t + torch.arange(gap)
-            ids.scatter_(1, place, torch.tensor(self.between).expand(n, gap))
+            ids.scatter_(1, place, torch.tensor(self.separator_ids).expand(n, gap))
         segment[:, :start] = _IMAGE
         for b, (text_ids, text_segment, is_answer, place) in enumerate(pages):
             end = start + len(text_ids)
@@ -96,7 +96,7 @@ class Pages:
         causal = torch.ones(length, length, dtype=torch.bool).tril()
         may_look = (segment[:, :, None] == segment[:, None, :]) | (segment[:, None, :] == _IMAGE)
         mask = torch.where(may_look & causal, 0.0, torch.finfo(torch.bfloat16).min)[:, None]
-        return Page(ids, segment, answers, positions, mask)
+        return PackedPage(ids, segment, answers, positions, mask)
 
     def _texts(self, asked: list[Question]) -> tuple[list[int], list[int], list[bool], list[int]]:
         """All texts of one page after another: ids, segment, whether answer, place counted from the image."""

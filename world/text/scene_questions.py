@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..render.scenes import COLORS, PATCH, SHAPES, SIZE, Scene, Shape
+from ..render.scenes import COLORS, IMAGE_SIZE, PATCH_SIZE, SHAPES, Scene, Shape
 
 KINDS = ("color", "shape", "existence", "count", "position", "relation", "digit")
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six")
-MARGIN = PATCH  # pixels: how clear a position or a relation must be before it is asked
+MARGIN = PATCH_SIZE  # pixels: how clear a position or a relation must be before it is asked
 
 TEMPLATES = {
     "color": (
@@ -51,7 +51,7 @@ class Question:
     patches: tuple[int, ...]
 
 
-def ask(scene: Scene, kind: str, rng: np.random.Generator) -> Question | None:
+def make_scene_question(scene: Scene, kind: str, rng: np.random.Generator) -> Question | None:
     """A question of that kind about the scene, or None where the scene has none to offer."""
     made = _ASKERS[kind](scene, rng)
     if made is None:
@@ -62,17 +62,17 @@ def ask(scene: Scene, kind: str, rng: np.random.Generator) -> Question | None:
     return Question(text, answer, kind, tuple(patches))
 
 
-def with_article(name: str) -> str:
+def add_article(name: str) -> str:
     """A red star, an orange star."""
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
-def plural(shape: str) -> str:
+def pluralise(shape: str) -> str:
     """Stars, crosses."""
     return shape + ("es" if shape.endswith("s") else "s")
 
 
-def describe(scene: Scene) -> Question:
+def describe_scene(scene: Scene) -> Question:
     """The whole scene in reading order, e.g. "red star 7, blue circle"."""
     answer = ", ".join(f"{s.name} {s.digit}".strip() for s in scene.shapes)
     return Question(DESCRIBE, answer, "describe", tuple(sorted({p for s in scene.shapes for p in s.patches})))
@@ -117,7 +117,7 @@ def _existence(scene: Scene, rng: np.random.Generator):
         absent = [x for x in absent if x.split()[0] in colors and x.split()[1] in forms] or absent
     what = _pick(there if present else absent, rng)
     holders = [s for s in scene.shapes if what in (s.shape, s.name)]
-    return what and ({"what": with_article(what)}, "yes" if present else "no", holders)
+    return what and ({"what": add_article(what)}, "yes" if present else "no", holders)
 
 
 def _count(scene: Scene, rng: np.random.Generator):
@@ -131,7 +131,7 @@ def _count(scene: Scene, rng: np.random.Generator):
     absent = [x for x in every if x not in there]
     what = _pick(absent if absent and rng.random() < 0.15 else there, rng)
     holders = [s for s in scene.shapes if what in (s.shape, s.color)]
-    words = plural(what) if by_form else f"{what} shapes"
+    words = pluralise(what) if by_form else f"{what} shapes"
     return {"what": words}, NUMBER_WORDS[len(holders)], holders
 
 
@@ -139,13 +139,13 @@ def _position(scene: Scene, rng: np.random.Generator):
     clear = [
         (ref, s)
         for ref, s in _references(scene)
-        if abs(s.x - SIZE / 2) >= MARGIN and abs(s.y - SIZE / 2) >= MARGIN
+        if abs(s.x - IMAGE_SIZE / 2) >= MARGIN and abs(s.y - IMAGE_SIZE / 2) >= MARGIN
     ]
     found = _pick(clear, rng)
     if found is None:
         return None
     ref, s = found
-    corner = f"{'top' if s.y < SIZE / 2 else 'bottom'} {'left' if s.x < SIZE / 2 else 'right'}"
+    corner = f"{'top' if s.y < IMAGE_SIZE / 2 else 'bottom'} {'left' if s.x < IMAGE_SIZE / 2 else 'right'}"
     return {"ref": ref}, corner, [s]
 
 

@@ -11,17 +11,24 @@ from transformers import PreTrainedTokenizerFast
 
 from ..render.clip_plans import plan_clip
 from ..render.scenes import COLORS, DIGITS, SHAPES, render_scene
-from .clip_questions import CLIP_KINDS, CLIP_TEMPLATES, DESCRIBE_CLIP, MOMENTS, ask_clip, describe_clip
+from .clip_questions import (
+    CLIP_KINDS,
+    CLIP_TEMPLATES,
+    DESCRIBE_CLIP,
+    MOMENTS,
+    describe_clip,
+    make_clip_question,
+)
 from .scene_questions import (
     DESCRIBE,
     KINDS,
     NUMBER_WORDS,
     RELATIONS,
     TEMPLATES,
-    ask,
-    describe,
-    plural,
-    with_article,
+    add_article,
+    describe_scene,
+    make_scene_question,
+    pluralise,
 )
 
 IMAGE_TOKEN = "<image>"
@@ -36,7 +43,7 @@ CHAT_TEMPLATE = (
 _SPECIAL = ("<pad>", "<s>", "<unk>", "</s>")
 
 
-def prompt(frames: int = 1) -> str:
+def format_prompt(frames: int = 1) -> str:
     """The prompt of a still or, with one image a frame, of a clip; with {question} to fill in."""
     return "USER: " + f"{IMAGE_TOKEN}\n" * frames + "{question} ASSISTANT:"
 
@@ -46,9 +53,11 @@ def _corpus(scenes: int = 400) -> list[str]:
     lines = [DESCRIBE, DESCRIBE_CLIP, "USER: ASSISTANT:", *COLORS, *SHAPES, *DIGITS, *NUMBER_WORDS]
     for seed in range(scenes):
         scene, rng = render_scene(seed), np.random.default_rng(seed)
-        made = [ask(scene, kind, rng) for kind in KINDS] + [describe(scene)]
+        made = [make_scene_question(scene, kind, rng) for kind in KINDS] + [describe_scene(scene)]
         plan = plan_clip(seed)
-        made += [ask_clip(plan, kind, rng) for kind in (*CLIP_KINDS, "frame")] + [describe_clip(plan)]
+        made += [make_clip_question(plan, kind, rng) for kind in (*CLIP_KINDS, "frame")] + [
+            describe_clip(plan)
+        ]
         lines += [f"USER: \n{q.text} ASSISTANT: {q.answer}" for q in made if q]
     return lines
 
@@ -69,14 +78,14 @@ def train_tokenizer(vocab_size: int = 640) -> Tokenizer:
     return tok
 
 
-def llm_tokenizer(tok: Tokenizer) -> PreTrainedTokenizerFast:
+def make_llm_tokenizer(tok: Tokenizer) -> PreTrainedTokenizerFast:
     """For LLaVA: starts with <s>, knows <image>, carries the chat template."""
     return _wrap(
         tok, "<s> $A", extra_special_tokens={"image_token": IMAGE_TOKEN}, chat_template=CHAT_TEMPLATE
     )
 
 
-def clip_tokenizer(tok: Tokenizer) -> PreTrainedTokenizerFast:
+def make_clip_tokenizer(tok: Tokenizer) -> PreTrainedTokenizerFast:
     """For the CLIP text tower: <s> ... </s>, pooled at </s>."""
     return _wrap(tok, "<s> $A </s>")
 
@@ -101,7 +110,7 @@ def fix_tokenizer_class(folder: Path) -> None:
     path.write_text(json.dumps(config, indent=2) + "\n")
 
 
-def random_phrase(rng: np.random.Generator) -> tuple[str, list[tuple[int, int, int]]]:
+def sample_phrase(rng: np.random.Generator) -> tuple[str, list[tuple[int, int, int]]]:
     """A text and what it names: up to two wanted (colour, shape, digit) triples, -1 where any will do.
 
     Digits count as stored in the bank (1 + value). Half of the texts are bare phrases, half are questions
@@ -114,8 +123,8 @@ def random_phrase(rng: np.random.Generator) -> tuple[str, list[tuple[int, int, i
     if rng.random() < 0.5:
         bare = [
             form, name, (color, (c, any_, any_)), (f"the digit {DIGITS[d]}", (any_, any_, d + 1)),
-            (with_article(shape), form[1]), (with_article(name[0]), name[1]),
-            (with_article(f"{color} shape"), (c, any_, any_)),
+            (add_article(shape), form[1]), (add_article(name[0]), name[1]),
+            (add_article(f"{color} shape"), (c, any_, any_)),
             ("shapes", (any_, any_, any_)),
         ]  # fmt: skip
         text, wanted = bare[int(rng.integers(len(bare)))]
@@ -130,12 +139,12 @@ def random_phrase(rng: np.random.Generator) -> tuple[str, list[tuple[int, int, i
     elif kind == "shape":
         wanted = [(c, any_, any_)]
     elif kind == "existence":
-        words["what"] = with_article(ref[0])
+        words["what"] = add_article(ref[0])
     elif kind == "last" or (kind == "count" and templates is CLIP_TEMPLATES):
         wanted = [(any_, any_, any_)]  # any shape
     elif kind == "count":
         options = [
-            (plural(shape), form[1]),
+            (pluralise(shape), form[1]),
             (f"{color} shapes", (c, any_, any_)),
         ]
         words["what"], target = options[int(rng.integers(2))]

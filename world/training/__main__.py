@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from .clip_stages import ClipRun
+from .clip_stages import ClipTrainingRun
 
 STEPS = {
     "tower": 5_200,
@@ -34,9 +34,19 @@ STEPS = {
     "moves": 2_000,
     "clips": 2_100,
 }
-STAGES = (
-    "tower", "symbols", "features", "align", "reader", "text", "moves", "frames", "clips", "export",
-)  # fmt: skip
+METHODS = {
+    "tower": "train_tower",
+    "symbols": "train_symbols",
+    "features": "encode_scenes",
+    "align": "train_projector",
+    "reader": "train_reader",
+    "text": "train_text_tower",
+    "moves": "train_time",
+    "frames": "encode_clips",
+    "clips": "train_clips",
+    "export": "export",
+}
+STAGES = tuple(METHODS)
 ASSETS = Path(__file__).parents[2] / "assets"
 
 
@@ -56,16 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
-    run = ClipRun(args.folder, args.scenes, args.clips, args.seed)
+    run = ClipTrainingRun(args.folder, args.scenes, args.clips, args.seed)
     if args.adopt:
-        run.adopt(args.adopt)
+        run.adopt_checkpoints(args.adopt)
     for stage in STAGES if args.stage == "all" else (args.stage,):
         if stage == "export":
             run.export(args.assets)
         elif stage in STEPS:
-            getattr(run, stage)(getattr(args, f"{stage}_steps"))
+            getattr(run, METHODS[stage])(getattr(args, f"{stage}_steps"))
         else:
-            getattr(run, stage)()
+            getattr(run, METHODS[stage])()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface
 
-NAME = "world_plain"
+ATTENTION_NAME = "world_plain"
 
 
 def plain_attention(module, query: Tensor, key: Tensor, value: Tensor, attention_mask, scaling: float, **_):
@@ -21,4 +21,4 @@ def plain_attention(module, query: Tensor, key: Tensor, value: Tensor, attention
         return torch.matmul(scores.softmax(-1), value).transpose(1, 2).contiguous(), None
 
 
-AttentionInterface.register(NAME, plain_attention)
+AttentionInterface.register(ATTENTION_NAME, plain_attention)

@@ -6,22 +6,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..render.clip_plans import Plan
+from ..render.clip_plans import ClipPlan
 from ..render.scenes import MAX_SHAPES, N_PATCHES, Scene
-from ..text.clip_questions import CLIP_KINDS, ask_clip, describe_clip
-from ..text.scene_questions import KINDS, Question, ask, describe
+from ..text.clip_questions import CLIP_KINDS, describe_clip, make_clip_question
+from ..text.scene_questions import KINDS, Question, describe_scene, make_scene_question
 
 
-def draw_questions(
+def sample_questions(
     scene: Scene, rng: np.random.Generator, share: float, count: int, kinds: tuple[str, ...]
 ) -> list[Question]:
     """Up to `count` questions of random kinds; with probability `share` the description comes first."""
-    asked = [ask(scene, kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
+    asked = [make_scene_question(scene, kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
     asked = [q for q in asked if q is not None]  # a scene may have nothing to offer for a kind
-    return [describe(scene), *asked] if rng.random() < share or not asked else asked
+    return [describe_scene(scene), *asked] if rng.random() < share or not asked else asked
 
 
-def curriculum(progress: float) -> tuple[float, int, tuple[str, ...]]:
+def scene_curriculum(progress: float) -> tuple[float, int, tuple[str, ...]]:
     """(share of pages with the description, questions a page, their kinds): look-ups first,
     then a drill, then everything.
 
@@ -56,11 +56,11 @@ def drop_tokens(owner: Tensor, k: int, rng: np.random.Generator, keep_each: bool
     return priority.topk(k, dim=-1).indices.sort(-1).values
 
 
-def draw_clip_questions(
-    plan: Plan, rng: np.random.Generator, share: float, count: int, kinds: tuple[str, ...]
+def sample_clip_questions(
+    plan: ClipPlan, rng: np.random.Generator, share: float, count: int, kinds: tuple[str, ...]
 ) -> list[Question]:
-    """As draw_questions, of a clip."""
-    asked = [ask_clip(plan, kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
+    """As sample_questions, of a clip."""
+    asked = [make_clip_question(plan, kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
     asked = [q for q in asked if q is not None]
     return [describe_clip(plan), *asked] if rng.random() < share or not asked else asked
 

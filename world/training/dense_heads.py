@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..render.scenes import COLORS, DIGITS, GRID, MAX_SHAPES, PATCH, SHAPES
+from ..render.scenes import COLORS, DIGITS, GRID_SIZE, MAX_SHAPES, PATCH_SIZE, SHAPES
 
 if TYPE_CHECKING:
-    from .scene_store import Batch
+    from .scene_store import SceneBatch
 
 
 class DenseHeads(nn.Module):
@@ -19,7 +19,7 @@ class DenseHeads(nn.Module):
 
     SIZES: ClassVar = {
         "color": len(COLORS), "shape": len(SHAPES), "digit": len(DIGITS) + 1, "here": 1, "offset": 2,
-        "row": GRID, "col": GRID, "same_color": MAX_SHAPES + 1, "same_shape": MAX_SHAPES + 1,
+        "row": GRID_SIZE, "col": GRID_SIZE, "same_color": MAX_SHAPES + 1, "same_shape": MAX_SHAPES + 1,
         "total": MAX_SHAPES + 1,
     }  # fmt: skip
 
@@ -34,13 +34,13 @@ class DenseHeads(nn.Module):
         return dict(zip(self.SIZES, parts, strict=True))
 
 
-def dense_losses(heads: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+def compute_dense_losses(heads: dict[str, Tensor], batch: SceneBatch) -> dict[str, Tensor]:
     """What DenseHeads should have said, as named losses; `heads` [B, 196, size of the head] each.
 
     `offset` is where the shape's centre lies, seen from the patch's own, in patches; `same_color` and
     `same_shape` count the scene's shapes like this one, itself included; `total` counts all.
     """
-    attributes = batch.per_patch()
+    attributes = batch.attributes_per_patch()
     held = batch.owner >= 0
     clear = batch.owner != -2
     on = attributes[held]
@@ -49,10 +49,10 @@ def dense_losses(heads: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         for i, name in enumerate(("color", "shape", "digit"))
     }
     losses["here"] = F.binary_cross_entropy_with_logits(heads["here"][clear][:, 0], held[clear].float())
-    patch = torch.arange(GRID * GRID).expand_as(batch.owner)
-    row, col = patch // GRID, patch % GRID
-    own = torch.stack([col, row], -1) * PATCH + PATCH // 2
-    offset = (attributes[..., 3:5] - own).float() / PATCH
+    patch = torch.arange(GRID_SIZE * GRID_SIZE).expand_as(batch.owner)
+    row, col = patch // GRID_SIZE, patch % GRID_SIZE
+    own = torch.stack([col, row], -1) * PATCH_SIZE + PATCH_SIZE // 2
+    offset = (attributes[..., 3:5] - own).float() / PATCH_SIZE
     losses["offset"] = 0.3 * F.smooth_l1_loss(heads["offset"][held], offset[held])
     losses["row"] = 0.1 * F.cross_entropy(heads["row"].flatten(0, 1), row.flatten())
     losses["col"] = 0.1 * F.cross_entropy(heads["col"].flatten(0, 1), col.flatten())

@@ -14,19 +14,19 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from ..render.scenes import N_PATCHES, SHAPES
-from ..text.packing import VISUAL, Page, Pages
-from ..text.scene_questions import Question, plural
+from ..text.packing import VISUAL_TOKEN, PackedPage, PagePacker
+from ..text.scene_questions import Question, pluralise
 from . import attention
 from .symbols import SymbolTable
 from .time_heads import TimeHeads
-from .vision_tower import WIDTH
+from .vision_tower import TOWER_WIDTH
 
 LLM_WIDTH, LLM_LAYERS, LLM_HEADS, LLM_MLP = 256, 4, 8, 512
 TIME_LAYER = 1  # where one more layer goes in before clips are learned
 MAX_TEXTS = 8  # packed behind one image
 
 
-def llm_config(
+def build_llm_config(
     vocab_size: int, pad_id: int, bos_id: int, eos_id: int, layers: int = LLM_LAYERS
 ) -> LlamaConfig:
     return LlamaConfig(
@@ -37,7 +37,7 @@ def llm_config(
 
 
 @torch.no_grad()
-def match_and_copy(llm: LlamaForCausalLM) -> None:
+def init_match_and_copy(llm: LlamaForCausalLM) -> None:
     """Start attention as "look at what is like me, and copy it": K = Q, O = V transposed / 2.
 
     After arXiv 2305.09828. A look-up needs just that, word against word. Seen once: look-ups still at a guess
@@ -54,15 +54,15 @@ def match_and_copy(llm: LlamaForCausalLM) -> None:
 
 
 @torch.no_grad()
-def plurals_mean_their_singulars(embedding: Tensor, tokenizer) -> None:
+def init_plural_embeddings(embedding: Tensor, tokenizer) -> None:
     """Start "stars" as "star": a patch shows one star, and what is counted is looked up by that word."""
     for shape in SHAPES:
-        one, many = (tokenizer.encode(f" {w}", add_special_tokens=False) for w in (shape, plural(shape)))
+        one, many = (tokenizer.encode(f" {w}", add_special_tokens=False) for w in (shape, pluralise(shape)))
         embedding[many[-1]] = embedding[one[-1]]
 
 
 @torch.no_grad()
-def grow(reader: Reader, smaller: dict[str, Tensor]) -> None:
+def insert_time_layer(reader: LanguageModelTrainer, smaller: dict[str, Tensor]) -> None:
     """Load the weights of a reader with one layer less, and start the new layer as "where was my like?"
 
     Half of its heads match patches by the shape they show and read what the like ones are, into directions of
@@ -91,37 +91,37 @@ def grow(reader: Reader, smaller: dict[str, Tensor]) -> None:
     layer.mlp.down_proj.weight.zero_()
 
 
-class Reader(nn.Module):
+class LanguageModelTrainer(nn.Module):
     """The LLM with its symbol table and LLaVA's two-layer projector, one of which makes its visual tokens."""
 
     def __init__(self, tokenizer, layers: int = LLM_LAYERS) -> None:
         super().__init__()
         special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
-        config = llm_config(len(tokenizer), *special, layers)
+        config = build_llm_config(len(tokenizer), *special, layers)
         self.llm = LlamaForCausalLM(config)
-        self.llm.set_attn_implementation(attention.NAME)
-        match_and_copy(self.llm)
-        plurals_mean_their_singulars(self.llm.get_input_embeddings().weight, tokenizer)
+        self.llm.set_attn_implementation(attention.ATTENTION_NAME)
+        init_match_and_copy(self.llm)
+        init_plural_embeddings(self.llm.get_input_embeddings().weight, tokenizer)
         self.symbols = SymbolTable(self.llm.get_input_embeddings(), tokenizer)
         self.projector = nn.Sequential(
-            nn.Linear(WIDTH, LLM_WIDTH), nn.GELU(), nn.Linear(LLM_WIDTH, LLM_WIDTH)
+            nn.Linear(TOWER_WIDTH, LLM_WIDTH), nn.GELU(), nn.Linear(LLM_WIDTH, LLM_WIDTH)
         )
         self.time = TimeHeads(LLM_WIDTH)
-        self.pages = Pages(tokenizer)
-        self.right: dict[str, float] = {}
+        self.packer = PagePacker(tokenizer)
+        self.accuracy_by_kind: dict[str, float] = {}
 
-    def read(self, visual: Tensor, questions: list[list[Question]]) -> Tensor:
+    def compute_loss(self, visual: Tensor, questions: list[list[Question]]) -> Tensor:
         """Mean cross entropy over the answer tokens; the texts of each row share its visual tokens.
 
         Args:
             visual: [B, K, D], what stands at the image placeholder.
             questions: per image, the texts packed behind it.
         """
-        page = self.pages.lay_out(questions, torch.zeros(visual.shape[:2], dtype=torch.long))
-        hidden = self._hidden(page, visual).last_hidden_state
-        return self._answers(page, hidden, questions)
+        page = self.packer.pack(questions, torch.zeros(visual.shape[:2], dtype=torch.long))
+        hidden = self._run_llm(page, visual).last_hidden_state
+        return self._compute_answer_loss(page, hidden, questions)
 
-    def read_clips(
+    def compute_clip_losses(
         self, visual: Tensor, questions: list[list[Question]], attributes: Tensor, owner: Tensor, keep: Tensor
     ) -> dict[str, Tensor]:
         """Of clips: the loss of the answers and those of TimeHeads.
@@ -129,18 +129,18 @@ class Reader(nn.Module):
         Args:
             attributes, owner, keep: as SymbolTable takes them; `keep` is ascending.
         """
-        page = self.pages.lay_out(questions, keep // N_PATCHES, attributes.shape[1])
-        found = self._hidden(page, visual, output_hidden_states=True)
-        at = page.ids == VISUAL
+        page = self.packer.pack(questions, keep // N_PATCHES, attributes.shape[1])
+        found = self._run_llm(page, visual, output_hidden_states=True)
+        at = page.ids == VISUAL_TOKEN
         states = tuple(h[at].view(*keep.shape, -1) for h in found.hidden_states)
         return {
-            "clips": self._answers(page, found.last_hidden_state, questions, "clip "),
-            **self.time.losses(states, attributes, owner, keep),
+            "clips": self._compute_answer_loss(page, found.last_hidden_state, questions, "clip "),
+            **self.time.compute_losses(states, attributes, owner, keep),
         }
 
-    def _hidden(self, page: Page, visual: Tensor, **more):
+    def _run_llm(self, page: PackedPage, visual: Tensor, **more):
         embeds = self.llm.get_input_embeddings()(page.ids.clamp(min=0))
-        embeds = embeds.masked_scatter((page.ids == VISUAL)[..., None], visual.to(embeds.dtype))
+        embeds = embeds.masked_scatter((page.ids == VISUAL_TOKEN)[..., None], visual.to(embeds.dtype))
         return self.llm.model(
             inputs_embeds=embeds,
             attention_mask=page.mask,
@@ -149,18 +149,18 @@ class Reader(nn.Module):
             **more,
         )
 
-    def _answers(
-        self, page: Page, hidden: Tensor, questions: list[list[Question]], prefix: str = ""
+    def _compute_answer_loss(
+        self, page: PackedPage, hidden: Tensor, questions: list[list[Question]], prefix: str = ""
     ) -> Tensor:
         rows, cols = page.answers.nonzero(as_tuple=True)
         logits = self.llm.lm_head(hidden[rows, cols - 1]).float()
         target = page.ids[rows, cols]
-        self._score(page, rows, cols, logits.argmax(-1) == target, questions, prefix)
+        self._track_accuracy(page, rows, cols, logits.argmax(-1) == target, questions, prefix)
         return F.cross_entropy(logits, target)
 
-    def _score(
+    def _track_accuracy(
         self,
-        page: Page,
+        page: PackedPage,
         rows: Tensor,
         cols: Tensor,
         right: Tensor,
@@ -176,8 +176,8 @@ class Reader(nn.Module):
         for b, asked in enumerate(questions):
             for j, q in enumerate(asked):
                 name = prefix + q.kind
-                old = self.right.get(name, 0.0)
-                self.right[name] = 0.995 * old + 0.005 * (not wrong[b, j].item())
+                old = self.accuracy_by_kind.get(name, 0.0)
+                self.accuracy_by_kind[name] = 0.995 * old + 0.005 * (not wrong[b, j].item())
 
     def progress_text(self) -> str:
-        return " ".join(f"{k}:{v:.2f}" for k, v in sorted(self.right.items()))
+        return " ".join(f"{k}:{v:.2f}" for k, v in sorted(self.accuracy_by_kind.items()))

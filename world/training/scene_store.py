@@ -10,17 +10,27 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..render.scenes import COLORS, DIGITS, MAX_SHAPES, N_PATCHES, SHAPES, SIZE, Scene, Shape, render_scene
+from ..render.scenes import (
+    COLORS,
+    DIGITS,
+    IMAGE_SIZE,
+    MAX_SHAPES,
+    N_PATCHES,
+    SHAPES,
+    Scene,
+    Shape,
+    render_scene,
+)
 
 # Seeds below this are held out: example scenes, tests and evaluation draw from them, no weight is trained on
 # them. (The tokenizer counts the words of the questions about seeds 0 to 399.)
 FIRST_TRAINING_SEED = 1_000_000
 _COLOR_NAMES = tuple(COLORS)
-MEAN = (0.5, 0.5, 0.5)  # how pixels are normalised, a value per channel
-STD = (0.25, 0.25, 0.25)
+PIXEL_MEAN = (0.5, 0.5, 0.5)  # how pixels are normalised, a value per channel
+PIXEL_STD = (0.25, 0.25, 0.25)
 
 
-class SceneBank:
+class SceneStore:
     """`size` scenes with their ground truth as memory-mapped arrays.
 
     Attributes:
@@ -37,7 +47,7 @@ class SceneBank:
     def __init__(self, folder: Path, size: int) -> None:
         self.folder, self.size = folder, size
         folder.mkdir(parents=True, exist_ok=True)
-        self.pixels = self._map("pixels", np.uint8, (size, SIZE, SIZE, 3))
+        self.pixels = self._map("pixels", np.uint8, (size, IMAGE_SIZE, IMAGE_SIZE, 3))
         self.attributes = self._map("attributes", np.int16, (size, MAX_SHAPES, 6))
         self.owner = self._map("owner", np.int8, (size, N_PATCHES))
         self._ready = self._map("ready", np.int64, (1,))
@@ -96,12 +106,12 @@ class SceneBank:
 
 
 @dataclass(frozen=True)
-class Batch:
+class SceneBatch:
     """Some scenes of a bank.
 
     Attributes:
         pixels: float32 [B, 3, 224, 224], as the exported processor normalises them.
-        attributes, owner: int64 [B, 6, 6] and [B, 196] as in SceneBank.
+        attributes, owner: int64 [B, 6, 6] and [B, 196] as in SceneStore.
         scenes: the Scene of each.
     """
 
@@ -111,27 +121,29 @@ class Batch:
     scenes: tuple[Scene, ...]
 
     @classmethod
-    def draw(cls, bank: SceneBank, index: np.ndarray) -> Batch:
+    def load(cls, bank: SceneStore, index: np.ndarray) -> SceneBatch:
         return cls(
-            normalise(bank.pixels[index]),
+            normalise_pixels(bank.pixels[index]),
             torch.from_numpy(bank.attributes[index].astype(np.int64)),
             torch.from_numpy(bank.owner[index].astype(np.int64)),
             tuple(bank.scene(int(i)) for i in index),
         )
 
-    def per_patch(self) -> Tensor:
+    def attributes_per_patch(self) -> Tensor:
         """Attributes of the shape that holds each patch, [B, 196, 6]; -1 on background."""
         found = self.attributes.gather(1, self.owner.clamp(min=0)[..., None].expand(-1, -1, 6))
         return torch.where(self.owner[..., None] >= 0, found, -1)
 
-    def named_by(self, wanted: Tensor) -> Tensor:
-        """Which patches each phrase names, float [B, 196, M]; `wanted` as from draw_phrases."""
-        have = self.per_patch()[:, :, None, None, :3]
+    def match_phrases(self, wanted: Tensor) -> Tensor:
+        """Which patches each phrase names, float [B, 196, M]; `wanted` as from sample_phrases."""
+        have = self.attributes_per_patch()[:, :, None, None, :3]
         match = ((wanted == have) | (wanted == -1)).all(-1).any(-1)
         return (match & (self.owner >= 0)[..., None]).float()
 
 
-def normalise(pixels: np.ndarray) -> Tensor:
+def normalise_pixels(pixels: np.ndarray) -> Tensor:
     """uint8 [B, 224, 224, 3] -> float32 [B, 3, 224, 224], as the exported processor does it."""
     found = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-    return ((found - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)).contiguous()
+    return (
+        (found - torch.tensor(PIXEL_MEAN).view(3, 1, 1)) / torch.tensor(PIXEL_STD).view(3, 1, 1)
+    ).contiguous()

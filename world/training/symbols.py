@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..render.scenes import COLORS, DIGITS, GRID, MAX_SHAPES, N_PATCHES, PATCH, SHAPES, SIZE
+from ..render.scenes import COLORS, DIGITS, GRID_SIZE, IMAGE_SIZE, MAX_SHAPES, N_PATCHES, PATCH_SIZE, SHAPES
 
 
 class SymbolTable(nn.Module):
@@ -42,7 +42,7 @@ class SymbolTable(nn.Module):
         Patches that are neither clearly background nor clearly a shape pass for background.
 
         Args:
-            attributes, owner: int64 [B, T, 6, 6] and [B, T, 196], every frame as in SceneBank; T is 1 for
+            attributes, owner: int64 [B, T, 6, 6] and [B, T, 196], every frame as in SceneStore; T is 1 for
                 stills.
             keep: int64 [B, K], which patches, as t * 196 + n.
         """
@@ -68,8 +68,8 @@ class SymbolTable(nn.Module):
             + t["same_shape"](count(1))
         )
         patch = keep % N_PATCHES
-        middle = torch.stack([patch % GRID, patch // GRID], dim=-1) * PATCH + PATCH // 2
-        where = torch.where(held, own[..., 3:5], middle) / (SIZE / 2) - 1  # (x, y) in -1..1
+        middle = torch.stack([patch % GRID_SIZE, patch // GRID_SIZE], dim=-1) * PATCH_SIZE + PATCH_SIZE // 2
+        where = torch.where(held, own[..., 3:5], middle) / (IMAGE_SIZE / 2) - 1  # (x, y) in -1..1
         place = where @ self.axes
         total = t["total"](there.sum(-1))
         return torch.where(held, shown, t["background"].weight) + place + total

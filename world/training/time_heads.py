@@ -13,15 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..render.clip_plans import FRAMES
-from ..render.scenes import N_PATCHES, PATCH
+from ..render.clip_plans import N_FRAMES
+from ..render.scenes import N_PATCHES, PATCH_SIZE
 
 
 class TimeHeads(nn.Module):
     """Read-outs of the LLM's hidden states at visual tokens: `frame` early, what takes it as given later."""
 
     LAYERS: ClassVar = {"frame": 1, "since": 3, "moved": 3}  # hidden_states index
-    SIZES: ClassVar = {"frame": FRAMES, "since": FRAMES, "moved": 2}
+    SIZES: ClassVar = {"frame": N_FRAMES, "since": N_FRAMES, "moved": 2}
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class TimeHeads(nn.Module):
             {name: nn.Sequential(nn.LayerNorm(width), nn.Linear(width, n)) for name, n in self.SIZES.items()}
         )
 
-    def losses(
+    def compute_losses(
         self, states: tuple[Tensor, ...], attributes: Tensor, owner: Tensor, keep: Tensor
     ) -> dict[str, Tensor]:
         """Named losses of visual tokens.
@@ -48,7 +48,7 @@ class TimeHeads(nn.Module):
         row = torch.arange(len(keep))[:, None]
         first = (attributes[..., 0] >= 0).int().argmax(1).gather(1, slot)  # [B, K]
         here, then = attributes[row, frame, slot, 3:5], attributes[row, first, slot, 3:5]
-        moved = (here - then).float() / PATCH
+        moved = (here - then).float() / PATCH_SIZE
         return {
             "frame": 0.3 * F.cross_entropy(said["frame"].flatten(0, 1), frame.flatten()),
             "since": 0.3 * F.cross_entropy(said["since"][held], first[held]),

@@ -9,55 +9,77 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from ..render.scenes import PATCH, SIZE
-from ..text.scene_questions import describe
-from ..text.tokenizer import random_phrase
+from ..render.scenes import IMAGE_SIZE, PATCH_SIZE
+from ..text.scene_questions import describe_scene
+from ..text.tokenizer import sample_phrase
 from . import attention
-from .dense_heads import DenseHeads, dense_losses
-from .scene_store import Batch
+from .dense_heads import DenseHeads, compute_dense_losses
+from .scene_store import SceneBatch
 
-LAYER = -2  # LLaVA's vision_feature_layer
-WIDTH, LAYERS, HEADS = 128, 5, 4
+FEATURE_LAYER = -2  # LLaVA's vision_feature_layer
+TOWER_WIDTH, TOWER_LAYERS, TOWER_HEADS = 128, 5, 4
 JOINT_WIDTH = 96
 TEXT_CONTEXT = 32
 
 
-def vision_config() -> CLIPVisionConfig:
+def build_vision_config() -> CLIPVisionConfig:
     return CLIPVisionConfig(
-        hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
-        image_size=SIZE, patch_size=PATCH, projection_dim=JOINT_WIDTH, hidden_act="gelu",
-    )  # fmt: skip
+        hidden_size=TOWER_WIDTH,
+        intermediate_size=4 * TOWER_WIDTH,
+        num_hidden_layers=TOWER_LAYERS,
+        num_attention_heads=TOWER_HEADS,
+        image_size=IMAGE_SIZE,
+        patch_size=PATCH_SIZE,
+        projection_dim=JOINT_WIDTH,
+        hidden_act="gelu",
+    )
 
 
-def clip_config(vocab_size: int, eos_id: int, pad_id: int) -> dict:
+def build_clip_config(vocab_size: int, eos_id: int, pad_id: int) -> dict:
     """open_clip's model_cfg of the whole small CLIP, vision side as in `vision_config`."""
     return {
         "embed_dim": JOINT_WIDTH,
         "quick_gelu": False,
-        "vision_cfg": {"image_size": SIZE, "patch_size": PATCH, "layers": LAYERS, "width": WIDTH,
-                       "head_width": WIDTH // HEADS, "mlp_ratio": 4.0},
-        "text_cfg": {"context_length": TEXT_CONTEXT, "vocab_size": vocab_size,
-                     "width": 96, "heads": 4, "layers": 2,
-                     "hf_tokenizer_name": "local", "tokenizer_kwargs": {"clean": "whitespace"},
-                     "pool_type": "eos", "eos_id": eos_id, "pad_id": pad_id},
-    }  # fmt: skip
+        "vision_cfg": {
+            "image_size": IMAGE_SIZE,
+            "patch_size": PATCH_SIZE,
+            "layers": TOWER_LAYERS,
+            "width": TOWER_WIDTH,
+            "head_width": TOWER_WIDTH // TOWER_HEADS,
+            "mlp_ratio": 4.0,
+        },
+        "text_cfg": {
+            "context_length": TEXT_CONTEXT,
+            "vocab_size": vocab_size,
+            "width": 96,
+            "heads": 4,
+            "layers": 2,
+            "hf_tokenizer_name": "local",
+            "tokenizer_kwargs": {"clean": "whitespace"},
+            "pool_type": "eos",
+            "eos_id": eos_id,
+            "pad_id": pad_id,
+        },
+    }
 
 
-class TowerTrainer(nn.Module):
+class VisionTowerTrainer(nn.Module):
     """The small CLIP under training: HF vision tower, open_clip text tower, joint projection, dense heads."""
 
     def __init__(self, tokenizer) -> None:
         super().__init__()
         self.tokenizer = tokenizer
-        self.vision = CLIPVisionModel(vision_config())
-        self.vision.set_attn_implementation(attention.NAME)
-        clip = open_clip.CLIP(**clip_config(len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id))
+        self.vision = CLIPVisionModel(build_vision_config())
+        self.vision.set_attn_implementation(attention.ATTENTION_NAME)
+        clip = open_clip.CLIP(
+            **build_clip_config(len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
+        )
         del clip.visual  # the vision side is trained in its transformers form and converted when saved
         self.text = clip
-        self.visual_projection = nn.Linear(WIDTH, JOINT_WIDTH, bias=False)
+        self.visual_projection = nn.Linear(TOWER_WIDTH, JOINT_WIDTH, bias=False)
         self.dense_scale = nn.Parameter(torch.tensor(2.3))
         self.dense_bias = nn.Parameter(torch.tensor(-5.0))
-        self.heads = DenseHeads(WIDTH)
+        self.heads = DenseHeads(TOWER_WIDTH)
 
     def encode_text(self, texts: list[str]) -> Tensor:
         """Texts as unit vectors of the joint space, [M, E]."""
@@ -67,23 +89,23 @@ class TowerTrainer(nn.Module):
         return self.text.encode_text(ids, normalize=True)
 
     def forward(
-        self, batch: Batch, phrases: list[str], wanted: Tensor, captions: list[str]
+        self, batch: SceneBatch, phrases: list[str], wanted: Tensor, captions: list[str]
     ) -> dict[str, Tensor]:
         """All losses of one batch.
 
         Args:
-            phrases, wanted: M texts and what they name, as from `draw_phrases`: the dense contrast, patch by
-                patch. Patches that are neither clearly background nor clearly a shape do not count.
+            phrases, wanted: M texts and what they name, as from `sample_phrases`: the dense contrast,
+                patch by patch. Patches that are neither clearly background nor clearly a shape do not count.
             captions: one description per image: CLIP's own contrast.
         """
         out = self.vision(pixel_values=batch.pixels, output_hidden_states=True)
-        tokens = out.hidden_states[LAYER][:, 1:]
-        losses = dense_losses(self.heads(tokens), batch)
+        tokens = out.hidden_states[FEATURE_LAYER][:, 1:]
+        losses = compute_dense_losses(self.heads(tokens), batch)
 
         joint = F.normalize(self.visual_projection(self.vision.post_layernorm(tokens)).float(), dim=-1)
         text = self.encode_text(phrases).float()
         logits = joint @ text.T * self.dense_scale.exp() + self.dense_bias
-        target = batch.named_by(wanted)
+        target = batch.match_phrases(wanted)
         clear = batch.owner != -2
         per_pair = F.binary_cross_entropy_with_logits(
             logits, target, pos_weight=logits.new_tensor(4.0), reduction="none"
@@ -97,23 +119,23 @@ class TowerTrainer(nn.Module):
         losses["global"] = 0.1 * (F.cross_entropy(scores, same) + F.cross_entropy(scores.T, same))
         with torch.no_grad():
             on = target.bool() & clear[..., None]
-            self.hit = (logits > 0)[on].float().mean()  # recall of the named patches, for the log
+            self.phrase_recall = (logits > 0)[on].float().mean()  # recall of the named patches, for the log
         return losses
 
 
-def draw_phrases(count: int, rng: np.random.Generator) -> tuple[list[str], Tensor]:
+def sample_phrases(count: int, rng: np.random.Generator) -> tuple[list[str], Tensor]:
     """M random phrases and what they name, [M, 2, 3]: for up to two shapes colour, shape and digit.
 
     -1 stands for any, -9, which nothing matches, for "names no second shape".
     """
     texts, wanted = [], torch.full((count, 2, 3), -9)
     for i in range(count):
-        text, targets = random_phrase(rng)
+        text, targets = sample_phrase(rng)
         texts.append(text)
         wanted[i, : len(targets)] = torch.tensor(targets)
     return texts, wanted
 
 
-def captions(batch: Batch) -> list[str]:
+def describe_batch(batch: SceneBatch) -> list[str]:
     """What the global loss pairs each image with."""
-    return [describe(scene).answer for scene in batch.scenes]
+    return [describe_scene(scene).answer for scene in batch.scenes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from world.evaluation.intervals import by_scene, wilson
+from world.evaluation.intervals import by_scene, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from world.evaluation.intervals import by_scene, wilson
 )
 def test_wilson_s_interval_has_its_published_values(successes, n, low, high):
     """The last line is an example of Newcombe 1998 (Statistics in Medicine 17:857)."""
-    assert wilson(successes, n) == pytest.approx((low, high), abs=1e-4)
+    assert wilson_interval(successes, n) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_a_difference_that_is_always_the_same_is_certain():

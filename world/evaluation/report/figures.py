@@ -16,14 +16,14 @@ from matplotlib.figure import Figure
 from rediprune.draw import palette
 
 from ..arms import (
-    HARD,
-    HEADLINE,
+    HARD_RATIO,
+    HEADLINE_RATIO,
     KEEP_RATIOS,
-    NEGATED,
-    OURS,
-    PUBLISHED,
+    NEGATED_QUERY,
+    PUBLISHED_QUERY,
     RANDOM,
-    TOWER,
+    REDIPRUNE,
+    TOWER_QUERY,
     UNPRUNED,
     Arm,
     alpha_arms,
@@ -34,25 +34,45 @@ from . import __main__ as report
 FOLDER = Path(__file__).parents[3] / "assets" / "figures"
 ABOUT = 8.0  # points: how far around unpruned the close view reaches
 CURVES = (
-    OURS[PUBLISHED], OURS[TOWER], Arm("relevance", TOWER), Arm("cdpruner", TOWER), Arm("diversity"),
-    Arm("divprune"), Arm("cls-attention"), Arm("grid"), RANDOM,
-)  # fmt: skip
+    REDIPRUNE[PUBLISHED_QUERY],
+    REDIPRUNE[TOWER_QUERY],
+    Arm("relevance", TOWER_QUERY),
+    Arm("cdpruner", TOWER_QUERY),
+    Arm("diversity"),
+    Arm("divprune"),
+    Arm("cls-attention"),
+    Arm("grid"),
+    RANDOM,
+)
 # Told apart by dashes and marks too, not by colour alone.
 STYLES = {
-    "rediprune": ("-", "o"), "relevance": ("--", "s"), "cdpruner": ("-.", "D"), "diversity": ("-", "^"),
-    "divprune": ("--", "v"), "cls-attention": (":", "P"), "grid": (":", "x"), "random": ("--", "."),
-}  # fmt: skip
+    "rediprune": ("-", "o"),
+    "relevance": ("--", "s"),
+    "cdpruner": ("-.", "D"),
+    "diversity": ("-", "^"),
+    "divprune": ("--", "v"),
+    "cls-attention": (":", "P"),
+    "grid": (":", "x"),
+    "random": ("--", "."),
+}
 
 
-def draw(found: dict, folder: Path = FOLDER) -> list[Path]:
+def draw_figures(found: dict, folder: Path = FOLDER) -> list[Path]:
     """Write every figure as SVG; the same numbers give the same bytes."""
     stills, clips = Results(found["stills"]), Results(found["clips"])
     folder.mkdir(parents=True, exist_ok=True)
     style = {
-        "svg.hashsalt": "rediprune", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False,
-        "axes.spines.right": False, "figure.facecolor": palette.PAPER, "savefig.facecolor": palette.PAPER,
-        "text.color": palette.INK, "axes.edgecolor": palette.INK, "axes.labelcolor": palette.INK,
-    }  # fmt: skip
+        "svg.hashsalt": "rediprune",
+        "svg.fonttype": "none",
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.facecolor": palette.PAPER,
+        "savefig.facecolor": palette.PAPER,
+        "text.color": palette.INK,
+        "axes.edgecolor": palette.INK,
+        "axes.labelcolor": palette.INK,
+    }
     made = []
     with plt.rc_context(style):
         for name, figure in (
@@ -73,9 +93,9 @@ def _ratios(stills: Results, clips: Results) -> Figure:
         for axis in (whole, near):
             _curves(axis, results)
             _unpruned(axis, results)
-        full = 100 * results.share(UNPRUNED, 1.0).mean
+        full = 100 * results.compute_accuracy(UNPRUNED, 1.0).mean
         near.set_ylim(full - ABOUT, min(100.5, full + ABOUT))
-        whole.set_title(f"{what} (n = {results.said['questions']:,})", fontsize=10)
+        whole.set_title(f"{what} (n = {results.record['questions']:,})", fontsize=10)
         near.set_xscale("log")
         near.set_xticks(KEEP_RATIOS, [f"{ratio:.0%}" for ratio in KEEP_RATIOS])
         near.minorticks_off()
@@ -87,40 +107,54 @@ def _ratios(stills: Results, clips: Results) -> Figure:
 
 
 def _curves(axis: Axes, results: Results) -> None:
-    for i, arm in enumerate(arm for arm in CURVES if results.has(arm, HEADLINE)):
-        ratios = [ratio for ratio in KEEP_RATIOS if results.has(arm, ratio)]
-        shares = [results.share(arm, ratio) for ratio in ratios]
+    for i, arm in enumerate(arm for arm in CURVES if results.is_measured(arm, HEADLINE_RATIO)):
+        ratios = [ratio for ratio in KEEP_RATIOS if results.is_measured(arm, ratio)]
+        shares = [results.compute_accuracy(arm, ratio) for ratio in ratios]
         line, mark = STYLES[arm.method]
-        if arm == OURS[PUBLISHED]:  # the same rule asked otherwise: its colour, another dash
+        if arm == REDIPRUNE[PUBLISHED_QUERY]:  # the same rule asked otherwise: its colour, another dash
             line, mark = (0, (1, 1)), "o"
         axis.errorbar(
             # A little apart, so that intervals do not hide each other.
             [ratio * (1 + 0.012 * (i - 4)) for ratio in ratios],
             [100 * share.mean for share in shares],
             yerr=_bars(shares),
-            label=arm.name, color=palette.METHODS[arm.method].light, linestyle=line, marker=mark,
-            markersize=4, linewidth=1.4, elinewidth=0.8,
-        )  # fmt: skip
+            label=arm.name,
+            color=palette.METHODS[arm.method].light,
+            linestyle=line,
+            marker=mark,
+            markersize=4,
+            linewidth=1.4,
+            elinewidth=0.8,
+        )
 
 
 def _alphas(stills: Results) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=False)
-    for axis, ratio in zip(axes, (HEADLINE, HARD), strict=True):
-        for query, mark, line in ((PUBLISHED, "o", (0, (1, 1))), (TOWER, "s", "-")):
+    for axis, ratio in zip(axes, (HEADLINE_RATIO, HARD_RATIO), strict=True):
+        for query, mark, line in ((PUBLISHED_QUERY, "o", (0, (1, 1))), (TOWER_QUERY, "s", "-")):
             arms = alpha_arms(query)
-            shares = [stills.share(arm, ratio) for arm in arms]
+            shares = [stills.compute_accuracy(arm, ratio) for arm in arms]
             axis.errorbar(
-                range(len(arms)), [100 * share.mean for share in shares], yerr=_bars(shares), label=query,
-                color=palette.KEPT.light if query == TOWER else palette.NEXT_PICK.light, marker=mark,
-                linestyle=line, markersize=4, linewidth=1.4, elinewidth=0.8,
-            )  # fmt: skip
+                range(len(arms)),
+                [100 * share.mean for share in shares],
+                yerr=_bars(shares),
+                label=query,
+                color=palette.KEPT.light if query == TOWER_QUERY else palette.NEXT_PICK.light,
+                marker=mark,
+                linestyle=line,
+                markersize=4,
+                linewidth=1.4,
+                elinewidth=0.8,
+            )
         axis.set_xticks(range(len(arms)), [*(f"{arm.alpha:g}" for arm in arms[:-1]), "∞"])
         axis.set_xlabel("alpha (0.5 is published; ∞ is relevance alone)")
         _unpruned(axis, stills)
-        random = stills.share(RANDOM, ratio).mean
+        random = stills.compute_accuracy(RANDOM, ratio).mean
         axis.axhline(100 * random, color=palette.RANDOM.light, linestyle=":", linewidth=1)
         _label(axis, "random", 100 * random, palette.RANDOM.light)
-        axis.set_title(f"stills, {ratio:.0%} kept (n = {stills.n(RANDOM, ratio):,})", fontsize=10)
+        axis.set_title(
+            f"stills, {ratio:.0%} kept (n = {stills.count_questions(RANDOM, ratio):,})", fontsize=10
+        )
     axes[0].set_ylabel("answers exactly right, %")
     _legend(figure, axes[0])
     return figure
@@ -132,22 +166,30 @@ def _ablations(stills: Results, clips: Results) -> Figure:
         row
         for name in ("query", "projector", "positions")
         for row in report.ABLATIONS[name]
-        if row[1] not in (None, RANDOM) and row[0] != OURS[NEGATED]
+        if row[1] not in (None, RANDOM) and row[0] != REDIPRUNE[NEGATED_QUERY]
     ][::-1]
     figure, axes = plt.subplots(1, 2, figsize=(10, 0.3 * len(rows) + 1.4), sharey=True)
-    for axis, ratio in zip(axes, (HEADLINE, HARD), strict=True):
+    for axis, ratio in zip(axes, (HEADLINE_RATIO, HARD_RATIO), strict=True):
         for results, what, colour, shift, mark in (
             (stills, "stills", palette.KEPT.light, 0.12, "o"),
             (clips, "clips", palette.NEXT_PICK.light, -0.12, "s"),
         ):
-            there = [(y, *row) for y, row in enumerate(rows) if all(results.has(arm, ratio) for arm in row)]
-            found = [results.minus(arm, ratio, other) for _, arm, other in there]
+            there = [
+                (y, *row) for y, row in enumerate(rows) if all(results.is_measured(arm, ratio) for arm in row)
+            ]
+            found = [results.compute_difference(arm, ratio, other) for _, arm, other in there]
             low = [100 * (d.mean - d.interval[0]) for d in found]
             high = [100 * (d.interval[1] - d.mean) for d in found]
             axis.errorbar(
-                [100 * d.mean for d in found], [y + shift for y, *_ in there], xerr=[low, high], fmt=mark,
-                color=colour, markersize=4, elinewidth=1, label=what,
-            )  # fmt: skip
+                [100 * d.mean for d in found],
+                [y + shift for y, *_ in there],
+                xerr=[low, high],
+                fmt=mark,
+                color=colour,
+                markersize=4,
+                elinewidth=1,
+                label=what,
+            )
         axis.axvline(0, color=palette.DROPPED.light, linewidth=0.8)
         axis.set_title(f"{ratio:.0%} kept", fontsize=10)
         axis.set_xlabel("points against what it is held against")
@@ -183,7 +225,7 @@ def _bars(shares: Sequence) -> list[list[float]]:
 
 def _unpruned(axis: Axes, results: Results) -> None:
     """A band: what all tokens reach."""
-    share = results.share(UNPRUNED, 1.0)
+    share = results.compute_accuracy(UNPRUNED, 1.0)
     low, high = share.interval
     axis.axhspan(100 * low, 100 * high, color=palette.UNPRUNED.light, alpha=0.18, linewidth=0)
     axis.axhline(100 * share.mean, color=palette.UNPRUNED.light, linewidth=1)

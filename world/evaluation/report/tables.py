@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..arms import HARD, HEADLINE, KEEP_RATIOS, OURS, RANDOM, TOWER, UNPRUNED, Arm
-from ..results import Difference, Results, Share
+from ..arms import HARD_RATIO, HEADLINE_RATIO, KEEP_RATIOS, RANDOM, REDIPRUNE, TOWER_QUERY, UNPRUNED, Arm
+from ..results import Accuracy, Difference, Results
 
 Row = tuple[Arm, Arm | None]  # an arm, and what it is held against
 
 
-def accuracy(results: Results, arms: Sequence[Arm], ratios: Sequence[float] = KEEP_RATIOS) -> str:
+def build_accuracy_table(results: Results, arms: Sequence[Arm], ratios: Sequence[float] = KEEP_RATIOS) -> str:
     """A row an arm, a column a keep ratio; arms that were not measured at any of them are left out."""
-    arms = [arm for arm in arms if any(results.has(arm, ratio) for ratio in ratios)]
-    every = results.said["questions"]
+    arms = [arm for arm in arms if any(results.is_measured(arm, ratio) for ratio in ratios)]
+    every = results.record["questions"]
 
     def cell(arm: Arm, ratio: float) -> str:
-        if not results.has(arm, ratio):
+        if not results.is_measured(arm, ratio):
             return ""
-        share = results.share(arm, ratio)
-        return said(share) + (f" ({share.n:,})" if share.n < every else "")
+        share = results.compute_accuracy(arm, ratio)
+        return format_accuracy(share) + (f" ({share.n:,})" if share.n < every else "")
 
     head = ["method (query)", *(f"{r:.0%} (K = {_k(results, arms, r)})" for r in ratios)]
     lines = [[arm.name, *(cell(arm, ratio) for ratio in ratios)] for arm in arms]
     return f"{_about(results)}\n\n{_table(head, lines)}"
 
 
-def differences(results: Results, arms: Sequence[Arm], ratio: float = HEADLINE) -> str:
+def build_difference_table(results: Results, arms: Sequence[Arm], ratio: float = HEADLINE_RATIO) -> str:
     """Points lost against unpruned and won over random, on the same questions."""
-    arms = results.measured(arms, ratio)
+    arms = results.filter_measured(arms, ratio)
     lines = [
         [
             arm.name,
-            f"{results.n(arm, ratio):,}",
-            points(results.minus(arm, ratio, UNPRUNED, 1.0)),
-            "" if arm == RANDOM else points(results.minus(arm, ratio, RANDOM)),
+            f"{results.count_questions(arm, ratio):,}",
+            format_difference(results.compute_difference(arm, ratio, UNPRUNED, 1.0)),
+            "" if arm == RANDOM else format_difference(results.compute_difference(arm, ratio, RANDOM)),
         ]
         for arm in arms
     ]
@@ -45,26 +45,28 @@ def differences(results: Results, arms: Sequence[Arm], ratio: float = HEADLINE) 
     )
 
 
-def kinds(results: Results, arms: Sequence[Arm], ratio: float = HEADLINE) -> str:
+def build_kind_table(results: Results, arms: Sequence[Arm], ratio: float = HEADLINE_RATIO) -> str:
     """Accuracy by kind of question, unpruned and at one keep ratio."""
-    names, arms = results.said["kinds"], results.measured(arms, ratio)
-    lines = [["*n*", *(f"*{results.share(UNPRUNED, 1.0, kind).n}*" for kind in names)]]
+    names, arms = results.record["kinds"], results.filter_measured(arms, ratio)
+    lines = [["*n*", *(f"*{results.compute_accuracy(UNPRUNED, 1.0, kind).n}*" for kind in names)]]
     for arm in (UNPRUNED, *arms):
-        shares = [results.share(arm, 1.0 if arm == UNPRUNED else ratio, kind) for kind in names]
-        few = shares and sum(share.n for share in shares) < results.said["questions"]
+        shares = [results.compute_accuracy(arm, 1.0 if arm == UNPRUNED else ratio, kind) for kind in names]
+        few = shares and sum(share.n for share in shares) < results.record["questions"]
         lines.append([_name(arm) + _few(results, few), *(f"{100 * share.mean:.1f}" for share in shares)])
-    intro = f"Accuracy in % by kind of question{' about clips' if results.clips else ''}"
+    intro = f"Accuracy in % by kind of question{' about clips' if results.is_clips else ''}"
     return f"{intro}:\n\n{_table([f'at {ratio:.0%} keep', *names], lines)}"
 
 
-def kind_differences(results: Results, arms: Sequence[Arm], other: Arm, ratio: float = HEADLINE) -> str:
+def build_kind_difference_table(
+    results: Results, arms: Sequence[Arm], other: Arm, ratio: float = HEADLINE_RATIO
+) -> str:
     """Paired differences to another arm by kind of question, with their intervals."""
-    names, arms = results.said["kinds"], [a for a in results.measured(arms, ratio) if a != other]
+    names, arms = results.record["kinds"], [a for a in results.filter_measured(arms, ratio) if a != other]
     its = 1.0 if other == UNPRUNED else ratio
     lines = [
         [
-            arm.name + _few(results, results.n(arm, ratio) < results.said["questions"]),
-            *(points(results.minus(arm, ratio, other, its, kind)) for kind in names),
+            arm.name + _few(results, results.count_questions(arm, ratio) < results.record["questions"]),
+            *(format_difference(results.compute_difference(arm, ratio, other, its, kind)) for kind in names),
         ]
         for arm in arms
     ]
@@ -74,25 +76,29 @@ def kind_differences(results: Results, arms: Sequence[Arm], other: Arm, ratio: f
     )
 
 
-def held_against(results: Results, rows: Sequence[Row], ratios: Sequence[float] = (HEADLINE, HARD)) -> str:
+def build_ablation_table(
+    results: Results, rows: Sequence[Row], ratios: Sequence[float] = (HEADLINE_RATIO, HARD_RATIO)
+) -> str:
     """Ablations: accuracy at each ratio, and the paired difference to the arm that it is held against."""
-    rows = [row for row in rows if any(results.has(row[0], ratio) for ratio in ratios)]
+    rows = [row for row in rows if any(results.is_measured(row[0], ratio) for ratio in ratios)]
     head = ["arm", "held against", "n"]
     head += [text for r in ratios for text in (f"{r:.0%} keep", f"points at {r:.0%}")]
     lines = []
     for arm, other in rows:
-        n = max(results.n(arm, ratio) for ratio in ratios if results.has(arm, ratio))
+        n = max(results.count_questions(arm, ratio) for ratio in ratios if results.is_measured(arm, ratio))
         cells = []
         for ratio in ratios:
-            there = results.has(arm, ratio)
-            cells.append(said(results.share(arm, ratio)) if there else "")
-            both = there and other is not None and results.has(other, ratio)
-            cells.append(points(results.minus(arm, ratio, other)) if both else "")
+            there = results.is_measured(arm, ratio)
+            cells.append(format_accuracy(results.compute_accuracy(arm, ratio)) if there else "")
+            both = there and other is not None and results.is_measured(other, ratio)
+            cells.append(format_difference(results.compute_difference(arm, ratio, other)) if both else "")
         lines.append([arm.name, "" if other is None else other.name, f"{n:,}", *cells])
     return _table(head, lines)
 
 
-def alphas(results: Results, arms: Sequence[Arm], ratios: Sequence[float] = (HEADLINE, HARD)) -> str:
+def build_alpha_table(
+    results: Results, arms: Sequence[Arm], ratios: Sequence[float] = (HEADLINE_RATIO, HARD_RATIO)
+) -> str:
     """One query, a row a weight of relevance; the last arm is relevance alone."""
     reference = next(arm for arm in arms if arm.alpha == Arm.alpha)
     lines = []
@@ -103,16 +109,17 @@ def alphas(results: Results, arms: Sequence[Arm], ratios: Sequence[float] = (HEA
             text
             for r in ratios
             for text in (
-                said(results.share(arm, r)),
-                "" if arm == reference else points(results.minus(arm, r, reference)),
+                format_accuracy(results.compute_accuracy(arm, r)),
+                "" if arm == reference else format_difference(results.compute_difference(arm, r, reference)),
             )
         ]
         lines.append([label, *cells])
     head = ["alpha", *(text for r in ratios for text in (f"{r:.0%} keep", f"against 0.5 at {r:.0%}"))]
-    return f"Query {arms[0].query}, n = {results.n(reference, ratios[0]):,}:\n\n{_table(head, lines)}"
+    n = results.count_questions(reference, ratios[0])
+    return f"Query {arms[0].query}, n = {n:,}:\n\n{_table(head, lines)}"
 
 
-def pointing(found: dict, results: Results) -> str:
+def build_pointing_table(found: dict, results: Results) -> str:
     """Share of chosen tokens that lie on the patches holding the answer."""
     p = found["pointing"]
     lines = [
@@ -122,12 +129,12 @@ def pointing(found: dict, results: Results) -> str:
     lines.append(["random tokens", _mean(p["random"]), "", f"{100 * p['random']['any']:.1f}"])
     head = ["query", f"top {p['k']} by relevance", f"{p['k']} kept by ReDiPrune", "some kept token on it"]
     intro = (
-        f"Pointing{' in clips' if results.clips else ''}: the share in % of chosen tokens that lie on the "
+        f"Pointing{' in clips' if results.is_clips else ''}: the share in % of chosen tokens that lie on the "
         f"patches holding the answer, over {p['n']:,} questions whose answer lies somewhere (95% bootstrap "
         f"over {_things(results)} in brackets). Chance is {100 * p['chance']:.1f}; no choice of {p['k']} "
         f"tokens can exceed {100 * p['ceiling']:.1f}, because answers are small."
     )
-    if results.clips:
+    if results.is_clips:
         intro += " What is kept is spent frame by frame; the most relevant are those of the whole clip."
     else:
         intro += (
@@ -137,7 +144,7 @@ def pointing(found: dict, results: Results) -> str:
     return f"{intro}\n\n{_table(head, lines)}"
 
 
-def overlap(found: dict, results: Results, arms: Sequence[Arm]) -> str:
+def build_overlap_table(found: dict, results: Results, arms: Sequence[Arm]) -> str:
     """Which tokens arms keep in common with the published one, and how their queries tell tokens apart."""
     o, reference = found["overlap"], arms[0]
     lines = []
@@ -146,38 +153,44 @@ def overlap(found: dict, results: Results, arms: Sequence[Arm]) -> str:
         low, high = spread["interval"] if spread else (0, 0)
         cosine = f"{spread['mean']:.3f} [{low:.3f}, {high:.3f}]" if spread else ""
         common = _mean(o["in_common"][arm.name])
-        share = results.share(arm, HEADLINE) if results.has(arm, HEADLINE) else None
-        lines.append([arm.name, "" if arm == reference else common, cosine, said(share) if share else ""])
-    head = ["arm", "kept in common, %", "spread of relevance", f"accuracy at {HEADLINE:.0%}, %"]
+        share = (
+            results.compute_accuracy(arm, HEADLINE_RATIO)
+            if results.is_measured(arm, HEADLINE_RATIO)
+            else None
+        )
+        lines.append(
+            [arm.name, "" if arm == reference else common, cosine, format_accuracy(share) if share else ""]
+        )
+    head = ["arm", "kept in common, %", "spread of relevance", f"accuracy at {HEADLINE_RATIO:.0%}, %"]
     return (
-        f"The share of the tokens kept by {reference.name} at {HEADLINE:.0%} that other arms keep too (first "
-        f"{o['n']:,} questions; 95% bootstrap over {_things(results)}), and the standard deviation of "
+        f"The share of the tokens kept by {reference.name} at {HEADLINE_RATIO:.0%} that other arms keep too "
+        f"(first {o['n']:,} questions; 95% bootstrap over {_things(results)}), and the standard deviation of "
         f"relevance over the tokens of one {_things(results)[:-1]}, in cosine:\n\n{_table(head, lines)}"
     )
 
 
-def said(share: Share) -> str:
+def format_accuracy(share: Accuracy) -> str:
     """In percent, with its interval."""
     low, high = share.interval
     return f"{100 * share.mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def points(d: Difference) -> str:
+def format_difference(d: Difference) -> str:
     """In points, signed, with its interval."""
     low, high = d.interval
     return f"{100 * d.mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def _about(results: Results) -> str:
-    said_, full = results.said, results.share(UNPRUNED, 1.0)
+    said_, full = results.record, results.compute_accuracy(UNPRUNED, 1.0)
     text = (
-        f"Accuracy in % on {said_['questions']:,} held-out questions about {results.scenes} "
+        f"Accuracy in % on {said_['questions']:,} held-out questions about {results.n_scenes} "
         f"{_things(results)} (95% Wilson interval in brackets), alpha = 0.5; where fewer were asked, the "
-        f"first ones, their number stands behind. random is the mean of {RANDOM.masks} random choices for "
+        f"first ones, their number stands behind. random is the mean of {RANDOM.n_masks} random choices for "
         f"every {_things(results)[:-1]}. Unpruned, all {said_['visual_tokens']:,} visual tokens: "
-        f"**{said(full)}**."
+        f"**{format_accuracy(full)}**."
     )
-    if results.clips:
+    if results.is_clips:
         text += (
             f" Every clip has {said_['frames']} frames; K counts the tokens of all of them, spent frame by "
             f"frame; a shared budget is rounded once ({_shared_k(results)})."
@@ -186,16 +199,18 @@ def _about(results: Results) -> str:
 
 
 def _shared_k(results: Results) -> str:
-    arm = OURS[TOWER].shared
-    return ", ".join(f"{results.k(arm, r)} at {r:.0%}" for r in KEEP_RATIOS if results.has(arm, r))
+    arm = REDIPRUNE[TOWER_QUERY].with_shared_budget
+    return ", ".join(
+        f"{results.count_kept(arm, r)} at {r:.0%}" for r in KEEP_RATIOS if results.is_measured(arm, r)
+    )
 
 
 def _k(results: Results, arms: Sequence[Arm], ratio: float) -> int:
-    return next(results.k(arm, ratio) for arm in arms if results.has(arm, ratio))
+    return next(results.count_kept(arm, ratio) for arm in arms if results.is_measured(arm, ratio))
 
 
 def _things(results: Results) -> str:
-    return "clips" if results.clips else "scenes"
+    return "clips" if results.is_clips else "scenes"
 
 
 def _name(arm: Arm) -> str:
@@ -203,7 +218,7 @@ def _name(arm: Arm) -> str:
 
 
 def _few(results: Results, few: bool) -> str:
-    return f" (first {results.said['questions_of_some']})" if few else ""
+    return f" (first {results.record['questions_of_some']})" if few else ""
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
