@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .intervals import by_scene
+from rediprune.evaluation.bootstrap import cluster_bootstrap
 
 
 def shared_tokens(
@@ -25,10 +25,10 @@ def shared_tokens(
         share = [
             torch.isin(its, own).float().mean().item() for its, own in zip(kept[reference], mine, strict=True)
         ]
-        said[arm] = by_scene(np.array(share), scenes)
+        said[arm] = cluster_bootstrap(np.array(share), scenes)._asdict()
     return said
 
 
 def relevance_spread(relevance: Sequence[Tensor], scenes: Sequence[int]) -> dict:
     """Standard deviation of relevance over the tokens of a picture or clip, mean over the questions."""
-    return by_scene(np.array([one.std().item() for one in relevance]), scenes)
+    return cluster_bootstrap(np.array([one.std().item() for one in relevance]), scenes)._asdict()

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rediprune.evaluation.bootstrap import cluster_bootstrap
+
 from .arms import QUERIES
-from .intervals import by_scene
 
 if TYPE_CHECKING:
     from .cases import EvalQuestion
@@ -45,7 +46,7 @@ def measure_pointing(
         on = np.array(
             [torch.isin(chosen[i], on).float().mean().item() for i, on in zip(where, answers, strict=True)]
         )
-        return {**by_scene(on, scenes), "any": float((on > 0).mean())}
+        return {**cluster_bootstrap(on, scenes)._asdict(), "any": float((on > 0).mean())}
 
     def top(of_all: Sequence[Tensor]) -> list[Tensor]:
         return [one.flatten().argsort(descending=True, stable=True)[:k] for one in of_all]

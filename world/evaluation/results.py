@@ -8,8 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
+from rediprune.evaluation.bootstrap import cluster_bootstrap
+
 from .arms import Arm
-from .intervals import by_scene, wilson_interval
+from .intervals import wilson_interval
 
 
 def pack_bits(right: np.ndarray) -> str:
@@ -100,8 +102,8 @@ class Results:
         if kind is not None:
             of_kind = self.kind_of_question[:n] == kind
             difference, scene = difference[of_kind], scene[of_kind]
-        made = by_scene(difference, scene)
-        return Difference(len(difference), made["mean"], made["interval"])
+        made = cluster_bootstrap(difference, scene)
+        return Difference(len(difference), made.mean, made.interval)
 
     def filter_measured(self, arms: Sequence[Arm], ratio: float) -> list[Arm]:
         """Of these arms, those measured at that ratio."""

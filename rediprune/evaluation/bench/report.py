@@ -7,11 +7,11 @@ the name of the file. A line with the machine stands over the tables of every pa
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from importlib import import_module
 from pathlib import Path
 
+from ..marked_tables import write_marked_tables
 from . import PARTS
 from .record import Run, load
 
@@ -48,20 +48,6 @@ def about(run: Run) -> str:
     )
 
 
-def written(page: str, found: dict[str, str]) -> str:
-    """The page with every table between its marks.
-
-    Raises:
-        ValueError: a table without marks on the page.
-    """
-    for name, body in found.items():
-        between = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
-        page, count = between.subn(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", page)
-        if count != 1:
-            raise ValueError(f"the page has {count} places marked <!-- {name} -->: it needs exactly one")
-    return page
-
-
 def _module(part: str):
     return import_module(f".{PARTS[part]}", __package__)
 
@@ -74,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--figures", type=Path, default=FIGURES)
     given = parser.parse_args(argv)
     runs = load(given.record)
-    page = written(given.page.read_text(encoding="utf-8"), tables(runs))
+    page = write_marked_tables(given.page.read_text(encoding="utf-8"), tables(runs))
     given.page.write_text(page, encoding="utf-8")
     given.figures.mkdir(parents=True, exist_ok=True)
     for name, svg in figures(runs).items():

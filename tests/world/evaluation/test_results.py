@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rediprune.evaluation.bootstrap import cluster_bootstrap
 from world.evaluation.arms import RANDOM, UNPRUNED, Arm
-from world.evaluation.intervals import by_scene, wilson_interval
+from world.evaluation.intervals import wilson_interval
 from world.evaluation.results import Results, pack_bits, unpack_bits
 
 GRID = Arm("grid")
@@ -54,7 +55,7 @@ def test_masks_are_averaged_question_by_question(results):
 def test_a_difference_is_paired_and_redraws_scenes(results):
     found = results.compute_difference(GRID, 0.15, RANDOM)
     assert found.mean == pytest.approx(0.25)
-    assert found.interval == by_scene(np.array([0, 0.5, 0, 0, 0, 1]), [0, 0, 0, 1, 1, 2])["interval"]
+    assert found.interval == cluster_bootstrap(np.array([0, 0.5, 0, 0, 0, 1]), [0, 0, 0, 1, 1, 2]).interval
     against = results.compute_difference(GRID, 0.5, UNPRUNED, 1.0)
     assert (against.n, against.mean) == (3, pytest.approx(-1 / 3))  # on what both were asked
     assert results.compute_difference(GRID, 0.15, UNPRUNED, 1.0, "color").n == 3

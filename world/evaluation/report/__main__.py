@@ -11,6 +11,8 @@ import json
 import re
 from pathlib import Path
 
+from rediprune.evaluation.marked_tables import write_marked_tables
+
 from ..arms import (
     AFTER_PROJECTOR,
     FLIPPED_QUERY,
@@ -42,8 +44,6 @@ KNOWLEDGE_LIMITS = (
 )
 ROOT = Path(__file__).parents[3]
 MODEL, README, FINDINGS = ROOT / "assets" / "tiny-llava", ROOT / "README.md", ROOT / "docs" / "findings.md"
-MARK = "<!-- {name} -->"
-END = "<!-- /{name} -->"
 
 HEADLINE_ARMS = (
     REDIPRUNE[PUBLISHED_QUERY],
@@ -203,22 +203,6 @@ def build_card(found: dict) -> dict:
     }
 
 
-def insert(text: str, name: str, body: str) -> str:
-    """Put `body` between the marks of that name; where there is only the opening mark, close it.
-
-    Raises:
-        ValueError: there is no such mark.
-    """
-    mark, end = MARK.format(name=name), END.format(name=name)
-    if mark not in text:
-        raise ValueError(f"no {mark} to put the table at")
-    if end not in text:
-        text = text.replace(mark, f"{mark}\n{end}")
-    return re.sub(
-        f"{re.escape(mark)}.*?{re.escape(end)}", lambda _: f"{mark}\n{body}\n{end}", text, flags=re.S
-    )
-
-
 def find_table_names(text: str) -> list[str]:
     """The names of the tables that a page has marks for."""
     return re.findall(r"<!-- ((?:\w+-)+table) -->", text)
@@ -233,10 +217,7 @@ def write_pages(found: dict, model: Path = MODEL, readme: Path = README, finding
         (model / "README.md", CARD_TABLES),
         (findings, find_table_names(findings.read_text())),
     ):
-        text = path.read_text()
-        for name in names:
-            text = insert(text, name, said[name])
-        path.write_text(text)
+        path.write_text(write_marked_tables(path.read_text(), {name: said[name] for name in names}))
         print(f"wrote the tables of {path}")
 
 

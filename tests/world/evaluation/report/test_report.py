@@ -220,19 +220,6 @@ def test_the_query_that_points_best_becomes_the_default_and_says_why(found, tmp_
     assert "rendered world" in card.knows
 
 
-def test_inserting_twice_is_inserting_once_and_the_rest_stays():
-    text = "before\n<!-- a-table -->\nafter <!-- other -->\n"
-    once = report.insert(text, "a-table", "| x | \\1 |")
-    assert once == "before\n<!-- a-table -->\n| x | \\1 |\n<!-- /a-table -->\nafter <!-- other -->\n"
-    assert report.insert(once, "a-table", "| x | \\1 |") == once
-    assert report.insert(once, "a-table", "new").count("<!-- a-table -->") == 1
-
-
-def test_a_text_without_the_mark_is_refused():
-    with pytest.raises(ValueError, match="no <!-- a-table -->"):
-        report.insert("nothing here", "a-table", "body")
-
-
 def test_the_command_writes_every_page_and_the_settings(found, stills, tmp_path, monkeypatch):
     model, readme, findings = tmp_path / "tiny-llava", tmp_path / "README.md", tmp_path / "findings.md"
     model.mkdir()
