@@ -1,4 +1,8 @@
-"""The rendered world of the embedded model: scenes and clips, questions about them, training, evaluation."""
+"""Render the world of the embedded model, ask about it, train the model in it and evaluate the model.
+
+A scene is a still picture of coloured shapes; a clip is a sequence of frames in which some of them move or
+change.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SceneWithQuestions:
-    """A scene with one question of every kind that it can answer.
+    """A scene with a question of every kind that the scene can answer.
 
     Attributes:
         scene: the rendered scene, shapes included.
@@ -41,15 +45,16 @@ class SceneWithQuestions:
 
     @property
     def image(self) -> Image.Image:
+        """Return the picture, RGB."""
         return self.scene.image
 
 
 @dataclass(frozen=True)
 class ClipWithQuestions:
-    """A clip with one question of every kind that it can answer.
+    """A clip with a question of every kind that the clip can answer.
 
     Attributes:
-        clip: the rendered clip, with all that happens in it.
+        clip: the rendered clip, its plan included.
         questions: at most one per kind, in the order of CLIP_KINDS.
     """
 
@@ -58,23 +63,37 @@ class ClipWithQuestions:
 
     @property
     def images(self) -> list[Image.Image]:
-        """Its frames, in order."""
+        """Return the frames in order, RGB."""
         return self.clip.images
 
 
 def make_scene(seed: int) -> SceneWithQuestions:
-    """The scene of a seed with its questions; deterministic. `seed` is a whole number >= 0."""
+    """Render the scene of a seed, and ask about it; equal seeds give equal scenes and questions.
+
+    Args:
+        seed: a whole number of at least 0.
+
+    Raises:
+        ValueError: the seed is negative.
+    """
     if seed < 0:
         raise ValueError(f"seed={seed} is negative: scenes are numbered from 0")
     scene = render_scene(seed)
     rng = np.random.default_rng((seed, 1))
-    asked = (make_scene_question(scene, kind, rng) for kind in KINDS)
-    return SceneWithQuestions(scene, tuple(q for q in asked if q is not None))
+    questions = (make_scene_question(scene, kind, rng) for kind in KINDS)
+    return SceneWithQuestions(scene, tuple(question for question in questions if question is not None))
 
 
 def make_clip(seed: int) -> ClipWithQuestions:
-    """The clip of a seed with its questions; deterministic. `seed` is a whole number >= 0."""
+    """Render the clip of a seed, and ask about it; equal seeds give equal clips and questions.
+
+    Args:
+        seed: a whole number of at least 0.
+
+    Raises:
+        ValueError: the seed is negative.
+    """
     clip = render_clip(seed)
     rng = np.random.default_rng((seed, 1))
-    asked = (make_clip_question(clip.plan, kind, rng) for kind in CLIP_KINDS)
-    return ClipWithQuestions(clip, tuple(q for q in asked if q is not None))
+    questions = (make_clip_question(clip.plan, kind, rng) for kind in CLIP_KINDS)
+    return ClipWithQuestions(clip, tuple(question for question in questions if question is not None))

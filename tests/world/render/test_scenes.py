@@ -28,7 +28,7 @@ SEEDS = range(60)
 def coverage(monkeypatch):
     """render(seed) -> scene, and what each shape covers, float [224, 224], read off a black canvas."""
     drawn: list[np.ndarray] = []
-    paste = scenes.paste
+    paste = scenes.paste_shape
 
     def spy(canvas, mask, color, x, y, light):
         black = np.zeros((IMAGE_SIZE, IMAGE_SIZE, 3), np.float32)
@@ -40,7 +40,7 @@ def coverage(monkeypatch):
         drawn.clear()
         return scenes.render_scene(seed), list(drawn)
 
-    monkeypatch.setattr(scenes, "paste", spy)
+    monkeypatch.setattr(scenes, "paste_shape", spy)
     return render
 
 
@@ -96,7 +96,7 @@ def test_shapes_do_not_touch(coverage):
 
 def test_a_digit_lies_on_the_patches_of_its_shape(monkeypatch):
     ink: list[tuple[np.ndarray, int, int]] = []
-    write = scenes.write
+    write = scenes.write_digit
 
     def spy(canvas, digit, x, y, dark):
         black = np.zeros((IMAGE_SIZE, IMAGE_SIZE, 3), np.float32)
@@ -104,7 +104,7 @@ def test_a_digit_lies_on_the_patches_of_its_shape(monkeypatch):
         ink.append((black[..., 0], x, y))
         write(canvas, digit, x, y, dark=dark)
 
-    monkeypatch.setattr(scenes, "write", spy)
+    monkeypatch.setattr(scenes, "write_digit", spy)
     for seed in SEEDS[:20]:
         ink.clear()
         scene = scenes.render_scene(seed)

@@ -1,7 +1,7 @@
-"""`python -m world.evaluation.report`: the measured tables of README, model card and docs/findings.md.
+"""Write the measured tables of README, model card and docs/findings.md: `python -m world.evaluation.report`.
 
-All are made from evaluation.json alone. It also writes the model's `rediprune.json`: the query that points
-best at the answer becomes the default.
+Every table is made from evaluation.json alone. The command also writes the model's `rediprune.json`, in which
+the query that points best at the answer becomes the default.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ KNOWLEDGE_LIMITS = (
     "On any other picture or clip it will answer, and be wrong."
 )
 ROOT = Path(__file__).parents[3]
-MODEL, README, FINDINGS = ROOT / "assets" / "tiny-llava", ROOT / "README.md", ROOT / "docs" / "findings.md"
+MODEL = ROOT / "assets" / "tiny-llava"
+README = ROOT / "README.md"
+FINDINGS = ROOT / "docs" / "findings.md"
 
 HEADLINE_ARMS = (
     REDIPRUNE[PUBLISHED_QUERY],
@@ -61,7 +63,7 @@ MAIN_ARMS = (
     *(arm for one in QUERY_FREE for arm in (one, one.with_shared_budget)),
     RANDOM,
 )
-ABLATIONS: dict[str, tuple[tables.Row, ...]] = {
+ABLATIONS: dict[str, tuple[tables.Comparison, ...]] = {
     "query": (
         (REDIPRUNE[PUBLISHED_QUERY], RANDOM),
         *(
@@ -119,80 +121,86 @@ CARD_TABLES = (
 )
 
 
-def build_tables(found: dict) -> dict[str, str]:
-    """Every table by the name of its mark."""
-    stills, clips = Results(found["stills"]), Results(found["clips"])
-    said = {
-        "pointing-table": tables.build_pointing_table(found["stills"], stills),
-        "clip-pointing-table": tables.build_pointing_table(found["clips"], clips),
+def build_tables(evaluation: dict) -> dict[str, str]:
+    """Build every table from the content of evaluation.json, by the name of its mark."""
+    stills = Results(evaluation["stills"])
+    clips = Results(evaluation["clips"])
+    found = {
+        "pointing-table": tables.build_pointing_table(stills.record, stills),
+        "clip-pointing-table": tables.build_pointing_table(clips.record, clips),
         "alpha-table": "\n\n".join(
-            tables.build_alpha_table(stills, alpha_arms(q)) for q in (PUBLISHED_QUERY, TOWER_QUERY)
+            tables.build_alpha_table(stills, alpha_arms(query)) for query in (PUBLISHED_QUERY, TOWER_QUERY)
         ),
-        "rechecked-table": describe_recheck(found),
-        "weights-table": describe_weights(found),
+        "rechecked-table": describe_recheck(evaluation),
+        "weights-table": describe_weights(evaluation),
     }
-    for start, results in (("", stills), ("clip-", clips)):
-        said[f"{start}accuracy-table"] = tables.build_accuracy_table(results, HEADLINE_ARMS, KEEP_RATIOS[1:])
-        said[f"{start}full-accuracy-table"] = tables.build_accuracy_table(results, MAIN_ARMS)
-        said[f"{start}differences-table"] = "\n\n".join(
+    for prefix, results in (("", stills), ("clip-", clips)):
+        found[f"{prefix}accuracy-table"] = tables.build_accuracy_table(
+            results, HEADLINE_ARMS, KEEP_RATIOS[1:]
+        )
+        found[f"{prefix}full-accuracy-table"] = tables.build_accuracy_table(results, MAIN_ARMS)
+        found[f"{prefix}differences-table"] = "\n\n".join(
             tables.build_difference_table(results, MAIN_ARMS, ratio) for ratio in KEEP_RATIOS
         )
-        said[f"{start}overlap-table"] = tables.build_overlap_table(results.record, results, OVERLAP_ARMS)
-        said[f"{start}kinds-table"] = tables.build_kind_table(results, MAIN_ARMS)
-        said[f"{start}kind-differences-table"] = "\n\n".join(
+        found[f"{prefix}overlap-table"] = tables.build_overlap_table(results.record, results, OVERLAP_ARMS)
+        found[f"{prefix}kinds-table"] = tables.build_kind_table(results, MAIN_ARMS)
+        found[f"{prefix}kind-differences-table"] = "\n\n".join(
             tables.build_kind_difference_table(results, HEADLINE_ARMS, other) for other in (RANDOM, UNPRUNED)
         )
-        for name, rows in ABLATIONS.items():
+        for name, comparisons in ABLATIONS.items():
             if name != "budget":
-                said[f"{start}{name}-table"] = tables.build_ablation_table(results, rows)
-    said["clip-accuracy-table"] += (
+                found[f"{prefix}{name}-table"] = tables.build_ablation_table(results, comparisons)
+    found["clip-accuracy-table"] += (
         "\n\nEvery arm, differences with their intervals, kinds of question, ablations, and what none of it "
         "shows: [docs/findings.md](docs/findings.md)."
     )
-    said["budget-table"] = tables.build_ablation_table(clips, ABLATIONS["budget"], KEEP_RATIOS[1:])
-    return said
+    found["budget-table"] = tables.build_ablation_table(clips, ABLATIONS["budget"], KEEP_RATIOS[1:])
+    return found
 
 
-def describe_recheck(found: dict) -> str:
-    """How often one forward and decoding token by token came to the same."""
+def describe_recheck(evaluation: dict) -> str:
+    """Return how often one forward pass and decoding token by token gave equal results, as a sentence."""
     lines = []
     for name in ("stills", "clips"):
-        said = found[name]["rechecked"]
+        counts = evaluation[name]["rechecked"]
         lines.append(
-            f"{name}: of {said['cells']} random cells, {said['same_tokens']} kept the same tokens and "
-            f"{said['agree']} agreed whether the answer is right"
+            f"{name}: of {counts['cells']} random cells, {counts['same_tokens']} kept the same tokens and "
+            f"{counts['agree']} agreed whether the answer is right"
         )
     return "; ".join(lines) + "."
 
 
-def describe_weights(found: dict) -> str:
-    """What was measured, and with what."""
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    n = sum(found[name]["questions"] for name in ("stills", "clips"))
-    return f"*{n:,} questions; weights `{found['weights']}`, {versions}, float32 on a CPU.*"
+def describe_weights(evaluation: dict) -> str:
+    """Return the number of questions, the fingerprint of the weights and the versions, as one line."""
+    versions = ", ".join(f"{name} {version}" for name, version in evaluation["versions"].items())
+    n_questions = sum(evaluation[name]["questions"] for name in ("stills", "clips"))
+    return f"*{n_questions:,} questions; weights `{evaluation['weights']}`, {versions}, float32 on a CPU.*"
 
 
-def find_best_query(found: dict) -> dict:
-    """The query whose most relevant tokens lie on the answer most often, by questions kept for choosing."""
-    rows = found["stills"]["choosing"]["rows"]
+def find_best_query(evaluation: dict) -> dict:
+    """Return the row of the query whose most relevant tokens lie on the answer most often.
+
+    Only the validation questions decide, so the reported questions stay independent of the choice.
+    """
+    rows = evaluation["stills"]["choosing"]["rows"]
     return max(rows, key=lambda row: row["top_relevance"]["mean"])
 
 
-def build_card(found: dict) -> dict:
-    """rediprune.json of the embedded model."""
-    best, p = find_best_query(found), found["stills"]["pointing"]
-    on_answer, by_published = (
-        next(
-            100 * row["top_relevance"]["mean"]
-            for row in p["rows"]
-            if (row["query"], row["pointing"]) == (query, pointing)
-        )
-        for query, pointing in ((best["query"], best["pointing"]), QUERIES[PUBLISHED_QUERY])
-    )
+def build_card(evaluation: dict) -> dict:
+    """Build the content of rediprune.json, the card of the built-in model."""
+    best = find_best_query(evaluation)
+    pointing = evaluation["stills"]["pointing"]
+
+    def get_percent_on_answer(query: str, variant: str) -> float:
+        (row,) = [row for row in pointing["rows"] if (row["query"], row["pointing"]) == (query, variant)]
+        return 100 * row["top_relevance"]["mean"]
+
+    best_percent = get_percent_on_answer(best["query"], best["pointing"])
+    published_percent = get_percent_on_answer(*QUERIES[PUBLISHED_QUERY])
     why = (
-        f"Of those measured it points best, with {on_answer:.0f}% of its top {p['k']} tokens on the answer "
-        f"over {p['n']:,} held-out questions (prompt-tail {by_published:.0f}%, chance "
-        f"{100 * p['chance']:.0f}%)."
+        f"Of those measured it points best, with {best_percent:.0f}% of its top {pointing['k']} tokens on "
+        f"the answer over {pointing['n']:,} held-out questions (prompt-tail {published_percent:.0f}%, chance "
+        f"{100 * pointing['chance']:.0f}%)."
     )
     return {
         "text_tower": "../tiny-clip",
@@ -204,24 +212,35 @@ def build_card(found: dict) -> dict:
 
 
 def find_table_names(text: str) -> list[str]:
-    """The names of the tables that a page has marks for."""
+    """Return the names of the tables that a page has marks for."""
     return re.findall(r"<!-- ((?:\w+-)+table) -->", text)
 
 
-def write_pages(found: dict, model: Path = MODEL, readme: Path = README, findings: Path = FINDINGS) -> None:
-    """Put the tables into the three pages, and the default query into the model's card."""
-    (model / "rediprune.json").write_text(json.dumps(build_card(found), indent=2) + "\n")
-    said = build_tables(found)
+def write_pages(
+    evaluation: dict, model: Path = MODEL, readme: Path = README, findings: Path = FINDINGS
+) -> None:
+    """Write the tables into README, model card and findings, and the default query into rediprune.json.
+
+    Args:
+        evaluation: the content of evaluation.json.
+        model: folder of the model.
+        readme: the README of the project.
+        findings: the page with every table.
+    """
+    (model / "rediprune.json").write_text(json.dumps(build_card(evaluation), indent=2) + "\n")
+    found = build_tables(evaluation)
     for path, names in (
         (readme, README_TABLES),
         (model / "README.md", CARD_TABLES),
         (findings, find_table_names(findings.read_text())),
     ):
-        path.write_text(write_marked_tables(path.read_text(), {name: said[name] for name in names}))
+        page = write_marked_tables(path.read_text(), {name: found[name] for name in names})
+        path.write_text(page)
         print(f"wrote the tables of {path}")
 
 
 def main() -> None:
+    """Parse the command line and write the pages."""
     parser = argparse.ArgumentParser(
         prog="python -m world.evaluation.report", description=__doc__.splitlines()[0]
     )
@@ -229,8 +248,8 @@ def main() -> None:
     parser.add_argument("--readme", type=Path, default=README)
     parser.add_argument("--findings", type=Path, default=FINDINGS)
     args = parser.parse_args()
-    found = json.loads((args.model / "evaluation.json").read_text())
-    write_pages(found, args.model, args.readme, args.findings)
+    evaluation = json.loads((args.model / "evaluation.json").read_text())
+    write_pages(evaluation, args.model, args.readme, args.findings)
 
 
 if __name__ == "__main__":
