@@ -1,18 +1,19 @@
-"""`python -m world.training`: the embedded model from nothing, resumable at every point.
+"""Train the embedded model from scratch with `python -m world.training`, resumable at every step.
 
-    scenes     rendered once, kept on disk
-    tower      a small CLIP
-    symbols    the LLM reads perfect symbols of stills instead of visual tokens
-    features   the frozen tower's visual tokens of every scene, kept on disk
-    align      the projector learns to say what the symbols say
-    reader     projector and LLM together on real visual tokens of stills
-    text       the text tower alone once more
-    moves      the LLM learns time, from symbols of clips
-    frames     the frozen tower's visual tokens of rendered clips, kept on disk
-    clips      projector and LLM together on real visual tokens of clips and stills
-    export     to assets/
+The stages, in their order:
 
-Every draw depends on the seed and the step alone, so a resumed run does what an unbroken one would.
+    tower      trains a small CLIP on rendered scenes, which are kept on disk
+    symbols    trains the LLM on symbols of stills in place of visual tokens
+    features   encodes every scene with the frozen vision tower, kept on disk
+    align      trains the projector to give the symbols
+    reader     trains projector and LLM on real visual tokens of stills
+    text       trains the text tower alone
+    moves      trains the LLM on symbols of clips
+    frames     encodes rendered clips with the frozen vision tower, kept on disk
+    clips      trains projector and LLM on real visual tokens of clips and stills
+    export     writes the model folders to assets/
+
+Random numbers depend on the seed and the step alone, so a resumed run equals an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import torch
 
 from .clip_stages import ClipTrainingRun
 
+# The number of steps of every stage that trains.
 STEPS = {
     "tower": 5_200,
     "symbols": 5_000,
@@ -34,6 +36,7 @@ STEPS = {
     "moves": 2_000,
     "clips": 2_100,
 }
+# The method of ClipTrainingRun behind each stage, in the order of the stages.
 METHODS = {
     "tower": "train_tower",
     "symbols": "train_symbols",
@@ -51,6 +54,7 @@ ASSETS = Path(__file__).parents[2] / "assets"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and run one stage, or all of them."""
     parser = argparse.ArgumentParser(prog="python -m world.training", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--folder", type=Path, default=Path("runs/world"), help="checkpoints and rendered scenes"

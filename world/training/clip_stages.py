@@ -1,4 +1,4 @@
-"""The stages that learn clips; they stand on a finished reader of stills, and go on reading stills."""
+"""Run the training stages that learn clips, from the finished stages of stills."""
 
 from __future__ import annotations
 
@@ -23,20 +23,30 @@ from .scene_store import FIRST_TRAINING_SEED, SceneBatch
 from .stages import TrainingRun
 from .vision_tower import TOWER_WIDTH, describe_batch, sample_phrases
 
-_PLANS = 40_000  # clips that are planned, not rendered, for the symbols
+_PLANS = 40_000  # how many clips are planned, but not rendered, for training on symbols
 
 _plan = lru_cache(maxsize=_PLANS)(plan_clip)
 
 
 class ClipTrainingRun(TrainingRun):
-    """A run with all stages. `clips` is how many clips are rendered for real visual tokens."""
+    """Run all stages: those of TrainingRun, and those that learn clips.
+
+    Args:
+        folder: created if it does not exist.
+        scenes: how many scenes are rendered.
+        clips: how many clips are rendered.
+        seed: of the whole run.
+    """
 
     def __init__(self, folder: Path, scenes: int, clips: int, seed: int = 0) -> None:
         super().__init__(folder, scenes, seed)
         self.n_clips = clips
 
     def adopt_checkpoints(self, older: Path) -> None:
-        """Take tower and reader of another run, whose tokenizer may know fewer words."""
+        """Take the stages "tower" and "reader" from the folder of an older run.
+
+        Its tokenizer may know other words: embeddings are transferred token by token.
+        """
         old = Tokenizer.from_file(str(older / "tokenizer.json"))
         for stage, extra in (("tower", 0), ("reader", 1)):
             state = torch.load(older / f"{stage}.pt", weights_only=True)["module"]
@@ -45,11 +55,15 @@ class ClipTrainingRun(TrainingRun):
             torch.save({"module": found}, self.checkpoint_path(stage))
 
     def make_clip_language_model(self) -> LanguageModelTrainer:
+        """Make an untrained LLM for clips, which has one layer more than that for stills."""
         torch.manual_seed(self.seed)
         return LanguageModelTrainer(make_llm_tokenizer(self.tokenizer), LLM_LAYERS + 1)
 
     def train_text_tower(self, steps: int, batch: int = 16, phrases: int = 64) -> None:
-        """The text tower alone once more, so that texts point better; what the vision tower sees stays."""
+        """Train the text tower alone, so that texts point better: stage "text".
+
+        The vision tower is frozen, so visual tokens do not change.
+        """
         module = self.make_tower()
         if not self.checkpoint_path("text").exists():
             module.load_state_dict(self.load_weights("tower"))
@@ -66,8 +80,9 @@ class ClipTrainingRun(TrainingRun):
               seed=self.seed + 4, log=lambda: f"recall={module.phrase_recall:.3f}")  # fmt: skip
 
     def train_time(self, steps: int, batch: int = 12) -> None:
-        """The LLM learns time: from symbols of clips, while it goes on reading real stills."""
-        features, module = self.encode_scenes(), self.make_clip_language_model()
+        """Train the LLM on symbols of clips and on real visual tokens of stills: stage "moves"."""
+        features = self.encode_scenes()
+        module = self.make_clip_language_model()
         if not self.checkpoint_path("moves").exists():
             insert_time_layer(module, self.load_weights("reader"))
         module.projector.requires_grad_(False)
@@ -86,7 +101,12 @@ class ClipTrainingRun(TrainingRun):
               seed=self.seed + 5, log=module.progress_text)  # fmt: skip
 
     def encode_clips(self, batch: int = 6) -> np.ndarray:
-        """Visual tokens of every frame of the rendered clips, float16 [clips, T, 196, C]; as `features`."""
+        """Encode every frame of the rendered clips with the frozen vision tower: stage "frames".
+
+        Returns:
+            The visual tokens as a memory-mapped array, float16 [clips, T, 196, C]. Tokens on disk are used
+            again, unless a tower with other weights made them.
+        """
         shape = (self.n_clips, N_FRAMES, N_PATCHES, TOWER_WIDTH)
         return self.encode_frozen(
             "frames", shape, batch,
@@ -94,15 +114,17 @@ class ClipTrainingRun(TrainingRun):
         )  # fmt: skip
 
     def train_clips(self, steps: int, batch: int = 12) -> None:
-        """LLM and projector together on real visual tokens of clips and stills."""
-        features, frames, module = self.encode_scenes(), self.encode_clips(), self.make_clip_language_model()
+        """Train LLM and projector on real visual tokens of clips and stills: stage "clips"."""
+        features = self.encode_scenes()
+        frames = self.encode_clips()
+        module = self.make_clip_language_model()
         if not self.checkpoint_path("clips").exists():
             module.load_state_dict(self.load_weights("moves"))
         module.symbols.requires_grad_(False)
 
         def losses(rng: np.random.Generator, progress: float) -> dict[str, Tensor]:
             k = int(rng.choice((1568, 784, 392, 235, 157, 80), p=(0.34, 0.20, 0.14, 0.14, 0.10, 0.08)))
-            # Long contexts in small batches, so that a step stays about as long.
+            # Longer contexts get smaller batches, so that every step takes about equal time.
             index = np.sort(rng.integers(0, len(frames), max(3, min(batch, 12 * 235 // k))))
             plans = [_plan(FIRST_TRAINING_SEED + int(i)) for i in index]
             attributes, owner, keep = _sample_truth(plans, k, rng)
@@ -118,15 +140,20 @@ class ClipTrainingRun(TrainingRun):
               seed=self.seed + 6, log=module.progress_text)  # fmt: skip
 
     def export(self, assets: Path) -> None:
-        """Both model folders, from the checkpoints of the stages text and clips."""
-        tower, reader = self.make_tower(), self.make_clip_language_model()
+        """Write both model folders from the checkpoints of the stages "text" and "clips"."""
+        tower = self.make_tower()
+        reader = self.make_clip_language_model()
         tower.load_state_dict(self.load_weights("text"))
         reader.load_state_dict(self.load_weights("clips"))
         export(tower, reader, self.tokenizer, assets)
 
 
 def _sample_truth(plans: list[ClipPlan], k: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Attributes [B, T, 6, 6] and owner [B, T, 196] of these clips, and which about k tokens they keep."""
+    """Return the ground truth of clips, and sample about k of their visual tokens to keep.
+
+    Returns:
+        Attributes [B, T, 6, 6] and owner [B, T, 196] as in SceneStore, and the kept tokens [B, K], all int64.
+    """
     attributes = torch.from_numpy(np.stack([p.to_attributes() for p in plans]))
     owner = torch.from_numpy(np.stack([p.to_owner() for p in plans]))
     keep = drop_clip_tokens(owner, k, rng, keep_each=rng.random() < 0.9, even=rng.random() < 0.5)

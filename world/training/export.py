@@ -1,4 +1,4 @@
-"""From training modules to files that strangers load: tiny-llava (transformers), tiny-clip (open_clip)."""
+"""Export the trained modules as files: tiny-llava for transformers and tiny-clip for open_clip."""
 
 from __future__ import annotations
 
@@ -37,7 +37,16 @@ from .vision_tower import (
 
 
 def export(tower: VisionTowerTrainer, reader: LanguageModelTrainer, words: Tokenizer, assets: Path) -> None:
-    """Write both folders. Weights are rounded to float16 on disk: whatever is measured later includes it."""
+    """Write both model folders.
+
+    Weights are rounded to float16 on disk, so everything that is measured later includes the rounding.
+
+    Args:
+        tower: the trained CLIP.
+        reader: the trained LLM with its projector.
+        words: the tokenizer that both share.
+        assets: the parent of the folders.
+    """
     save_llava(build_llava(tower, reader, words), words, assets / "tiny-llava")
     save_clip(tower, words, assets / "tiny-clip")
 
@@ -45,7 +54,7 @@ def export(tower: VisionTowerTrainer, reader: LanguageModelTrainer, words: Token
 def build_llava(
     tower: VisionTowerTrainer, reader: LanguageModelTrainer, words: Tokenizer
 ) -> LlavaForConditionalGeneration:
-    """The trained parts in their places of an unmodified LLaVA, float32."""
+    """Assemble an unmodified LLaVA in float32 from the trained parts."""
     tokenizer = make_llm_tokenizer(words)
     special = (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id)
     config = LlavaConfig(
@@ -72,17 +81,17 @@ def build_llava(
 
 
 def save_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: Path) -> None:
-    """Model and processor as `from_pretrained` reads them; the model at hand becomes float16."""
+    """Save model and processor for `from_pretrained`; this converts the given model to float16."""
     model.half().save_pretrained(folder, max_shard_size=9 * 2**20)
     config_path = folder / "config.json"
     config = json.loads(config_path.read_text())
-    # float16 is for the disk only: on a CPU the model should be loaded and run in float32.
+    # float16 is for the disk only; on a CPU the model should be loaded and run in float32.
     for part in (config, config["text_config"], config["vision_config"]):
         for key in ("dtype", "torch_dtype"):
             if key in part:
                 part[key] = "float32"
     config_path.write_text(json.dumps(config, indent=2) + "\n")
-    # Scenes have the model's size already; the processor leaves them as training saw them.
+    # Scenes have the input size of the model, so the processor changes nothing but their values.
     image_processor = CLIPImageProcessor(
         size={"shortest_edge": IMAGE_SIZE},
         crop_size={"height": IMAGE_SIZE, "width": IMAGE_SIZE},
@@ -101,10 +110,13 @@ def save_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: P
 
 
 def save_clip(tower: VisionTowerTrainer, words: Tokenizer, folder: Path) -> None:
-    """The small CLIP in open_clip's `local-dir:` format, vision side converted from its transformers form."""
+    """Save the small CLIP in the `local-dir:` format of open_clip.
+
+    Its vision tower is converted from the names of transformers.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = make_clip_tokenizer(words)
-    state = dict(tower.text.state_dict()) | _visual_state(tower)
+    state = dict(tower.text.state_dict()) | _convert_vision_state(tower)
     model_cfg = build_clip_config(len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
     preprocess = {
         "size": [IMAGE_SIZE, IMAGE_SIZE],
@@ -122,8 +134,11 @@ def save_clip(tower: VisionTowerTrainer, words: Tokenizer, folder: Path) -> None
     fix_tokenizer_class(folder)
 
 
-def _visual_state(tower: VisionTowerTrainer) -> dict[str, Tensor]:
-    """transformers' CLIPVisionModel in open_clip's names: q, k and v packed, the projection transposed."""
+def _convert_vision_state(tower: VisionTowerTrainer) -> dict[str, Tensor]:
+    """Convert the state dict of a transformers vision tower to the names of open_clip.
+
+    q, k and v are concatenated, and the projection is transposed.
+    """
     have = {k.removeprefix("vision_model."): v for k, v in tower.vision.state_dict().items()}
     out = {
         "visual.class_embedding": have["embeddings.class_embedding"],

@@ -1,4 +1,7 @@
-"""Stage 1: a small CLIP; its vision tower learns from region-phrase pairs on the layer LLaVA reads (-2)."""
+"""Train a small CLIP whose vision tower learns from pairs of regions and phrases.
+
+The pairs are compared on the layer whose tokens LLaVA reads (-2).
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,15 @@ from .dense_heads import DenseHeads, compute_dense_losses
 from .scene_store import SceneBatch
 
 FEATURE_LAYER = -2  # LLaVA's vision_feature_layer
-TOWER_WIDTH, TOWER_LAYERS, TOWER_HEADS = 128, 5, 4
-JOINT_WIDTH = 96
-TEXT_CONTEXT = 32
+TOWER_WIDTH = 128
+TOWER_LAYERS = 5
+TOWER_HEADS = 4
+JOINT_WIDTH = 96  # of the space that CLIP compares pictures and texts in
+TEXT_CONTEXT = 32  # tokens
 
 
 def build_vision_config() -> CLIPVisionConfig:
+    """Build the transformers configuration of the vision tower."""
     return CLIPVisionConfig(
         hidden_size=TOWER_WIDTH,
         intermediate_size=4 * TOWER_WIDTH,
@@ -36,7 +42,7 @@ def build_vision_config() -> CLIPVisionConfig:
 
 
 def build_clip_config(vocab_size: int, eos_id: int, pad_id: int) -> dict:
-    """open_clip's model_cfg of the whole small CLIP, vision side as in `vision_config`."""
+    """Build the open_clip configuration of the small CLIP; its vision side equals build_vision_config."""
     return {
         "embed_dim": JOINT_WIDTH,
         "quick_gelu": False,
@@ -64,7 +70,14 @@ def build_clip_config(vocab_size: int, eos_id: int, pad_id: int) -> dict:
 
 
 class VisionTowerTrainer(nn.Module):
-    """The small CLIP under training: HF vision tower, open_clip text tower, joint projection, dense heads."""
+    """Hold the small CLIP during training and compute its losses.
+
+    Its parts are a vision tower of transformers, a text tower of open_clip, the projection into the joint
+    space, and the dense heads.
+
+    Args:
+        tokenizer: of the text tower, from make_clip_tokenizer.
+    """
 
     def __init__(self, tokenizer) -> None:
         super().__init__()
@@ -82,7 +95,7 @@ class VisionTowerTrainer(nn.Module):
         self.heads = DenseHeads(TOWER_WIDTH)
 
     def encode_text(self, texts: list[str]) -> Tensor:
-        """Texts as unit vectors of the joint space, [M, E]."""
+        """Encode M texts as unit vectors of the joint space, [M, E]."""
         ids = self.tokenizer(
             texts, return_tensors="pt", padding="max_length", truncation=True, max_length=TEXT_CONTEXT
         ).input_ids
@@ -91,17 +104,20 @@ class VisionTowerTrainer(nn.Module):
     def forward(
         self, batch: SceneBatch, phrases: list[str], wanted: Tensor, captions: list[str]
     ) -> dict[str, Tensor]:
-        """All losses of one batch.
+        """Compute all losses of one batch, by name.
 
         Args:
-            phrases, wanted: M texts and what they name, as from `sample_phrases`: the dense contrast,
-                patch by patch. Patches that are neither clearly background nor clearly a shape do not count.
-            captions: one description per image: CLIP's own contrast.
+            batch: B scenes.
+            phrases: M texts for the contrast with single patches.
+            wanted: int64 [M, 2, 3], what the texts name, as from sample_phrases.
+            captions: a description of each picture, for CLIP's own contrast with whole pictures.
         """
         out = self.vision(pixel_values=batch.pixels, output_hidden_states=True)
         tokens = out.hidden_states[FEATURE_LAYER][:, 1:]
         losses = compute_dense_losses(self.heads(tokens), batch)
 
+        # Contrast of patches [B, 196, E] with phrases [M, E]: every pair is named or not, logits [B, 196, M].
+        # Patches that are neither clearly background nor clearly a shape do not count.
         joint = F.normalize(self.visual_projection(self.vision.post_layernorm(tokens)).float(), dim=-1)
         text = self.encode_text(phrases).float()
         logits = joint @ text.T * self.dense_scale.exp() + self.dense_bias
@@ -112,23 +128,30 @@ class VisionTowerTrainer(nn.Module):
         )
         losses["phrase"] = 10 * per_pair[clear].mean()
 
+        # Contrast of pictures with captions, both [B, E]: each picture belongs to its own caption.
         image = F.normalize(self.visual_projection(out.pooler_output).float(), dim=-1)
         caption = self.encode_text(captions).float()
         scores = image @ caption.T * self.text.logit_scale.exp().clamp(max=100)
-        same = torch.arange(len(scores))
-        losses["global"] = 0.1 * (F.cross_entropy(scores, same) + F.cross_entropy(scores.T, same))
+        own_caption = torch.arange(len(scores))
+        losses["global"] = 0.1 * (
+            F.cross_entropy(scores, own_caption) + F.cross_entropy(scores.T, own_caption)
+        )
         with torch.no_grad():
             on = target.bool() & clear[..., None]
-            self.phrase_recall = (logits > 0)[on].float().mean()  # recall of the named patches, for the log
+            # Share of the named patches that are found, for the progress bar.
+            self.phrase_recall = (logits > 0)[on].float().mean()
         return losses
 
 
 def sample_phrases(count: int, rng: np.random.Generator) -> tuple[list[str], Tensor]:
-    """M random phrases and what they name, [M, 2, 3]: for up to two shapes colour, shape and digit.
+    """Sample M random phrases and what they name.
 
-    -1 stands for any, -9, which nothing matches, for "names no second shape".
+    Returns:
+        The texts, and int64 [M, 2, 3]: colour, shape and digit of up to two named shapes. -1 stands for any;
+        -9, which nothing matches, fills the place of a second shape that is not named.
     """
-    texts, wanted = [], torch.full((count, 2, 3), -9)
+    texts = []
+    wanted = torch.full((count, 2, 3), -9)
     for i in range(count):
         text, targets = sample_phrase(rng)
         texts.append(text)
@@ -137,5 +160,5 @@ def sample_phrases(count: int, rng: np.random.Generator) -> tuple[list[str], Ten
 
 
 def describe_batch(batch: SceneBatch) -> list[str]:
-    """What the global loss pairs each image with."""
+    """Return the description of each scene, which the global loss pairs with its picture."""
     return [describe_scene(scene).answer for scene in batch.scenes]
