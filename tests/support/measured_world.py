@@ -1,4 +1,4 @@
-"""An untrained model of the built-in one's shape, and questions for it: what is measured is not the point."""
+"""Make an untrained model of the built-in model's shape, for tests that need no good answers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from world.training.export import export
 
 
 def make_untrained_model(folder: Path) -> Explainer:
-    """Its answers are nonsense, but they are answers."""
+    """Write an untrained model into the folder and load it; its answers have no meaning."""
     reader = tiny_world.make_language_model()
     source = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        # At this scale answers depend on every token of the prompt; at the usual start they hardly do.
+        # At this scale answers depend on every token of the prompt; at the usual scale hardly.
         for weight in reader.llm.parameters():
             if weight.dim() > 1:
                 weight.normal_(0, 2 * weight[0].numel() ** -0.5, generator=source)

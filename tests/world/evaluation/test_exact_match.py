@@ -61,15 +61,15 @@ def every(ranker: TokenRanker) -> range:
 
 
 def echo(explainer: Explainer, eval_set: EvalSet, kept: list[torch.Tensor], positions: str) -> EvalSet:
-    """The same questions; what the explainer decodes, token by token, is the expected answer."""
+    """Replace every expected answer by what the explainer decodes token by token."""
 
-    def said(question: EvalQuestion, mine: torch.Tensor) -> EvalQuestion:
+    def decode(question: EvalQuestion, mine: torch.Tensor) -> EvalQuestion:
         look = eval_set.encodings[question.scene]
         asked = explainer.ask(look, question.question.text)
         answer = explainer.answer(look, asked, mine, max_new_tokens=5, positions=positions)
         return replace(question, answer_ids=answer.token_ids)
 
-    return replace(eval_set, questions=tuple(map(said, eval_set.questions, kept)))
+    return replace(eval_set, questions=tuple(map(decode, eval_set.questions, kept)))
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def asked() -> list[tuple[ClipPlan, Question]]:
 
 
 def the(plan: ClipPlan, words: str) -> Actor:
-    """The only shape that the words mean, at any time."""
+    """Find the only shape that the words mean, at any time."""
     *color, form = words.split()
     (one,) = [a for a in plan.actors if a.shape == form and (not color or color[0] in a.colors)]
     return one

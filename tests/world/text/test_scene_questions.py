@@ -47,7 +47,7 @@ def asked() -> list[tuple[Scene, Question]]:
 
 
 def named(scene: Scene, words: str) -> list[Shape]:
-    """The shapes that a few words mean: "circle", "red circle", "circles", "red shapes", "shapes"."""
+    """Find the shapes that a few words mean: "circle", "red circle", "circles", "red shapes", "shapes"."""
     found = list(scene.shapes)
     for word in words.split():
         single = {f + ("es" if f == "cross" else "s"): f for f in SHAPES}.get(word, word)
@@ -61,13 +61,13 @@ def named(scene: Scene, words: str) -> list[Shape]:
 
 
 def the(scene: Scene, words: str) -> Shape:
-    """The only shape that the words mean."""
+    """Find the only shape that the words mean."""
     (one,) = named(scene, words)
     return one
 
 
 def solve(scene: Scene, kind: str, text: str) -> tuple[str, list[Shape]]:
-    """The answer and the shapes that hold it."""
+    """Work out the answer and the shapes that hold it."""
     words = next(m.groups() for pattern in WORDS[kind] if (m := re.fullmatch(pattern, text)))
     if kind == "color":
         return the(scene, words[0]).color, [the(scene, words[0])]
@@ -128,7 +128,7 @@ def test_no_answer_is_worth_guessing(asked, kind):
 
 
 def test_a_hard_no_takes_its_words_from_the_scene(asked):
-    """ "Is there a red circle?" is not answered by looking for red, or for circles, alone."""
+    """Looking for red alone, or for circles alone, does not answer "Is there a red circle?" correctly."""
     hard = total = 0
     for scene, q in asked:
         if q.kind == "existence" and q.answer == "no":

@@ -20,7 +20,7 @@ PLURALS = ("shapes", *(s + ("es" if s == "cross" else "s") for s in SHAPES))
 
 
 def template_words(opening: bool) -> set[str]:
-    """The words that open a question, or those that stand inside one."""
+    """Return the words that open a question, or the words that stand inside one."""
     texts = [text for made in (TEMPLATES, CLIP_TEMPLATES) for forms in made.values() for text in forms]
     split = [re.sub(r"{\w+}", "", text.lower()).split() for text in texts]
     words = {words[0] for words in split} if opening else {w for words in split for w in words[1:]}

@@ -25,7 +25,7 @@ def reader():
 
 @pytest.fixture(scope="module")
 def plain(reader) -> LlamaForCausalLM:
-    """The same LLM with transformers' own attention."""
+    """Copy the LLM, with transformers' own attention."""
     config = type(reader.llm.config).from_dict(reader.llm.config.to_dict())
     model = LlamaForCausalLM(config)
     model.set_attn_implementation("eager")

@@ -1,4 +1,4 @@
-"""The bank of scenes: what was rendered is what is read, and an interrupted filling goes on."""
+"""The store of scenes: what was rendered is what is read, and an interrupted filling goes on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from world.training.scene_store import FIRST_TRAINING_SEED, SceneStore
 
 
 def without_shared_patches(shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
-    """A patch that two shapes hold is given to the later one: the bank has one owner for each."""
+    """Give a patch that two shapes hold to the later one, because the store has one owner per patch."""
     later = [{p for other in shapes[j + 1 :] for p in other.patches} for j in range(len(shapes))]
     return tuple(
         replace(s, patches=tuple(p for p in s.patches if p not in taken))

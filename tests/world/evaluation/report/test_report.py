@@ -51,7 +51,7 @@ OVERLAP = {
 
 
 def part(plan, frames: int) -> dict:
-    """Ten questions, of which an arm answers as many as its place in the plan says; four of them for some."""
+    """Make a split of ten questions: an arm answers as many as its place in the plan says, some only four."""
     hits, n_visual = (
         {UNPRUNED.name: {"1.0": {"k": 196, "n": 10, "hits": [pack_bits(np.arange(10) < 9)]}}},
         196 * frames,
@@ -75,7 +75,7 @@ def part(plan, frames: int) -> dict:
 
 @pytest.fixture(scope="module")
 def found() -> dict:
-    """What an evaluation of ten questions might have found."""
+    """Make the content of an evaluation.json of ten questions."""
     stills, clips = (
         part(evaluate.SPLITS[name].plan, frames) for name, frames in (("stills", 1), ("clips", 8))
     )
@@ -94,7 +94,7 @@ def clips(found) -> Results:
 
 
 def line(table: str, name: str) -> list[str]:
-    """The cells of the row that begins with that name."""
+    """Return the cells of the row that begins with the name."""
     (row,) = [row for row in table.splitlines() if row.startswith(f"| {name} |")]
     return row.strip("| ").split(" | ")
 
