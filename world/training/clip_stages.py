@@ -91,9 +91,9 @@ class ClipTrainingRun(TrainingRun):
             plans = [_plan(FIRST_TRAINING_SEED + int(i)) for i in rng.integers(0, _PLANS, batch)]
             attributes, owner, keep = _sample_truth(plans, int(rng.integers(40, 169)), rng)
             visual = module.symbols(attributes, owner, keep)
-            asked = [sample_clip_questions(p, rng, *clip_curriculum(progress)) for p in plans]
+            questions = [sample_clip_questions(p, rng, *clip_curriculum(progress)) for p in plans]
             return {
-                **module.compute_clip_losses(visual, asked, attributes, owner, keep),
+                **module.compute_clip_losses(visual, questions, attributes, owner, keep),
                 "stills": self.compute_stills_loss(module, features, rng, batch),
             }
 
@@ -130,9 +130,9 @@ class ClipTrainingRun(TrainingRun):
             attributes, owner, keep = _sample_truth(plans, k, rng)
             tokens = torch.from_numpy(frames[index]).flatten(1, 2)
             visual = module.projector(tokens.gather(1, keep[..., None].expand(-1, -1, TOWER_WIDTH)).float())
-            asked = [sample_clip_questions(p, rng, *clip_curriculum(1.0)) for p in plans]
+            questions = [sample_clip_questions(p, rng, *clip_curriculum(1.0)) for p in plans]
             return {
-                **module.compute_clip_losses(visual, asked, attributes, owner, keep),
+                **module.compute_clip_losses(visual, questions, attributes, owner, keep),
                 "stills": self.compute_stills_loss(module, features, rng, batch),
             }
 

@@ -24,9 +24,9 @@ def sample_questions(
         count: how many questions to try; a scene may allow no question of a kind.
         kinds: kinds to sample from; a kind that stands more than once is sampled more often.
     """
-    asked = [make_scene_question(scene, kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
-    asked = [q for q in asked if q is not None]
-    return [describe_scene(scene), *asked] if rng.random() < share or not asked else asked
+    questions = [make_scene_question(scene, kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
+    questions = [q for q in questions if q is not None]
+    return [describe_scene(scene), *questions] if rng.random() < share or not questions else questions
 
 
 def scene_curriculum(progress: float) -> tuple[float, int, tuple[str, ...]]:
@@ -85,9 +85,9 @@ def sample_clip_questions(
         count: how many questions to try; a clip may allow no question of a kind.
         kinds: kinds to sample from; a kind that stands more than once is sampled more often.
     """
-    asked = [make_clip_question(plan, kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
-    asked = [q for q in asked if q is not None]
-    return [describe_clip(plan), *asked] if rng.random() < share or not asked else asked
+    questions = [make_clip_question(plan, kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
+    questions = [q for q in questions if q is not None]
+    return [describe_clip(plan), *questions] if rng.random() < share or not questions else questions
 
 
 def clip_curriculum(progress: float) -> tuple[float, int, tuple[str, ...]]:

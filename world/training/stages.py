@@ -97,11 +97,11 @@ class TrainingRun:
             attributes, owner = self._load_truth(index)
             keep = drop_tokens(owner, int(rng.integers(10, 49)), rng, keep_each=True)
             visual = module.symbols(attributes[:, None], owner[:, None], keep)
-            asked = [
+            questions = [
                 sample_questions(self.scene_store.scene(int(i)), rng, *scene_curriculum(progress))
                 for i in index
             ]
-            return {"lm": module.compute_loss(visual, asked)}
+            return {"lm": module.compute_loss(visual, questions)}
 
         train(
             module,
@@ -224,9 +224,11 @@ class TrainingRun:
         _, owner = self._load_truth(index)
         k = int(rng.choice((196, 98, 49, 30, 20, 10), p=(0.1, 0.1, 0.25, 0.3, 0.15, 0.1)))
         keep = drop_tokens(owner, k, rng, keep_each=rng.random() < 0.8)
-        seen = torch.from_numpy(features[index]).gather(1, keep[..., None].expand(-1, -1, TOWER_WIDTH))
-        asked = [sample_questions(self.scene_store.scene(int(i)), rng, *scene_curriculum(1.0)) for i in index]
-        return module.compute_loss(module.projector(seen.float()), asked)
+        kept = torch.from_numpy(features[index]).gather(1, keep[..., None].expand(-1, -1, TOWER_WIDTH))
+        questions = [
+            sample_questions(self.scene_store.scene(int(i)), rng, *scene_curriculum(1.0)) for i in index
+        ]
+        return module.compute_loss(module.projector(kept.float()), questions)
 
     def _load_truth(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
         """Load attributes [B, 6, 6] and owner [B, 196] of the given scenes, int64."""
