@@ -90,11 +90,11 @@ def test_tables_and_card_say_what_was_measured(evaluation):
     for path, names in (
         (report.README, report.README_TABLES),
         (LLAVA / "README.md", report.CARD_TABLES),
-        (report.FINDINGS, report.marked(report.FINDINGS.read_text())),
+        (report.FINDINGS, report.find_table_names(report.FINDINGS.read_text())),
     ):
         text = path.read_text()
         assert names and not [name for name in names if said[name] not in text], path
-    assert json.loads((LLAVA / "rediprune.json").read_text()) == report.card(evaluation)
+    assert json.loads((LLAVA / "rediprune.json").read_text()) == report.build_card(evaluation)
 
 
 def test_the_evaluation_is_as_large_as_it_must_be_and_of_these_weights(evaluation):
