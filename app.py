@@ -7,6 +7,7 @@ flags of these names. They, and ZeroGPU's own, are read in this file alone.
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import sys
 from importlib.util import find_spec
@@ -14,6 +15,12 @@ from pathlib import Path
 from types import ModuleType
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: else it asks other hosts
+UPLOADS = None  # the folder for visitors' files, where this process has one of its own
+if __name__ == "__main__" and "gradio" not in sys.modules:  # which reads its folder when it is imported
+    from app.start.upload_folder import new_folder
+
+    UPLOADS = new_folder(os.environ)
+    os.environ["GRADIO_TEMP_DIR"] = str(UPLOADS)
 
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in {"1", "t", "true"}
 if ZERO_GPU:
@@ -52,6 +59,14 @@ def flags() -> argparse.Namespace:
     also("--quantise", help="int8 or int4; needs bitsandbytes and accelerate")
     say("--host", help="address to listen on, 0.0.0.0 for all (default: this machine only)")
     say("--port", type=int, help="default: the first free one from 7860")
+    say(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a host name that the page is reached by, such as that of a reverse proxy in front of it; * for "
+        "any; may be given several times (default: this machine's own names, by what --host says)",
+    )
     say("--share", action="store_true", help="also make a public link, through Gradio's servers")
     say(
         "--fixed-model",
@@ -132,18 +147,78 @@ def fixed_model(args: argparse.Namespace) -> bool:
     return shared or "SPACE_ID" in os.environ or host not in HERE
 
 
+def host_rules(args: argparse.Namespace, demo):
+    """Which hosts and origins are served; on a Space everyone may open, embed and ask the page."""
+    from app.server import HostRules
+
+    allowed = ["*"] if "SPACE_ID" in os.environ else args.allowed_host
+    listens = args.host or os.environ.get("GRADIO_SERVER_NAME")
+    return HostRules(listens, allowed, shared=lambda: demo.share_url)
+
+
 def serve_tools(demo, options: dict) -> None:
     """The page with its tools, until the process is ended."""
     from app.api import mcp as tools
 
     try:
         tools.launch(demo, **options)
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         sys.exit(str(error))
     demo.block_thread()
 
 
+def prepare_process(args: argparse.Namespace) -> None:
+    """Check the address, claim the folder for files and catch signals, all before the model is loaded."""
+    from app.start import address, signals
+
+    host = args.host or os.environ.get("GRADIO_SERVER_NAME")
+    port = os.environ.get("GRADIO_SERVER_PORT") if args.port is None else args.port
+    if reason := address.why_not_served(host, port):
+        sys.exit(reason)
+    clean_up = claim_uploads() if UPLOADS else lambda: None
+    signals.end_at_once(clean_up, close=lambda: demo and demo.close(verbose=False))
+
+
+def claim_uploads():
+    """Make this process's folder for visitors' files and remove those left behind; return what removes it."""
+    from app.start import upload_folder
+
+    try:
+        lock = upload_folder.claim(UPLOADS)
+    except OSError as error:
+        sys.exit(f"{UPLOADS} cannot be written ({error.strerror}): set GRADIO_TEMP_DIR to a folder that can")
+    upload_folder.remove_left_behind(UPLOADS.parent)
+
+    def clean_up() -> None:
+        upload_folder.remove(UPLOADS, lock)
+
+    atexit.register(clean_up)
+    return clean_up
+
+
+def serve(demo, options: dict) -> None:
+    """Serve the page until the process is ended."""
+    try:
+        demo.launch(mcp_server=False, **options)
+    except OSError as error:  # the port was taken while the model was loaded
+        sys.exit(str(error))
+
+
+def check_uploads() -> None:
+    """End with a sentence, before a model is loaded, where no file could be taken later."""
+    from app.server.uploads import check_folder
+
+    try:
+        check_folder()
+    except OSError as error:
+        sys.exit(str(error))
+
+
 args = flags()
+demo = None
+if __name__ == "__main__":
+    prepare_process(args)
+check_uploads()
 demo = make_demo(args)
 
 if __name__ == "__main__":
@@ -154,9 +229,9 @@ if __name__ == "__main__":
         "server_port": args.port,
         "share": args.share,
         "ssr_mode": False,  # a Space renders on its server by default; the page is made and tested without
-        **launch_options(),
+        **launch_options(host_rules(args, demo)),
     }
     if args.mcp:
         serve_tools(demo, options)
     else:
-        demo.launch(mcp_server=False, **options)
+        serve(demo, options)

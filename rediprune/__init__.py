@@ -20,10 +20,19 @@ The data path, which is also the reading order of this package:
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
+from . import _moved
 from .config import PruneConfig, alpha_from_weight, kept_count
 from .pruning.prune import prune
 from .pruning.report import PruneError, PruneReport
+from .trace import SHOWN
+from .trace import Trace as _Trace
+from .version import __version__
+
+# How a notebook shows them; drawing is imported when something is drawn.
+SHOWN[_Trace] = lambda trace: import_module(".draw.notebook", __name__).trace_html(trace)
+SHOWN[PruneReport] = lambda report: import_module(".draw.notebook", __name__).report_html(report)
 
 _LAZY = {  # public name -> the module that holds it, imported when first asked for
     "Answer": "trace",
@@ -48,22 +57,60 @@ _LAZY = {  # public name -> the module that holds it, imported when first asked 
     "select": "selection.select",
 }
 
+# Written out, because type checkers read it without running it.
 __all__ = [
+    "Answer",
+    "Explainer",
+    "Geometry",
+    "MediaError",
+    "ModelError",
     "PruneConfig",
     "PruneError",
     "PruneReport",
+    "Query",
+    "QuestionError",
+    "Savings",
+    "Selection",
+    "TextTower",
+    "Trace",
+    "TraceError",
+    "VisionTokens",
+    "__version__",
     "alpha_from_weight",
+    "estimate",
     "kept_count",
+    "load",
+    "load_image",
+    "load_trace",
+    "load_video",
     "prune",
-    *sorted(_LAZY),
+    "save_trace",
+    "select",
 ]
 
+if TYPE_CHECKING:  # what type checkers see; at run time __getattr__ imports each when it is first asked for
+    from .costs.estimate import Savings, estimate
+    from .explainer.explainer import Explainer
+    from .media import MediaError, load_image
+    from .media.video import load_video
+    from .models import ModelError, load
+    from .query.question import QuestionError
+    from .query.text_tower import TextTower
+    from .replay.checked_json import TraceError
+    from .replay.file import load_trace, save_trace
+    from .selection.select import select
+    from .tokens import Geometry, VisionTokens
+    from .trace import Answer, Query, Selection, Trace
+else:
 
-def __getattr__(name: str):
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{_LAZY[name]}", __name__), name)
-    return value
+    def __getattr__(name: str):
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+        return value
+
+
+_moved.install()
 
 
 def __dir__() -> list[str]:

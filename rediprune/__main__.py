@@ -1,4 +1,4 @@
-"""python -m rediprune COMMAND.
+"""python -m rediprune COMMAND; where the package is installed, rediprune COMMAND.
 
     answer IMAGE "QUESTION"   one question, with all visual tokens and with the kept ones
     sweep IMAGE "QUESTION"    the same over methods and keep ratios: from where on does the answer hold?
@@ -11,11 +11,17 @@ Exit codes: 0 done, 1 a check failed, 2 bad input (one sentence on stderr), 130 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 from .cli import answer, bench, check, sweep
 from .cli.arguments import BadInput
+from .version import __version__
+
+INTERRUPTED = 130
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
             raise
         return _refuse(error)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 def _refuse(error: Exception) -> int:
@@ -46,14 +52,28 @@ def _refuse(error: Exception) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m rediprune", description="Keep the visual tokens that matter to the question."
-    )
+    called = "rediprune" if Path(sys.argv[0]).stem == "rediprune" else "python -m rediprune"
+    parser = _Parser(prog=called, description="Keep the visual tokens that matter to the question.")
+    parser.add_argument("--version", action="version", version=f"rediprune {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in (answer, sweep, check, bench):
         command.add(commands)
     return parser
 
 
+def leave(code: int) -> NoReturn:
+    """End the process. Where it was interrupted, at once and without Python's own farewell.
+
+    Threads of torch and of an answer may still run then: Python would wait for them, and a thread pool that
+    is taken apart under its threads ends with "terminate called without an active exception".
+    """
+    if code != INTERRUPTED:
+        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # whoever read it may have been interrupted as well
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

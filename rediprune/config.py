@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from numbers import Integral, Real
 
 METHODS = ("rediprune", "random", "grid", "relevance", "diversity", "divprune", "cdpruner", "cls-attention")
@@ -101,7 +102,7 @@ class PruneConfig:
     @property
     def weight(self) -> float:
         """The natural weight w = alpha / (1 + alpha), 0..1; score = (1 - w) * distance + w * relevance."""
-        return 1.0 if math.isinf(self.alpha) else self.alpha / (1 + self.alpha)
+        return 1.0 if math.isinf(self.alpha) else float(_exact(self.alpha) / (1 + _exact(self.alpha)))
 
 
 def checked_config(config: PruneConfig | None) -> PruneConfig:
@@ -120,9 +121,23 @@ def checked_config(config: PruneConfig | None) -> PruneConfig:
 
 
 def alpha_from_weight(weight: float) -> float:
-    """alpha = w / (1 - w) for a natural weight w in [0, 1]; w = 1 gives ``math.inf``."""
+    """Return alpha = w / (1 - w) for a natural weight w in [0, 1]; w = 1 gives ``math.inf``.
+
+    A weight that is the float nearest to a simple fraction counts as that fraction: 1 / 3 gives 0.5 and not
+    0.49999999999999994, so that PruneConfig(alpha=...) equals the one that was meant.
+    """
     weight = _number("weight", weight, "[0, 1]", lambda x: 0 <= x <= 1)
-    return math.inf if weight == 1 else weight / (1 - weight)
+    return math.inf if weight == 1 else float(_exact(weight) / (1 - _exact(weight)))
+
+
+def kept_all_notes(keep_ratio: float, kept: int, n_tokens: int) -> tuple[str, ...]:
+    """Return one sentence where a ratio below 1 kept all n_tokens visual tokens, by rounding; else none."""
+    if keep_ratio == 1 or kept < n_tokens:
+        return ()
+    return (
+        f"keep_ratio={keep_ratio:g} keeps all {n_tokens} visual tokens, so nothing was pruned: choose a "
+        "smaller ratio, or 1 to run unpruned on purpose.",
+    )
 
 
 def kept_count(n_tokens: int, keep_ratio: float) -> int:
@@ -133,6 +148,12 @@ def kept_count(n_tokens: int, keep_ratio: float) -> int:
     return min(n_tokens, max(1, round(n_tokens * keep_ratio)))
 
 
+def _exact(number: float) -> Fraction:
+    """Return the simple fraction whose nearest float this is; where there is none, the float's own value."""
+    simple = Fraction(number).limit_denominator(10_000)
+    return simple if float(simple) == number else Fraction(number)
+
+
 def _number(field: str, value: object, span: str, inside: Callable[[float], bool]) -> float:
     # bool is an int in Python and never meant here. NaN fails every comparison, so `inside` refuses it; it is
     # asked of the plain float, which may be 0 where a tiny fraction was not.
@@ -140,16 +161,27 @@ def _number(field: str, value: object, span: str, inside: Callable[[float], bool
         with suppress(OverflowError):  # an int beyond every float
             if inside(plain := float(value)):
                 return plain
-    raise ValueError(f"{field}={value!r} is out of range: it must be a number in {span}")
+    raise ValueError(f"{field}={_shown(value)} is out of range: it must be a number in {span}")
 
 
 def _seed(value: object) -> int:
     # The range of torch.Generator.manual_seed, which takes plain ints only.
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= value < 2**64:
-        raise ValueError(f"seed={value!r} is out of range: it must be a whole number in [0, 2**64)")
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= int(value) < 2**64:
+        raise ValueError(f"seed={_shown(value)} is out of range: it must be a whole number in [0, 2**64)")
     return int(value)
 
 
 def _choice(field: str, value: object, names: tuple[str, ...]) -> None:
     if value not in names:
-        raise ValueError(f"{field}={value!r} is unknown: choose one of {', '.join(names)}")
+        raise ValueError(f"{field}={_shown(value)} is unknown: choose one of {', '.join(names)}")
+
+
+def _shown(value: object) -> str:
+    """Return a value as a sentence can hold it: settings come from files too, of any size."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write out a whole number of more than 4,300 digits
+        return "a whole number of thousands of digits"
+    if isinstance(value, Real) or len(text) <= 80:
+        return text
+    return f"{text[:77]}..."

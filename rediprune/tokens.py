@@ -133,6 +133,8 @@ def joined(parts: Sequence[VisionTokens]) -> VisionTokens:
 
 def parted(kept: Tensor, parts: Sequence[VisionTokens]) -> list[Tensor]:
     """Flat indices, ascending, into `joined(parts)` as flat indices into each part: the way back."""
+    if len(parts) == 1:
+        return [kept]
     n, start, found = max(part.shape[1] for part in parts), 0, []
     for t, own in (part.shape for part in parts):
         frames = kept // n

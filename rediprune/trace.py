@@ -9,13 +9,15 @@ Records that are made of tensors equal themselves alone (eq=False): a tensor's =
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from .config import PruneConfig, kept_count
+from .config import PruneConfig, kept_all_notes, kept_count
 from .costs.estimate import Costs, Savings
 from .tokens import VisionTokens
 
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
     from PIL import Image
 
 R = TypeVar("R")
+
+# A record's class -> what makes its HTML for a notebook. Records know no drawing; the package enters it here.
+SHOWN: dict[type, Callable[[Any], str]] = {}
+
+
+def html_of(record: object) -> str | None:
+    """Return the record as HTML; None where nothing shows it, which makes a notebook fall back to repr()."""
+    show = SHOWN.get(type(record))
+    return None if show is None else show(record)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +136,12 @@ class Selection:
         picks = [self.order[..., g, :k_g] + g * self.size for g, k_g in enumerate(k)]
         return torch.cat(picks, dim=-1).sort(dim=-1).values
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say in one sentence that the config's ratio, below 1, keeps every token; () where it does not."""
+        ratio = self.config.keep_ratio
+        return kept_all_notes(ratio, sum(kept_count(n, ratio) for n in self.counts), sum(self.counts))
+
     def cpu(self) -> Selection:
         """The same with its tensors in main memory."""
         parts = ("order", "relevance", "distance", "score")
@@ -184,7 +201,7 @@ class Agreement:
     same_text: bool
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """The one record of a run: everything that the picture, the table and the export read.
 
@@ -215,6 +232,23 @@ class Trace:
     costs: Costs | None = None
     fingerprint: str = ""
 
+    def __str__(self) -> str:
+        share = f"{len(self.kept)} of {self.vision.n_tokens} visual tokens"
+        asked, full, pruned = (
+            repr(shorten(text, 60, placeholder="…"))
+            for text in (self.question, self.full.text, self.pruned.text)
+        )
+        return (
+            f"{asked}: {full} with all, {pruned} with {share} "
+            f"({self.config.rule}); estimated FLOPs {self.savings.end_to_end:.2f} times fewer."
+        )
+
+    def __repr__(self) -> str:
+        return f"<Trace of {self.model_name or 'a model'}: {self}>"
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
+
 
 def on_device(record: R, device: str | torch.device) -> R:
     """The same record with its features on `device`: floating-point tensors move, indices and masks stay.
@@ -228,13 +262,13 @@ def on_device(record: R, device: str | torch.device) -> R:
     """
     if isinstance(record, Tensor):
         return record.to(device) if record.is_floating_point() else record
-    if is_dataclass(record):
+    if is_dataclass(record) and not isinstance(record, type):
         values = {field.name: getattr(record, field.name) for field in fields(record)}
         moved = {name: on_device(value, device) for name, value in values.items()}
         changed = {name: value for name, value in moved.items() if value is not values[name]}
         return replace(record, **changed) if changed else record
-    if type(record) in (tuple, list):
-        moved = [on_device(part, device) for part in record]
-        same = all(new is old for new, old in zip(moved, record, strict=True))
-        return record if same else type(record)(moved)
+    if isinstance(record, tuple | list) and type(record) in (tuple, list):
+        parts = [on_device(part, device) for part in record]
+        same = all(new is old for new, old in zip(parts, record, strict=True))
+        return record if same else type(record)(parts)
     return record

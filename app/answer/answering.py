@@ -15,7 +15,10 @@ from torch import Tensor
 
 from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weight
 from rediprune.config import ASKS_QUERY
+from rediprune.costs.stopwatch import PAUSES, Timing, contradicts, doubt, measured_again
+from rediprune.explainer.encode import Shown
 from rediprune.models import ModelError
+from rediprune.query.question import checked_question
 
 from ..state.app_state import OPENED, Desk, Run
 from ..state.options import (
@@ -29,6 +32,7 @@ from ..state.options import (
     query_name,
     settings,
 )
+from ..state.shown_run import describe
 from ..state.sources import opened, shown
 from ..state.user_tokens import own_tokens
 from ..streaming import streamed
@@ -117,8 +121,25 @@ def _answer_with(
             models=desk.menu.state(),
         )
     config = settings(explainer, knobs, run.method, run.query, run.budget)
-    media, media_notes = shown(run.source)
+    media, media_notes = shown(run.source, stop.is_set)
     yield View(answers={"busy": True, "line": f"Reading the {'clip' if media.clip else 'picture'}."})
+    checked_question(run.question, explainer.processor)  # before the encoder runs for nothing
+    notes = (*news, *changed, *media_notes)
+    with desk.slot(stop):
+        yield from _answer_shown(explainer, desk, run, stop, redraw, own, media, config, notes)
+
+
+def _answer_shown(
+    explainer: Explainer,
+    desk: Desk,
+    run: Run,
+    stop: threading.Event,
+    redraw: bool,
+    own: object,
+    media: Shown,
+    config: PruneConfig,
+    notes: tuple[str, ...],
+) -> Iterator[View]:
     look = explainer.look(media)
     asked = explainer.ask(look, run.question, config)
     orders = explainer.select(look, asked, config, [alpha_from_weight(w) for w in WEIGHTS])
@@ -130,14 +151,17 @@ def _answer_with(
         if own is not None:
             drawn["own"] = picture.chosen(kept, config)
         menu = views.budget_menu(look.vision.shape[0])
-    said = _news(explainer, run, (*news, *changed, *media_notes, *asked.notes))
+    rounded = selection.notes if own is None else ()
+    said = _news(explainer, run, (*notes, *asked.notes, *rounded))
 
     n, k = look.n_visual, kept.numel()
     key = (run.model, look.key, asked.question)
     earlier = full = desk.full.get(key)
+    run = replace(run, answered=True)
     cards = {
         "busy": True,
         "line": "Answering.",
+        "shows": describe(run),
         "at": answered_at(run, config, look.key, None if own is None else kept),
         "snippet": snippet(explainer, run, config, media.clip),
         "foreign": foreign(explainer, run),
@@ -146,39 +170,101 @@ def _answer_with(
     }
     yield View(explorer=drawn, answers=dict(cards), notice=said, budget=menu, run=run)
 
+    # Equal work is done once where others wait; a visitor alone gets new times at every request.
+    agreed = None
+    answered = (*key, config, tuple(kept.tolist()))
+    if full is not None and desk.is_crowded() and (known := desk.pruned.get(answered)):
+        pruned, agreed = known
+        cards["pruned"] = views.answer(pruned, k, earlier=True)
     # One after the other, so that neither answer's time is spoiled by the other; the quick one comes first.
-    pruned = None
-    for pruned in _stream(explainer, look, asked, kept, stop):
+    for pruned in () if agreed else _stream(explainer, look, asked, kept, stop):
         cards["pruned"] = views.answer(*_either(pruned, k))
-        yield View(answers=dict(cards))
+        if not desk.is_crowded():  # where others wait, cards that are complete a moment later are sent once
+            yield View(answers=dict(cards))
     if full is None:
         for full in _stream(explainer, look, asked, None, stop):
             cards["full"] = views.answer(*_either(full, n))
-            yield View(answers=dict(cards))
+            if not desk.is_crowded():
+                yield View(answers=dict(cards))
     stopped = stop.is_set()
     quick = not stopped and pruned.seconds + full.seconds < QUICK_SECONDS
     if stopped:
         cards |= {"busy": False, "quick": quick, "line": "Stopped: the answers end where they stood."}
         yield View(answers=dict(cards))
         return
-    cards["line"] = "Comparing the answers."
-    yield View(answers=dict(cards))
-    agreed = explainer.agreement(look, asked, kept, full, pruned)
+    if agreed is None:
+        cards["line"] = "Comparing the answers."
+        if not desk.is_crowded():
+            yield View(answers=dict(cards))
+        agreed = explainer.agreement(look, asked, kept, full, pruned)
     cards |= {"busy": False, "quick": quick, "line": views.agreement(agreed)}
-    yield View(answers=dict(cards))
     desk.full.put(key, full)
-    desk.pruned.put((*key, config, tuple(kept.tolist())), (pruned, agreed))
+    desk.pruned.put(answered, (pruned, agreed))
+    yield View(answers=dict(cards))
     chosen = None if own is None else kept
 
-    def saved(measured: str) -> View:
-        return View(
-            savings=savings_view(explainer, look, asked, selection, len(full.token_ids), measured, chosen)
-        )
+    once = views.one_timing(full, pruned, earlier is not None)
+    saved = savings_view(explainer, look, asked, selection, len(full.token_ids), once, chosen)
+    # At once, for what stands there is another run's; better times follow where they do not take long and
+    # nobody waits for them.
+    yield View(savings=saved)
+    if not quick or desk.is_crowded():
+        return
+    timings, doubtful = _timed(explainer, look, asked, kept, full, pruned, stop)
+    often = views.timing(*timings, doubtful)
+    yield View(savings=saved | {"measured": saved["measured"].replace(once, often)})
+    again = _answered_again(explainer, look, asked, kept, (full, pruned), timings, stop)
+    for side, tokens, made in zip(("full", "pruned"), (n, k), again, strict=True):
+        if made is not None:
+            cards[side] = views.answer(made, tokens)
+            yield View(answers=dict(cards))
+    if again[0] is not None:
+        desk.full.put(key, again[0])
+    if again[1] is not None:
+        desk.pruned.put(answered, (again[1], agreed))
 
-    # At once, for what stands there is another run's; better times follow where they do not take long.
-    yield saved(views.one_timing(full, pruned, earlier is not None))
-    if quick:
-        yield saved(views.timing(*explainer.time_both(look, asked, kept)))
+
+def _timed(
+    explainer, look, asked, kept: Tensor, full: Answer, pruned: Answer, stop: threading.Event
+) -> tuple[tuple[Timing, Timing], bool]:
+    """Time both prompts in turns, again where a time cannot be right; True if the last ones cannot either."""
+    ratio = explainer.savings(look, asked, kept, n_new=1).prefill
+
+    def doubtful(pair: tuple[Timing, Timing]) -> bool:
+        slow = [
+            contradicts(timing, made.seconds, made.first_token_seconds)
+            for timing, made in zip(pair, (full, pruned), strict=True)
+        ]
+        return bool(doubt(*pair, ratio)) or "prefill" in slow
+
+    def measure() -> tuple[Timing, Timing]:
+        return explainer.time_both(look, asked, kept, pauses=())
+
+    # A newer request sets `stop`: it need not wait for the machine to come to rest.
+    found = measured_again(
+        measure, lambda pair: doubtful(pair) and not stop.is_set(), PAUSES, stop.wait, QUICK_SECONDS
+    )
+    return found, doubtful(found)
+
+
+def _answered_again(
+    explainer,
+    look,
+    asked,
+    kept: Tensor,
+    answers: tuple[Answer, Answer],
+    timings: tuple[Timing, Timing],
+    stop: threading.Event,
+) -> list[Answer | None]:
+    """Each answer once more whose own time cannot be right; None for one that stands, or was no quicker."""
+    found: list[Answer | None] = []
+    for made, timing, tokens in zip(answers, timings, (None, kept), strict=True):
+        again = None
+        if contradicts(timing, made.seconds, made.first_token_seconds) == "answer" and not stop.is_set():
+            again = explainer.answer(look, asked, tokens, stop=stop)
+        better = again is not None and not stop.is_set() and again.seconds < made.seconds
+        found.append(again if better else None)
+    return found
 
 
 def answered_at(run: Run, config: PruneConfig, picture: str, own: Tensor | None) -> dict:
@@ -237,10 +323,8 @@ def savings_view(
     explainer, look, asked, selection: Selection, n_new: int, measured: str, own: Tensor | None
 ) -> dict:
     config = selection.config
-    every = [
-        explainer.savings(look, asked, selection.kept(percent / 100), n_new, config.method, config.budget)
-        for percent in range(1, 101)
-    ]
+    kept = [selection.kept(percent / 100) for percent in range(1, 101)]
+    every = explainer.savings_each(look, asked, kept, n_new, config.method, config.budget)
     of = {"picture": look.key}
     if own is None:
         return of | views.savings(every, config.keep_ratio, f"{measured} (at {config.keep_ratio:.0%} kept)")

@@ -15,7 +15,7 @@ from rediprune import Explainer, draw
 from rediprune.config import PruneConfig
 from rediprune.evaluation.sweep import RATIOS, SEEDS, Line, Point, lines_of, sweep
 from rediprune.evaluation.sweep import Run as Kept
-from rediprune.evaluation.sweep_report import as_csv, holds_from, overlaps
+from rediprune.evaluation.sweep_report import as_csv, holds_from, notes, overlaps
 from rediprune.explainer.encode import Look, Shown
 
 from ..state.app_state import OPENED, Desk, Run
@@ -86,8 +86,9 @@ def _swept(desk, run, knobs, methods, stop, ratios, more, told, own=None) -> Ite
     except SAID as error:
         yield {"busy": False, "line": str(error)}
         return
-    ended = f"Stopped at {len(points)} of {total}." if stop.is_set() and len(points) < total else ""
-    yield {**at, "busy": False, "line": ended}
+    ended = [f"Stopped at {len(points)} of {total}."] if stop.is_set() and len(points) < total else []
+    ended += notes([point for point in points if point.line.method != OWN])
+    yield {**at, "busy": False, "line": " ".join(ended)}
 
 
 def _own(

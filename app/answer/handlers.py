@@ -57,7 +57,7 @@ def sample(desk: Desk, n_frames: object, before: Run, knobs: dict, stop: threadi
     try:
         wanted = replace(before.source, n_frames=checked_n_frames(n_frames))
         still = before.source.is_scene or before.source.trace
-        same = still or wanted == before.source or not shown(wanted)[0].clip
+        same = still or wanted == before.source or not shown(wanted, stop.is_set)[0].clip
     except SAID as error:
         yield View(notice=notice(str(error), "error"), answers=IDLE)
         return
@@ -79,8 +79,8 @@ def _show(
     empty = {part: views.cleared() for part in ("photo", "clip")}
     try:
         source = find()
+        shown(source, stop.is_set)  # before all else that reads the file
         fitting = suggestions(source)
-        shown(source)
     except SAID as error:
         yield View(notice=notice(str(error), "error"), answers=IDLE, **({to: empty[to]} if to else {}))
         return

@@ -13,6 +13,7 @@ from rediprune.replay.recorded_run import Recorded
 
 from ..state.app_state import OPENED, Desk, Run, made_by
 from ..state.options import METHODS, WEIGHTS, method_choices, query_choices, query_name
+from ..state.shown_run import describe
 from ..state.sources import Source, opened, suggestions
 from ..views import cards as views
 from ..views import explorer as picture
@@ -29,7 +30,7 @@ def shown_again(desk: Desk, source: Source) -> View:
     """
     made = opened(source)
     config, trace = made.defaults, made.trace
-    run = Run(source, trace.question, config.method, query_name(config), config.budget, OPENED)
+    run = Run(source, trace.question, config.method, query_name(config), config.budget, OPENED, answered=True)
     look, asked = made.look(), made.ask(made.look(), trace.question)
     orders = made.select(look, asked, config, [alpha_from_weight(w) for w in WEIGHTS])
     by_hand = not torch.equal(trace.kept, trace.selection.kept())
@@ -44,6 +45,7 @@ def shown_again(desk: Desk, source: Source) -> View:
         "opened": True,
         "dials": True,
         "line": views.agreement(trace.agreement),
+        "shows": describe(run),
         "at": answered_at(run, config, look.key, own),
         "snippet": snippet(made, run, config, trace.clip),
         "foreign": False,

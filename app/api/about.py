@@ -17,7 +17,7 @@ def about_model(desk: Desk) -> dict:
         name and meaning of what this model can do; "defaults": its settings; "limits": the most frames of a
         clip and keep ratios of a sweep.
     """
-    with desk.models.using() as explainer:
+    with desk.using() as explainer:
         return {
             "model": explainer.name,
             "knows": explainer.knows,

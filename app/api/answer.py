@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from ..server.departures import stop_when_caller_leaves
 from ..state.app_state import Desk
 from .arguments import dials, frames, given, said
 
@@ -32,9 +33,10 @@ def answer_question(
         nats, and KL(unpruned || pruned) of the first answer token in nats.
     """
     shown, notes = given(media, n_frames)
-    with desk.models.using() as explainer:
+    with desk.using() as explainer, stop_when_caller_leaves() as stop:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
-        trace = explainer.run(shown, question, config)
+        with desk.slot(stop):
+            trace = explainer.run(shown, question, config, stop=stop)
     answers = {
         name: {"text": a.text, "visual_tokens": a.n_visual, "seconds_measured": a.seconds}
         for name, a in (("unpruned", trace.full), ("pruned", trace.pruned))

@@ -20,8 +20,7 @@ from .parameters import WORDS, parameters
 from .select import select_tokens
 from .sweep import sweep_ratios
 
-# The page's own queues: answers take turns; what takes long takes turns with them answer by answer.
-TURN = {"concurrency_id": "model", "concurrency_limit": 1}
+# What takes long takes turns with the answers, one answer each.
 LONG = {"concurrency_id": "series", "concurrency_limit": 2}
 
 
@@ -31,12 +30,16 @@ def offer(desk: Desk, explainer: Explainer) -> None:
     Their components are hidden: they say what goes in and what comes out. A function's own name is that of
     the tool for language models.
     """
+    turn = {
+        "concurrency_id": "files",
+        "concurrency_limit": desk.at_once,
+    }  # the queue of those who bring files
     parts = parameters(explainer.defaults)
     result, file = gr.JSON(label="result", visible=False), gr.File(label="file", visible=False)
     for name, work, out, how in (
-        ("answer", answer_question, result, TURN),
-        ("select", select_tokens, result, TURN),
-        ("overlay", draw_overlay, file, TURN),
+        ("answer", answer_question, result, turn),
+        ("select", select_tokens, result, turn),
+        ("overlay", draw_overlay, file, turn),
         ("sweep", sweep_ratios, result, LONG),
         ("about", about_model, result, {}),
     ):

@@ -33,7 +33,7 @@ def select_tokens(
         were kept.
     """
     shown, notes = given(media, n_frames)
-    with desk.models.using() as explainer:
+    with desk.using() as explainer:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
         look = explainer.look(shown)
         asked = explainer.ask(look, question, config)
@@ -46,7 +46,7 @@ def select_tokens(
         "frames": frames(shown, look.vision, selection.kept()),
         "settings": said(config),
         "model": name,
-        "notes": [*notes, *asked.notes],
+        "notes": [*notes, *asked.notes, *selection.notes],
     }
 
 

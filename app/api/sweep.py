@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rediprune.evaluation.sweep import Point, lines_of, sweep
-from rediprune.evaluation.sweep_report import COLUMNS, holds_from, values
+from rediprune.evaluation.sweep_report import COLUMNS, holds_from, notes, values
 
+from ..server.departures import stop_when_caller_leaves
 from ..state.app_state import Desk
 from .arguments import dials, given
 
@@ -36,25 +37,26 @@ def sweep_ratios(
         reads as the unpruned one), estimated_* (FLOPs, unpruned / pruned) and answer; "holds_from": by
         method the smallest ratio from which on every answer reads as the unpruned one, or null.
     """
-    shown, notes = given(media, n_frames)
+    shown, given_notes = given(media, n_frames)
     ratios = checked_ratios(keep_ratios)
     if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
         raise ValueError('methods must be a list of names, such as ["rediprune", "grid"].')
-    with desk.models.using() as explainer:
+    with desk.using() as explainer:
         own = explainer.defaults
         config = dials(explainer, own.keep_ratio, weight, own.method, query, budget)
         count = len(ratios) * len(lines_of(methods, [config.weight], explainer.methods))
         look, points = explainer.look(shown), []
-        for point in sweep(explainer, look, question, methods, ratios, config=config):
-            points.append(point)
-            yield {
-                **told(points),
-                "done": len(points),
-                "of": count,
-                "tokens": look.n_visual,
-                "model": explainer.name,
-                "notes": list(notes),
-            }
+        with stop_when_caller_leaves() as stop:
+            for point in sweep(explainer, look, question, methods, ratios, config=config, stop=stop):
+                points.append(point)
+                yield {
+                    **told(points),
+                    "done": len(points),
+                    "of": count,
+                    "tokens": look.n_visual,
+                    "model": explainer.name,
+                    "notes": [*given_notes, *notes(points)],
+                }
 
 
 def checked_ratios(ratios: object) -> list[float]:

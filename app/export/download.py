@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gradio.data_classes import FileData
-from gradio.processing_utils import save_bytes_to_cache
+from gradio.processing_utils import hash_bytes, save_bytes_to_cache
 
 from ..answer.answering import SAID
+
+CANNOT_STORE = "the server cannot store files at this moment, its disk may be full: try again later."
 
 
 def download(make: Callable[..., tuple[Path, str]], cache: str) -> dict:
@@ -20,9 +24,32 @@ def download(make: Callable[..., tuple[Path, str]], cache: str) -> dict:
         cache: the folder of the component that hands it over.
     """
     try:
-        with TemporaryDirectory() as folder:
+        with cannot_store_in_a_sentence(), TemporaryDirectory() as folder:
             file, said = make(folder=Path(folder))
-            path = save_bytes_to_cache(file.read_bytes(), file.name, cache)
+            path = into_cache(file, cache)
     except SAID as error:
         return {"said": f"Not saved: {error}"}
     return {"file": FileData(path=path, orig_name=file.name).model_dump(), "said": said}
+
+
+def into_cache(file: Path, cache: str) -> str:
+    """Copy a file to where Gradio keeps uploads and return its path there; a failed copy leaves nothing.
+
+    Raises:
+        OSError: it cannot be stored.
+    """
+    data = file.read_bytes()
+    try:
+        return save_bytes_to_cache(data, file.name, cache)
+    except OSError:
+        shutil.rmtree(Path(cache) / hash_bytes(data), ignore_errors=True)
+        raise
+
+
+@contextmanager
+def cannot_store_in_a_sentence() -> Iterator[None]:
+    """Raise ValueError with a sentence for an OSError, which would name a path of the server."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(CANNOT_STORE) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rediprune import draw
 from rediprune.explainer.encode import Shown
+from rediprune.files.atomic_write import replacing
 from rediprune.media.save_clip import save_clip
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
@@ -53,12 +54,13 @@ def overlay_file(
         look = explainer.look(media)
         if own is None:
             selection = explainer.select(look, explainer.ask(look, run.question, config), config)
-            kept = selection.kept()
+            kept, more = selection.kept(), "".join(f" {note}" for note in selection.notes)
         else:
-            kept = own_tokens(own, look.vision)
+            kept, more = own_tokens(own, look.vision), ""
     percent = f"{round(100 * config.keep_ratio)}-percent"
     if kind.startswith("picking."):
-        return _picking(media, look.vision, selection, folder / f"picking-{percent}{Path(kind).suffix}")
+        file, told = _picking(media, look.vision, selection, folder / f"picking-{percent}{Path(kind).suffix}")
+        return file, told + more
     t = look.vision.shape[0]
     if isinstance(at, bool) or not isinstance(at, int) or not 0 <= at < t:
         raise ValueError(f"There is no frame {at!r} of {t}.")
@@ -67,11 +69,12 @@ def overlay_file(
     pictures = draw.film(media.frames, look.vision, kept, side)
     size = "{} x {} pixels".format(*pictures[0].size)
     if kind == "png":
-        pictures[at].save(file)
-        return file, f"Saved {file.name}: {size}."
+        with replacing(file) as part:
+            pictures[at].save(part)
+        return file, f"Saved {file.name}: {size}.{more}"
     fps = draw.film_fps(media.seconds)
     save_clip(pictures, file, fps)
-    return file, f"Saved {file.name}: {len(pictures)} frames of {size}, {fps:.3g} a second."
+    return file, f"Saved {file.name}: {len(pictures)} frames of {size}, {fps:.3g} a second.{more}"
 
 
 def _picking(media: Shown, vision: VisionTokens, selection: Selection, file: Path) -> tuple[Path, str]:
@@ -80,7 +83,8 @@ def _picking(media: Shown, vision: VisionTokens, selection: Selection, file: Pat
     side = PICKING[ending][vision.shape[0] > 1]
     if ending == "png":
         sheet = draw.picking_sheet(media.frames, vision, selection, side=side)
-        sheet.save(file)
+        with replacing(file) as part:
+            sheet.save(part)
         return file, f"Saved {file.name}: {sheet.width} x {sheet.height} pixels."
     pictures = draw.picking(media.frames, vision, selection, side=side)
     save_clip(pictures, file, draw.PICKING_FPS, one_palette=True)

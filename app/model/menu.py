@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from rediprune.explainer.explainer import DEFAULT_MODEL
 from rediprune.explainer.model_holder import OneModel
@@ -26,8 +27,25 @@ STOPPED = "stopped as you asked; files that arrived whole stay for the next time
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class Opening:
+    """One visitor's wish for a model, and how it ended: a sentence for that visitor alone, "" until then."""
+
+    name: str
+    said: str = ""
+    failed: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the model is open or could not be opened."""
+        return bool(self.said)
+
+
 class ModelMenu:
     """The menu of one OneModel; safe between threads.
+
+    Which model is open concerns everyone who has the page open; how an opening ended concerns only the
+    visitor who asked for it. So `state` tells the first, and `follow` tells the second as well.
 
     Args:
         models: what opens and holds.
@@ -38,20 +56,21 @@ class ModelMenu:
         self.models, self.fixed = models, fixed
         self._change = threading.Condition()
         self._steps = 0  # grows with every piece of news
-        self._wanted = ""  # what is being opened now
+        self._opening: Opening | None = None  # the one that runs now
         self._step: Progress | None = None
         self._stop = False
-        self._said, self._failed = "", False
 
     def fits(self) -> str:
         """What fits now, were the open model closed; see model_offer."""
         return model_offer.fits(self._device(), self.models.weight_bytes)
 
     def state(self) -> dict:
-        """Which model is open, what is being opened, how far, and how the last opening ended."""
+        """Return which model is open, what is being opened and how far: what every visitor may know."""
         with self._change:
-            busy, step = bool(self._wanted), self._step
-            line = f"Checking {self._wanted}." if busy else ""
+            step = self._step
+            wanted = self._opening.name if self._opening else ""
+            busy = bool(wanted)
+            line = f"Checking {wanted}." if busy else ""
             if busy and step:
                 line = f"{step} ({step.share:.0%})"
             if busy and self._stop:
@@ -60,15 +79,13 @@ class ModelMenu:
                 **self._open_model(),
                 "fixed": self.fixed,
                 "busy": busy,
-                "wanted": self._wanted,
+                "wanted": wanted,
                 "line": line,
                 "share": step.share if step else 0.0,
-                "said": self._said,
-                "failed": self._failed,
             }
 
-    def open(self, name: object, precision: object) -> None:
-        """Begin to open a model in place of the one that is open; `follow` tells how it goes.
+    def open(self, name: object, precision: object) -> Opening:
+        """Begin to open a model in place of the one that is open; `follow` tells how the opening goes.
 
         Args:
             name: BUILT_IN, a name on the hub, or a folder.
@@ -84,33 +101,42 @@ class ModelMenu:
         if not isinstance(precision, str) or precision not in PRECISIONS:
             raise ModelError(f"numbers of kind {precision!r} are not offered: {', '.join(PRECISIONS)}")
         with self._change:
-            if self._wanted:
-                raise ModelError(f"{self._wanted} is being opened already: wait for it, or stop it")
-            self._wanted, self._step, self._stop = name.strip(), None, False
-            self._said, self._failed = "", False
+            if self._opening:
+                raise ModelError(f"{self._opening.name} is being opened already: wait for it, or stop it")
+            opening = Opening(name.strip())
+            self._opening = opening
+            self._step = None
+            self._stop = False
             self._steps += 1
-        threading.Thread(target=self._work, args=(name.strip(), precision), name="open", daemon=True).start()
+        threading.Thread(target=self._work, args=(opening, precision), name="open", daemon=True).start()
+        return opening
 
     def stop(self) -> None:
         """End the opening that runs, at its next step."""
         if self.fixed:
             return
         with self._change:
-            self._stop = bool(self._wanted)
+            self._stop = self._opening is not None
             self._steps += 1
             self._change.notify_all()
 
-    def follow(self) -> Iterator[dict]:
-        """The state now, and after every change until nothing is being opened; steps may be skipped."""
-        seen, state = -1, {"busy": True}
-        while state["busy"]:
+    def follow(self, opening: Opening) -> Iterator[dict]:
+        """Yield the state now and after every change until `opening` has ended; steps may be skipped.
+
+        Each carries "said" and "failed" of this opening, for the visitor who asked for it.
+        """
+        seen = -1
+        ended = False
+        while not ended:
             with self._change:
                 self._change.wait_for(lambda before=seen: self._steps != before)
                 seen = self._steps
-            state = self.state()
-            yield state
+                ended = opening.ended
+                told = {"said": opening.said, "failed": opening.failed}
+            yield self.state() | told
 
-    def _work(self, name: str, precision: str) -> None:
+    def _work(self, opening: Opening, precision: str) -> None:
+        name = opening.name
         how, form, _ = PRECISIONS[precision]
         said, failed = "", True
         try:
@@ -124,7 +150,10 @@ class ModelMenu:
             log.exception("opening %s failed", name)
             said = f"Not opened: something went wrong inside with {name}, and the program's log says what."
         with self._change:
-            self._wanted, self._step, self._said, self._failed = "", None, said, failed
+            opening.said = said
+            opening.failed = failed
+            self._opening = None
+            self._step = None
             self._steps += 1
             self._change.notify_all()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from rediprune.explainer.explainer import DEFAULT_MODEL
+from rediprune.models import FAMILIES
 from rediprune.models.checkpoints.catalog import CATALOG, Checkpoint
 from rediprune.models.checkpoints.memory import FORMS, Room, fit, needed_bytes, room
 from rediprune.models.checkpoints.placement import why_not_quantised
-from rediprune.models.registry import FAMILIES
 
 BUILT_IN = "built-in"  # in the field for names: the model that comes with the repository
 # Numbers to hold a model in: what OneModel.open is told, and the column of the estimates that they belong to.

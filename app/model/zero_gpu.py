@@ -153,9 +153,16 @@ class LentExplainer(Explainer):
         (found,) = self._borrowed("time", look, asked, kept, positions, read=read, written=written, **how)
         return found
 
-    def time_both(self, look, asked, kept, repeats: int = 5):
-        read = (1 + repeats) * self._prompt_tokens(look, asked, None, kept)
-        (found,) = self._borrowed("time_both", look, asked, kept, repeats, read=read, written=2 * repeats)
+    def time_both(
+        self, look, asked, kept, repeats: int = 5, steps: int = 1, positions: str = "compacted", pauses=()
+    ):
+        """As Explainer.time_both, measured once: a lent GPU is nobody else's, and waiting costs."""
+        runs = 1 + repeats
+        lease = {
+            "read": runs * self._prompt_tokens(look, asked, None, kept),
+            "written": 2 * runs * steps,
+        }
+        (found,) = self._borrowed("time_both", look, asked, kept, repeats, steps, positions, (), **lease)
         return found
 
     def _prompt_tokens(self, look, asked, *choices) -> int:

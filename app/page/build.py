@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import gradio as gr
 
 from rediprune import Explainer
@@ -10,6 +12,9 @@ from rediprune.explainer.model_holder import OneModel
 
 from .. import api
 from ..answer import handlers
+from ..model.zero_gpu import LentExplainer
+from ..server import HostRules, middleware, protect
+from ..server.waiting import others_wait
 from ..state.app_state import Desk, Run
 from ..state.options import default_query
 from ..state.sources import EXAMPLES, Source, suggestions
@@ -21,11 +26,15 @@ from .second_screen import below
 from .widget import WEB
 
 SYSTEM_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
-MAX_WAITING = 32  # requests in the queue; one more is told that the page is busy
+MAX_WAITING = 128  # requests in the queue; one more is told that the page is busy, and when to come back
+VISITORS_REMEMBERED = 256  # of an older one the page's own record is used (shown_run.py)
 
 
-def launch_options() -> dict:
-    """What `demo.launch` needs for this page: its look, and nothing from or to other hosts."""
+def launch_options(rules: HostRules | None = None) -> dict:
+    """What `demo.launch` needs for this page: its look, its limits, and nothing from or to other hosts.
+
+    `rules` say which hosts and origins are served; the default is this machine alone.
+    """
     return {
         "theme": gr.themes.Default(
             primary_hue="blue",
@@ -38,7 +47,8 @@ def launch_options() -> dict:
         "run_history": False,  # kept, it slows the page down after every event
         "footer_links": [],
         "max_file_size": "100mb",
-        "state_session_capacity": 256,
+        "app_kwargs": {"middleware": middleware(rules or HostRules())},
+        "state_session_capacity": VISITORS_REMEMBERED,
     }
 
 
@@ -58,7 +68,9 @@ def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str 
     desk = Desk(models, fixed=fixed)
     # Files that visitors give are forgotten: looked at every ten minutes, removed after an hour.
     demo = gr.Blocks(title="ReDiPrune", analytics_enabled=False, delete_cache=(600, 3600))
-    with desk.models.using() as explainer, demo:
+    with desk.using() as explainer, demo:
+        if isinstance(explainer, LentExplainer):
+            desk.one_at_a_time()  # each would borrow a GPU
         knobs = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
         source, number = Source(seed=EXAMPLES[0]), desk.models.number
         run = Run(
@@ -76,4 +88,5 @@ def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str 
         wire_menu(desk.menu, parts["models"], at_load=demo.load)
         below(desk, explainer, parts["run"], demo.unload)
         api.offer(desk, explainer)
-    return demo.queue(max_size=MAX_WAITING)
+    desk.others_wait = partial(others_wait, demo)
+    return protect(demo.queue(max_size=MAX_WAITING, api_open=False))  # every way in waits in this queue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from threading import Event
 
 import gradio as gr
@@ -15,7 +16,8 @@ from ..export.download import download
 from ..export.overlay import overlay_file
 from ..export.run_file import trace_file
 from ..state.app_state import EVERY, Desk, Run
-from ..views.cards import View
+from ..state.shown_run import LostRunError, shown_run, shown_run_or_first
+from ..views.cards import View, notice
 
 # The parts of a View, in the order of the outputs.
 PARTS = (
@@ -37,6 +39,7 @@ PARTS = (
 )
 # What the browser does with a request before it is sent; answers.js.
 BEGIN = "(...args) => window.rediprune?.begin?.(args) ?? args"
+GIVE = "(...args) => window.rediprune?.given?.(args) ?? args"
 CHANGE = "(...args) => window.rediprune?.change?.(args) ?? args"
 
 
@@ -44,8 +47,11 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
     """Who calls whom. Answers take turns at the model; none is a public endpoint (see api.py)."""
 
     def ask(text: str, before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request):
-        run = replace(before, question=text, method=method, query=query, budget=budget)
-        yield from _turn(desk, request, knobs, lambda stop: handlers.answer(desk, run, knobs, stop))
+        def answered(stop: Event) -> Iterator[View]:
+            run = replace(own(before, knobs), question=text, method=method, query=query, budget=budget)
+            return handlers.answer(desk, run, knobs, stop)
+
+        yield from _turn(desk, request, knobs, answered)
 
     def choose(
         before: Run,
@@ -56,26 +62,36 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         event: gr.EventData,
         request: gr.Request,
     ):
-        run = replace(before, question=str(event.text), method=method, query=query, budget=budget)
-        yield from _turn(desk, request, knobs, lambda stop: handlers.choose(desk, run, knobs, stop))
+        def chosen(stop: Event) -> Iterator[View]:
+            question = str(event.text)
+            run = replace(own(before, knobs), question=question, method=method, query=query, budget=budget)
+            return handlers.choose(desk, run, knobs, stop)
+
+        yield from _turn(desk, request, knobs, chosen)
 
     def change(before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request):
-        changed = partial(handlers.change, desk, before, method, query, budget, knobs)
+        def changed(stop: Event) -> Iterator[View]:
+            return handlers.change(desk, own(before, knobs), method, query, budget, knobs, stop)
+
         yield from _turn(desk, request, knobs, changed)
 
     def again(before: Run, knobs: dict, request: gr.Request):
-        again = partial(handlers.answer, desk, before, knobs, redraw=False)
-        yield from _turn(desk, request, knobs, lambda stop: again(stop=stop))
+        def repeated(stop: Event) -> Iterator[View]:
+            return handlers.answer(desk, own(before, knobs), knobs, stop, redraw=False)
+
+        yield from _turn(desk, request, knobs, repeated)
 
     def mine(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
-        mine = partial(handlers.mine, desk, event.tokens, before, knobs)
-        yield from _turn(desk, request, knobs, mine)
+        def answered(stop: Event) -> Iterator[View]:
+            return handlers.mine(desk, event.tokens, own(before, knobs), knobs, stop)
+
+        yield from _turn(desk, request, knobs, answered)
 
     def pick(
         text: str, before: Run, knobs: dict, method: str, query: str, budget: str,
         event: gr.EventData, request: gr.Request,
     ):  # fmt: skip
-        run = replace(before, method=method, query=query, budget=budget)
+        run = replace(shown_run_or_first(before, told_by(knobs)), method=method, query=query, budget=budget)
         picked = partial(handlers.pick, desk, event.seed, event.clip is True, text, run, knobs)
         yield from _turn(desk, request, knobs, picked)
 
@@ -84,7 +100,9 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
             file: dict | None, n_frames: int, text: str, before: Run, knobs: dict,
             method: str, query: str, budget: str, request: gr.Request,
         ):  # fmt: skip
-            run = replace(before, method=method, query=query, budget=budget)
+            run = replace(
+                shown_run_or_first(before, told_by(knobs)), method=method, query=query, budget=budget
+            )
             given = partial(handlers.give, desk, file, n_frames, text, run, knobs, to=to)
             yield from _turn(desk, request, knobs, given)
 
@@ -93,25 +111,38 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
     def sample(
         n_frames: int, before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request
     ):
-        sampled = partial(handlers.sample, desk, n_frames, before, knobs)
+        def sampled(stop: Event) -> Iterator[View]:
+            return handlers.sample(desk, n_frames, own(before, knobs), knobs, stop)
+
         yield from _turn(desk, request, knobs, sampled)
 
     def open_trace(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
-        given = {"path": event.path}
-        yield from _turn(desk, request, knobs, lambda stop: handlers.open_trace(desk, given, before))
+        given, run = {"path": event.path}, shown_run_or_first(before, told_by(knobs))
+        yield from _turn(desk, request, knobs, lambda stop: handlers.open_trace(desk, given, run))
 
     def restore(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
-        restored = partial(handlers.restore, desk, event.search, before, knobs)
+        run = shown_run_or_first(before, told_by(knobs))
+        restored = partial(handlers.restore, desk, event.search, run, knobs)
         yield from _turn(desk, request, knobs, restored)
 
     def take(before: Run, event: gr.EventData):
         knobs = {"keep": event.keep, "weight": event.weight}
-        make = partial(trace_file, desk, before, knobs, event.tokens)
+
+        def make(folder: Path) -> tuple[Path, str]:
+            run = shown_run(before, told_by_event(event))
+            return trace_file(desk, run, knobs, event.tokens, folder)
+
         return download(make, controls["along"].GRADIO_CACHE)
 
     def save(before: Run, knobs: dict, event: gr.EventData):
-        make = partial(overlay_file, desk, before, knobs, event.kind, event.at, own=event.tokens)
+        def make(folder: Path) -> tuple[Path, str]:
+            run = shown_run(before, told_by_event(event))
+            return overlay_file(desk, run, knobs, event.kind, event.at, folder, own=event.tokens)
+
         return download(make, controls["saved"].GRADIO_CACHE)
+
+    def measure(before: Run, event: gr.EventData) -> dict:
+        return _measured(desk, before, event)
 
     def stop(event: gr.EventData, request: gr.Request) -> None:
         desk.stop(_visitor(request), _ticket({"ticket": event.ticket}))
@@ -122,13 +153,14 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
     turn = {
         "outputs": [parts[name] for name in PARTS],
         "concurrency_id": "model",
-        "concurrency_limit": 1,
+        "concurrency_limit": desk.at_once,
         # A second request waits in the queue; answers.js stops the first. Not "always_last": Gradio 6.31 runs
         # the second with the event data of the first.
         "trigger_mode": "multiple",
         "show_progress": "hidden",
         "api_visibility": "private",
     }
+    reading = {**turn, "concurrency_id": "files"}  # a file that reads slowly holds up nobody who brings none
     question, knobs, scenes = parts["question"], parts["knobs"], controls["scenes"]
     along = controls["along"]
     photo, clip, frames = parts["photo"], parts["clip"], controls["frames"]
@@ -145,10 +177,10 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         parts["models"].arrive(again, [parts["run"], knobs], js=BEGIN, **turn),
         scenes.pick(pick, [question, *dials], js=BEGIN, **turn),
         # preprocess=False: the file arrives unread (load_media judges it) and unchecked (file_source does).
-        photo.input(giver("photo"), [photo, frames, question, *dials], preprocess=False, js=BEGIN, **turn),
-        clip.upload(giver("clip"), [clip, frames, question, *dials], preprocess=False, js=BEGIN, **turn),
-        frames.input(sample, [frames, *dials], js=BEGIN, **turn),
-        along.open(open_trace, [parts["run"], knobs], js=BEGIN, **turn),
+        photo.input(giver("photo"), [photo, frames, question, *dials], preprocess=False, js=GIVE, **reading),
+        clip.upload(giver("clip"), [clip, frames, question, *dials], preprocess=False, js=GIVE, **reading),
+        frames.input(sample, [frames, *dials], js=BEGIN, **reading),
+        along.open(open_trace, [parts["run"], knobs], js=BEGIN, **reading),
         along.restore(restore, [parts["run"], knobs], js=BEGIN, **turn),
     ]
     for request in requests:  # the queue is full, or the connection broke: no handler of ours can say so
@@ -161,7 +193,7 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
     taking = along.take(take, parts["run"], along, show_progress="hidden", api_visibility="private")
     taking.failure(None, js="() => { window.rediprune?.untaken?.(); }", api_visibility="private")
     measuring = parts["explorer"].measure(
-        partial(_measured, desk),
+        measure,
         parts["run"],
         controls["measured"],
         show_progress="hidden",
@@ -177,16 +209,43 @@ def _turn(
 ) -> Iterator[list]:
     """Views as outputs in the order of PARTS; what did not change is skipped. Answers carry their ticket."""
     ticket = _ticket(knobs)
-    with desk.turn(_visitor(request), ticket) as stop:
-        for view in [View(answers=handlers.IDLE)] if stop.is_set() else found(stop):
+    with desk.turn(_visitor(request), ticket, patience=10) as stop:
+        for view in [View(answers=handlers.IDLE)] if stop.is_set() else _found(found, stop):
             if view.answers is not None:
                 view = replace(view, answers={**view.answers, "ticket": ticket})
             yield [gr.skip() if (value := getattr(view, name)) is None else value for name in PARTS]
 
 
-def _measured(desk: Desk, before: Run) -> dict:
+def _found(found: Callable[[Event], Iterator[View]], stop: Event) -> Iterator[View]:
+    """Yield the Views, or the sentence that says why the visitor's Run is not known any more."""
     try:
-        return measured(desk, before)
+        yield from found(stop)
+    except LostRunError as error:
+        yield View(notice=notice(str(error), "error"), answers=handlers.IDLE)
+
+
+def own(before: Run, knobs: object) -> Run:
+    """Return the visitor's Run, from what came with the sliders where the server's own was lost.
+
+    Raises:
+        LostRunError: it cannot be restored.
+    """
+    return shown_run(before, told_by(knobs))
+
+
+def told_by(knobs: object) -> object:
+    """Return what the browser says that it shows, as it came with the sliders; None where it says nothing."""
+    return knobs.get("shows") if isinstance(knobs, dict) else None
+
+
+def told_by_event(event: gr.EventData) -> object:
+    """Return what the browser says that it shows, as it came with an event; None where it says nothing."""
+    return getattr(event, "shows", None)
+
+
+def _measured(desk: Desk, before: Run, event: gr.EventData) -> dict:
+    try:
+        return measured(desk, shown_run(before, told_by_event(event)))
     except handlers.SAID as error:
         return {"said": f"Not measured: {error}"}
 

@@ -20,11 +20,11 @@ def wire_menu(menu: ModelMenu, part: gr.HTML, at_load: Callable) -> None:
 
     def fetch(event: gr.EventData) -> Iterator[dict]:
         try:
-            menu.open(event.name, event.precision)
+            opening = menu.open(event.name, event.precision)
         except ModelError as error:
             yield menu.state() | {"said": f"Not opened: {error}.", "failed": True}
         else:
-            yield from menu.follow()
+            yield from menu.follow(opening)
 
     def survey() -> dict:
         return menu.state() | {"fits": menu.fits()}

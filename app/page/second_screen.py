@@ -11,6 +11,7 @@ from rediprune.evaluation.sweep import RATIOS
 
 from ..answer.compare import MORE_WEIGHTS, compare, method_names, over_ratios
 from ..state.app_state import EVERY, Desk, Run
+from ..state.shown_run import LostRunError, shown_run
 from ..story.handler import tell
 from .widget import widget
 
@@ -29,7 +30,12 @@ def below(desk: Desk, explainer: Explainer, run: gr.State, unload: Callable) -> 
         swept = widget("cards/sweep", elem_id="rp-sweep", ratios=RATIOS, more=len(MORE_WEIGHTS))
 
     def tells(answered: Run, event: gr.EventData) -> dict:
-        return {**tell(desk, answered, {"keep": event.keep, "weight": event.weight}), "at": event.at}
+        knobs = {"keep": event.keep, "weight": event.weight}
+        try:
+            run = shown_run(answered, getattr(event, "shows", None))
+        except LostRunError as error:
+            return {"said": str(error), "at": event.at}
+        return {**tell(desk, run, knobs), "at": event.at}
 
     _said(told.tell(tells, run, told, trigger_mode="multiple", **QUIET), "untold")
     _series(desk, "compare", compared, run, compare, unload)
@@ -53,8 +59,14 @@ def _series(desk: Desk, kind: str, part: gr.HTML, run: gr.State, work: Callable,
     def start(answered: Run, event: gr.EventData, request: gr.Request) -> Iterator[dict]:
         knobs = {name: getattr(event, name) for name in ("keep", "weight", "weights", "own")}
         with desk.turn(visitor(request), _ticket(event.ticket)) as stop:
-            for news in work(desk, answered, knobs, event.methods, stop):
-                yield {**news, "ticket": event.ticket, "at": event.at}
+            about = {"ticket": event.ticket, "at": event.at}
+            try:
+                run = shown_run(answered, getattr(event, "shows", None))
+            except LostRunError as error:
+                yield {"busy": False, "line": str(error), **about}
+                return
+            for news in work(desk, run, knobs, event.methods, stop):
+                yield {**news, **about}
 
     def halt(event: gr.EventData, request: gr.Request) -> None:
         desk.stop(visitor(request), _ticket(event.ticket))

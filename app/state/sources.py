@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from threading import BoundedSemaphore
 
 from gradio.utils import get_upload_folder
 
 from rediprune import load_trace
 from rediprune.explainer.encode import Shown, shown_media
+from rediprune.explainer.lru_cache import Recent
+from rediprune.media.limits import ReadingStopped
 from rediprune.media.load import load_media
 from rediprune.replay.recorded_run import Recorded
+from rediprune.trace import Trace
 from world import make_clip, make_scene
+
+from ..server.departures import stop_when_caller_leaves
 
 # Seeds of the scenes offered first: chosen by eye for light and variety, not by answers.
 EXAMPLES = (42, 21, 28, 12, 32, 49)
@@ -22,6 +30,8 @@ CLIP_EXAMPLES = (4, 10, 11)
 CLIP_SECONDS = 0.5  # a frame of a rendered clip
 MAX_SEED = 2**31 - 1
 N_FRAMES = (4, 8, 16, 32)  # how many frames may be taken of a visitor's clip; 8 is the published number
+READ_SECONDS = 20.0  # for one file; a longer one is refused, so that nobody waits for it
+_READERS = BoundedSemaphore(2)  # files that are read together
 NO_UPLOAD = "No uploaded file arrived: choose one, paste a picture or take one with the camera."
 GONE = "Your file is no longer on the server, which forgets files after a while: give it again."
 PHOTO_QUESTIONS = (
@@ -36,6 +46,13 @@ CLIP_QUESTIONS = (
     "Which way does it move?",
     "What is there at the end?",
 )
+
+
+# What is kept of visitors' files between two answers, by what it takes in memory and not by the size of
+# the files: a PNG of some kilobytes can hold a picture of hundreds of megabytes.
+KEPT_FILES, KEPT_BYTES = 4, 512 * 2**20
+_files: Recent[tuple[Shown, tuple[str, ...]]] = Recent(KEPT_FILES, KEPT_BYTES)
+_runs: Recent[tuple[Recorded, Trace]] = Recent(KEPT_FILES, KEPT_BYTES)  # with the trace: that is what weighs
 
 
 @dataclass(frozen=True)
@@ -92,6 +109,21 @@ def file_source(file: object, n_frames: object = 8) -> Source:
     raise ValueError(NO_UPLOAD)
 
 
+def inside_uploads(path: str) -> str:
+    """Return an upload's path inside the folder of uploads; "" for any other file."""
+    folder = Path(get_upload_folder()).resolve()
+    return str(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else ""
+
+
+def under_uploads(inside: str) -> dict:
+    """Return what `file_source` takes for a path that `inside_uploads` returned; not checked here.
+
+    Raises:
+        TypeError: something that is no text.
+    """
+    return {"path": str(Path(get_upload_folder()) / inside)}
+
+
 def trace_source(file: object) -> Source:
     """The source of a saved run that a visitor gave; `file` as in file_source.
 
@@ -129,8 +161,10 @@ def checked_n_frames(n: object) -> int:
     return int(n)
 
 
-def shown(source: Source) -> tuple[Shown, tuple[str, ...]]:
+def shown(source: Source, stop: Callable[[], bool] | None = None) -> tuple[Shown, tuple[str, ...]]:
     """The picture or the frames of a source and what had to be done to them, as sentences.
+
+    A file is read without the model; the reading ends once `stop` returns True or the caller has left.
 
     Raises:
         rediprune.media.MediaError (a ValueError): an unreadable file.
@@ -144,7 +178,7 @@ def shown(source: Source) -> tuple[Shown, tuple[str, ...]]:
         return opened(source).shown, ()
     if not Path(source.path).is_file():
         raise ValueError(GONE)
-    return _file(source.path, source.n_frames)
+    return _file(source.path, source.n_frames, stop)
 
 
 def suggestions(source: Source) -> tuple[str, ...]:
@@ -175,12 +209,40 @@ def _clip(seed: int):
     return make_clip(seed)
 
 
-@lru_cache(maxsize=4)  # a file is read again at each answer; 32 frames of 1280 x 720 are 88 MB
-def _file(path: str, n_frames: int) -> tuple[Shown, tuple[str, ...]]:
-    loaded = load_media(path, n_frames)
-    return shown_media(loaded), loaded.notes
+def _file(path: str, n_frames: int, stop: Callable[[], bool] | None) -> tuple[Shown, tuple[str, ...]]:
+    """Read a file; it is read again at each answer, so the last ones are kept."""
+    known = _files.get((path, n_frames))
+    if known is not None:
+        return known
+    with stop_when_caller_leaves() as left:
+
+        def over() -> bool:
+            return left.is_set() or (stop is not None and stop())
+
+        with _reader(over):
+            loaded = load_media(path, n_frames, stop=over, seconds=READ_SECONDS)
+    return _files.put((path, n_frames), (shown_media(loaded), loaded.notes))
 
 
-@lru_cache(maxsize=4)  # of 100 MiB at most, as files
+@contextmanager
+def _reader(over: Callable[[], bool]) -> Iterator[None]:
+    """Wait for one of the places at which files are read.
+
+    Raises:
+        ReadingStopped: nobody waits for the file any more.
+    """
+    while not _READERS.acquire(timeout=0.05):
+        if over():
+            raise ReadingStopped("Nobody waits for the file any more.")
+    try:
+        yield
+    finally:
+        _READERS.release()
+
+
 def _opened(path: str) -> Recorded:
-    return Recorded(load_trace(path))
+    known = _runs.get(path)
+    if known is None:
+        trace = load_trace(path)
+        known = _runs.put(path, (Recorded(trace), trace))
+    return known[0]

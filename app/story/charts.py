@@ -14,27 +14,45 @@ from rediprune.explainer.ask import Asked
 from rediprune.explainer.encode import Look
 
 from .numbers import Pick
+from .words import Word
 
 BINS = 25
 NAMES = {"query": "this query", "turned": "its sign turned", "random": "a random vector"}
 
 
-def weights(tokens: tuple[str, ...], share: list[float], question: tuple[int, int] | None) -> dict:
-    """One bar for each query token; "own" are those of the question."""
+def weights(read: list[Word], share: list[float], question: tuple[int, int] | None) -> dict:
+    """One bar for each word of the query; "own" are those of the question.
+
+    Args:
+        read: the words.
+        share: what each counts, summed over its tokens.
+        question: the tokens of the question, [start, stop).
+    """
     own = range(*question) if question else range(0)
     return {
         "kind": "bars",
-        "label": "How much each prompt token counts in the query",
+        "label": "How much each word of the prompt counts in the query",
         "rows": [
-            {"name": token.strip() or "⏎", "share": w / max(share), "text": f"{w:.1%}", "own": i in own}
-            for i, (token, w) in enumerate(zip(tokens, share, strict=True))
+            {
+                "name": _spelled(word),
+                "share": w / max(share),
+                "text": f"{w:.1%}",
+                "own": word.stop - 1 in own,
+            }
+            for word, w in zip(read, share, strict=True)
         ],
     }
 
 
-def chips(tokens: tuple[str, ...]) -> dict:
-    """The tokens in their order, without weights."""
-    return {"kind": "chips", "label": "The tokens that were read", "tokens": list(tokens)}
+def chips(read: list[Word]) -> dict:
+    """The words in their order, without weights."""
+    return {"kind": "chips", "label": "The words that were read", "words": [_spelled(word) for word in read]}
+
+
+def _spelled(word: Word) -> str:
+    """A word, and of how many tokens it is where the tokenizer does not know it as one."""
+    visible = word.n_tokens - word.blank
+    return word.text if visible < 2 else f"{word.text} ({visible} tokens)"
 
 
 def histogram(series: dict[str, Tensor]) -> dict:

@@ -9,20 +9,23 @@ from rediprune.trace import Selection
 from ..state.options import QUERY_WORDS, query_name
 from . import charts as exhibits
 from .numbers import question_span, recency
+from .words import words
 
 
 def prompt_tail(look: Look, asked: Asked, selection: Selection) -> tuple[tuple[str, ...], dict]:
     """Paragraphs and the bars of the published query: how much every prompt token counts in it."""
     query, where = asked.query, question_span(asked.query.tokens, asked.question)
     weights, places = query.weights.tolist(), recency(len(query.weights)).tolist()
-    top = max(range(len(weights)), key=weights.__getitem__)
+    read = words(query.tokens)
+    shares = [sum(weights[word.start : word.stop]) for word in read]
+    top = max(range(len(read)), key=shares.__getitem__)
     made = (
         "The published query is one vector, mixed from the language model's own word vectors of the last "
         f"{len(weights)} prompt tokens. Place counts: the last token starts with {places[-1]:.1%}, the first "
         f"with {places[0]:.1%}. Then each is mixed with the tokens like it, and the bars show what that "
-        "leaves: how much each token counts in the end. Together they make 100%."
+        "leaves: how much each word, all its tokens together, counts in the end. Together they make 100%."
     )
-    heaviest = f"“{query.tokens[top].strip() or '⏎'}” counts most, {weights[top]:.1%}."
+    heaviest = f"“{read[top].text}” counts most, {shares[top]:.1%}."
     if where is not None and where[1] < len(weights):
         heaviest += _suffix(query.tokens, weights, *where)
     wide, width = query.vector.numel(), look.vision.features.shape[-1]
@@ -31,7 +34,7 @@ def prompt_tail(look: Look, asked: Asked, selection: Selection) -> tuple[tuple[s
         "trained to share a space here, so the angle between them is not known to mean anything. That is "
         "how it was published."
     )
-    return (made, heaviest, apart), exhibits.weights(query.tokens, weights, where)
+    return (made, heaviest, apart), exhibits.weights(read, shares, where)
 
 
 def _suffix(tokens: tuple[str, ...], weights: list[float], start: int, stop: int) -> str:
@@ -55,4 +58,4 @@ def text_tower(look: Look, asked: Asked, selection: Selection) -> tuple[tuple[st
         QUERY_WORDS[query_name(selection.config)],
         "The published code uses the end of the chat prompt instead: choose it in the menu above to compare.",
     )
-    return text, exhibits.chips(query.tokens)
+    return text, exhibits.chips(words(query.tokens))

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from rediprune.costs.estimate import Savings, definition
-from rediprune.costs.stopwatch import Timing
+from rediprune.costs.stopwatch import Timing, held_up
 from rediprune.trace import Agreement, Answer
 
 RATIOS = (
@@ -53,6 +53,7 @@ DISTANCE = (
     "How unlike a dropped token is to the kept token nearest to it: a cosine distance between 0 and 2, "
     "before the projector. The scale ends at the farthest of these."
 )
+BUSY = "not reliable: the machine was busy"
 MEASURED = (
     "Wall clock on this machine. Prefill: projector and language model over the whole prompt, up to the "
     "first token. The vision encoder is not in it: it ran once for the picture."
@@ -180,20 +181,25 @@ def _row(s: Savings) -> dict:
     }
 
 
-def timing(full: Timing, pruned: Timing) -> str:
-    """Prefill times side by side: medians, and from the least to the most."""
+def timing(full: Timing, pruned: Timing, doubtful: bool = False) -> str:
+    """Return the prefill times side by side: medians, and from the least to the most.
+
+    `doubtful`: the times contradict each other or the answers', so the reader is told not to rely on them.
+    """
 
     def both(made: Timing) -> str:
         least, most = (seconds(edge) for edge in made.prefill_spread)
         return f"{seconds(made.prefill)} ({least.removesuffix(most[most.index(' ') :])}–{most})"
 
-    return f"prefill {both(full)} → {both(pruned)}, median of {pruned.repeats} on {pruned.device}"
+    said = f"prefill {both(full)} → {both(pruned)}, median of {pruned.repeats} on {pruned.device}"
+    return f"{said}; {BUSY}" if doubtful else said
 
 
 def one_timing(full: Answer, pruned: Answer, earlier: bool) -> str:
     """For models too slow to repeat: the first token of the two answers themselves; `earlier`: of `full`."""
     first, second = full.first_token_seconds, pruned.first_token_seconds
-    return f"first word {seconds(first)}{' (earlier)' if earlier else ''} → {seconds(second)}, one run each"
+    said = f"first word {seconds(first)}{' (earlier)' if earlier else ''} → {seconds(second)}, one run each"
+    return f"{said}; {BUSY}" if held_up(second, first) else said
 
 
 def seconds(value: float) -> str:

@@ -108,7 +108,9 @@ def data_url(image: Image.Image) -> str:
     """The picture as a data URL: PNG where it is small (sharp edges stay sharp), JPEG else."""
     small = max(image.size) <= 256
     out = io.BytesIO()
-    image.save(out, **({"format": "PNG"} if small else {"format": "JPEG", "quality": 88}))
+    image.save(
+        out, **({"format": "PNG", "compress_level": 1} if small else {"format": "JPEG", "quality": 88})
+    )
     return f"data:image/{'png' if small else 'jpeg'};base64,{_base64(out.getvalue())}"
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import METHODS, PruneConfig
+from ..files.atomic_write import check_outputs, replacing
 from .answer_report import report
-from .arguments import BadInput, add_input, add_where, check_outputs, config_changes, load
+from .arguments import BadInput, add_input, add_where, config_changes, load
 
 if TYPE_CHECKING:
     from ..explainer.encode import Shown
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 CLIPS = (".mp4", ".gif")
+TIMED_STEPS = 8  # decode steps of every timed run
 CLIP_SIDE = 640  # longer side of the clip that is written, in pixels
 
 
@@ -91,11 +93,14 @@ def run(args: argparse.Namespace) -> int:
     if args.repeats:
         look = explainer.look(shown)
         asked = explainer.ask(look, args.question, config)
-        for name, kept, where in (("full", None, "compacted"), ("pruned", trace.kept, config.positions)):
-            timings[name] = explainer.time(look, asked, kept, where, repeats=args.repeats, warmup=1)
+        full, pruned = explainer.time_both(
+            look, asked, trace.kept, args.repeats, steps=TIMED_STEPS, positions=config.positions
+        )
+        timings = {"full": full, "pruned": pruned}
 
     print(report(trace, timings, explainer.knows))
-    draw.overlay(trace, shown.frames).save(args.out)
+    with replacing(args.out) as part:
+        draw.overlay(trace, shown.frames).save(part)
     print(f"Wrote {args.out}")
     if args.clip:
         from ..media.save_clip import save_clip
@@ -120,7 +125,8 @@ def _write_picking(trace: Trace, shown: Shown, file: Path) -> None:
     from ..media.save_clip import save_clip
 
     if file.suffix.lower() == ".png":
-        draw.picking_sheet(shown.frames, trace.vision, trace.selection).save(file)
+        with replacing(file) as part:
+            draw.picking_sheet(shown.frames, trace.vision, trace.selection).save(part)
     else:
         film = draw.picking(shown.frames, trace.vision, trace.selection, side=CLIP_SIDE)
         save_clip(film, file, draw.PICKING_FPS, one_palette=True)
@@ -133,4 +139,4 @@ def _check_outputs(args: argparse.Namespace) -> None:
         raise BadInput(f"--clip={args.clip} has no known ending of a clip: use one of {', '.join(CLIPS)}")
     if args.picking and args.picking.suffix.lower() not in (*CLIPS, ".png"):
         raise BadInput(f"--picking={args.picking} has no known ending: use one of {', '.join(CLIPS)}, .png")
-    check_outputs(args.out, args.json, args.clip, args.picking)
+    check_outputs(args.out, args.json, args.clip, args.picking, inputs=[args.file])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..costs.stopwatch import Timing
+from ..costs.stopwatch import Timing, doubt
 from ..trace import Trace
 
 
@@ -30,12 +30,14 @@ def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:
     if timings:
         full, pruned = timings["full"], timings["pruned"]
         parts = (("prefill", "prefill"), ("per token", "per_token"))
-        runs = f"median of {full.repeats} after {full.warmup} warm-up, (fastest..slowest)"
+        runs = f"median of {full.repeats} after {full.warmup} warm-up, taken in turns (fastest..slowest)"
         lines += [
             "",
             f"Measured on {full.device}, {runs}:",
             *(f"  {name:<11} {_spread(full, part)} -> {_spread(pruned, part)}" for name, part in parts),
         ]
+        if why := doubt(full, pruned, s.prefill):
+            lines.append(f"  Not reliable: {why}. The machine was busy: measure again when it is idle.")
     lines += [
         "",
         "Agreement, log-probability in nats (0 is certain) full model   pruned model",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import BUDGETS, POINTINGS, POSITIONS, QUERIES, alpha_from_weight
@@ -72,12 +71,3 @@ def config_changes(args: argparse.Namespace) -> dict:
                 f"--{name.replace('_', '-')}={getattr(args, name)} is out of range: it must be >= {least}"
             )
     return changes
-
-
-def check_outputs(*files: Path | None) -> None:
-    """Refuse a file that cannot be written, before any work is done for it."""
-    for path in filter(None, files):
-        if path.is_dir():
-            raise BadInput(f"{path} is a folder: name a file in it")
-        if not path.parent.is_dir():
-            raise BadInput(f"there is no folder {path.parent} to write {path.name} into")

@@ -10,7 +10,8 @@ from importlib import import_module
 from pathlib import Path
 
 from ..evaluation.bench import PARTS
-from .arguments import BadInput, check_outputs
+from ..files.atomic_write import check_outputs
+from .arguments import BadInput
 
 
 def add(commands: argparse._SubParsersAction) -> None:

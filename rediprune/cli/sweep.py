@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..config import METHODS, PruneConfig, alpha_from_weight
+from ..files.atomic_write import check_outputs, write_text
 from .arguments import (
     BadInput,
     add_input,
     add_where,
-    check_outputs,
     config_changes,
     load,
     numbers,
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         alpha_from_weight(weight)
     if weights and "rediprune" not in (methods or METHODS):
         raise BadInput(f"--weights={args.weights} are of rediprune: name it in --methods, or leave them out")
-    check_outputs(args.csv)
+    check_outputs(args.csv, inputs=[args.file])
     from ..explainer.encode import shown_media
     from ..media.load import load_media
     from ..query.question import checked_text
@@ -66,10 +66,11 @@ def run(args: argparse.Namespace) -> int:
 
     shown = shown_media(load_media(args.file, args.frames))
     from ..evaluation import sweep_report as table
-    from ..evaluation.sweep import sweep
+    from ..evaluation.sweep import Point, sweep
 
     explainer = load(args)
-    look, points = explainer.look(shown), []
+    look = explainer.look(shown)
+    points: list[Point] = []
     config = replace(explainer.defaults, **changes)
     chosen, length = methods or explainer.methods, args.max_new_tokens
     for point in sweep(
@@ -81,6 +82,6 @@ def run(args: argparse.Namespace) -> int:
         print(table.row(point), flush=True)
     print(f"\n{table.summary(points)}")
     if args.csv:
-        args.csv.write_text(table.as_csv(points), encoding="utf-8")
+        write_text(args.csv, table.as_csv(points))
         print(f"Wrote {args.csv}")
     return 0

@@ -15,7 +15,7 @@ last layer that is read (models/encoding), pruned or not: up to one less, which 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ..config import METHODS
 from .flops import (
@@ -44,6 +44,7 @@ __all__ = [
     "estimate",
     "extra_flops",
     "kv_bytes",
+    "over_prompts",
     "prefill_flops",
     "projector_flops",
     "selection_flops",
@@ -227,6 +228,34 @@ def estimate(
         n_visual_pruned=n_kept,
         n_text=n_text,
         n_new=n_new,
+    )
+
+
+def over_prompts(costs: Sequence[Costs], n_new: int = 1) -> Savings:
+    """Estimate several prompts together, each with its noted number of kept tokens and n_new new ones.
+
+    FLOPs, bytes and counts are sums over the prompts; ratios are those of the sums.
+
+    Raises:
+        ValueError: no prompt, or n_new below 1.
+    """
+    if not costs or n_new < 1:
+        raise ValueError(f"{len(costs)} prompts of {n_new} new tokens each: both must be at least 1")
+    each = [at(one, one.n_kept, n_new) for one in costs]
+    full, pruned = (
+        Flops(**{f.name: sum(getattr(getattr(one, side), f.name) for one in each) for f in fields(Flops)})
+        for side in ("full", "pruned")
+    )
+    whole = sum(visual_only_macs(ModelShapes(**one.shapes), one.n_visual) for one in costs)
+    some = sum(visual_only_macs(ModelShapes(**one.shapes), one.n_kept) for one in costs)
+    counts = ("kv_bytes_full", "kv_bytes_pruned", "n_visual_full", "n_visual_pruned", "n_text", "n_new")
+    return Savings(
+        full=full,
+        pruned=pruned,
+        visual_only=whole / some,
+        prefill=full.prefill / pruned.prefill,
+        end_to_end=full.total / pruned.total,
+        **{name: sum(getattr(one, name) for one in each) for name in counts},
     )
 
 

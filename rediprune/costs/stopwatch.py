@@ -3,6 +3,10 @@
 The first runs pay for kernels and memory that later ones reuse, so they are thrown away (warm-up).
 An accelerator returns before its work is done, so the clock is read only once the device is idle.
 The median is reported because one interruption ruins a mean; (min, max) stands beside it.
+
+A machine that is busy with something else spoils even a median. Two prompts are therefore timed in turns
+(`pooled`), a pair of times that cannot both be right is noticed (`doubt`), and it is measured again once the
+machine has had time to come to rest (`measured_again`).
 """
 
 from __future__ import annotations
@@ -17,6 +21,12 @@ from typing import TypeVar
 import torch
 
 State = TypeVar("State")
+Measured = TypeVar("Measured")
+
+HELD_UP = 3.0  # times longer than the work explains: something else had the machine. Our own choice.
+SLACK = 0.02  # seconds that a scheduler may add to anything; shorter differences are no contradiction
+LONGEST = 10.0  # seconds after which nothing is measured again: a busy machine would be kept busy
+PAUSES = (0.3, 1.0)  # seconds for the machine to come to rest, before the second and the third try
 
 
 @dataclass(frozen=True)
@@ -122,3 +132,67 @@ def _timing(prefills: Sequence[float], tokens: Sequence[float], warmup: int, dev
         warmup=warmup,
         device=device,
     )
+
+
+def doubt(full: Timing, pruned: Timing, ratio: float) -> str:
+    """Say why two prefill times, taken in turns, cannot both be right; "" where they can.
+
+    Args:
+        full, pruned: of one prompt with all its visual tokens, and with fewer of them.
+        ratio: how many times more compute the full prompt takes (estimate, >= 1). Fixed costs make the times
+            lie closer together than that; only an interruption moves them much farther apart.
+    """
+    for timing in (full, pruned):
+        if held_up(timing.prefill, timing.prefill_spread[0]):
+            return "most runs took far longer than the fastest"
+    if held_up(pruned.prefill, full.prefill):
+        return "fewer tokens took far longer than all of them"
+    if held_up(full.prefill, pruned.prefill * max(1.0, ratio)):
+        return "the times lie farther apart than the work does"
+    return ""
+
+
+def contradicts(timing: Timing, seconds: float, first_token_seconds: float) -> str:
+    """Say which of two times of one prompt must be wrong, "prefill" or "answer"; "" where both can be right.
+
+    Every answer begins with a prefill, so a whole answer cannot be much quicker than one, and its first word
+    cannot come long after the slowest.
+
+    Args:
+        timing: the prefill, measured.
+        seconds: wall clock of the whole answer.
+        first_token_seconds: wall clock up to its first new token.
+    """
+    if held_up(timing.prefill, seconds):
+        return "prefill"
+    if held_up(first_token_seconds, timing.prefill_spread[1]):
+        return "answer"
+    return ""
+
+
+def held_up(seconds: float, than: float) -> bool:
+    """Return whether something else must have had the machine, so far are `seconds` above `than`."""
+    return seconds > HELD_UP * than + SLACK
+
+
+def measured_again(
+    measure: Callable[[], Measured],
+    doubtful: Callable[[Measured], object],
+    pauses: Sequence[float] = PAUSES,
+    sleep: Callable[[float], object] = time.sleep,
+    longest: float = LONGEST,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Measured:
+    """Return the first measurement that is not doubtful; the last one where all of them are.
+
+    `pauses` are the seconds to wait before each further try; as many tries are made at most, and one more.
+    None begins later than `longest` seconds after the first.
+    """
+    started = clock()
+    found = measure()
+    for pause in pauses:
+        if clock() - started > longest or not doubtful(found):
+            break
+        sleep(pause)
+        found = measure()
+    return found

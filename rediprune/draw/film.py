@@ -60,9 +60,14 @@ def resized(image: Image.Image, side: int) -> Image.Image:
 
 def scaled(place: Geometry, size: tuple[int, int]) -> Geometry:
     """The same places in a copy of `size` (width, height)."""
-    by = [new / old for new, old in zip(size, place.image_size, strict=True)]
-    box = tuple(edge * by[i % 2] for i, edge in enumerate(place.box))
-    uneven = place.uneven and tuple(
-        tuple((a * s, b * s) for a, b in spans) for spans, s in zip(place.uneven, by, strict=True)
-    )
-    return replace(place, box=box, image_size=tuple(size), uneven=uneven)
+    across, down = (new / old for new, old in zip(size, place.image_size, strict=True))
+    left, top, right, bottom = place.box
+    box = (left * across, top * down, right * across, bottom * down)
+    uneven = None
+    if place.uneven is not None:
+        cols, rows = place.uneven
+        uneven = (
+            tuple((a * across, b * across) for a, b in cols),
+            tuple((a * down, b * down) for a, b in rows),
+        )
+    return replace(place, box=box, image_size=(size[0], size[1]), uneven=uneven)

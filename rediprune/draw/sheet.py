@@ -38,7 +38,8 @@ def sheet(rows: list[list[tuple[Image.Image, str]]], cell: int, lines: list[str]
 
 def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int, most: int = 3) -> list[str]:
     """At most `most` lines, none wider than `width` pixels, broken at spaces where there are any."""
-    text, rows = " ".join(text.split()), []
+    text = " ".join(text.split())
+    rows: list[str] = []
     while text and len(rows) < most:
         # Measured from the left and never the whole text, which may be a book.
         fits = next((i for i in range(len(text)) if font.getlength(text[: i + 1]) > width), len(text))

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -20,12 +21,14 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..config import POINTINGS, PruneConfig
+from ..costs.stopwatch import Timing, doubt
 from ..explainer.encode import Shown, processed
 from ..explainer.explainer import Explainer
+from ..files.bundled import ASSETS
 from ..pruning.prune import prune
 from ..query.question import prompt_text
 
-KNOWN = Path(__file__).resolve().parents[2] / "assets" / "known"
+KNOWN = ASSETS / "known"
 QUESTIONS = ("What is in this picture?", "What is on the left?")
 RATIO = 0.15
 MARKS = 12
@@ -74,10 +77,10 @@ def check(explainer: Explainer, known: Sequence[Known], repeats: int = 3) -> Ite
     picture = Shown((known[0].image,))
     clip = Shown(tuple(k.image for k in known[:4]), True, (0.0, 1.0, 2.0, 3.0)[: len(known)])
     for name, shown in (("image", picture), ("clip", clip)):
-        yield _timed(f"identical at 100%, {name}", lambda shown=shown: identical(explainer, shown))
+        yield _timed(f"identical at 100%, {name}", partial(identical, explainer, shown))
     yield _timed("identical at 100%, batch of 2", lambda: identical_batch(explainer, known))
     for name, shown in (("image", picture), ("clip", clip)):
-        yield _timed(f"dropped is masked, {name}", lambda shown=shown: masked(explainer, shown))
+        yield _timed(f"dropped is masked, {name}", partial(masked, explainer, shown))
     yield _timed("tokens lie where shown", lambda: placed(explainer))
     yield _timed("relevance points right", lambda: pointing(explainer, known))
     yield _timed("time", lambda: timed(explainer, picture, repeats))
@@ -229,11 +232,21 @@ def timed(explainer: Explainer, shown: Shown, repeats: int) -> tuple[bool | None
     look = explainer.look(shown)
     asked = explainer.ask(look, QUESTIONS[0])
     kept = explainer.select(look, asked).kept(RATIO)
-    full, pruned = (explainer.time(look, asked, k, repeats=repeats, warmup=1) for k in (None, kept))
-    return None, (
-        f"prefill {full.prefill * 1000:.0f} ms with {look.n_visual} visual tokens, "
-        f"{pruned.prefill * 1000:.0f} ms with {len(kept)} (medians of {repeats} on {full.device})"
+    full, pruned = explainer.time_both(look, asked, kept, repeats=repeats)
+    ratio = explainer.savings(look, asked, kept, n_new=1).prefill
+    detail = (
+        f"prefill {_spread(full)} with {look.n_visual} visual tokens, {_spread(pruned)} with {len(kept)} "
+        f"(medians of {repeats}, taken in turns, on {full.device})"
     )
+    if why := doubt(full, pruned, ratio):
+        detail += f"; NOT RELIABLE: {why}, the machine was busy. Run the check again when it is idle"
+    return None, detail
+
+
+def _spread(timing: Timing) -> str:
+    """Return the median prefill with its fastest and slowest run: "26 ms (25..31)"."""
+    least, most = timing.prefill_spread
+    return f"{timing.prefill * 1000:.0f} ms ({least * 1000:.0f}..{most * 1000:.0f})"
 
 
 def _inputs(explainer: Explainer, shown: Shown, question: str) -> dict:

@@ -175,11 +175,13 @@ def sweep(
         """None where the stop came before it was done."""
         key = tuple(kept.tolist())
         if key not in known:
-            how = {"positions": config.positions}
-            answer = explainer.answer(look, asked, kept, stop=stop, max_new_tokens=max_new_tokens, **how)
+            at = config.positions
+            answer = explainer.answer(
+                look, asked, kept, stop=stop, max_new_tokens=max_new_tokens, positions=at
+            )
             if stop.is_set():
                 return None
-            few = explainer.expects(look, asked, kept, full, **how)
+            few = explainer.expects(look, asked, kept, full, positions=at)
             apart = divergence(whole.first, few.first)
             known[key] = Run(kept, answer.text, few.log_prob, apart, answer.text == full.text)
         return known[key]

@@ -10,6 +10,7 @@ from statistics import fmean
 
 from torch import Tensor
 
+from ..config import kept_all_notes
 from .sweep import Line, Point
 
 COLUMNS = (
@@ -62,6 +63,12 @@ def values(p: Point) -> tuple:
     )  # fmt: skip
 
 
+def notes(points: Sequence[Point]) -> list[str]:
+    """Return one sentence for each swept ratio below 1 that kept every token."""
+    each = (kept_all_notes(p.ratio, p.n_kept, p.savings.n_visual_full) for p in points)
+    return list(dict.fromkeys(note for found in each for note in found))
+
+
 def as_csv(points: Sequence[Point]) -> str:
     """One row for each point; empty where a method has no weight."""
     out = io.StringIO()
@@ -101,4 +108,4 @@ def summary(points: Sequence[Point]) -> str:
     for line in lines[1:]:
         found = "".join(f"{shared[ratio][lines[0], line]:>8.2f}" for ratio in ratios)
         out.append(f"  {line.name:<20}{found}")
-    return "\n".join(out)
+    return "\n".join([*out, *(f"\nNote: {note}" for note in notes(points))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -70,10 +71,13 @@ def put_question(
     ids = inputs["input_ids"][0]
     notes, flops = _notes(adapter.model, processor.tokenizer, question, ids), 0.0
     if config.query == "prompt-tail":
-        embeddings, tail = adapter.prompt_tail_embeddings(ids.to(adapter.device))
-        query = prompt_tail(embeddings, token_texts(processor.tokenizer, tail))
-        if len(query.tokens) < len(tail):
-            notes += (f"The query is made of the last {len(query.tokens)} of {len(tail)} prompt tokens.",)
+        spells = functools.partial(_spells, processor.tokenizer, question)
+        text = adapter.query_text(ids.to(adapter.device), spells)
+        embeddings = adapter.model.get_input_embeddings()(text.ids)
+        query = prompt_tail(embeddings, token_texts(processor.tokenizer, text.ids))
+        notes += (text.note,) if text.note else ()
+        if len(query.tokens) < len(text.ids):
+            notes += (f"The query is made of the last {len(query.tokens)} of {len(text.ids)} prompt tokens.",)
     else:
         tower, by_value = text_tower(), config.pointing == "value"
         value_path = adapter.value_path if by_value else None
@@ -95,6 +99,13 @@ def _processed(adapter: Adapter, processor, look: Look, question: str) -> dict[s
     """
     made = processed(adapter, processor, look.shown, question)
     return {name: value for name, value in made.items() if not name.startswith("pixel_values")}
+
+
+def _spells(tokenizer, question: str, ids: Tensor) -> bool:
+    """Whether these prompt tokens hold the question; white space and what the tokenizer cannot read aside."""
+    own = tokenizer(question, add_special_tokens=False)["input_ids"]
+    wanted, there = ("".join(tokenizer.decode(part).split()) for part in (own, ids.tolist()))
+    return wanted in there
 
 
 def _notes(model, tokenizer, question: str, ids: Tensor) -> tuple[str, ...]:

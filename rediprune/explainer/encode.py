@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from PIL import Image
@@ -16,10 +16,11 @@ from ..tokens import VisionTokens, joined
 from ..trace import on_device
 
 if TYPE_CHECKING:
-    from ..media import LoadedImage, LoadedVideo
+    from ..media import LoadedImage
+    from ..media.video import LoadedVideo
     from ..models import Adapter, Seen
 
-    Media = Image.Image | Sequence[Image.Image] | LoadedImage | LoadedVideo
+    Media: TypeAlias = Image.Image | Sequence[Image.Image] | LoadedImage | LoadedVideo
 
 
 @dataclass(frozen=True)

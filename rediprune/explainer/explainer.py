@@ -28,12 +28,13 @@ from torch import Tensor
 from ..config import POINTINGS, QUERIES, PruneConfig, checked_config
 from ..costs import estimate as savings
 from ..costs.estimate import Costs, Savings
-from ..costs.stopwatch import Timing, pooled
-from ..models import ModelError, Prompt, load
-from ..models.registry import adapter_for
-from ..query.question import MAX_CHARACTERS, checked_question
+from ..costs.stopwatch import PAUSES, Timing, doubt, measured_again, pooled
+from ..files.bundled import ASSETS
+from ..models import ModelError, Prompt, adapter_for, load
+from ..query.question import MAX_CHARACTERS, MAX_TOKENS, checked_question
 from ..query.text_tower import TextTower
 from ..selection.select import select_tokens
+from ..tokens import parted
 from ..trace import Agreement, Answer, Selection, Trace, on_device
 from .ask import Asked, put_question
 from .encode import Look, Shown, encode, shown_media
@@ -47,8 +48,10 @@ if TYPE_CHECKING:
     from ..models.checkpoints.progress import Report
     from .encode import Media
 
-DEFAULT_MODEL = Path(__file__).resolve().parents[2] / "assets" / "tiny-llava"
+DEFAULT_MODEL = ASSETS / "tiny-llava"
 MAX_NEW_TOKENS = 48
+# Bytes that remembered pictures and clips, and questions about them, take together at most.
+LOOK_BYTES, ASKED_BYTES = 2**30, 2**28
 
 
 class Explainer:
@@ -58,7 +61,8 @@ class Explainer:
         model, processor: an unmodified transformers model and its processor.
         name: what to call it.
         card: what is known about it beside its config: default query, text tower, what it can be asked.
-        remember: how many images and clips, and how many questions, are kept, >= 1.
+        remember: how many images and clips, and how many questions, are kept, >= 1; fewer where they take
+            more than LOOK_BYTES, or ASKED_BYTES, together.
         keep_on: the device that features are kept on between calls, such as "cpu" where the model's own is
             only lent; each call then brings along what it needs. None leaves them where the encoder did.
         fingerprint: names the weights, so that what they made can be told from what others of the same name
@@ -82,8 +86,8 @@ class Explainer:
         self.adapter = adapter_for(model)
         self.keep_on = keep_on
         self.encodes = 0  # how often the vision encoder ran; tests hold the promise of the first line to it
-        self._looks: Recent[Look] = Recent(remember)
-        self._asked: Recent[Asked] = Recent(remember)
+        self._looks: Recent[Look] = Recent(remember, LOOK_BYTES)
+        self._asked: Recent[Asked] = Recent(remember, ASKED_BYTES)
         self._turns = threading.Lock()
         self._asking = threading.Lock()
         self._tower: TextTower | None = None
@@ -162,17 +166,19 @@ class Explainer:
         question: str,
         config: PruneConfig | None = None,
         longest: int = MAX_CHARACTERS,
+        most_tokens: int | None = MAX_TOKENS,
     ) -> Asked:
         """Put a question to a look; `config` says which query and pointing, default self.defaults.
 
-        `longest` is what a visitor may write, in characters; the prompts of benchmarks are longer.
+        `longest` is what a visitor may write, in characters, and `most_tokens` in tokens (None: any number);
+        the prompts of benchmarks are longer.
 
         Raises:
             QuestionError: a question that cannot be asked.
             ValueError: a query or pointing that this model cannot do.
         """
         config = self._config(config)
-        question = checked_question(question, self.processor, longest)
+        question = checked_question(question, self.processor, longest, most_tokens)
         key = (look.key, question, config.query, config.pointing)
         if (known := self._asked.get(key)) is None:
             # One at a time: the text tower is loaded once, and the first encoding may set the tokenizer up,
@@ -289,6 +295,25 @@ class Explainer:
         """ESTIMATE for this prompt and an answer of n_new tokens (see savings.estimate)."""
         return savings.at(self.costs(look, asked, kept, method, budget), kept.numel(), n_new)
 
+    def savings_each(
+        self,
+        look: Look,
+        asked: Asked,
+        kept: Sequence[Tensor],
+        n_new: int,
+        method: str = "rediprune",
+        budget: str = "frame",
+    ) -> list[Savings]:
+        """Return `savings` for many choices of one prompt's tokens; what they share is worked out once."""
+        costs = self.costs(look, asked, look.vision.all, method, budget)
+        whole, parts = costs.n_projected[0], [one.vision for one in look.seen]
+        found = []
+        for flat in kept:
+            projected = sum(map(self.adapter.n_projected, look.seen, parted(flat, parts)))
+            mine = replace(costs, n_kept=len(flat), n_projected=(whole, projected))
+            found.append(savings.at(mine, len(flat), n_new))
+        return found
+
     def costs(
         self, look: Look, asked: Asked, kept: Tensor, method: str = "rediprune", budget: str = "frame"
     ) -> Costs:
@@ -303,14 +328,33 @@ class Explainer:
         with self._turn():
             return time_prompt(self.adapter, prompt, device=self.adapter.device, **how)
 
-    def time_both(self, look: Look, asked: Asked, kept: Tensor, repeats: int = 5) -> tuple[Timing, Timing]:
-        """MEASURED prefill with all tokens and with the kept ones, run by run: what slows one slows both."""
-        runs: tuple[list[Timing], list[Timing]] = ([], [])
-        for turn in range(repeats):
-            for tokens, timed in zip((None, kept), runs, strict=True):
+    def time_both(
+        self,
+        look: Look,
+        asked: Asked,
+        kept: Tensor,
+        repeats: int = 5,
+        steps: int = 1,
+        positions: str = "compacted",
+        pauses: Sequence[float] = PAUSES,
+    ) -> tuple[Timing, Timing]:
+        """MEASURED prefill and decode step with all tokens and with the kept ones, run by run in turns.
+
+        What slows the machine then slows both. Times that cannot both be right are measured again after each
+        of `pauses` (see stopwatch.doubt); `positions` are those of the pruned prompt.
+        """
+        ratio = self.savings(look, asked, kept, n_new=1).prefill
+
+        def measure() -> tuple[Timing, Timing]:
+            full: list[Timing] = []
+            pruned: list[Timing] = []
+            for turn in range(repeats):
                 warmup = int(turn == 0)
-                timed.append(self.time(look, asked, tokens, steps=1, repeats=1, warmup=warmup))
-        return pooled(runs[0]), pooled(runs[1])
+                full.append(self.time(look, asked, None, steps=steps, repeats=1, warmup=warmup))
+                pruned.append(self.time(look, asked, kept, positions, steps=steps, repeats=1, warmup=warmup))
+            return pooled(full), pooled(pruned)
+
+        return measured_again(measure, lambda pair: doubt(*pair, ratio), pauses)
 
     def run(
         self,
@@ -318,19 +362,28 @@ class Explainer:
         question: str,
         config: PruneConfig | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
+        stop: threading.Event | None = None,
     ) -> Trace:
         """Everything once: the record of one question answered with all tokens and with the kept ones.
 
         The savings count as many new tokens as the unpruned answer had.
+
+        Raises:
+            InterruptedError: `stop` was set before the end.
         """
         config = self._config(config)
         shown = shown_media(media)
+        question = checked_question(question, self.processor)  # before the encoder runs for nothing
         look = self.look(shown)
         asked = self.ask(look, question, config)
         selection = self.select(look, asked, config)
         kept = selection.kept()
-        full = self.answer(look, asked, max_new_tokens=max_new_tokens)
-        pruned = self.answer(look, asked, kept, max_new_tokens=max_new_tokens, positions=config.positions)
+        full = self.answer(look, asked, max_new_tokens=max_new_tokens, stop=stop)
+        pruned = self.answer(
+            look, asked, kept, positions=config.positions, max_new_tokens=max_new_tokens, stop=stop
+        )
+        if stop is not None and stop.is_set():
+            raise InterruptedError("stopped before both answers were there")
         agreed = self.agreement(look, asked, kept, full, pruned, config.positions)
         return self.traced(shown, look, asked, selection, kept, full, pruned, agreed)
 
@@ -348,7 +401,10 @@ class Explainer:
         """The record of a run from what its stations gave; `kept` need not be the rule's choice."""
         config = selection.config
         costs = spent = self.costs(look, asked, kept, config.method, config.budget)
-        if not torch.equal(kept, selection.kept()):
+        notes = asked.notes
+        if torch.equal(kept, selection.kept()):
+            notes += selection.notes
+        else:
             spent = replace(costs, method="random", query_flops=0.0)  # choosing by hand costs no compute
         return Trace(
             question=asked.question,
@@ -362,7 +418,7 @@ class Explainer:
             savings=savings.at(spent, kept.numel(), len(full.token_ids)),
             agreement=agreed,
             model_name=self.name,
-            notes=asked.notes,
+            notes=notes,
             seconds=look.shown.seconds,
             frames=shown.frames,
             clip=shown.clip,

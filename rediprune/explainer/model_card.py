@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..config import PruneConfig
+from ..files.strict_json import JsonError, read_object
 
 FILE = "rediprune.json"
+MOST_BYTES = 2**16  # some sentences
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,11 @@ def read_card(folder: str | Path) -> Card:
     if not path.is_file():
         return Card()
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        said = read_object(path, MOST_BYTES)
+    except JsonError as error:
         raise ValueError(f"{path} is not readable as JSON: {error}") from None
     known = {"text_tower", "default_query", "default_pointing", "knows", "why_query"}
-    if (
-        not isinstance(said, dict)
-        or not known.issuperset(said)
-        or not all(isinstance(v, str) for v in said.values())
-    ):
+    if not known.issuperset(said) or not all(isinstance(v, str) for v in said.values()):
         raise ValueError(
             f"{path} must be a JSON object of strings with keys among {', '.join(sorted(known))}"
         )

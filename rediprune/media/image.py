@@ -8,12 +8,16 @@ becomes a MediaError.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from .limits import MAX_SECONDS, MediaError, ReadingLimit, ReadingStopped, TimeLimitReached
+from .picture_file import OpenFile, read_picture
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 # Just below the size at which Pillow starts to warn of decompression bombs; a phone's 50 megapixels pass.
@@ -23,13 +27,29 @@ MAX_SIDE = 4096
 # Processors scale the SHORT side to the tower's size: a 10000 x 1 strip would become 3360000 x 336 pixels.
 MAX_ASPECT = 50
 
+ON_WHITE = "Transparent parts are shown on white."
+
+_BAND = 512  # rows
+
 _TO_8_BITS = ((np.arange(65536, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)  # 16 -> 8, rounded
 
-ImageSource = str | os.PathLike | bytes | Image.Image | np.ndarray
+ImageSource: TypeAlias = str | os.PathLike | bytes | Image.Image | np.ndarray
 
 
-class MediaError(ValueError):
-    """The picture or video cannot be used; the message is one sentence for the person who gave it."""
+__all__ = [
+    "ON_WHITE",
+    "ImageSource",
+    "LoadedImage",
+    "MediaError",
+    "ReadingStopped",
+    "TimeLimitReached",
+    "check_size",
+    "existing_file",
+    "load_image",
+    "orientation",
+    "to_rgb",
+    "transparency",
+]
 
 
 @dataclass(frozen=True)
@@ -45,24 +65,35 @@ class LoadedImage:
     notes: tuple[str, ...] = ()
 
 
-def load_image(source: ImageSource) -> LoadedImage:
+def load_image(
+    source: ImageSource,
+    *,
+    stop: Callable[[], bool] | None = None,
+    seconds: float | None = MAX_SECONDS,
+) -> LoadedImage:
     """Load a picture as upright 8-bit RGB.
 
     EXIF orientation is applied; 16 bits are scaled, not clipped, to 8. Done and noted: of an animation one
     frame is taken, alpha is laid on white, CMYK becomes RGB, 32-bit and float files are stretched to full
-    brightness, sides above MAX_SIDE are scaled down.
+    brightness, sides above MAX_SIDE are scaled down, metadata that cannot be read is left out.
 
     Args:
         source: a path; the bytes of a file; a PIL image (not changed; its current frame is taken); an array
             [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]: bool, integers 0..255, uint16 0..65535, floats 0..1.
+        stop: asked often while a file is read, from this thread; once it returns True the reading ends with
+            ReadingStopped. Between two questions lies at most one decoded picture.
+        seconds: how long the reading of a file may take; None: without a limit.
 
     Raises:
         MediaError: missing, empty, damaged or in an unknown format; above MAX_PIXELS; more than MAX_ASPECT
             times longer than wide; an array of another shape or range; not an image at all.
+        ReadingStopped, TimeLimitReached: kinds of MediaError, see the arguments.
+        ValueError: seconds out of range.
     """
     name = Path(source).name if isinstance(source, str | os.PathLike) else "The image"
+    limit = ReadingLimit(name, stop, seconds)
     try:
-        return _load(source, name)
+        return _load(source, name, limit)
     except MediaError:
         raise
     except UnidentifiedImageError:
@@ -77,41 +108,48 @@ def load_image(source: ImageSource) -> LoadedImage:
         raise MediaError(f"{name} cannot be read ({reason}): it may be damaged, so save it again.") from error
 
 
-def _load(source: ImageSource, name: str) -> LoadedImage:
-    image = _open(source, name)
-    try:
-        check_size(image.size, name)
-        notes: list[str] = []
-        long_side = max(image.size)
-        if image is not source:  # draft changes the object, and a caller's is not ours to change
-            image.draft(None, (MAX_SIDE, MAX_SIDE))  # JPEG decodes at 1/2, 1/4 or 1/8 where that is enough
-        # An MPO is one photo with its preview, not an animation.
-        if getattr(image, "is_animated", False) and image.format != "MPO":
-            notes.append(f"Only frame {image.tell() + 1} of several is used.")
-        rgb = to_rgb(ImageOps.exif_transpose(image), image.format, name, notes)
-    finally:
-        if image is not source:
-            image.close()
-    if long_side > MAX_SIDE:
-        rgb.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        notes.append(f"Scaled down to {rgb.width} x {rgb.height} pixels.")
-    return LoadedImage(rgb, tuple(notes))
-
-
-def _open(source: ImageSource, name: str) -> Image.Image:
-    """The image behind any kind of source: its size is known, but of a file no pixel is decoded yet."""
+def _load(source: ImageSource, name: str, limit: ReadingLimit) -> LoadedImage:
+    limit.check()
     if isinstance(source, Image.Image):
-        return source
+        return _converted(source, name, is_ours=False)
     if isinstance(source, np.ndarray):
-        return _from_array(source, name)
+        return _converted(_from_array(source, name), name, is_ours=True)
     if isinstance(source, str | os.PathLike):
-        return Image.open(existing_file(source), formats=FORMATS)
-    if not isinstance(source, bytes | bytearray):
+        source = existing_file(source)
+    elif not isinstance(source, bytes | bytearray):
         kind = type(source).__name__
         raise MediaError(f"A {kind} is not an image: give a path, bytes, a PIL image or a numpy array.")
-    if not source:
+    elif not source:
         raise _empty(name)
-    return Image.open(BytesIO(source), formats=FORMATS)
+
+    def read(open_file: OpenFile) -> LoadedImage:
+        with open_file() as image:
+            return _converted(image, name, is_ours=True)
+
+    loaded, note = read_picture(source, name, FORMATS, limit, read)
+    limit.check()
+    return loaded if note is None else LoadedImage(loaded.image, (*loaded.notes, note))
+
+
+def _converted(image: Image.Image, name: str, is_ours: bool) -> LoadedImage:
+    """Return an opened picture, of which no pixel need be decoded yet, as upright 8-bit RGB."""
+    check_size(image.size, name)
+    notes: list[str] = []
+    long_side = max(image.size)
+    if is_ours:  # draft changes the object, and a caller's is not ours to change
+        image.draft(None, (MAX_SIDE, MAX_SIDE))  # JPEG decodes at 1/2, 1/4 or 1/8 where that is enough
+    # An MPO is one photo with its preview, not an animation.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        notes.append(f"Only frame {image.tell() + 1} of several is used.")
+    transparent = transparency(image)
+    image.load()
+    rgb = to_rgb(image, image.format, name, notes, transparent)
+    if turn := orientation(image, notes):
+        rgb = rgb.transpose(turn)
+    rgb.info = {}  # a second reader would apply its orientation again
+    if long_side > MAX_SIDE:
+        notes.append(f"Scaled down to {rgb.width} x {rgb.height} pixels.")
+    return LoadedImage(rgb, tuple(dict.fromkeys(notes)))
 
 
 def existing_file(path: str | os.PathLike) -> Path:
@@ -150,31 +188,136 @@ def _too_large(name: str) -> MediaError:
     return MediaError(f"{name} has more than {limit} megapixels: save a smaller copy and give that.")
 
 
-def to_rgb(image: Image.Image, file_format: str | None, name: str, notes: list[str]) -> Image.Image:
+# By the values of the EXIF tag (Exif 2.32, 4.6.4): how the stored picture is brought upright.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def orientation(image: Image.Image, notes: list[str]) -> Image.Transpose | None:
+    """Return how an opened picture is brought upright, None if it is; what cannot be read is noted.
+
+    The reader of stills and the reader of animations both ask here, so that they agree about a file.
+    """
+    try:
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # broken EXIF is met with exceptions of nearly every type
+        notes.append("Which way up the picture is could not be read: it is shown as it is stored.")
+        return None
+
+
+def transparency(image: Image.Image) -> int | bytes | tuple[int, int, int] | None:
+    """Return the colour that a file declares transparent, in the values that its decoded pixels have.
+
+    A PNG states it as a sample of the file. Pillow hands that on unchanged while it scales samples of 2 and 4
+    bits up and those of 16-bit colours down to 8 bits. Of a 16-bit colour only the upper bytes can be
+    compared.
+
+    Args:
+        image: opened, not loaded yet.
+    """
+    stated = image.info.get("transparency")
+    mode = _raw_mode(image)
+    if mode in ("L;2", "L;4") and isinstance(stated, int):
+        return stated * 255 // (2 ** int(mode[-1]) - 1)
+    if isinstance(stated, tuple) and (mode == "RGB;16B" or max(stated) > 255):
+        return tuple(value >> 8 for value in stated)
+    return stated
+
+
+def _raw_mode(image: Image.Image) -> object:
+    """Return how samples lie in a PNG that is opened and not loaded yet, such as "L;4"; None for others."""
+    tiles = getattr(image, "tile", None)
+    return tiles[0].args if image.format == "PNG" and tiles else None
+
+
+def to_rgb(
+    image: Image.Image,
+    file_format: str | None,
+    name: str,
+    notes: list[str],
+    transparent: int | bytes | tuple[int, int, int] | None = None,
+    largest: int = MAX_SIDE,
+) -> Image.Image:
+    """Return a new picture of mode RGB, alpha laid on white; what changes its look is added to the notes.
+
+    It is scaled down as early as its mode allows, so that few copies of a large picture are in memory.
+
+    Args:
+        image: loaded, of any mode; not changed.
+        file_format: Pillow's name of the format that it comes from.
+        name: what the file is called in error messages.
+        notes: sentences for the reader.
+        transparent: see transparency; None: nothing beside the alpha channel or the palette.
+        largest: sides above it are scaled down to it.
+    """
+    alpha = None
     if image.mode.startswith("I;16") or (image.mode == "I" and file_format == "PPM"):
-        image = Image.fromarray(_TO_8_BITS[np.asarray(image)])
+        samples = np.asarray(image)
+        if isinstance(transparent, int):
+            alpha = Image.fromarray(np.where(samples == transparent, np.uint8(0), np.uint8(255)))
+        image = Image.fromarray(_TO_8_BITS[samples])
     elif image.mode in ("I", "F"):
-        image = Image.fromarray(_stretch(np.asarray(image, dtype=np.float32), name))
+        image = _stretch(image, name)
         notes.append("Brightness was stretched to the full range.")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = image.getchannel("A")
-        if alpha.getextrema()[0] < 255:
-            notes.append("Transparent parts are shown on white.")
-        opaque = Image.new("RGB", image.size, "white")
-        opaque.paste(image, mask=alpha)
-        return opaque
+    elif image.mode == "La":  # Pillow knows no way from here to RGBA
+        image = image.convert("LA")
+    elif transparent is not None and transparent != image.info.get("transparency"):
+        image = image.copy()
+        image.info["transparency"] = transparent
     if image.mode in ("CMYK", "LAB"):
         notes.append(f"{image.mode} colours were converted to RGB without their colour profile.")
-    return image.convert("RGB")
+    if image.has_transparency_data and image.mode not in ("LA", "RGBA"):
+        image = image.convert("RGBA")
+    if max(image.size) > largest:
+        if image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
+            image = image.convert("RGB")
+        size = _size_within(image.size, largest)
+        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+        alpha = None if alpha is None else alpha.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    if image.mode in ("LA", "RGBA"):
+        alpha = image.getchannel("A")
+    if alpha is None:
+        return image.convert("RGB")
+    if alpha.getextrema()[0] < 255:
+        notes.append(ON_WHITE)
+    opaque = Image.new("RGB", image.size, "white")
+    opaque.paste(image if image.mode == "RGBA" else image.convert("RGB"), mask=alpha)
+    return opaque
 
 
-def _stretch(values: np.ndarray, name: str) -> np.ndarray:
-    """[H, W] of any range -> uint8, the darkest to 0 and the brightest to 255; a constant image is black."""
-    low, span = values.min(), float(values.max()) - float(values.min())
-    if not span <= np.finfo(np.float32).max:  # NaN fails as well
+def _size_within(size: tuple[int, int], largest: int) -> tuple[int, int]:
+    """Return (width, height) in the proportion of `size` whose longer side is `largest`."""
+    scale = largest / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _stretch(image: Image.Image, name: str) -> Image.Image:
+    """Return mode "I" or "F" as "L", the darkest 0 and the brightest 255; a constant image is black.
+
+    Band by band, because each step of numpy holds a copy.
+    """
+    width, height = image.size
+    bands = [(0, top, width, min(top + _BAND, height)) for top in range(0, height, _BAND)]
+    ends = []
+    for band in bands:
+        values = np.asarray(image.crop(band), dtype=np.float32)
+        ends += [float(values.min()), float(values.max())]
+    low, span = min(ends), max(ends) - min(ends)
+    if not (np.isfinite(ends).all() and span <= np.finfo(np.float32).max):
         raise MediaError(f"{name} has pixels that are not finite numbers: replace NaN and infinity.")
-    return np.rint((values - low) * np.float32(255 / (span or 1))).astype(np.uint8)
+    stretched = Image.new("L", image.size)
+    for band in bands:
+        values = np.asarray(image.crop(band), dtype=np.float32)
+        grey = np.rint((values - np.float32(low)) * np.float32(255 / (span or 1))).astype(np.uint8)
+        stretched.paste(Image.fromarray(grey), band)
+    return stretched
 
 
 def _from_array(array: np.ndarray, name: str) -> Image.Image:

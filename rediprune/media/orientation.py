@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import av
 import numpy as np
 from PIL import Image
+
+from .image import ON_WHITE
 
 # Vision towers read 224 to 448 pixels of a frame: this leaves enough for the eye, and for many frames.
 MAX_SIDE = 1280
@@ -25,22 +28,83 @@ _TURNS = {
 }
 
 
-def picture(frame: av.VideoFrame, pixel_shape: Fraction | None, size: tuple[int, int] | None) -> Image.Image:
-    """RGB, 8 bits. Scaled by FFmpeg while it converts, so that a full RGB copy of an 8K frame never exists.
+# The matrices that swscale converts, by their number in ITU-T H.273; the one of constant luminance (10) is
+# taken for its sibling, as players do.
+_MATRICES = {1: 1, 4: 4, 5: 5, 6: 6, 7: 7, 9: 9, 10: 9}
+_RGB, _UNSTATED = 0, 2
+_BT709, _BT601, _BT2020 = 1, 5, 9
+# From this size up a picture is high definition, for which a file that states no matrix means BT.709.
+HD_WIDTH, HD_HEIGHT = 1280, 720
+
+
+def picture(
+    frame: av.VideoFrame,
+    pixel_shape: Fraction | None,
+    size: tuple[int, int] | None,
+    codec: str,
+    note: Callable[[str], None],
+) -> Image.Image:
+    """Return RGB, 8 bits, alpha laid on white.
+
+    FFmpeg scales while it converts, so that a full RGB copy of an 8K frame never exists; a frame with alpha
+    is laid on white first, because colours behind transparent pixels must not bleed into their neighbours.
 
     Args:
         frame: any size and pixel format.
         pixel_shape: width / height of one pixel, None or 0 where unknown; the shorter side is stretched.
         size: (width, height) to come out at, upright; None: as large as the frame, at most MAX_SIDE.
+        codec: FFmpeg's name of what the frame was coded in.
+        note: called with a sentence for the reader where the frame looks other than in the file.
     """
     turn = _turn(frame)
     if size is None:
         width, height = _shown_size(frame, pixel_shape)
     else:
         width, height = size if turn not in _QUARTERS else size[::-1]
-    smooth = "AREA" if width < frame.width else "BICUBIC"
-    image = frame.reformat(width, height, format="rgb24", interpolation=smooth).to_image()
+    stated = frame.colorspace
+    try:
+        frame.colorspace = _matrix(frame, codec, note)
+        if _has_alpha(frame):
+            image = _on_white(Image.fromarray(frame.reformat(format="rgba").to_ndarray()), note)
+            if image.size != (width, height):
+                image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        else:
+            smooth = "AREA" if width < frame.width else "BICUBIC"
+            image = frame.reformat(width, height, format="rgb24", interpolation=smooth).to_image()
+    finally:
+        frame.colorspace = stated
     return image if turn is None else image.transpose(turn)
+
+
+def _matrix(frame: av.VideoFrame, codec: str, note: Callable[[str], None]) -> int:
+    """Return the number of the matrix from which the frame's YUV is converted, one that swscale knows."""
+    stated = int(frame.colorspace)
+    if frame.format.is_rgb:
+        return stated if stated == _RGB else _UNSTATED
+    if stated in _MATRICES:
+        return _MATRICES[stated]
+    if stated not in (_RGB, _UNSTATED):
+        note("The file's colours are coded in a way that is not known here: they may look other than meant.")
+    if codec == "vp8":  # its format knows no other (RFC 6386, 9.2)
+        return _BT601
+    if int(frame.color_primaries) == _BT2020:
+        return _BT2020
+    is_hd = frame.width >= HD_WIDTH or frame.height >= HD_HEIGHT
+    return _BT709 if is_hd else _BT601
+
+
+def _has_alpha(frame: av.VideoFrame) -> bool:
+    form = frame.format
+    return form.has_palette or any(component.is_alpha for component in form.components)
+
+
+def _on_white(image: Image.Image, note: Callable[[str], None]) -> Image.Image:
+    alpha = image.getchannel("A")
+    if alpha.getextrema()[0] < 255:
+        note(ON_WHITE)
+    opaque = Image.new("RGB", image.size, "white")
+    opaque.paste(image.convert("RGB"), mask=alpha)
+    return opaque
 
 
 _QUARTERS = {turn for signs, turn in _TURNS.items() if signs[0] == 0}
@@ -52,7 +116,7 @@ def _shown_size(frame: av.VideoFrame, pixel_shape: Fraction | None) -> tuple[int
         width *= pixel_shape
     elif pixel_shape:
         height /= pixel_shape
-    scale = min(1, MAX_SIDE / max(width, height))
+    scale = min(Fraction(1), MAX_SIDE / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
@@ -62,5 +126,5 @@ def _turn(frame: av.VideoFrame) -> Image.Transpose | None:
     if stored is None:
         return None
     matrix = np.frombuffer(bytes(stored), dtype=np.int32)
-    signs = tuple(int(s) for s in np.sign(matrix[[0, 1, 3, 4]]))
-    return _TURNS.get(signs)
+    across, down, left, up = (int(s) for s in np.sign(matrix[[0, 1, 3, 4]]))
+    return _TURNS.get((across, down, left, up))

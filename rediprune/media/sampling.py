@@ -18,9 +18,9 @@ from PIL import Image
 # Matroska and WebM count in milliseconds: a frame's time is rounded by up to half of one, and so is the last
 # frame's, from which the moments are computed. Without this much grace a frame could miss its own moment.
 GRACE = Fraction(1, 1000)
-# Decoded for one moment at most: 300 frames of 8K or 4800 of 1080p. Video encoders set a keyframe every 250
-# frames unless told otherwise, so this only stops files with next to none, and endless animations.
-MAX_RUN_PIXELS = 10**10
+# Decoded for one moment at most, on average over the moments: 300 frames of 4K or 1200 of 1080p. Video
+# encoders set a keyframe every 250 frames unless told otherwise: this only stops files with next to none.
+MAX_RUN_PIXELS = 25 * 10**8
 
 
 @dataclass
@@ -34,7 +34,8 @@ class Clip:
         notes: sentences on how the pictures differ from what the file holds.
         missed: moments at which nothing could be decoded.
         cut: the file is broken after what was read.
-        far: reading stopped at MAX_RUN_PIXELS.
+        far: reading stopped at the limit of pixels.
+        late: reading stopped at the limit of time.
         whole: the pictures are all frames of the clip.
     """
 
@@ -45,9 +46,11 @@ class Clip:
     missed: int = 0
     cut: bool = False
     far: bool = False
+    late: bool = False
     whole: bool = False
 
     def note(self, sentence: str) -> None:
+        """Add a sentence, once however many frames it is about."""
         if sentence not in self.notes:
             self.notes.append(sentence)
 
@@ -57,8 +60,23 @@ def moments(first: Fraction, last: Fraction, n: int) -> list[Fraction]:
     return [first + (last - first) * i / max(n - 1, 1) for i in range(n)]
 
 
+def is_on_screen(time: Fraction, moment: Fraction, before: Fraction | None) -> bool:
+    """Return whether the frame that appears at `time` is on screen at `moment`.
+
+    Times are rounded by their container, so a frame may appear up to GRACE after the moment; but no later
+    than half of the time since the frame before it, which at 1000 frames a second is less.
+
+    Args:
+        time: in seconds.
+        moment: in seconds.
+        before: when the frame before appears; None: it is the first.
+    """
+    grace = GRACE if before is None else min(GRACE, (time - before) / 2)
+    return time <= moment + grace
+
+
 def chosen(times: Sequence[Fraction], n: int) -> list[int]:
-    """Indices of the frames on screen at the `n` moments, each once; of `n` frames or fewer, all.
+    """Return the indices of the frames on screen at the `n` moments, each once; of `n` frames or fewer, all.
 
     Args:
         times: when each frame appears, in seconds, ascending; at least one.
@@ -66,5 +84,11 @@ def chosen(times: Sequence[Fraction], n: int) -> list[int]:
     """
     if len(times) <= n:
         return list(range(len(times)))
-    wanted = moments(times[0], times[-1], n)
-    return sorted({bisect_right(times, moment + GRACE) - 1 for moment in wanted})
+    found = set()
+    for moment in moments(times[0], times[-1], n):
+        index = bisect_right(times, moment) - 1
+        following = index + 1
+        if following < len(times) and is_on_screen(times[following], moment, times[index]):
+            index = following
+        found.add(index)
+    return sorted(found)

@@ -12,6 +12,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from ..files.atomic_write import replacing
+
 MAX_FPS = 120
 # Constant rate factor of x264: 18 is held to look the same as the source, also at the edges of patches.
 QUALITY = "18"
@@ -41,8 +43,8 @@ def save_clip(
         ValueError: no frames, frames of several sizes, fps out of range, another kind.
         OSError: the target cannot be written.
     """
-    is_path = isinstance(target, str | os.PathLike)
-    kind = kind or (Path(target).suffix[1:].lower() if is_path else None)
+    where = os.fspath(target) if isinstance(target, str | os.PathLike) else target
+    kind = kind or (Path(where).suffix[1:].lower() if isinstance(where, str) else None)
     if kind not in _WRITERS:
         raise ValueError(f"A clip of kind {kind!r} cannot be written: give {' or '.join(_WRITERS)}.")
     if not 0 < fps <= MAX_FPS:  # NaN fails as well
@@ -54,7 +56,12 @@ def save_clip(
         )
     if one_palette and kind == "gif":
         frames = _indexed(frames)
-    _WRITERS[kind](frames, os.fspath(target) if is_path else target, Fraction(fps).limit_denominator(1000))
+    rate = Fraction(fps).limit_denominator(1000)
+    if not isinstance(target, str | os.PathLike):
+        _WRITERS[kind](frames, target, rate)
+        return
+    with replacing(target) as part:
+        _WRITERS[kind](frames, str(part), rate)
 
 
 def _mp4(frames: Sequence[Image.Image], target: str | BinaryIO, fps: Fraction) -> None:

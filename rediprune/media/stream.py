@@ -8,17 +8,20 @@ share a keyframe share a run, and a container that cannot seek is one single run
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import av
 
-from .container import declared, decoded, opened, packets, seek, time_of
+from .clock import Clock
+from .container import declared, decoded, has_separate_alpha, opened, packets, seek, time_of, tracks
 from .image import MediaError
+from .limits import ReadingLimit, TimeLimitReached
 from .orientation import picture
-from .sampling import GRACE, MAX_RUN_PIXELS, Clip, chosen, moments
+from .sampling import GRACE, MAX_RUN_PIXELS, Clip, chosen, is_on_screen, moments
 
 # Packets looked through for a keyframe, before an earlier place is tried.
 MAX_SEARCH = 2000
@@ -34,85 +37,166 @@ class _Run:
     wanted: list[Fraction]
 
 
-def read(path: Path, n: int) -> Clip:
-    """The clip at `n` moments.
+@dataclass
+class _Budget:
+    """Counts the frames that may still be decoded."""
+
+    frames: int
+
+
+class _ClockRestarts(Exception):
+    """The clock of the file is not one line, so that seeking by time leads astray."""
+
+
+def read(path: Path, n: int, limit: ReadingLimit) -> Clip:
+    """Return the clip at `n` moments.
 
     Raises:
-        MediaError: no picture in it, no frames, encrypted, too large, or an unknown codec.
+        MediaError: no picture in it, no frames, encrypted, too large, an unknown codec; see
+            ReadingLimit.check.
         av.FFmpegError: not one of FORMATS, or damaged at its head.
     """
-    with opened(path) as (container, stream):
-        head = list(islice(packets(container, stream), 2 * n + 2))
+    try:
+        return _read_by_seeking(path, n, limit)
+    except _ClockRestarts:
+        return _read_in_order(path, n, limit)
+
+
+def _read_by_seeking(path: Path, n: int, limit: ReadingLimit) -> Clip:
+    with opened(path, limit) as (container, stream):
+        may_jump = container.format.name == "mpegts"
+        clock = Clock(stream, may_jump)
+        head = list(islice(packets(container, stream, limit), 2 * n + 2))
         if not head:
             raise MediaError(f"{path.name} has a video track without any frame: save it again.")
         if head[0].has_sidedata("encryption_info"):
             raise MediaError(f"{path.name} is encrypted: give a copy without protection.")
-        tick, first = stream.time_base, min(map(time_of, head))
+        tick = stream.time_base
+        first = min(map(time_of, head))
         usual = int(1 / (stream.average_rate * tick)) if stream.average_rate else 0
-        short = len(head) < 2 * n + 2
-        last, length = _last(head) if short else _end(container, stream, first)
-        if not short and last <= first:  # no seeking to the end, or nothing is there any more
-            with opened(path) as whole:
-                last, length = _last(packets(*whole))
+        grace = _grace(head, tick)
+        is_short = len(head) < 2 * n + 2
+        if is_short:
+            last, length = _last_frame(head, clock)
+        else:
+            last, length = _end(container, stream, first, limit, clock)
+        if not is_short and (
+            may_jump or last <= first
+        ):  # every packet must be seen, or no seeking to the end
+            with opened(path, limit) as whole:
+                clock = Clock(stream, may_jump)
+                last, length = _last_frame(packets(*whole, limit), clock)
+        if clock.restarts:
+            raise _ClockRestarts
         clip = Clip({}, (last + (length or usual) - first) * tick, declared=declared(container, stream))
-        if short:
-            with opened(path) as whole:
-                times = sorted({time_of(frame) * tick for frame in decoded(*whole)})
+        _note_tracks(container, stream, clip)
+        if is_short:
+            with opened(path, limit) as whole:
+                times = sorted({time_of(frame) * tick for frame in decoded(*whole, limit)})
             clip.whole = len(times) <= n
             runs = [_Run(None, [times[i] for i in chosen(times, n)])] if times else []
         else:
-            runs = _runs(container, stream, first, moments(first * tick, last * tick, n))
-    with opened(path) as (container, stream):
-        for run in runs:
-            _decode(container, stream, run, first * tick, clip)
+            wanted = moments(first * tick, last * tick, n)
+            runs = _runs(container, stream, first, wanted, grace, limit)
+    _decode_runs(path, n, runs, first * tick, clip, limit, may_jump=None)
     return clip
 
 
-def _end(container, stream, first: int) -> tuple[int, int]:
-    """(time, duration) in ticks of the frame that is shown last; (0, 0) where seeking does not get there."""
+def _read_in_order(path: Path, n: int, limit: ReadingLimit) -> Clip:
+    """Return the clip at `n` moments of a file whose clock restarts, read from its beginning to its end."""
+    with opened(path, limit) as (container, stream):
+        may_jump = container.format.name == "mpegts"
+        clock = Clock(stream, may_jump)
+        tick = stream.time_base
+        times = set()
+        end = 0
+        for packet in packets(container, stream, limit, clock):
+            times.add(time_of(packet))
+            end = max(end, time_of(packet) + (packet.duration or 0))
+        ordered = [time * tick for time in sorted(times)]
+        clip = Clip({}, end * tick - ordered[0], whole=len(ordered) <= n)
+        _note_tracks(container, stream, clip)
+    times_more = "once" if clock.restarts == 1 else f"{clock.restarts} times"
+    clip.note(f"The clock in the file starts again {times_more}: its parts are shown one after the other.")
+    wanted = ordered if clip.whole else moments(ordered[0], ordered[-1], n)
+    _decode_runs(path, n, [_Run(None, wanted)], ordered[0], clip, limit, may_jump)
+    return clip
+
+
+def _note_tracks(container, stream, clip: Clip) -> None:
+    number = len(tracks(container))
+    if number > 1:
+        clip.note(f"The file has {number} video tracks: only the one that players show is used.")
+    if stream.metadata.get("alpha_mode") == "1" and not has_separate_alpha(stream):
+        clip.note("Which parts of the file are transparent could not be read.")
+
+
+def _grace(head: list[av.Packet], tick: Fraction) -> Fraction:
+    """Return by how many seconds a keyframe may come after a moment and still be the frame shown then."""
+    times = sorted({time_of(packet) for packet in head})
+    steps = [later - earlier for earlier, later in pairwise(times)]
+    return min(GRACE, min(steps) * tick / 2) if steps else GRACE
+
+
+def _end(container, stream, first: int, limit: ReadingLimit, clock: Clock) -> tuple[int, int]:
+    """Return (time, duration) in ticks of the frame that is shown last; (0, 0) if seeking does not get there.
+
+    The packets from there to the end of the file are shown to the clock.
+    """
     try:
-        seek(container, stream, END)
+        seek(container, stream, END, limit)
     except av.FFmpegError:
         return 0, 0
-    rest = packets(container, stream)
+    rest = packets(container, stream, limit)
     landed = next(rest, None)
     if landed is None or landed.is_keyframe:
-        return _last(chain([landed], rest) if landed else ())
+        return _last_frame(chain([landed], rest) if landed else (), clock)
     # Some land on the packet stored last, whose frame need not be the one shown last.
-    _, offset = _keyframe(container, stream, first, time_of(landed) * stream.time_base)
+    moment = time_of(landed) * stream.time_base
+    _, offset = _keyframe(container, stream, first, moment, GRACE, limit)
     if offset is None:
         return 0, 0
-    seek(container, stream, offset)
-    return _last(packets(container, stream))
+    seek(container, stream, offset, limit)
+    return _last_frame(packets(container, stream, limit), clock)
 
 
-def _last(some) -> tuple[int, int]:
-    """The same of these packets."""
-    return max(((time_of(packet), packet.duration or 0) for packet in some), default=(0, 0))
+def _last_frame(some: Iterable[av.Packet], clock: Clock) -> tuple[int, int]:
+    """Return (time, duration) in ticks of the packet shown last, (0, 0) if there is none."""
+    last = 0, 0
+    for number, packet in enumerate(some):
+        clock.see(packet)
+        found = time_of(packet), packet.duration or 0
+        last = found if number == 0 else max(last, found)
+    return last
 
 
-def _runs(container, stream, first: int, wanted: list[Fraction]) -> list[_Run]:
-    """The wanted times by the keyframe that each is decoded from."""
+def _runs(
+    container, stream, first: int, wanted: list[Fraction], grace: Fraction, limit: ReadingLimit
+) -> list[_Run]:
+    """Group the wanted times by the keyframe that each is decoded from."""
     runs: dict[int, _Run] = {}
     for moment in wanted:
-        key, offset = _keyframe(container, stream, first, moment)
+        key, offset = _keyframe(container, stream, first, moment, grace, limit)
         runs.setdefault(key, _Run(offset, [])).wanted.append(moment)
     return [runs[key] for key in sorted(runs)]
 
 
-def _keyframe(container, stream, first: int, moment: Fraction) -> tuple[int, int | None]:
-    """(time of a keyframe at or before `moment`, where to seek for it), or (first, None): from the beginning.
+def _keyframe(
+    container, stream, first: int, moment: Fraction, grace: Fraction, limit: ReadingLimit
+) -> tuple[int, int | None]:
+    """Return (time of a keyframe at or before `moment`, where to seek for it); (first, None): the beginning.
 
     Some containers land after the moment (they seek by decoding time, or to any frame): then ever earlier
     places are tried.
     """
-    target, back = int((moment + GRACE) / stream.time_base), 0
-    while target - back > first:
+    target = int((moment + grace) / stream.time_base)
+    back = 0
+    while target - back > first and not limit.is_seeking_slow:
         try:
-            seek(container, stream, target - back)
+            seek(container, stream, target - back, limit)
         except av.FFmpegError:
             break
-        near = islice(packets(container, stream), MAX_SEARCH)
+        near = islice(packets(container, stream, limit), MAX_SEARCH)
         key = next((time_of(packet) for packet in near if packet.is_keyframe), None)
         if key is not None and key <= target:
             return (key, target - back) if key > first else (first, None)
@@ -120,25 +204,68 @@ def _keyframe(container, stream, first: int, moment: Fraction) -> tuple[int, int
     return first, None
 
 
-def _decode(container, stream, run: _Run, zero: Fraction, clip: Clip) -> None:
+def _decode_runs(
+    path: Path,
+    n: int,
+    runs: list[_Run],
+    zero: Fraction,
+    clip: Clip,
+    limit: ReadingLimit,
+    may_jump: bool | None,
+) -> None:
+    """Decode the runs into `clip`, as far as the limits of pixels and of time allow.
+
+    Args:
+        path, n, limit: as of `read`.
+        runs: by ascending times.
+        zero: when the clip begins, in seconds of the file's clock.
+        clip: gets the pictures.
+        may_jump: as of Clock, for a file whose clock restarts; None: it does not.
+    """
+    with opened(path, limit) as (container, stream):
+        budget = _Budget(n * max(1, MAX_RUN_PIXELS // (stream.width * stream.height)))
+        clock = None if may_jump is None else Clock(stream, may_jump)
+        for run in runs:
+            try:
+                _decode(container, stream, run, zero, clip, limit, budget, clock)
+            except TimeLimitReached:
+                if not clip.pictures:
+                    raise
+                clip.late = True
+                return
+
+
+def _decode(
+    container,
+    stream,
+    run: _Run,
+    zero: Fraction,
+    clip: Clip,
+    limit: ReadingLimit,
+    budget: _Budget,
+    clock: Clock | None,
+) -> None:
     """Decode one run and put into `clip` the frame on screen at each of its wanted times."""
-    wanted, shown = list(run.wanted), None
-    left = len(wanted) * max(1, MAX_RUN_PIXELS // (stream.width * stream.height))
+    wanted = list(run.wanted)
+    shown = None
+    shown_time = None
 
     def keep(frame: av.VideoFrame) -> None:
         time = time_of(frame) * stream.time_base - zero
         if time not in clip.pictures:
             size = next(iter(clip.pictures.values())).size if clip.pictures else None
-            clip.pictures[time] = picture(frame, stream.sample_aspect_ratio, size)
+            codec = stream.codec_context.name
+            clip.pictures[time] = picture(frame, stream.sample_aspect_ratio, size, codec, clip.note)
             if curve := HDR.get(frame.color_trc):
                 clip.note(
                     f"The file is HDR ({curve}): its colours look paler here than on a screen made for it."
                 )
 
     if run.offset is not None:
-        seek(container, stream, run.offset)
-    for frame in decoded(container, stream):
-        while wanted and time_of(frame) * stream.time_base > wanted[0] + GRACE:
+        seek(container, stream, run.offset, limit)
+    for frame in decoded(container, stream, limit, clock):
+        time = time_of(frame) * stream.time_base
+        while wanted and not is_on_screen(time, wanted[0], shown_time):
             if shown is None:
                 clip.missed += 1
             else:
@@ -146,10 +273,14 @@ def _decode(container, stream, run: _Run, zero: Fraction, clip: Clip) -> None:
             wanted.pop(0)
         if not wanted:
             return
-        shown, left = frame, left - 1
-        if left < 0:
+        if shown is not None and time == shown_time and (len(wanted) > 1 or time == zero):
+            continue  # where a container rounds two frames to one time, the clip begins with the first
+        budget.frames -= 1
+        if budget.frames < 0:
             clip.far = True
             break
+        shown = frame
+        shown_time = time
     if shown is None:
         clip.missed += len(wanted)
     else:

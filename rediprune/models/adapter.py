@@ -21,6 +21,7 @@ from ..config import ASKS_ATTENTION, METHODS
 from ..tokens import VisionTokens, joined
 from .errors import ModelError
 from .outputs import Prompt, Seen
+from .query_text import QueryText, query_text, turn_ends
 from .splice import Splicing
 
 if TYPE_CHECKING:  # numbers only; the accounting is no station of the data path
@@ -36,11 +37,14 @@ class Adapter(Splicing, ABC):
             clip as several images.
         media_inputs: the arguments of `generate`, made by the processor, that `look` and `splice` read.
         vision_types: `model_type`s of the vision encoders that the family is known here with.
+        n_closing: how many tokens that no config names the processor writes behind the placeholders of an
+            image, to close it.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("image",)
     media_inputs: ClassVar[tuple[str, ...]] = ("pixel_values",)
     vision_types: ClassVar[frozenset[str]] = frozenset({"clip_vision_model", "siglip_vision_model"})
+    n_closing: ClassVar[int] = 0
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.model = model
@@ -235,6 +239,28 @@ class Adapter(Splicing, ABC):
         ids = torch.tensor([self.token_id(kind) for kind in self.kinds], device=input_ids.device)
         return torch.isin(input_ids, ids)
 
+    def query_text(
+        self, input_ids: Tensor, holds_question: Callable[[Tensor], bool] | None = None
+    ) -> QueryText:
+        """Choose the tokens of one prompt [L], padding taken off, that the prompt-tail query is made of.
+
+        That is the published text behind the last placeholder, or the text of the whole turn where the
+        question stands in front of it; `holds_question` and the rule are those of models.query_text.
+
+        Raises:
+            ModelError: no placeholder in the prompt.
+        """
+        self._last_placeholder(input_ids)
+        placeholders = self.is_placeholder(input_ids)
+        ends, closing = turn_ends(self.model), {getattr(self.model.config, "vision_end_token_id", None)}
+        return query_text(input_ids, placeholders, ends, closing, self.n_closing, holds_question)
+
+    def _last_placeholder(self, input_ids: Tensor) -> int:
+        where = self.is_placeholder(input_ids).nonzero()
+        if len(where) == 0:
+            raise ModelError("the prompt holds no image placeholder, so no text comes behind one")
+        return int(where[-1])
+
     def prompt_tail_embeddings(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
         """The text behind the last placeholder of one prompt, as the LLM embeds it.
 
@@ -247,8 +273,5 @@ class Adapter(Splicing, ABC):
         Raises:
             ModelError: no placeholder in the prompt.
         """
-        where = self.is_placeholder(input_ids).nonzero()
-        if len(where) == 0:
-            raise ModelError("the prompt holds no image placeholder, so no text comes behind one")
-        ids = input_ids[int(where[-1]) + 1 :]
+        ids = input_ids[self._last_placeholder(input_ids) + 1 :]
         return self.model.get_input_embeddings()(ids), ids

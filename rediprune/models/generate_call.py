@@ -5,16 +5,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from inspect import Parameter
+from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
 
 from .adapter import Adapter
 from .errors import ModelError
+from .generate_arguments import ARGUMENTS
 from .outputs import Prompt
+from .transformers_names import cached_length, caches_in
 
-_ONLY_PLAIN = "cannot be combined with pruning: pass only what the processor returned"
-_ONLY_CONFIG = "cannot be changed for one call while pruning: set it in model.config"
+_BY_PLACE = Parameter.POSITIONAL_OR_KEYWORD
+# What any family's vision encoder takes, to be refused where this model's does not.
 _MEDIA = (
     "pixel_values",
     "pixel_values_images",
@@ -24,26 +28,9 @@ _MEDIA = (
     "batch_num_images",
     "image_grid_thw",
     "video_grid_thw",
+    "second_per_grid_ts",
+    "mm_token_type_ids",
 )
-_UNSUPPORTED = {
-    "inputs_embeds": _ONLY_PLAIN,
-    "position_ids": _ONLY_PLAIN,
-    "mm_encoder_outputs": _ONLY_PLAIN,
-    "vision_feature_layer": _ONLY_CONFIG,
-    "vision_feature_select_strategy": _ONLY_CONFIG,
-    "vision_aspect_ratio": _ONLY_CONFIG,
-}
-_BY_PLACE = Parameter.POSITIONAL_OR_KEYWORD
-# Settings that generate would get wrong or drop, and the value at which they do nothing. The first three
-# count cached positions by the length of input_ids, which is not that of the pruned prompt; the others read
-# an encoder's prompt, which generate does not look for beside embeddings.
-_UNSUPPORTED_SETTINGS = {
-    "assistant_model": None,
-    "prompt_lookup_num_tokens": None,
-    "prefill_chunk_size": None,
-    "encoder_repetition_penalty": 1.0,
-    "encoder_no_repeat_ngram_size": 0,
-}
 
 
 def arguments(generate: Callable, args: tuple, kwargs: dict, plain: Callable) -> dict:
@@ -52,7 +39,8 @@ def arguments(generate: Callable, args: tuple, kwargs: dict, plain: Callable) ->
     `generate` is what was there to be called, perhaps another library's wrapper; `plain` is the model's own,
     whose names the positional arguments take that such a wrapper collects in *args.
     """
-    signature, call = inspect.signature(generate), {}
+    signature = inspect.signature(generate)
+    call: dict[str, Any] = {}
     for name, value in signature.bind(*args, **kwargs).arguments.items():
         kind = signature.parameters[name].kind
         if kind is Parameter.VAR_KEYWORD:
@@ -69,20 +57,36 @@ def arguments(generate: Callable, args: tuple, kwargs: dict, plain: Callable) ->
     return call if inputs is None else {"input_ids": inputs} | call
 
 
-def refuse_unsupported(call: dict, adapter: Adapter) -> None:
-    """Raise ModelError for what would be ignored, or go wrong, with a pruned prompt."""
+def refuse_unsupported(call: dict, adapter: Adapter, generate: Callable) -> None:
+    """Raise ModelError for what would be ignored, or go wrong, with a pruned prompt.
+
+    `generate` is what is going to be called: a wrapper of another library may take arguments of its own.
+    """
     model = adapter.model
     if call.get("input_ids") is None:
         raise ModelError("generate was called without input_ids: pass what the model's processor returned")
-    for name, why in _UNSUPPORTED.items():
-        if call.get(name) is not None:
-            raise ModelError(f"{name} {why}")
+    for name, argument in ARGUMENTS.items():
+        value = setting(call, model, name) if argument.fate == "refused" else None
+        does_nothing = isinstance(value, bool | int | float | str) and value in argument.idle_values
+        if value is not None and not does_nothing:
+            # One value of several is named where others would do.
+            named = argument.idle_values and isinstance(value, str)
+            raise ModelError(f"{name}={value!r} {argument.reason}" if named else f"{name} {argument.reason}")
     for name in _MEDIA:
         if call.get(name) is not None and name not in adapter.media_inputs:
-            raise ModelError(f"{type(model).__name__} takes no {name}: {_ONLY_PLAIN}")
-    for name, idle in _UNSUPPORTED_SETTINGS.items():
-        if setting(call, model, name) not in (None, idle):
-            raise ModelError(f"{name} cannot be combined with pruning: generate without it")
+            raise ModelError(
+                f"{type(model).__name__} takes no {name}: pass only what the model's own processor returned"
+            )
+    if getattr(generate, "__func__", None) is type(model).generate:
+        for name in call.keys() - ARGUMENTS.keys() - set(_MEDIA):
+            if call[name] is not None:
+                raise ModelError(
+                    f"{name} is no argument of generate that pruning knows: correct its name or leave it out"
+                )
+    if setting(call, model, "guidance_scale") not in (None, 1) and setting(call, model, "use_cache") is False:
+        raise ModelError(
+            "guidance_scale cannot be combined with use_cache=False and pruning: leave use_cache on"
+        )
     ids, mask = call["input_ids"], call.get("attention_mask")
     if mask is not None and mask.shape != ids.shape:
         raise ModelError(
@@ -90,20 +94,21 @@ def refuse_unsupported(call: dict, adapter: Adapter) -> None:
         )
     if mask is not None and not mask.bool().any(-1).all():
         raise ModelError("attention_mask hides a whole prompt of the batch: nothing is left to read")
-    cache = call.get("past_key_values")
-    if cache is not None and cache.get_seq_length() > 0:
-        raise ModelError("past_key_values already hold tokens: pruning needs the whole prompt in one call")
+    for name in caches_in(call):
+        if cached_length({name: call[name]}) > 0:
+            raise ModelError(f"{name} already holds tokens: pruning needs the whole prompt in one call")
 
 
-def with_prompt(call: dict, model: torch.nn.Module, prompt: Prompt) -> dict:
-    """The same call for a prompt of embeddings [B, L', D].
+def with_prompt(call: dict, model: torch.nn.Module, prompt: Prompt, mask: Tensor) -> dict:
+    """Return the same call for a prompt of embeddings [B, L', D]; `mask` [B, L] is that of the prompt ids.
 
     input_ids [B, L] go along whole: generate takes them for its output, its streamer and its logits
     processors, and reads the prompt itself from the embeddings. Where L' != L it takes L' off max_length and
     min_length, so L' is added here: both then mean "prompt ids + new tokens", as before. max_new_tokens needs
     nothing.
     """
-    call = call | {"inputs_embeds": prompt.embeds} | prompt.arguments()
+    of_prompt = {"inputs_embeds": prompt.embeds} | prompt.arguments()
+    call = call | of_prompt | _repetition_penalty(call, model, prompt, mask)
     length = prompt.embeds.shape[1]
     if length == call["input_ids"].shape[1]:
         return call
@@ -114,6 +119,32 @@ def with_prompt(call: dict, model: torch.nn.Module, prompt: Prompt) -> dict:
     return call
 
 
+def _repetition_penalty(call: dict, model: torch.nn.Module, prompt: Prompt, mask: Tensor) -> dict:
+    """Return the logits processors of a call with the one for repetition_penalty, where padding needs it.
+
+    generate makes that processor by itself, and takes how much padding it is to skip in the prompt ids [B, L]
+    from the mask that it was given, which is that of the pruned prompt. A processor of the same class that is
+    handed in takes its place.
+    """
+    padding, of_pruned = _padding(mask), _padding(prompt.mask)
+    penalty, processors = setting(call, model, "repetition_penalty"), call.get("logits_processor") or []
+    own = any(type(one) is RepetitionPenaltyLogitsProcessor for one in processors)
+    if penalty in (None, 1) or own or torch.equal(padding, of_pruned):
+        return {}
+    beams, returned = (setting(call, model, name) or 1 for name in ("num_beams", "num_return_sequences"))
+    padding = padding.repeat_interleave(max(beams, returned))
+    return {
+        "logits_processor": LogitsProcessorList(
+            [*processors, RepetitionPenaltyLogitsProcessor(float(penalty), prompt_ignore_length=padding)]
+        )
+    }
+
+
+def _padding(mask: Tensor) -> Tensor:
+    """Return how many places of each row [B, L] lie in front of the first that is read, [B]."""
+    return (mask != 0).int().argmax(dim=1)
+
+
 def mask_of_padding(call: dict, model: torch.nn.Module) -> Tensor:
     """The mask [B, L] that generate infers where none is given: pad tokens off, unless they also end text."""
     ids, pad = call["input_ids"], setting(call, model, "pad_token_id")
@@ -122,7 +153,7 @@ def mask_of_padding(call: dict, model: torch.nn.Module) -> Tensor:
     return torch.ones_like(ids) if pad is None or pad in ends else ids.ne(pad).long()
 
 
-def setting(call: dict, model: torch.nn.Module, name: str) -> object:
+def setting(call: dict, model: torch.nn.Module, name: str) -> Any:
     """A setting as generate resolves it: the argument, the config passed, the model's own config, or None."""
     if call.get(name) is not None:
         return call[name]

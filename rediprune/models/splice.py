@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,17 @@ class Splicing:
     That is `model`, `kinds`, `token_id`, `is_placeholder`, `embed_each`, `positions`, `compacted` and
     `completed`.
     """
+
+    if TYPE_CHECKING:
+        model: Any
+        kinds: ClassVar[tuple[str, ...]]
+
+        def token_id(self, kind: str) -> int: ...
+        def is_placeholder(self, input_ids: Tensor) -> Tensor: ...
+        def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]: ...
+        def positions(self, *args: Any) -> Any: ...
+        def compacted(self, *args: Any) -> Any: ...
+        def completed(self, *args: Any) -> Any: ...
 
     def placeholders(self, input_ids: Tensor, seen: Sequence[Seen]) -> list[tuple[int, Tensor]]:
         """For each image and clip, in order: (prompt b, positions [S] of its placeholders in it).

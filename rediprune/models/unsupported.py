@@ -27,6 +27,41 @@ _CLOSED = re.compile(r"((openai|google)/)?(gpt-?[4-9]|gemini)(\W.*|v.*|o.*|)", r
 _OPEN_FLAMINGO = re.compile(r"open[-_]?flamingo", re.IGNORECASE)
 
 
+# What other libraries make of a model, by a class of theirs, and what to pass instead.
+_INSIDE = "keeps the model in .module: pass model.module, and call generate on it"
+_SHARDED = "shares the weights out among processes, and its parts cannot be run by themselves: load it whole"
+_GRAPH = "is a compiled graph, in which no projector can be found: pass the transformers model itself"
+_WRAPPERS = {
+    "DataParallel": _INSIDE,
+    "DistributedDataParallel": _INSIDE,
+    "FullyShardedDataParallel": _SHARDED,
+    "FSDPModule": _SHARDED,
+    "DeepSpeedEngine": _SHARDED,
+    "ScriptModule": _GRAPH,
+    "GraphModule": _GRAPH,
+    "ExportedProgram": _GRAPH,
+}
+
+
+def refuse_wrapper(model: object) -> None:
+    """Raise ModelError where another library has made of the model what cannot be pruned.
+
+    torch.compile, PEFT's LoRA and its kind, accelerate's hooks and quantised layers leave the model's parts
+    in their places and are served.
+    """
+    for ancestor in type(model).__mro__:
+        if ancestor.__name__ in _WRAPPERS:
+            raise ModelError(f"{type(model).__name__} {_WRAPPERS[ancestor.__name__]}")
+    adapter = getattr(model, "active_peft_config", None)
+    if getattr(adapter, "is_prompt_learning", False):
+        kind = getattr(adapter.peft_type, "value", adapter.peft_type)
+        raise ModelError(
+            f"this model was adapted by prompt learning (PEFT's {kind}), which puts learned tokens in front "
+            "of every prompt by itself and cannot be combined with pruning: pass the base model, or adapt it "
+            "with LoRA"
+        )
+
+
 def refuse_name(name: str) -> None:
     """Raise ModelError where a model's name alone says that it cannot be pruned here."""
     if _CLOSED.fullmatch(name):

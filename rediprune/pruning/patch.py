@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ContextDecorator
+from typing import Any, SupportsIndex
 
 import torch
 
@@ -73,7 +74,7 @@ class Generate:
                 "pruned: call model.generate there, and the model outside"
             )
 
-    def __reduce_ex__(self, protocol: int) -> object:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         if self.open:
             # A copy of the model would carry it along, and go on running the model that it was copied from.
             raise PruneError("the model is inside a prune block: copy or pickle it outside")
@@ -84,7 +85,8 @@ class CallNumbers:
     """Numbers of calls that may run at once: each has one of its own, and one that failed gives it back."""
 
     def __init__(self) -> None:
-        self._new, self._given_back, self._lock = itertools.count(), [], threading.Lock()
+        self._new, self._lock = itertools.count(), threading.Lock()
+        self._given_back: list[int] = []
 
     def take(self) -> int:
         with self._lock:

@@ -11,30 +11,33 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..config import PruneConfig, checked_config
+from ..costs.estimate import Costs, text_tower_flops
 from ..query.prompt_tail import prompt_tail
 from ..query.text_tower import TextTower, text_tower_query
 from ..selection.select import select_tokens
-from ..tokens import joined, parted
+from ..tokens import VisionTokens, joined, parted
 from ..trace import Query, on_device
 from .patch import CallNumbers, Generate, ToEnter
 from .report import PrunedImage, PruneError, PruneReport
 
 if TYPE_CHECKING:
-    from ..models import Adapter, Prompt
+    from ..models import Adapter, Prompt, Seen
 
 _ENTERING = threading.Lock()  # two threads at the same moment are two blocks on one model
 
-# (prompt ids [L], its images' features [t, N, C], prompt b, batch size B) -> the query of that prompt
-Ask = Callable[[Tensor, Tensor, int, int], Query]
+# (prompt ids [L], its images' features [t, N, C], prompt b, batch size B) -> the query of that prompt, and a
+# note about what it was made of, empty where there is nothing to say
+Ask = Callable[[Tensor, Tensor, int, int], tuple[Query, str]]
 
 
 def prune(
@@ -51,7 +54,8 @@ def prune(
     what is kept gets consecutive positions (config.positions), both as published. Sampling, beams, streamers,
     logits processors, GenerationConfig and all lengths mean what they mean without pruning, and the output
     holds the ORIGINAL prompt ids, so slicing by `input_ids.shape[1]` keeps working. keep_ratio=1 runs the
-    unpruned model token for token and asks nothing.
+    unpruned model token for token and asks nothing. A ratio below 1 that keeps every token, by rounding, is
+    warned of, and PruneReport.notes says so.
 
     The random method draws anew for every prompt of every call, from (config.seed, call, prompt): each image
     of a data set gets a mask of its own, and the same block over the same data gets the same masks.
@@ -75,34 +79,39 @@ def prune(
 
     Raises:
         PruneError: nothing could be pruned: generate never called, no pixel_values, pixel_values given to the
-            model itself, every token kept at a keep_ratio below 1; or a prune block inside another on the
-            same model; or the model is copied deeply or pickled inside the block.
+            model itself; or a prune block inside another on the same model; or the model is copied deeply
+            or pickled inside the block.
         ModelError: the model has no separate projector or is of an unknown family; prompt and images do not
             belong together; generate was called in a way that a pruned prompt does not support.
         ValueError: query and arguments do not fit together; features or query that no cosine can be taken of.
         TypeError: something that is no config, question or text tower.
     """
     # Not at the top: models imports transformers, and `import rediprune` is to be quick.
-    from ..models.registry import adapter_for
+    from ..models import adapter_for
 
     config, adapter = checked_config(config), adapter_for(model)
     _check_query(config, adapter, question, text_tower)
 
-    def ask(ids: Tensor, features: Tensor, prompt: int, n_prompts: int) -> Query:
+    def ask(ids: Tensor, features: Tensor, prompt: int, n_prompts: int) -> tuple[Query, str]:
         if config.query == "prompt-tail":
-            return prompt_tail(adapter.prompt_tail_embeddings(ids)[0])
+            text = adapter.query_text(ids)
+            return prompt_tail(adapter.model.get_input_embeddings()(text.ids)), text.note
         questions = [question] * n_prompts if isinstance(question, str) else list(question)
         if len(questions) != n_prompts:
             raise ValueError(f"{len(questions)} questions were given for a batch of {n_prompts} prompts")
         value_path = adapter.value_path if config.pointing == "value" else None
-        return text_tower_query(text_tower, questions[prompt], features, config.pointing, value_path)
+        query = text_tower_query(text_tower, questions[prompt], features, config.pointing, value_path)
+        return query, ""
 
-    return ToEnter(functools.partial(_block, adapter, config, ask))
+    return ToEnter(functools.partial(_block, adapter, config, ask, text_tower))
 
 
 @contextmanager
-def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneReport]:
+def _block(
+    adapter: Adapter, config: PruneConfig, ask: Ask, text_tower: TextTower | None
+) -> Iterator[PruneReport]:
     from ..models.generate_call import arguments, refuse_unsupported
+    from ..models.transformers_names import without_cache
 
     model = adapter.model
     report, tried = PruneReport(config, type(model).__name__), False
@@ -114,14 +123,14 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
         nonlocal tried
         tried = True
         call = arguments(original, args, kwargs, type(model).generate.__get__(model))
-        refuse_unsupported(call, adapter)
+        refuse_unsupported(call, adapter, original)
         if all(call.get(name) is None for name in pixels):
             raise PruneError(
                 "generate was called without pixel_values, so there is nothing to prune: pass an image"
             )
         number = numbers.take()
         try:
-            call, prompt, images = _pruned_call(call, adapter, config, number, ask)
+            call, prompt, images, costs, notes = _pruned_call(call, adapter, config, number, ask, text_tower)
             with adapter.reading(prompt):
                 output = original(**call)
         except BaseException:  # a call that failed has pruned nothing
@@ -129,8 +138,14 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
             raise
         with noting:
             report.images += images
+            report.costs += costs
             report.calls += 1
-        return output if prompt.stays.all() else _without_cache(output)
+            fresh = [note for note in notes if note not in report.notes]
+            report.notes += fresh
+        for note in fresh:
+            warnings.warn(note, stacklevel=3)
+        # No other call could go on from a cache of the pruned prompt.
+        return output if prompt.stays.all() else without_cache(output)
 
     with _ENTERING:
         there = vars(model).get("generate")
@@ -159,17 +174,18 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
         )
 
 
-def _without_cache(output: object) -> object:
-    """What generate returned, without a cache of the pruned prompt, which no other call could go on from."""
-    if getattr(output, "past_key_values", None) is None:
-        return output
-    return type(output)(**{**output, "past_key_values": None})
-
-
 def _pruned_call(
-    call: dict, adapter: Adapter, config: PruneConfig, number: int, ask: Ask
-) -> tuple[dict, Prompt, list[PrunedImage]]:
-    """The arguments of the unpruned generate call with a shorter prompt in place of pixels; the record."""
+    call: dict,
+    adapter: Adapter,
+    config: PruneConfig,
+    number: int,
+    ask: Ask,
+    text_tower: TextTower | None,
+) -> tuple[dict, Prompt, list[PrunedImage], list[Costs], list[str]]:
+    """Return the arguments of the unpruned generate call with a shorter prompt in place of pixels.
+
+    Beside them: that prompt, the records of its images, what estimates are made of, and notes, each once.
+    """
     from ..models.generate_call import mask_of_padding, with_prompt
 
     mask = call.get("attention_mask")
@@ -181,7 +197,9 @@ def _pruned_call(
     seen = adapter.look(call | inputs)
     rows = [row for row, _ in adapter.placeholders(ids, seen)]
     kept: list[Tensor] = [torch.empty(0)] * len(seen)
-    images = []
+    images: list[PrunedImage] = []
+    costs: list[Costs] = []
+    notes: dict[str, None] = {}
     for prompt in sorted(set(rows)):
         mine = [i for i, row in enumerate(rows) if row == prompt]
         parts = [seen[i].vision for i in mine]
@@ -190,28 +208,74 @@ def _pruned_call(
             of_prompt = vision.all
         else:
             if config.asks_query:
-                query = ask(ids[prompt][mask[prompt].bool()], vision.features, prompt, len(ids))
+                query, note = ask(ids[prompt][mask[prompt].bool()], vision.features, prompt, len(ids))
+                notes |= {note: None} if note else {}
             project = functools.partial(adapter.projected, [seen[i] for i in mine])
             own = _own_seed(config, number, prompt)
             selection = select_tokens(vision, query, own, project=project, full=False).cpu()
             of_prompt = selection.kept()
             if query is not None:  # of a whole data set, keys would fill the device
                 query = on_device(replace(query, keys=None), "cpu")
-            if len(of_prompt) == vision.n_tokens:
-                raise PruneError(
-                    f"keep_ratio={config.keep_ratio:g} keeps all {vision.n_tokens} visual tokens, so "
-                    "nothing would be pruned: choose a smaller ratio, or 1 to run unpruned on purpose"
-                )
+            notes |= dict.fromkeys(selection.notes)
+        frame = 0
         for place, (i, indices) in enumerate(zip(mine, parted(of_prompt, parts), strict=True)):
             kept[i] = indices
             images.append(
                 PrunedImage(
-                    number, prompt, place, seen[i].kind, parts[place].n_tokens, indices, selection, query
+                    call=number,
+                    prompt=prompt,
+                    image=place,
+                    kind=seen[i].kind,
+                    n_tokens=parts[place].n_tokens,
+                    kept=indices,
+                    selection=selection,
+                    query=query,
+                    geometry=parts[place].geometry,
+                    width=parts[place].features.shape[1],
+                    first_frame=frame,
                 )
             )
+            frame += len(parts[place].geometry)
+        n_text = int(mask[prompt].sum()) - vision.n_tokens
+        of_prompt_seen = [seen[i] for i in mine]
+        asking = _query_flops(config, text_tower, vision)
+        costs.append(_costs(adapter, config, vision, of_prompt_seen, [kept[i] for i in mine], n_text, asking))
 
     spliced = adapter.splice(ids, mask, seen, kept, config.positions == "original", call | inputs)
-    return with_prompt(call, adapter.model, spliced), spliced, images
+    return with_prompt(call, adapter.model, spliced, mask), spliced, images, costs, list(notes)
+
+
+def _query_flops(config: PruneConfig, tower: TextTower | None, vision: VisionTokens) -> float:
+    """What the query of one prompt costs by itself: next to nothing unless a text tower makes it."""
+    if tower is None or not config.asks_query or config.keep_ratio == 1:
+        return 0.0
+    by_value = config.pointing == "value"
+    return text_tower_flops(tower.shapes, vision.n_tokens, vision.features.shape[-1], by_value)
+
+
+def _costs(
+    adapter: Adapter,
+    config: PruneConfig,
+    vision: VisionTokens,
+    seen: Sequence[Seen],
+    kept: Sequence[Tensor],
+    n_text: int,
+    query_flops: float,
+) -> Costs:
+    """What the estimate of one prompt is made of."""
+    every = [one.vision.all for one in seen]
+    whole, some = (sum(map(adapter.n_projected, seen, tokens)) for tokens in (every, kept))
+    return Costs(
+        shapes=asdict(adapter.shapes_for(vision)),
+        n_visual=vision.n_tokens,
+        n_text=n_text,
+        n_frames=sum(one.n_views for one in seen),
+        method=config.method,
+        query_flops=query_flops,
+        choices=(vision.n_tokens,) if config.budget == "shared" else vision.counts,
+        n_projected=(whole, some),
+        n_kept=sum(map(len, kept)),
+    )
 
 
 def _own_seed(config: PruneConfig, call: int, prompt: int) -> PruneConfig:

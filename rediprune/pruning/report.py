@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from ..config import PruneConfig
-from ..trace import Query, Selection
+from ..costs.estimate import Costs, Savings, over_prompts
+from ..tokens import Geometry
+from ..trace import Query, Selection, html_of
 
 
 class PruneError(RuntimeError):
@@ -31,6 +33,9 @@ class PrunedImage:
         query: what relevance was measured against, None where none was asked; without the tokens' `keys`,
             which are as large as the features. The prompt-tail query has no `tokens` here: prune knows no
             tokenizer.
+        geometry: where its tokens lie, frame by frame, in pixels of what the encoder read.
+        width: N, so that a flat index is t * N + n.
+        first_frame: which frame of the selection is its first.
     """
 
     call: int
@@ -41,16 +46,31 @@ class PrunedImage:
     kept: Tensor
     selection: Selection | None
     query: Query | None
+    geometry: tuple[Geometry, ...] = ()
+    width: int = 0
+    first_frame: int = 0
 
 
-@dataclass
+@dataclass(repr=False)
 class PruneReport:
-    """What happened inside a prune block; grows with every call that returns. Its str() is one sentence."""
+    """What happened inside a prune block; grows with every call that returns. Its str() is one sentence.
+
+    Attributes:
+        config: the settings of the block.
+        model_name: the class of the model.
+        images: one record for each image and clip, in the order of the calls.
+        calls: how many generate calls came to their end.
+        notes: sentences for the reader, each once: the question stood in front of the image, or the ratio
+            kept every token. Each is a Python warning, too.
+        costs: what the estimate of each prompt is made of, in the order of the calls.
+    """
 
     config: PruneConfig
     model_name: str
     images: list[PrunedImage] = field(default_factory=list)
     calls: int = 0
+    notes: list[str] = field(default_factory=list)
+    costs: list[Costs] = field(default_factory=list)
 
     @property
     def n_visual(self) -> int:
@@ -61,6 +81,26 @@ class PruneReport:
     def n_kept(self) -> int:
         """Visual tokens that went through the projector, summed over all images."""
         return sum(len(image.kept) for image in self.images)
+
+    def savings(self, n_new: int = 1) -> Savings:
+        """Return the closed-form ESTIMATE of what pruning saved, over all prompts of all calls together.
+
+        Args:
+            n_new: tokens generated for each prompt, the end token included, >= 1; the report does not know.
+
+        Raises:
+            PruneError: no call has returned yet.
+            ValueError: n_new below 1.
+        """
+        if not self.costs:
+            raise PruneError("nothing was pruned yet, so nothing was saved: call savings() after generate")
+        return over_prompts(self.costs, n_new)
+
+    def __repr__(self) -> str:
+        return f"<PruneReport: {self}>"
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     def __str__(self) -> str:
         if not self.images:

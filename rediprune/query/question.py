@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from torch import Tensor
 
 MAX_CHARACTERS = 2000
+CONTEXT = 8  # tokens before one that decide how it is spelled: spaces, and bytes of the same character
+MAX_TOKENS = 640  # 2,000 characters of English are some 450; of emoji, 8,000
 
 
 class QuestionError(ValueError):
     """A question that cannot be asked; the message is one sentence for the person who asked it."""
 
 
-def checked_question(question: str, processor, longest: int = MAX_CHARACTERS) -> str:
+def checked_question(
+    question: str, processor, longest: int = MAX_CHARACTERS, most_tokens: int | None = MAX_TOKENS
+) -> str:
     """The question without surrounding white space, once it is safe to put into a prompt.
 
     What a tokenizer reads as a control token (`<image>`, `</s>`, ... in upper or lower case) is refused, not
@@ -19,8 +25,12 @@ def checked_question(question: str, processor, longest: int = MAX_CHARACTERS) ->
     silent change would answer another question than the one asked. Anything else, script tags and emoji
     included, is plain text to the model.
 
+    Characters do not say how long the model reads: an emoji may be four tokens and a word one. So the tokens
+    are counted too; `most_tokens` None leaves that out.
+
     Raises:
-        QuestionError: no text, empty, over `longest` characters, not encodable, or a control token in it.
+        QuestionError: no text, empty, over `longest` characters or `most_tokens` tokens, not encodable, or a
+            control token in it.
     """
     question = checked_text(question, longest)
     lowered = question.casefold()
@@ -28,6 +38,13 @@ def checked_question(question: str, processor, longest: int = MAX_CHARACTERS) ->
         if token.casefold() in lowered:
             raise QuestionError(
                 f"The question contains {token}, which the model reads as a control token: leave it out."
+            )
+    if most_tokens is not None:
+        count = len(processor.tokenizer(question, add_special_tokens=False)["input_ids"])
+        if count > most_tokens:
+            raise QuestionError(
+                f"The question has {count:,} tokens, as this model reads it: shorten it to at most "
+                f"{most_tokens:,}."
             )
     return question
 
@@ -86,8 +103,25 @@ def unknown_words(tokenizer, question: str) -> tuple[str, ...]:
 
 
 def token_texts(tokenizer, ids: Tensor) -> tuple[str, ...]:
-    """Each id of [L] as a reader sees it: word-start marks (sentencepiece, byte-level BPE) become spaces."""
-    return tuple(
-        t.replace("\u2581", " ").replace("\u0120", " ").replace("\u010a", "\n")
-        for t in tokenizer.convert_ids_to_tokens(ids.tolist())
+    """Return what each id of [L] adds to the text, special tokens included; see `pieces`."""
+    return pieces(
+        lambda some: tokenizer.decode(some, skip_special_tokens=False, clean_up_tokenization_spaces=False),
+        ids.tolist(),
     )
+
+
+def pieces(decode: Callable[[list[int]], str], ids: Sequence[int]) -> tuple[str, ...]:
+    """Return what each token adds to the decoded text, so that the pieces joined read as the text does.
+
+    A space between two words belongs to one of their pieces. A character whose bytes are spread over several
+    tokens is the piece of the last of them; the pieces of the others are empty.
+    """
+    found = []
+    for i in range(len(ids)):
+        window = list(ids[max(0, i - CONTEXT) : i + 1])
+        before = decode(window[:-1]).rstrip("\ufffd")
+        after = decode(window)
+        if i + 1 < len(ids):
+            after = after.rstrip("\ufffd")  # bytes whose character is not complete yet
+        found.append(after[len(before) :] if after.startswith(before) else decode([ids[i]]))
+    return tuple(found)

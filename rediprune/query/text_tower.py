@@ -19,6 +19,7 @@ from torch import Tensor
 from ..config import POINTINGS
 from ..costs.estimate import TextTowerShapes
 from ..trace import Query
+from .question import pieces
 
 LIFT = ("visual.ln_post.weight", "visual.ln_post.bias", "visual.proj")
 
@@ -112,10 +113,13 @@ class TextTower:
         return self._clip.encode_text(ids.to(self.device))[0]
 
     def tokens(self, text: str) -> tuple[str, ...]:
-        """The tokens that `encode` reads, as text: cut to the context length; no start, end or padding."""
+        """Return the tokens that `encode` reads, as text: cut to the context, no start, end or padding.
+
+        Joined they read as the text does (see prompt.pieces).
+        """
         # open_clip wraps transformers tokenizers, whose own decode is one level down.
         decode = getattr(self._tokenizer, "tokenizer", self._tokenizer).decode
-        return tuple(decode([token]).strip() for token in self._read(text)[1])
+        return pieces(decode, self._read(text)[1])
 
     @torch.no_grad()
     def keys(self, tokens: Tensor) -> Tensor:

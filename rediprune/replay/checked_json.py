@@ -9,6 +9,8 @@ from dataclasses import fields
 from typing import Any
 
 LONGEST = 20_000  # characters in one text
+MOST_TEXTS = 10_000  # in one list of texts
+MOST_COUNT = 2**40  # where nothing says how many there may be: products of six of them still fit a float
 
 
 class TraceError(ValueError):
@@ -33,38 +35,40 @@ def text(given: Mapping[str, Any], name: str) -> str:
 def texts(given: Mapping[str, Any], name: str) -> list[str]:
     """A list of texts."""
     found = part(given, name, list)
+    if len(found) > MOST_TEXTS:
+        raise TraceError(f"its part {name!r} holds more than {MOST_TEXTS:,} texts")
     if any(type(text) is not str or len(text) > LONGEST for text in found):
         raise TraceError(f"its part {name!r} must hold texts, none longer than {LONGEST:,} characters")
     return found
 
 
-def number(value: object, name: str, least: float = -math.inf) -> float:
+def number(value: object, name: str, least: float = -math.inf, most: float = math.inf) -> float:
     """A float as export spells it: null is NaN, which passes any `least`."""
     spelled = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
     if isinstance(value, str | None) and value in spelled:
         value = spelled[value]
     try:
-        found = float(value) if type(value) in (int, float) else None
+        found = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
     except OverflowError:  # a whole number beyond every float
         found = None
-    if found is None or found < least:
+    if found is None or found < least or found > most:
         raise TraceError(f"its {name} holds {reprlib.repr(value)} where a number belongs")
     return found
 
 
-def finite(value: object, name: str, least: float = -math.inf) -> float:
-    """A number that is neither NaN nor infinite."""
-    if not math.isfinite(found := number(value, name, least)):
+def finite(value: object, name: str, least: float = -math.inf, most: float = math.inf) -> float:
+    """A number within [least, most] that is neither NaN nor infinite."""
+    if not math.isfinite(found := number(value, name)):
         raise TraceError(f"its {name} is not finite")
-    return found
+    return number(found, name, least, most)
 
 
 def all_numbers(kind: type, given: Mapping[str, Any]) -> dict[str, float]:
-    """One finite number for each field of a dataclass."""
-    return {f.name: finite(given.get(f.name), f.name) for f in fields(kind)}
+    """One finite number >= 0 for each field of a dataclass."""
+    return {f.name: finite(given.get(f.name), f.name, 0) for f in fields(kind)}
 
 
-def whole(value: object, name: str, least: int, most: int = 2**62) -> int:
+def whole(value: object, name: str, least: int, most: int = MOST_COUNT) -> int:
     """A whole number within [least, most]; true and false are none."""
     if type(value) is not int or not least <= value <= most:
         raise TraceError(f"its {name} holds {reprlib.repr(value)}, out of the range that fits")
@@ -73,7 +77,7 @@ def whole(value: object, name: str, least: int, most: int = 2**62) -> int:
 
 def flat(value: object, shape: Sequence[int], name: str) -> list:
     """The entries of nested lists of exactly this shape."""
-    rows = [value]
+    rows: list[Any] = [value]
     for count in shape:
         if any(type(row) is not list or len(row) != count for row in rows):
             raise TraceError(f"its {name} has not the shape {list(shape)} that the rest asks for")

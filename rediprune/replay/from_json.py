@@ -1,7 +1,8 @@
 """Plain JSON values -> Trace: the way back from `export.as_dict`, for files that come from strangers.
 
 Nothing in such a file is believed: every part has its type, its shape and its range checked, and the parts
-have to fit each other. The tensors that JSON does not hold are handed in, checked for being finite alone.
+have to fit each other. No number is calculated with before it is bounded. The tensors that JSON does not hold
+are handed in, checked for being finite alone.
 """
 
 from __future__ import annotations
@@ -14,11 +15,20 @@ import torch
 from torch import Tensor
 
 from ..config import PruneConfig
+from ..costs import estimate as savings
 from ..costs.estimate import Costs, Flops, ModelShapes, Savings
 from ..tokens import Geometry, VisionTokens
 from ..trace import Agreement, Answer, Query, Selection, Trace
 from . import checked_json as values
 from .checked_json import TraceError
+
+MOST_FRAMES = 4096  # frames, tiles or pictures; 128 frames of a dozen tiles each are 1,536
+MOST_PIXEL = 2.0**24  # a place in a picture; far more than the sides of any that can be opened
+LONGEST_CLIP = 1e9  # seconds
+MOST_FLOPS = 1e30  # far more than any answer costs, and far from the end of the floats
+MOST_SHAPE = 2**32  # a width, or a count of layers or tokens, of a model
+MOST_BYTES = 2**62  # of a KV cache
+NONE_AT_TIMES = {"vision_windowed_layers", "vision_window_pairs"}  # shapes that may be 0
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -47,7 +57,9 @@ def restored(
         for side in ("full", "pruned")
     )
     clip = values.part(record, "clip", bool)
-    seconds = tuple(values.finite(s, "seconds") for s in values.part(record, "seconds", list))
+    seconds = tuple(
+        values.finite(s, "seconds", -LONGEST_CLIP, LONGEST_CLIP) for s in values.part(record, "seconds", list)
+    )
     if not _shown_once(frames, clip, seconds, vision):
         raise TraceError("its pictures, their times and the kind of what was shown do not fit each other")
     return Trace(
@@ -83,7 +95,10 @@ def _config(given: Mapping[str, Any]) -> PruneConfig:
 
 def _vision(record: Mapping[str, Any], tensors: Mapping[str, Tensor | None]) -> VisionTokens:
     features, attention = tensors["features"], tensors["attention"]
-    places = tuple(map(_geometry, values.part(record, "frames", list)))
+    given = values.part(record, "frames", list)
+    if len(given) > MOST_FRAMES:
+        raise TraceError(f"it has more than {MOST_FRAMES:,} frames")
+    places = tuple(map(_geometry, given))
     if features.dim() != 3 or len(places) != len(features) or not features.numel():
         raise TraceError(f"its features have shape {list(features.shape)}, for {len(places)} frames")
     t, n = features.shape[:2]
@@ -112,11 +127,16 @@ def _there(present: Tensor | None, n: int) -> Tensor:
 def _geometry(given: object) -> Geometry:
     if not isinstance(given, dict):
         raise TraceError("its frames must be objects")
-    box = tuple(values.finite(edge, "box") for edge in values.part(given, "box", list))
-    size = tuple(values.whole(side, "image_size", 1) for side in values.part(given, "image_size", list))
+    box = tuple(_edge(edge, "box") for edge in values.part(given, "box", list))
+    size = tuple(
+        values.whole(side, "image_size", 1, int(MOST_PIXEL))
+        for side in values.part(given, "image_size", list)
+    )
     rows, cols = (values.whole(given.get(name), name, 1) for name in ("rows", "cols"))
     if len(box) != 4 or len(size) != 2:
         raise TraceError("a frame of it has no box of four numbers or no size of two")
+    if box[0] >= box[2] or box[1] >= box[3]:
+        raise TraceError("the box of a frame of it is empty")
     uneven = given.get("uneven")
     if uneven is not None:
         if not isinstance(uneven, list) or len(uneven) != 2:
@@ -127,8 +147,12 @@ def _geometry(given: object) -> Geometry:
     return Geometry(rows, cols, box, size, values.whole(given.get("whole"), "whole", 0), uneven)
 
 
+def _edge(value: object, name: str) -> float:
+    return values.finite(value, name, -MOST_PIXEL, MOST_PIXEL)
+
+
 def _spans(given: object, count: int) -> list[list[float]]:
-    flat = [values.finite(edge, "uneven") for edge in values.flat(given, (count, 2), "uneven")]
+    flat = [_edge(edge, "uneven") for edge in values.flat(given, (count, 2), "uneven")]
     return [flat[i : i + 2] for i in range(0, len(flat), 2)]
 
 
@@ -189,7 +213,9 @@ def _query(given: Mapping[str, Any], tensors: Mapping[str, Tensor | None], visio
     tokens, weights = tuple(values.texts(given, "tokens")), given.get("weights")
     if weights is not None:
         shares = values.flat(weights, (len(tokens),), "weights")
-        weights = torch.tensor([values.finite(w, "weights", 0) for w in shares], dtype=torch.float32)
+        weights = torch.tensor([values.finite(w, "weights", 0, 2) for w in shares], dtype=torch.float32)
+        if not (weights > 0).any():  # they are shown as shares of the largest
+            raise TraceError("no token of its query has a weight")
     sign = given.get("sign")
     if sign not in (1, -1) or isinstance(sign, bool):
         raise TraceError("the sign of its query must be 1 or -1")
@@ -220,16 +246,18 @@ def _with_kept(pruned: Answer, kept: Tensor) -> Answer:
 
 
 def _savings(given: Mapping[str, Any]) -> Savings:
-    flops = {side: values.all_numbers(Flops, values.part(given, side, dict)) for side in ("full", "pruned")}
+    full, pruned = (
+        Flops(**values.all_numbers(Flops, values.part(given, side, dict))) for side in ("full", "pruned")
+    )
     counts = {f.name for f in fields(Savings) if f.type == "int"}
-    rest = {
-        f.name: values.whole(given.get(f.name), f.name, 0)
+    rest: dict[str, Any] = {
+        f.name: values.whole(given.get(f.name), f.name, 0, MOST_BYTES)
         if f.name in counts
-        else values.finite(given.get(f.name), f.name)
+        else values.finite(given.get(f.name), f.name, 0)
         for f in fields(Savings)
-        if f.name not in flops
+        if f.type != "Flops"
     }
-    return Savings(**{side: Flops(**numbers) for side, numbers in flops.items()}, **rest)
+    return Savings(full=full, pruned=pruned, **rest)
 
 
 def _agreement(given: Mapping[str, Any]) -> Agreement:
@@ -241,29 +269,45 @@ def _agreement(given: Mapping[str, Any]) -> Agreement:
 
 def _costs(given: Mapping[str, Any], vision: VisionTokens) -> Costs:
     shapes = values.part(given, "shapes", dict)
-    numbers = {f.name: values.whole(shapes.get(f.name), f.name, 0, 2**40) for f in fields(ModelShapes)}
-    n, choices, projected = (
-        vision.n_tokens,
-        values.part(given, "choices", list),
-        values.part(given, "n_projected", list),
-    )
+    n = vision.n_tokens
+    choices = values.part(given, "choices", list)
+    projected = values.part(given, "n_projected", list)
+    numbers = {
+        f.name: values.whole(shapes.get(f.name), f.name, 0 if f.name in NONE_AT_TIMES else 1, MOST_SHAPE)
+        for f in fields(ModelShapes)
+    }
+    if numbers["vision_windowed_layers"] > numbers["vision_layers"]:
+        raise TraceError("what its estimate is made of has more windowed layers than layers")
+    if len(choices) > vision.shape[0]:  # one for each frame, or one for all
+        raise TraceError("what its estimate is made of has more choices than frames")
+    if len(projected) != 2:
+        raise TraceError("what its estimate is made of does not fit its tokens")
+    whole_projected, few_projected = (values.whole(p, "n_projected", 1, MOST_SHAPE) for p in projected)
     costs = Costs(
         shapes=numbers,
         n_visual=values.whole(given.get("n_visual"), "n_visual", n, n),
-        n_text=values.whole(given.get("n_text"), "n_text", 0, 2**40),
-        n_frames=values.whole(given.get("n_frames"), "n_frames", 1, 2**40),
+        n_text=values.whole(given.get("n_text"), "n_text", 0, MOST_SHAPE),
+        n_frames=values.whole(given.get("n_frames"), "n_frames", 1, MOST_SHAPE),
         method=values.text(given, "method"),
-        query_flops=values.finite(given.get("query_flops"), "query_flops", 0),
+        query_flops=values.finite(given.get("query_flops"), "query_flops", 0, MOST_FLOPS),
         choices=tuple(values.whole(c, "choices", 1, n) for c in choices),
-        n_projected=tuple(values.whole(p, "n_projected", 1, 2**40) for p in projected),
+        n_projected=(whole_projected, few_projected),
         n_kept=values.whole(given.get("n_kept"), "n_kept", 1, n),
     )
-    if sum(costs.choices) != n or len(costs.n_projected) != 2:
+    if sum(costs.choices) != n:
         raise TraceError("what its estimate is made of does not fit its tokens")
+    try:  # every later estimate divides by these numbers
+        savings.at(costs, costs.n_kept, 1)
+        savings.at(costs, 1, 1)
+    except (ValueError, ArithmeticError):
+        raise TraceError("no estimate can be made of the model's shapes in it") from None
     return costs
 
 
 def _shown_once(frames: Sequence[Image.Image], clip: bool, seconds: Sequence[float], vision) -> bool:
     fitting = all(frame.size == place.image_size for frame in frames for place in vision.geometry)
     timed = not seconds or (clip and len(seconds) == len(frames or seconds))
-    return fitting and timed and (clip or len(frames) <= 1)
+    # One picture for each frame, for several tiles, or several pictures for each frame (see draw.shown_in).
+    t, each = vision.shape[0], -(-len(frames) // vision.shape[0])
+    enough = len(frames) <= t or (t - 1) * each < len(frames)
+    return fitting and timed and enough and (clip or len(frames) <= 1)

@@ -59,7 +59,8 @@ class Recorded:
         self.name, self.fingerprint, self.defaults = trace.model_name, trace.fingerprint, config
         self.methods, self.queries, self.pointings = (config.method,), (config.query,), (config.pointing,)
         self.shown = Shown(trace.frames, trace.clip, trace.seconds)
-        self._look = Look(self.shown.fingerprint(), self.shown.blank(), (), trace.vision)
+        # With its own pictures, which are kept anyway: blank ones would take as much memory again.
+        self._look = Look(self.shown.fingerprint(), self.shown, (), trace.vision)
         self._asked = Asked(
             key=self._look.key,
             question=trace.question,
@@ -157,6 +158,18 @@ class Recorded:
             costs = replace(costs, method=method, query_flops=0.0)
         return savings.at(costs, kept.numel(), n_new)
 
+    def savings_each(
+        self,
+        look: Look,
+        asked: Asked,
+        kept: Sequence[Tensor],
+        n_new: int,
+        method: str = "rediprune",
+        budget: str = "frame",
+    ) -> list[Savings]:
+        """Return `savings` for each of many choices."""
+        return [self.savings(look, asked, flat, n_new, method, budget) for flat in kept]
+
     def answer(
         self,
         look: Look,
@@ -187,8 +200,8 @@ class Recorded:
 
 def _same_rule(a: PruneConfig, b: PruneConfig) -> bool:
     """Whether two settings differ in nothing but ratio, weight and positions."""
-    free = {"keep_ratio": 1, "alpha": 0, "positions": "compacted"}
-    return replace(a, **free) == replace(b, **free)
+    one, other = (replace(c, keep_ratio=1, alpha=0, positions="compacted") for c in (a, b))
+    return one == other
 
 
 def _parts(selection: Selection, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:

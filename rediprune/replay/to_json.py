@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import platform
 from dataclasses import asdict, fields, is_dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from ..costs import estimate as savings
 from ..costs.stopwatch import Timing
 from ..trace import Answer, Trace
+from ..version import __version__
 
 FORMAT = 3  # 1 listed kept tokens frame by frame; 2 could not be opened again
 
@@ -80,19 +81,15 @@ def as_dict(trace: Trace, timings: dict[str, Timing] | None = None) -> dict[str,
 
 def _versions() -> dict[str, str]:
     """Of what made the run: picks and answers may differ in the last bit under others."""
-    found = {"python": platform.python_version(), "torch": torch.__version__}
-    for name in ("rediprune", "transformers"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # run from its folder, not installed
-            found[name] = "not installed"
+    found = {"python": platform.python_version(), "torch": torch.__version__, "rediprune": __version__}
+    found["transformers"] = version("transformers")
     return found
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Tensor):
         value = value.tolist()
-    elif is_dataclass(value):
+    elif is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}

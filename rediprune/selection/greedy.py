@@ -1,4 +1,4 @@
-"""Relevance and max-min diversity: the rule of ReDiPrune (arXiv 2603.24680) as pure tensor functions.
+"""Score tokens by relevance and max-min diversity: the rule of ReDiPrune (arXiv 2603.24680), pure on tensors.
 
 Per frame, with unit vectors x_i and a unit query q: relevance s_i = <x_i, q>, distance D_ij = 1 - <x_i, x_j>.
 The first pick is argmax s_i; every next pick is the unpicked i with the largest
@@ -24,14 +24,18 @@ from torch import Tensor
 from ..config import kept_count
 from ..query.prompt_tail import fold
 from ..trace import Query
-from .greedy_loop import Rows, walk
+from .greedy_loop import LoopInputs, greedy_loop
+
+Grid = tuple[int, ...]  # (rows, cols) of a frame's tokens, and how many more follow that lie nowhere in it
 
 
 class Picks(NamedTuple):
-    """What a method returns: one picking order per weight and frame, with the evidence of every pick.
+    """Hold what a method returns: a picking order per weight and frame, with the evidence of every pick.
 
-    order [W, T, N] int64 token indices; distance and score [W, T, N] float32 by pick, None where not measured
-    (see trace.Selection for their meaning). An order that was ended is shorter than N.
+    Attributes:
+        order: [W, T, N] int64, token indices in the order of picking; shorter than N where it was ended.
+        distance: like order, float32: each pick's distance to its nearest earlier pick; None if not measured.
+        score: like order, float32: what each pick won by (see trace.Selection); None if not measured.
     """
 
     order: Tensor
@@ -48,10 +52,10 @@ def greedy(
     between: Tensor | None = None,
     n_picks: int | None = None,
 ) -> Picks:
-    """The greedy order of every frame for every weight, all at once.
+    """Pick greedily in every frame for every weight, all at once (paper, eq. 4).
 
-    A running minimum holds every token's distance to its nearest pick, so a step costs O(W T N) (walk.py).
-    Equal scores go to the lowest index. Exactly equal tokens score equally; nearly equal ones are told apart
+    A running minimum holds every token's distance to its nearest pick, so a step costs O(W T N). Equal scores
+    go to the lowest index. Exactly equal tokens score equally; nearly equal ones are told apart
     by float32 rounding, about 1e-7.
 
     Args:
@@ -65,44 +69,54 @@ def greedy(
     Returns:
         Picks of as many tokens; distance[..., 0] is NaN and score[..., 0] the relevance of the first pick.
     """
-    (T, N), W = relevance.shape, len(alphas)
-    relevance, device = relevance.float(), relevance.device
-    between = distances(features) if between is None else between
+    T, N = relevance.shape
+    W = len(alphas)
+    device = relevance.device
+    relevance = relevance.float()
+    if between is None:
+        between = distances(features)
+    blocked = blocked_until = None
+    if candidates is not None:  # the others wait until every candidate of their frame is picked
+        blocked = (~candidates).repeat(W, 1)
+        blocked_until = candidates.sum(-1, keepdim=True).repeat(W, 1)
+
+    # One row for each weight and frame, [W * T, N]: all frames under the first weight, then the second, ...
     alpha = torch.tensor(alphas, dtype=torch.float32, device=device).view(W, 1, 1)
-    alone = alpha.isinf()
-    rows = Rows(
-        first=relevance.repeat(W, 1),  # the first pick is by relevance alone
-        bonus=(torch.where(alone, 1.0, alpha) * relevance).view(W * T, N),
-        alone=alone.expand(W, T, 1).reshape(W * T),
-        between=between.view(T * N, N),
-        frame=torch.arange(T, device=device).mul_(N).repeat(W),
-        waiting=None if candidates is None else (~candidates).repeat(W, 1),
-        until=None if candidates is None else candidates.sum(-1, keepdim=True).repeat(W, 1),
+    relevance_only = alpha.isinf()
+    inputs = LoopInputs(
+        first_scores=relevance.repeat(W, 1),  # the first pick is by relevance alone
+        weighted_relevance=(torch.where(relevance_only, 1.0, alpha) * relevance).view(W * T, N),
+        relevance_only=relevance_only.expand(W, T, 1).reshape(W * T),
+        distances=between.view(T * N, N),
+        row_offset=torch.arange(T, device=device).mul_(N).repeat(W),
+        blocked=blocked,
+        blocked_until=blocked_until,
     )
-    order, distance, score = walk(rows, N if n_picks is None else n_picks)
+    order, distance, score = greedy_loop(inputs, N if n_picks is None else n_picks)
     distance[0] = math.nan  # there was no earlier pick
-    return Picks(*(x.T.reshape(W, T, -1) for x in (order, distance, score)))
+    # The loop returns [picks, W * T]; Picks hold [W, T, picks].
+    return Picks(*(evidence.T.reshape(W, T, -1) for evidence in (order, distance, score)))
 
 
 def distances(features: Tensor) -> Tensor:
-    """Cosine distance between the tokens of each frame, [T, N, C] -> [T, N, N] float32 in [0, 2]."""
+    """Measure cosine distances between the tokens of each frame, [T, N, C] -> [T, N, N] float32 in [0, 2]."""
     return unit_distances(unit(features))
 
 
-def unit_distances(x: Tensor) -> Tensor:
-    """`distances` of what are unit vectors already, as `unit` makes them."""
-    n = x.shape[-2]
+def unit_distances(directions: Tensor) -> Tensor:
+    """Measure the cosine distance between unit vectors (see `unit`), [T, N, C] -> [T, N, N] in [0, 2]."""
+    n = directions.shape[-2]
     if n < 16:
         # A CPU's product of so few rows may round equal ones differently: then equal tokens would not tie.
-        x = F.pad(x, (0, 0, 0, 16 - n))
-    with torch.autocast(x.device.type, enabled=False):
-        product = x @ x.mT
+        directions = F.pad(directions, (0, 0, 0, 16 - n))
+    with torch.autocast(directions.device.type, enabled=False):
+        product = directions @ directions.mT
     return product.neg_().add_(1).clamp_(0, 2)[..., :n, :n].contiguous()
 
 
 @torch.no_grad()
 def relevance(features: Tensor, query: Query, directions: Tensor | None = None) -> Tensor:
-    """Cosine between every visual token and the query, in the query's own space and with its sign.
+    """Measure the cosine between every visual token and the query, in the query's space and with its sign.
 
     Args:
         features: [T, N, C], what the projector would receive; used where the query brings no keys of its own.
@@ -115,9 +129,12 @@ def relevance(features: Tensor, query: Query, directions: Tensor | None = None) 
     Raises:
         ValueError: NaN, infinite or all-zero features or query; keys of another shape than the features.
     """
-    keys, name = (features, "features") if query.keys is None else (query.keys, "query keys")
-    known = directions if query.keys is None else None
-    if known is None:
+    if query.keys is None:
+        keys, name = features, "features"
+    else:
+        keys, name = query.keys, "query keys"
+        directions = None  # those of the features, which are not compared here
+    if directions is None:
         check_tokens(keys, name)
     if keys.shape[:2] != features.shape[:2]:
         raise ValueError(
@@ -137,21 +154,24 @@ def relevance(features: Tensor, query: Query, directions: Tensor | None = None) 
         raise ValueError("query holds NaN or infinite values, so no relevance can be measured against it")
     if peak == 0:
         raise ValueError("query is all zeros after folding: it points nowhere, so relevance is undefined")
-    known, direction = unit(keys) if known is None else known, unit(vector)
-    # A sum of products, not a matrix product: it rounds equal tokens equally, so they tie. Frame by frame:
-    # the products of a whole clip would be fresh memory, which costs more than making them.
-    cosine = torch.stack([(frame * direction).sum(-1) for frame in known])
+    if directions is None:
+        directions = unit(keys)
+    query_direction = unit(vector)
+    # [T, N]. A sum of products, not a matrix product: it rounds equal tokens equally, so they tie. Frame by
+    # frame: the products of a whole clip would be fresh memory, which costs more than making them.
+    cosine = torch.stack([(frame * query_direction).sum(-1) for frame in directions])
     return (query.sign * cosine.clamp_(-1, 1)).to(features.device)
 
 
 def tau_candidates(relevance: Tensor, keep_ratio: float, tau: float) -> Tensor:
-    """The published filter for tau > 0: which tokens may be picked at all, [T, N] float -> [T, N] bool.
+    """Apply the published filter for tau > 0: which tokens may be picked at all, [T, N] -> [T, N] bool.
 
     With K = kept_count(N, keep_ratio): for K < N // 2 the top min(N, max(3K, K + 1)) by relevance (the value
     of tau plays no part, as published); otherwise those with relevance >= tau, or the top K where fewer pass.
     """
     n = relevance.shape[-1]
     k = kept_count(n, keep_ratio)
+    # The rank of every token by relevance, 0 for the highest: the inverse of the sorting permutation.
     rank = relevance.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
     if k < n // 2:
         return rank < min(n, max(3 * k, k + 1))
@@ -160,15 +180,16 @@ def tau_candidates(relevance: Tensor, keep_ratio: float, tau: float) -> Tensor:
 
 
 def unit(x: Tensor) -> Tensor:
-    """Unit vectors along the last axis in float32; a vector of zeros stays zero."""
-    tiny, x = torch.finfo(torch.float32).tiny, x.float()
+    """Scale to unit length along the last axis, in float32; a vector of zeros stays zero."""
+    tiny = torch.finfo(torch.float32).tiny
+    x = x.float()
     x = x / _peak(x, -1).clamp_min_(tiny)  # so that squares neither overflow nor vanish
     # In place: for a clip these are tens of megabytes, and fresh memory costs more than the arithmetic.
     return x.div_(x.norm(dim=-1, keepdim=True).clamp_min_(tiny))
 
 
 def _peak(x: Tensor, dim: int | tuple[int, ...]) -> Tensor:
-    """Largest absolute value along `dim`, which stays as 1; NaN where there is one. Makes no copy of x."""
+    """Return the largest absolute value along `dim`, kept as 1; NaN where there is one. Never copies x."""
     return torch.maximum(x.amax(dim, keepdim=True), -x.amin(dim, keepdim=True))
 
 

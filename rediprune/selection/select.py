@@ -1,9 +1,10 @@
-"""select: which visual tokens to keep, by any method, with the evidence of every pick."""
+"""Select which visual tokens to keep, by any method, with the evidence of every pick."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -19,27 +20,25 @@ from ..config import (
 )
 from ..tokens import VisionTokens
 from ..trace import NO_PICK, Query, Selection
-from .greedy import Picks, check_tokens, unit
-from .greedy import relevance as measure
+from .greedy import Grid, Picks, check_tokens, unit
+from .greedy import relevance as measure_relevance
 from .methods import METHODS
 
 _BLIND = frozenset({"random", "grid"})  # they look at no token, so one order serves whatever is present
 
 
-@torch.no_grad()
 def select(
     features: Tensor,
     query: Query | Tensor | None,
     config: PruneConfig | None = None,
     alphas: Sequence[float] | None = None,
-    grid: tuple[int, ...] | Sequence[tuple[int, ...]] | None = None,
+    grid: Grid | Sequence[Grid] | None = None,
     present: Tensor | None = None,
     projected: Tensor | None = None,
     attention: Tensor | None = None,
     full: bool = True,
 ) -> Selection:
-    """The picking order of every frame, or of all together; any keep ratio is a prefix of the full one
-    (`Selection.kept`).
+    """Order the tokens of every frame, or of all together, by picking; every keep ratio is a prefix of it.
 
     Args:
         features: [T, N, C] visual tokens of T frames in any float dtype, before the projector. With
@@ -59,31 +58,58 @@ def select(
         full: False ends each order at the K of config.keep_ratio: the same picks with the same evidence, in
             less time, for those who will not ask for more.
 
+    Returns:
+        A Selection; `Selection.kept` gives the tokens of any keep ratio from it.
+
     Raises:
         ValueError: one sentence on what was wrong: shapes, NaN, infinite or all-zero features or query,
             weights out of range, a method without the query, projected tokens or attention that it needs.
     """
-    config = checked_config(config)
+    with torch.no_grad():  # not as a decorator, which would hide the signature from type checkers
+        return _select(
+            features, query, checked_config(config), alphas, grid, present, projected, attention, full
+        )
+
+
+def _select(
+    features: Tensor,
+    query: Query | Tensor | None,
+    config: PruneConfig,
+    alphas: Sequence[float] | None,
+    grid: Grid | Sequence[Grid] | None,
+    present: Tensor | None,
+    projected: Tensor | None,
+    attention: Tensor | None,
+    full: bool,
+) -> Selection:
+    """Check what `select` was given, and choose; the arguments are those of `select`."""
     check_tokens(features, "features")
     frames, n = features.shape[:2]
     present = _present(present, frames, n)
-    weights, grids = _weights(config, alphas), _grids(frames, n, grid)
+    weights = _weights(config, alphas)
+    grids = _grids(frames, n, grid)
+
+    # What the method measures: unit vectors [T, N, any width], and scores [T, N] or None.
     directions = unit(features) if config.method in MEASURES_FEATURES else None  # relevance needs them too
-    relevance = measure(features, _query(query, config), directions) if config.asks_query else None
-    tokens, scores = features if directions is None else directions, relevance
+    relevance = None
+    if config.asks_query:
+        relevance = measure_relevance(features, _query(query, config), directions)
+    tokens = features if directions is None else directions
+    scores = relevance
     if config.method in ASKS_PROJECTED:
         tokens = unit(_projected(projected, frames, n, config.method))
         scores = None if relevance is None else relevance.to(tokens.device)
     if config.method in ASKS_ATTENTION:
         scores = _attention(attention, frames, n, config.method, features.device)
 
+    # A group is what one budget is spent on: a frame, or all frames at once.
     shared = config.budget == "shared" and frames > 1
     groups, size = (1, frames * n) if shared else (frames, n)
     counts = [size] * groups if present is None else present.view(groups, size).sum(-1).tolist()
     ends = [kept_count(count, config.keep_ratio) for count in counts]
 
     def choose(tokens: Tensor, scores: Tensor | None, g: int = 0) -> Picks:
-        """Those of group g, or of all groups where none has gaps: then one K is that of all."""
+        """Run the method: on all groups where none has gaps, for then they share one K; else on group g."""
         n_picks = None if full else ends[g]
         return METHODS[config.method](tokens, scores, weights, config, grids, n_picks)
 
@@ -103,16 +129,19 @@ def select(
         picks = _ended(picks, ends)
 
     def shaped(evidence: Tensor | None) -> Tensor | None:
-        """A method that knows no weight gives one order for all of them."""
-        if evidence is None or alphas is None:
-            return evidence if evidence is None else evidence[0]
+        """Drop the axis of weights where none were asked for; repeat an order that knows no weight."""
+        if evidence is None:
+            return None
+        if alphas is None:
+            return evidence[0]
         return evidence.expand(len(weights), -1, -1)
 
     if present is not None and relevance is not None:
         relevance = relevance.masked_fill(~present.to(relevance.device), math.nan)
     order, distance, score = map(shaped, picks)
-    there, cut_from = None if present is None else tuple(counts), None if full else size
-    return Selection(order, relevance, distance, score, weights, config, there, cut_from)
+    n_present = None if present is None else tuple(counts)
+    cut_from = None if full else size
+    return Selection(order, relevance, distance, score, weights, config, n_present, cut_from)
 
 
 def select_tokens(
@@ -123,9 +152,9 @@ def select_tokens(
     project: Callable[[], Tensor] | None = None,
     full: bool = True,
 ) -> Selection:
-    """`select` for the tokens of a model, which bring their grid, gaps and attention with them.
+    """Run `select` on the tokens of a model, which bring their grid, gaps and attention with them.
 
-    `project` makes [T, N, D] of them; it is called where the method asks for projected tokens.
+    `project` makes [T, N, D] of them. It is called only where the method asks for projected tokens.
     """
     grids = [(place.rows, place.cols, vision.shape[1] - place.cells) for place in vision.geometry]
     projected = project() if project and config.method in ASKS_PROJECTED else None
@@ -134,7 +163,7 @@ def select_tokens(
 
 
 def _interleaved(picks: Picks, present: Tensor | None) -> Picks:
-    """[1, T, N] -> [1, 1, T * N]: even in space and time.
+    """Merge the orders of frames into one, even in space and time: [1, T, N] -> [1, 1, T * N].
 
     Frames of equal counts take turns; a frame with twice the tokens of another has two turns to its one.
     """
@@ -148,17 +177,19 @@ def _interleaved(picks: Picks, present: Tensor | None) -> Picks:
 
 
 def _absent_last(order: Tensor, present: Tensor) -> Tensor:
-    """The same order [W, G, M] with the tokens that are not there behind all others."""
+    """Reorder [W, G, M] so that the tokens that are not there come behind all others."""
     absent = ~present.to(order.device).view(order.shape[1:]).expand_as(order)
     return order.gather(-1, absent.gather(-1, order).long().argsort(dim=-1, stable=True))
 
 
 def _ragged(choose, tokens: Tensor, scores: Tensor | None, present: Tensor) -> Picks:
-    """Group by group among the tokens that are there; the others follow in raster order, without evidence."""
+    """Choose group by group among the tokens that are there; the others follow in raster order."""
     groups = []
     for g, there in enumerate(present.to(tokens.device)):
-        here, absent = there.nonzero()[:, 0], (~there).nonzero()[:, 0]
+        here = there.nonzero()[:, 0]
+        absent = (~there).nonzero()[:, 0]
         picks = choose(tokens[g, here][None], None if scores is None else scores[g, here][None], g)
+        # From places among those that are there to places in the group; then every group to one length.
         order = torch.cat([here[picks.order], absent.expand(*picks.order.shape[:2], -1)], dim=-1)
         missing = len(there) - picks.order.shape[-1]
         evidence = (e if e is None else F.pad(e, (0, missing), value=math.nan) for e in picks[1:])
@@ -167,17 +198,17 @@ def _ragged(choose, tokens: Tensor, scores: Tensor | None, present: Tensor) -> P
 
 
 def _ended(picks: Picks, ends: Sequence[int]) -> Picks:
-    """The first ends[g] picks of every group g; where another group has more, NO_PICK without evidence."""
+    """Cut group g to its first ends[g] picks; pad with NO_PICK where another group has more."""
     longest = max(ends)
     behind = torch.arange(longest) >= torch.tensor(ends)[:, None]
     order, *evidence = (x if x is None else x[..., :longest] for x in picks)
     behind = behind.to(order.device)
-    evidence = (e if e is None else e.masked_fill(behind, math.nan) for e in evidence)
-    return Picks(order.masked_fill(behind, NO_PICK), *evidence)
+    ended = (e if e is None else e.masked_fill(behind, math.nan) for e in evidence)
+    return Picks(order.masked_fill(behind, NO_PICK), *ended)
 
 
 def _present(present: Tensor | None, frames: int, n: int) -> Tensor | None:
-    """The mask, [T, N] without gaps in memory, or None where every token is there."""
+    """Check the mask [T, N]; return it contiguous in memory, or None where every token is there."""
     if present is None:
         return None
     if present.dtype is not torch.bool or present.shape != (frames, n) or not present.any(-1).all():
@@ -239,14 +270,15 @@ def _query(query: Query | Tensor | None, config: PruneConfig) -> Query:
     )
 
 
-def _grids(
-    frames: int, n: int, grid: tuple[int, ...] | Sequence[tuple[int, ...]] | None
-) -> list[tuple[int, ...]]:
-    """One grid for each frame."""
+def _grids(frames: int, n: int, grid: Grid | Sequence[Grid] | None) -> list[Grid]:
+    """Return one checked grid for each frame."""
     if grid is None:
         rows = next(r for r in range(math.isqrt(n), 0, -1) if n % r == 0)
         grid = rows, n // rows
-    grids = [grid] * frames if isinstance(grid[0], int) else list(grid)
+    if isinstance(grid[0], int):
+        grids = [cast("tuple[int, ...]", grid)] * frames
+    else:
+        grids = list(cast("Sequence[tuple[int, ...]]", grid))
     if len(grids) != frames:
         raise ValueError(f"{len(grids)} grids were given for {frames} frames")
     for one in grids:

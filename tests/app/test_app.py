@@ -1,5 +1,6 @@
 """The page as a whole: how it starts, and what a stranger's bare request gets."""
 
+import importlib
 import json
 import os
 import re
@@ -77,6 +78,9 @@ def test_a_models_name_is_never_html(address):
 def start(monkeypatch, *words):
     """Run app.py in this process up to the point where it ends by itself."""
     monkeypatch.setattr(sys, "argv", ["app.py", *words])
+    # The signals and the folder of uploads of this process stay those of the tests.
+    monkeypatch.setattr("app.start.signals.end_at_once", lambda *_, **__: None)
+    importlib.import_module("gradio")
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "app.py"), run_name="__main__")
     return ended.value.code

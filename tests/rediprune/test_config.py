@@ -104,6 +104,29 @@ def test_weight_and_alpha_say_the_same(alpha, weight):
     assert alpha_from_weight(weight) == pytest.approx(alpha)
 
 
+def test_the_default_weight_is_the_default_alpha_to_the_last_bit():
+    assert alpha_from_weight(1 / 3) == 0.5
+    assert PruneConfig(alpha=alpha_from_weight(PruneConfig().weight)) == PruneConfig()
+
+
+@pytest.mark.parametrize("alpha", [i / 100 for i in range(401)] + [7.0, 19.0, 99.0, INF])
+def test_alpha_comes_back_from_its_weight_exactly(alpha):
+    assert alpha_from_weight(PruneConfig(alpha=alpha).weight) == alpha
+
+
+@pytest.mark.parametrize("weight", [i / 100 for i in range(101)] + [1 / 3, 2 / 3, 1 / 7])
+def test_a_weight_comes_back_from_its_alpha_exactly(weight):
+    assert PruneConfig(alpha=alpha_from_weight(weight)).weight == weight
+
+
+def test_a_weight_that_is_no_simple_fraction_is_taken_as_it_is():
+    weight = 0.123456789012345
+    assert alpha_from_weight(weight) == float(Fraction(weight) / (1 - Fraction(weight)))
+    assert alpha_from_weight(5e-324) == 5e-324
+    assert PruneConfig(alpha=1e308).weight == 1
+    assert PruneConfig(alpha=5e-324).weight == 5e-324
+
+
 @pytest.mark.parametrize("weight", [-0.01, 1.01, NAN, INF, "0.5", None, True])
 def test_a_weight_outside_0_to_1_is_refused(weight):
     with pytest.raises(ValueError, match=re.escape("weight=") + ".*" + re.escape("[0, 1]")):
@@ -136,3 +159,11 @@ def test_a_count_of_tokens_is_a_whole_number(n_tokens):
 def test_kept_count_refuses_what_the_config_refuses(keep_ratio):
     with pytest.raises(ValueError, match="keep_ratio"):
         kept_count(10, keep_ratio)
+
+
+@pytest.mark.parametrize("field", ["keep_ratio", "alpha", "tau", "method", "query", "seed", "budget"])
+@pytest.mark.parametrize("value", ["x" * 10_000, -(10**5000), [1] * 5000], ids=["text", "digits", "list"])
+def test_a_huge_value_gets_a_short_sentence(field, value):
+    with pytest.raises(ValueError) as error:
+        PruneConfig(**{field: value})
+    assert str(error.value).startswith(f"{field}=") and len(str(error.value)) < 300

@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import transformers
 from rediprune import Explainer
 from rediprune.explainer.explainer import DEFAULT_MODEL
 from rediprune.explainer.model_card import read_card
+from rediprune.files.atomic_write import check_outputs, write_text
 
 from .. import make_clip, make_scene
 from ..text.clip_questions import CLIP_KINDS
@@ -29,6 +31,7 @@ from ..text.scene_questions import KINDS
 from .arms import CLIPS_PLAN, PUBLISHED_QUERY, QUERIES, STILLS_PLAN, TOWER_QUERY, Arm
 from .measure import EvalRun, EvalSplit
 from .queries import QueryBuilder
+from .results import read_evaluation
 
 FIRST_SEED = 500_000  # held out: training uses seeds from scene_store.FIRST_TRAINING_SEED upwards
 VALIDATION_SEED = 400_000  # held out too: the default query is chosen on these and reported on the others
@@ -93,10 +96,14 @@ def run(model: Path = DEFAULT_MODEL, out: Path | None = None) -> dict:
         model: folder of the model.
         out: the JSON file, by default evaluation.json in the folder of the model. Results that it holds for
             other weights are discarded.
+
+    Raises:
+        ValueError: the JSON file is damaged, or it would replace a file of the model.
     """
     out = out or model / "evaluation.json"
+    check_outputs(out, inputs=[file for file in model.iterdir() if file.name != "evaluation.json"])
     weights = fingerprint(model)
-    evaluation = json.loads(out.read_text()) if out.exists() else {}
+    evaluation = read_evaluation(out) if out.exists() else {}
     if evaluation.get("weights") != weights:
         versions = {
             "python": platform.python_version(),
@@ -111,9 +118,7 @@ def run(model: Path = DEFAULT_MODEL, out: Path | None = None) -> dict:
     def make_save(name: str) -> Callable[[dict], None]:
         def save(record: dict) -> None:
             evaluation[name] = record
-            partial = out.with_suffix(".part")  # an interruption while writing leaves the last file whole
-            partial.write_text(json.dumps(evaluation, indent=1) + "\n")
-            partial.replace(out)
+            write_text(out, json.dumps(evaluation, indent=1) + "\n")
 
         return save
 
@@ -143,7 +148,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    run(args.model, args.out)
+    try:
+        run(args.model, args.out)
+    except (ValueError, OSError) as error:
+        sys.exit(str(error))
     print("measured; `python -m world.evaluation.report` puts it into the tables")
 
 

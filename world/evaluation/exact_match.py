@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from rediprune import Explainer
+from rediprune.models.transformers_names import cache_argument
 from rediprune.tokens import parted
 
 from .cases import EvalQuestion, EvalSet
@@ -145,7 +146,7 @@ def _match_answers(
     mask = torch.ones(len(embeds), prefix_length, dtype=torch.long)
     model(
         inputs_embeds=embeds, attention_mask=mask, position_ids=positions.expand(len(embeds), -1),
-        past_key_values=cache, use_cache=True,
+        **cache_argument(cache), use_cache=True,
     )  # fmt: skip
     prefix_of_question = torch.tensor([row for row, group in enumerate(questions) for _ in group])
     if len(prefix_of_question) != len(embeds):
@@ -164,7 +165,7 @@ def _match_answers(
         inputs_embeds=explainer.model.get_input_embeddings()(ids),
         attention_mask=torch.ones(len(flat), prefix_length + longest, dtype=torch.long),
         position_ids=(next_position + torch.arange(longest)).expand(len(flat), -1),
-        past_key_values=cache, use_cache=True,
+        **cache_argument(cache), use_cache=True,
     ).last_hidden_state  # fmt: skip
 
     # Compare the most likely next token with the expected one, only at the answer places; bool [Q, L] -> [Q].

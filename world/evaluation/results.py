@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from rediprune.evaluation.bootstrap import cluster_bootstrap
+from rediprune.files.strict_json import JsonError, read_object
 
 from .arms import Arm
 from .intervals import wilson_interval
+
+
+def read_evaluation(path: Path) -> dict:
+    """Read an evaluation.json and return its content.
+
+    Raises:
+        ValueError: there is no such file, or it is damaged; the message is one sentence.
+    """
+    try:
+        return read_object(path)
+    except (JsonError, OSError) as error:
+        reason = str(error) if isinstance(error, JsonError) else error.strerror
+        raise ValueError(f"{path} cannot be read ({reason}): remove it and measure again") from None
 
 
 def pack_bits(values: np.ndarray) -> str:
@@ -20,7 +35,13 @@ def pack_bits(values: np.ndarray) -> str:
 
 
 def unpack_bits(digits: str, n: int) -> np.ndarray:
-    """Read bool [n] from the hexadecimal digits of pack_bits."""
+    """Read bool [n] from the hexadecimal digits of pack_bits.
+
+    Raises:
+        ValueError: the digits are of another number of questions.
+    """
+    if len(digits) != 2 * -(-n // 8):  # NumPy would fill what is missing with wrong answers
+        raise ValueError(f"{len(digits)} digits were found for {n} questions: measure again")
     return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8), count=n).astype(bool)
 
 

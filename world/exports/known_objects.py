@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from rediprune.files.atomic_write import replacing, write_text
+
 from ..render.scenes import Scene, render_scene
 
 FOLDER = Path(__file__).parents[2] / "assets" / "known"
@@ -40,9 +42,10 @@ def write_known_objects(folder: Path) -> None:
     for seed in SEEDS:
         scene = render_scene(seed)
         name = f"scene-{seed}.png"
-        scene.image.save(folder / name)
+        with replacing(folder / name) as part:
+            scene.image.save(part)
         entries.append({"image": name, "objects": list(find_unique_objects(scene))})
-    (folder / "objects.json").write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / "objects.json", json.dumps(entries, indent=1) + "\n")
 
 
 if __name__ == "__main__":

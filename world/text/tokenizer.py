@@ -9,6 +9,8 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from rediprune.files.atomic_write import write_text
+
 from ..render.clip_plans import plan_clip
 from ..render.scenes import COLORS, DIGITS, SHAPES, render_scene
 from .clip_questions import (
@@ -118,7 +120,7 @@ def fix_tokenizer_class(folder: Path) -> None:
     config = json.loads(path.read_text())
     config["tokenizer_class"] = "PreTrainedTokenizerFast"
     config.pop("backend", None)
-    path.write_text(json.dumps(config, indent=2) + "\n")
+    write_text(path, json.dumps(config, indent=2) + "\n")
 
 
 def sample_phrase(rng: np.random.Generator) -> tuple[str, list[tuple[int, int, int]]]:

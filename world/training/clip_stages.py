@@ -10,6 +10,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from rediprune.files.atomic_write import replacing
+
 from ..render.clip_plans import N_FRAMES, ClipPlan, plan_clip
 from ..render.clips import render_clip
 from ..render.scenes import N_PATCHES
@@ -52,7 +54,8 @@ class ClipTrainingRun(TrainingRun):
             state = torch.load(older / f"{stage}.pt", weights_only=True)["module"]
             fresh = (self.make_tower() if stage == "tower" else self.make_language_model()).state_dict()
             found = fresh | transfer_embeddings(state, old, self.tokenizer, extra)
-            torch.save({"module": found}, self.checkpoint_path(stage))
+            with replacing(self.checkpoint_path(stage)) as part:
+                torch.save({"module": found}, part)
 
     def make_clip_language_model(self) -> LanguageModelTrainer:
         """Make an untrained LLM for clips, which has one layer more than that for stills."""

@@ -17,6 +17,8 @@ from transformers import (
     LlavaProcessor,
 )
 
+from rediprune.files.atomic_write import replacing_files, write_text
+
 from ..render.scenes import IMAGE_SIZE, N_PATCHES, PATCH_SIZE
 from ..text.tokenizer import (
     CHAT_TEMPLATE,
@@ -82,6 +84,15 @@ def build_llava(
 
 def save_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: Path) -> None:
     """Save model and processor for `from_pretrained`; this converts the given model to float16."""
+    with replacing_files(folder) as part:
+        _write_llava(model, words, part)
+        written = {path.name for path in part.iterdir()}
+    for old in folder.glob("model*.safetensors*"):
+        if old.name not in written:  # one file beside several shards: the wrong one may be read
+            old.unlink()
+
+
+def _write_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: Path) -> None:
     model.half().save_pretrained(folder, max_shard_size=9 * 2**20)
     config_path = folder / "config.json"
     config = json.loads(config_path.read_text())
@@ -90,7 +101,7 @@ def save_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: P
         for key in ("dtype", "torch_dtype"):
             if key in part:
                 part[key] = "float32"
-    config_path.write_text(json.dumps(config, indent=2) + "\n")
+    write_text(config_path, json.dumps(config, indent=2) + "\n")
     # Scenes have the input size of the model, so the processor changes nothing but their values.
     image_processor = CLIPImageProcessor(
         size={"shortest_edge": IMAGE_SIZE},
@@ -114,7 +125,6 @@ def save_clip(tower: VisionTowerTrainer, words: Tokenizer, folder: Path) -> None
 
     Its vision tower is converted from the names of transformers.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tokenizer = make_clip_tokenizer(words)
     state = dict(tower.text.state_dict()) | _convert_vision_state(tower)
     model_cfg = build_clip_config(len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
@@ -127,11 +137,12 @@ def save_clip(tower: VisionTowerTrainer, words: Tokenizer, folder: Path) -> None
         "resize_mode": "shortest",
     }
     config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess}
-    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
     halves = {k: v.detach().half().contiguous() for k, v in state.items()}
-    save_file(halves, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
-    tokenizer.save_pretrained(folder)
-    fix_tokenizer_class(folder)
+    with replacing_files(folder) as part:
+        write_text(part / "open_clip_config.json", json.dumps(config, indent=2) + "\n")
+        save_file(halves, part / "open_clip_model.safetensors", metadata={"format": "pt"})
+        tokenizer.save_pretrained(part)
+        fix_tokenizer_class(part)
 
 
 def _convert_vision_state(tower: VisionTowerTrainer) -> dict[str, Tensor]:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from rediprune.files.atomic_write import replacing
+
 CHECKPOINT_SECONDS = 60
 
 
@@ -56,10 +58,9 @@ def train(
         start = saved["step"]
 
     def save(step: int) -> None:
-        partial = checkpoint.with_suffix(".partial")
         state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-        torch.save(state, partial)
-        partial.replace(checkpoint)
+        with replacing(checkpoint) as part:
+            torch.save(state, part)
 
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     smooth: dict[str, float] = {}

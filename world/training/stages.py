@@ -12,6 +12,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from tqdm import tqdm
 
+from rediprune.files.atomic_write import replacing, write_text
+
 from ..render.scenes import IMAGE_SIZE, N_PATCHES
 from ..text.tokenizer import make_clip_tokenizer, make_llm_tokenizer, train_tokenizer
 from .curriculum import drop_tokens, sample_questions, scene_curriculum
@@ -36,7 +38,8 @@ class TrainingRun:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "tokenizer.json"
         if not path.exists():
-            train_tokenizer().save(str(path))
+            with replacing(path) as part:
+                train_tokenizer().save(str(part))
         self.tokenizer = Tokenizer.from_file(str(path))
         self.scene_store = SceneStore(folder / "scenes", scenes)
         self.scene_store.fill()
@@ -161,7 +164,7 @@ class TrainingRun:
                     drawn = normalise_pixels(pixels(index).reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 3))
                     states = module.vision(drawn, output_hidden_states=True).hidden_states[FEATURE_LAYER]
                     found[index] = states[:, 1:].half().numpy().reshape(len(index), *shape[1:])
-                    done_path.write_text(f"{index[-1] + 1} {tower_fingerprint}")
+                    write_text(done_path, f"{index[-1] + 1} {tower_fingerprint}")
         return found
 
     def train_projector(self, steps: int, batch: int = 64) -> None:

@@ -6,8 +6,11 @@
 const same = (a, b) => Math.abs(a.keep - b.keep) < 1e-6 && Math.abs(a.weight - b.weight) < 1e-6;
 const percent = (x) => Math.round(x * 100) + "%";
 const WAITING = "Waiting for the model.";
+const FIRST_OF = 48; // characters
+const LONG_MS = 900;
 let value = {}, settled = {}, since = 0, clock = 0;
 shared.ticket ||= 0;
+shared.who ||= Math.random().toString(36).slice(2); // names this page to the server, which tells its place in the queue
 
 const knobsOf = (args) => args.findIndex((a) => a && typeof a === "object" && "keep" in a && "weight" in a);
 const MENUS = ["method", "query", "budget"]; // the last of every request's arguments
@@ -21,7 +24,7 @@ shared.begin = (args) => {
   shared.ticket++;
   if (at < args.length - 1) shared.menus = menusOf(args);
   become({ ...settled, busy: true, waiting: true, line: WAITING });
-  return args.map((a, i) => (i === at ? { ...a, ...shared.knobs, ticket: shared.ticket } : a));
+  return args.map((a, i) => (i === at ? { ...a, ...shared.knobs, ticket: shared.ticket, shows: shared.shows, who: shared.who } : a));
 };
 
 // A menu that only lost the focus: nothing is stopped, and its ticket is one that is over (desk.py).
@@ -44,18 +47,45 @@ function become(next) {
   shared.quick = value.quick;
   shared.snippet = value.snippet;
   shared.at = value.at;
+  if (value.shows) shared.shows = value.shows; // sent with every request: the server may have lost it (shown_run.py)
   shared.took = (["full", "pruned"]).map((side) => ({ n: value[side]?.n, seconds: value[side]?.seconds }));
-  shared.heard = ["full", "pruned"].filter((side) => value[side]?.text).map((side) => value[side].n + " tokens: " + value[side].text).join(" · ");
   shared.busy = Boolean(value.busy);
   clearInterval(clock);
-  if (value.busy) clock = setInterval(draw, 1000);
+  // While answers come, the cards do not become smaller: what stands below them moves down, and not up and down.
+  find(".pair").style.minHeight = value.busy ? find(".pair").offsetHeight + "px" : "";
+  if (value.busy) clock = setInterval(tick, 1000);
   draw();
   requestAnimationFrame(draw); // the question box may be written in the same breath
   window.dispatchEvent(new CustomEvent("rp:state"));
 }
 
+// Once a second while there is something to wait for; every other second the server is asked for the place in its queue.
+function tick() {
+  draw();
+  if (value.waiting && value.line.startsWith("Waiting") && Math.round((performance.now() - since) / 1000) % 2 === 0) askPlace();
+}
+async function askPlace() {
+  const { ticket } = shared;
+  try {
+    const { place, seconds } = await (await fetch("rediprune/place?" + new URLSearchParams({ who: shared.who, ticket }))).json();
+    if (!value.waiting || ticket !== shared.ticket || !value.line.startsWith("Waiting")) return;
+    value.line = place ? "Waiting: " + place + " before you, about " + Math.max(1, Math.round(seconds)) + " s more (estimate)." : WAITING;
+    draw();
+  } catch { /* the page cannot be reached: Gradio says so */ }
+}
+
 // Only what changed: text that is written again is laid out again, and this runs at every move of a slider.
 function write(node, text) { if (node.textContent !== text) node.textContent = text; }
+
+// Both answers in one line, for where the cards are out of sight: an answer of many words by its first ones.
+const first = (text) => (text.length > FIRST_OF ? text.slice(0, FIRST_OF).trimEnd() + "…" : text);
+function hear(line) {
+  const said = ["full", "pruned"].filter((side) => value[side]?.text).map((side) => value[side].n + " tokens: " + first(value[side].text));
+  const heard = value.waiting && performance.now() - since > LONG_MS ? line : said.join(" · ");
+  if (heard === shared.heard) return;
+  shared.heard = heard;
+  window.dispatchEvent(new CustomEvent("rp:heard"));
+}
 
 function card(side, stale) {
   const box = find(".card." + side), from = value[side] || {}, part = (name) => box.querySelector(name);
@@ -106,6 +136,7 @@ function draw() {
   const seconds = " " + ((performance.now() - since) / 1000).toFixed(0) + " s";
   const line = value.busy ? value.line + seconds : stale || value.line || "";
   write(find(".line"), line);
+  hear(line);
 }
 
 function load() {
@@ -120,7 +151,14 @@ function load() {
   else become(settled); // it came to nothing: back to what was there
 }
 
+// A file of the visitor's own is on its way: they see the picture while it is read.
+shared.given = (args) => {
+  if (args[0]) shared.toPicture?.();
+  return shared.begin(args);
+};
+
 document.addEventListener("input", (e) => { if (e.target.closest("#rp-ask")) draw(); });
+reachable(find(".asked"), "The question that was asked");
 find(".again").addEventListener("click", () => trigger("again"));
 find(".stop").addEventListener("click", () => {
   trigger("stop", { ticket: shared.ticket });

@@ -13,6 +13,7 @@ find(".methods").append(...props.methods.map(({ method, name }) => {
 }));
 shared.methods = () => [...element.querySelectorAll(".methods input:checked")].map((box) => box.value);
 
+reachable(find(".wide"), "Tokens in common, table");
 find(".methods").addEventListener("change", () => window.dispatchEvent(new CustomEvent("rp:methods")));
 // How many answers the ticked methods take at one keep ratio, for the sweep as well.
 const runsOf = new Map(props.methods.map(({ method, runs }) => [method, runs]));

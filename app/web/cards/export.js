@@ -2,15 +2,46 @@
 // The link and the program follow the sliders of this moment; the trace is of the answers, and of what they say.
 const OURS = ["scene", "clip", "q", "keep", "weight", "method", "query", "budget", "view"]; // link.py
 const views = () => [...document.querySelectorAll("#rp-explorer .views button")];
+const REST_MS = 250; // browsers allow some hundred changes of the address in half a minute, and a slider makes more
 let wanted = location.search, opening = null; // opening: the answers that stood before a file was opened
 
-function linkNow() {
+// What an address can say of where the page stands, by link.py's names; null until there is something to say. A file
+// of the visitor's own is not in it, nor is the question, which was about that file.
+function standing() {
   const { run, at, knobs } = shared;
-  if (!run || !at || !knobs || run.seed === null || run.seed === undefined) return "";
+  if (!run || !at || !knobs) return null;
+  const rendered = run.seed !== null && run.seed !== undefined;
   const view = views().find((button) => button.getAttribute("aria-pressed") === "true");
-  const said = { [run.clip ? "clip" : "scene"]: run.seed, q: at.question, keep: Math.round(100 * knobs.keep), weight: knobs.weight.toFixed(4),
+  return { ...(rendered && { [run.clip ? "clip" : "scene"]: run.seed, q: at.question }), keep: Math.round(100 * knobs.keep), weight: knobs.weight.toFixed(4),
     method: run.method, query: run.query, budget: run.budget, view: view ? view.dataset.view : "kept" };
-  return location.origin + location.pathname + "?" + new URLSearchParams(said);
+}
+
+function linkNow() {
+  const said = standing();
+  return said && "q" in said ? location.origin + location.pathname + "?" + new URLSearchParams(said) : "";
+}
+
+// The address bar says where the page stands, so that a reload, a bookmark and the way back lead here again. It is left
+// alone while the page stands as it came up. Names that are not ours stay in it.
+let cameUp = null, writing = 0;
+const where = () => new URLSearchParams(standing() || {}).toString();
+function note() {
+  if (!shared.busy && !wanted) cameUp ??= where() || null;
+  clearTimeout(writing);
+  if (cameUp !== null) writing = setTimeout(write, REST_MS);
+}
+function write() {
+  if (shared.busy || wanted || where() === cameUp) return;
+  cameUp = ""; // from here on the address follows everywhere
+  const search = new URLSearchParams(location.search);
+  OURS.forEach((name) => search.delete(name));
+  Object.entries(standing()).forEach(([name, value]) => search.set(name, value));
+  if (location.search === "?" + search) return;
+  try {
+    history.replaceState(history.state, "", location.pathname + "?" + search + location.hash);
+  } catch {
+    // Browsers limit how often; the next change writes it.
+  }
 }
 
 function codeNow() {
@@ -70,6 +101,7 @@ async function open(file) {
   try {
     const given = await upload(file);
     opening = shared.at;
+    shared.toPicture?.();
     trigger("open", { path: given.path });
   } catch {
     say("Not opened: the file could not be sent. The page is busy or cannot be reached, or it is too large.");
@@ -99,7 +131,7 @@ shared.untaken = () => say("Not saved: the page is busy or cannot be reached. Tr
 find(".take").addEventListener("click", () => {
   const { keep, weight, own } = shared.at;
   say("Making the file.");
-  trigger("take", { keep, weight, tokens: own ? own.split(",").map(Number) : null });
+  trigger("take", { keep, weight, tokens: own ? own.split(",").map(Number) : null, shows: shared.shows });
 });
 find(".pick").addEventListener("click", () => find(".file").click());
 find(".file").addEventListener("change", () => {
@@ -113,7 +145,9 @@ find(".copy-code").addEventListener("click", () => copy(codeNow(), "Code"));
 for (const event of ["pointerenter", "focusin", "toggle"]) find(".along").addEventListener(event, draw);
 for (const event of ["rp:run", "rp:knobs", "rp:own", "rp:state"]) window.addEventListener(event, draw);
 for (const event of ["rp:run", "rp:state", "rp:model"]) window.addEventListener(event, restore);
+for (const event of ["rp:run", "rp:knobs", "rp:state", "rp:view"]) window.addEventListener(event, note);
 window.addEventListener("rp:state", opened);
 watch("value", load);
 draw();
 restore();
+note();

@@ -4,6 +4,7 @@ const offer = JSON.parse(props.offer), dialog = find("dialog"), which = find(".w
 const MARKS = { fits: "✓", tight: "~", no: "✗", unknown: "?" };
 const ASK_AGAIN_MS = 2000;
 let value = {}, fits = null, mine = false, late = false, timer = 0;
+let outcome = { said: "", failed: false }; // of this visitor's own last opening; the server tells it to nobody else
 
 function row(one) {
   const made = make("div", "", "row"), label = make("label"), pick = make("input"), title = make("span", one.title);
@@ -61,7 +62,7 @@ function fitting() {
 function draw() {
   const { name, about, busy, wanted, fixed, line, share } = value, percent = Math.round(100 * (share || 0)) + "%";
   find(".name").textContent = name || "none is open";
-  find(".about").textContent = busy ? "· getting " + wanted + " " + percent : value.failed && !dialog.open ? "· " + value.said : about || "";
+  find(".about").textContent = busy ? "· getting " + wanted + " " + percent : outcome.failed && !dialog.open ? "· " + outcome.said : about || "";
   find(".about").title = find(".about").textContent;
   find(".change").textContent = busy ? "Show" : fixed ? "Why this one" : "Change";
   find(".fixed").hidden = !fixed;
@@ -71,8 +72,8 @@ function draw() {
   find(".going").hidden = !busy;
   find("progress").value = share || 0;
   find(".line").textContent = wanted ? wanted + ": " + line : "";
-  if (find(".said").textContent !== (value.said || "")) find(".said").textContent = value.said || "";
-  find(".said").dataset.failed = Boolean(value.failed);
+  if (find(".said").textContent !== outcome.said) find(".said").textContent = outcome.said;
+  find(".said").dataset.failed = outcome.failed;
   find(".choice").hidden = Boolean(fixed);
   for (const part of [which, precision, find(".load"), ...element.querySelectorAll(".row input")]) part.disabled = Boolean(busy || fixed);
 }
@@ -92,6 +93,7 @@ function load() {
   if (value.baked === true) late = true;
   if (news.failed && news.busy) mine = false; // somebody else's opening runs: this one was refused
   value = news;
+  if (news.said !== undefined) outcome = { said: news.said, failed: Boolean(news.failed) };
   if (news.fits) { fits = JSON.parse(news.fits); fitting(); }
   shared.model = { number: news.number, name: news.name };
   draw();
@@ -119,6 +121,7 @@ find(".halt").addEventListener("click", () => trigger("halt"));
 which.addEventListener("keydown", (e) => { if (e.key === "Enter" && !which.disabled) get(which.value); });
 which.addEventListener("input", judge);
 precision.addEventListener("input", judge);
+reachable(find(".list"));
 window.addEventListener("rp:state", arrive);
 window.addEventListener("focus", () => trigger("survey")); // another visitor may have changed the model meanwhile
 build();

@@ -37,7 +37,7 @@ function series(root, shared, trigger, plan, draw) {
     of = JSON.stringify(shared.at);
     bar.removeAttribute("value");
     show("Waiting for the model.");
-    trigger("start", { ticket: ++ticket, keep: shared.at.keep, weight: shared.at.weight, methods: shared.methods(), weights: find(".weights")?.checked === true, own: (shared.own || "").split(",").filter(Boolean).map(Number), at: of });
+    trigger("start", { ticket: ++ticket, keep: shared.at.keep, weight: shared.at.weight, methods: shared.methods(), weights: find(".weights")?.checked === true, own: (shared.own || "").split(",").filter(Boolean).map(Number), at: of, shows: shared.shows });
   });
   stop.addEventListener("click", () => {
     trigger("halt", { ticket });

@@ -61,6 +61,12 @@ function load() {
   const value = props.value;
   if (!value || !value.table) return;
   table = JSON.parse(value.table);
+  // Unseen and unread, they keep the room that the longest of them needs.
+  find(".defined").replaceChildren(find(".definition"), ...Object.values(table.definitions).map((words) => {
+    const spare = make("span", words, "spare");
+    spare.setAttribute("aria-hidden", "true");
+    return spare;
+  }));
   ratios = [];
   find(".ratios").replaceChildren(...table.ratios.map(([name, label]) => {
     const button = make("button", "", "ratio"), number = make("b", "");

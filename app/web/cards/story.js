@@ -26,9 +26,9 @@ const SHOWS = {
     }
     return box;
   },
-  chips: ({ tokens }) => {
+  chips: ({ words }) => {
     const box = make("div", "", "chips");
-    box.append(...tokens.map((token) => make("span", token)));
+    box.append(...words.map((word) => make("span", word)));
     return box;
   },
   table: ({ head, rows }) => {
@@ -72,6 +72,7 @@ function stepOf({ id, title, text, lights, shows }) {
   for (const show of shows) {
     const box = make("div", "", "show");
     box.append(make("p", show.label, "label"), SHOWS[show.kind](show));
+    reachable(box, show.label);
     item.append(box);
   }
   if (VIEWS[id]) {
@@ -97,7 +98,7 @@ function ask() {
   find(".story").dataset.state = had && now && now !== had ? "stale" : "";
   if (!near || !now || now === wanted) return;
   wanted = now;
-  trigger("tell", { keep: shared.at.keep, weight: shared.at.weight, at: now });
+  trigger("tell", { keep: shared.at.keep, weight: shared.at.weight, at: now, shows: shared.shows });
 }
 
 function load() {

@@ -111,6 +111,7 @@ element.querySelectorAll("[data-measure]").forEach((button) => button.addEventLi
   element.querySelectorAll("[data-measure]").forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
   draw();
 }));
+reachable(find(".wide"), "Where each method holds, table");
 new ResizeObserver(draw).observe(find(".chart"));
 watch("value", () => drive.load(props.value));
 drive.load(props.value);

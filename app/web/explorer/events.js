@@ -3,6 +3,7 @@ function show(wanted) {
   view = wanted;
   element.querySelectorAll(".views button").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.view === view)));
   later();
+  window.dispatchEvent(new CustomEvent("rp:view"));
 }
 element.querySelectorAll(".views button").forEach((b) => b.addEventListener("click", () => {
   if (b.dataset.view === view && steps.count !== null) steps.end(); // the view that stands: all of it again
@@ -17,7 +18,7 @@ shared.save = (kind) => {
   said = "Making the file.";
   cell = -1;
   later();
-  trigger("save", { kind, at, tokens: choice.own ? tokensOf(choice.own) : null });
+  trigger("save", { kind, at, tokens: choice.own ? tokensOf(choice.own) : null, shows: shared.shows });
 };
 shared.saved = (sentence) => { saver.disabled = false; said = sentence; cell = -1; later(); };
 
@@ -45,8 +46,8 @@ function paint(cells, added, done) {
   later();
 }
 const point = (e) => {
-  const box = canvas.getBoundingClientRect(), unit = layers.side / box.width;
-  return [(e.clientX - box.left) * unit, (e.clientY - box.top) * unit];
+  const box = canvas.getBoundingClientRect();
+  return [((e.clientX - box.left) * layers.side) / box.width, ((e.clientY - box.top) * layers.side) / box.height];
 };
 const isKept = (i) => chosen().inside(at * run.n + i);
 const lassoing = () => find(".lasso").getAttribute("aria-pressed") === "true";
@@ -106,6 +107,15 @@ function turned() {
   knobs = { keep: now.keep, weight: now.weight };
   later();
 }
+
+// A visitor who gave a file wants to see it, and on a phone the place to give one is far below the picture. This is
+// the only time that the page scrolls without being scrolled.
+shared.toPicture = () => {
+  const box = canvas.getBoundingClientRect(), seen = Math.min(box.bottom, innerHeight) - Math.max(box.top, 0);
+  if (seen > box.height / 2) return;
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  stage.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
+};
 
 new ResizeObserver(fresh).observe(canvas);
 window.addEventListener("rp:knobs", turned);

@@ -76,7 +76,7 @@ function standIns(picks) {
 function fetchDistances() {
   if (run.between || asked === run) return;
   asked = run;
-  trigger("measure", {});
+  trigger("measure", { shows: shared.shows });
 }
 shared.measured = (value) => {
   if (!run || !asked) return;

@@ -23,10 +23,17 @@ function load() {
   publish();
 }
 
-// What was answered, where a phone's sliders stand far above the answers themselves.
+// Where there is one column, the sliders stick to the lower edge of the screen: above them stands what was answered,
+// for the answers are far below, or the words of the patch that was touched last, until a slider is moved.
+let ofPatch = false;
 function hear() {
-  const heard = find(".heard");
-  if (heard.textContent !== shared.heard) heard.textContent = shared.heard || "";
+  const heard = find(".heard"), patch = ofPatch && shared.touched, text = patch || shared.heard || "";
+  heard.dataset.of = patch ? "patch" : "answers";
+  if (heard.textContent !== text) heard.textContent = text;
+}
+function touched(patch) {
+  ofPatch = patch;
+  hear();
 }
 
 // The hand rests: answer again, or as soon as the running answer is done; then with the knobs of that moment.
@@ -40,10 +47,11 @@ function settle() {
 }
 
 for (const slider of [keep, weight]) {
-  slider.addEventListener("input", () => { clearTimeout(timer); publish(); props.value = { ...shared.knobs }; });
+  slider.addEventListener("input", () => { clearTimeout(timer); touched(false); publish(); props.value = { ...shared.knobs }; });
   slider.addEventListener("change", () => { clearTimeout(timer); timer = setTimeout(settle, REST_MS); });
 }
-window.addEventListener("rp:state", hear);
+window.addEventListener("rp:heard", hear);
+window.addEventListener("rp:touched", () => touched(true));
 window.addEventListener("rp:state", () => { if (resting && !shared.busy) { clearTimeout(timer); timer = setTimeout(settle, REST_MS); } });
 window.addEventListener("rp:run", publish);
 watch("value", load);

@@ -30,7 +30,11 @@ function tell(picks, shown, scale, bonds, made) {
   canvas.setAttribute("aria-label", (several ? frameName(run, at) : "The picture") + " as " + cols + " by " + rows + " patches, " +
     kept + " of " + run.total + " visual tokens kept. Arrow keys walk over them" + (editing ? ", Enter adds or takes out." : "."));
   const rest = said || [editing ? EDIT_HINT : HINT, ...wholeOf(at).map((flat) => wholeInWords(run, picks, flat))].join(" ");
-  write(".readout", cell >= 0 ? patchInWords(run, picks, at, cell, bonds) : rest);
+  const touched = cell >= 0 ? patchInWords(run, picks, at, cell, bonds) : "";
+  write(".readout", touched || rest);
+  if (touched === shared.touched) return;
+  shared.touched = touched; // the slider bar of a small screen says it too
+  window.dispatchEvent(new CustomEvent("rp:touched"));
 }
 
 function tellScale(picks, scale) {

@@ -26,8 +26,8 @@ def answer_parts(run: Run, case: Case) -> tuple[float, float, float, float]:
     """Median seconds of encoder, selection (none where all is kept), prefill and one decode step."""
     media = _of(case)
     selection = run.figure("selection", **media).median if case["keep"] < 1 else 0.0
-    reading = (run.figure(what, **case).median for what in ("prefill", "decode step"))
-    return run.figure("encoder", **media).median, selection, *reading
+    prefill, step = (run.figure(what, **case).median for what in ("prefill", "decode step"))
+    return run.figure("encoder", **media).median, selection, prefill, step
 
 
 def answer_seconds(run: Run, case: Case, n_new: int) -> float:

@@ -19,9 +19,8 @@ import torch
 from torch import Tensor
 
 from ...explainer.generate import prefill
-from ...models import Adapter
+from ...models import Adapter, adapter_for
 from ...models.checkpoints.catalog import find
-from ...models.registry import adapter_for
 from ...models.vision_encoder import hidden_states
 from .dummy_inputs import named, prompt_ids, quicker, random_input, tiny
 from .memory import counted, peak_bytes
@@ -61,7 +60,7 @@ def _early(adapter: Adapter, how: dict) -> Iterator[Figure]:
         "encoder, to the layer read": lambda: hidden_states(tower, blocks, pixels, [layer])[0],
     }
     found = [way() for way in ways.values()]
-    _same(*found, "an encoder that ends early and one that runs to its end")
+    _same(found[0], found[1], "an encoder that ends early and one that runs to its end")
     case = {"T": 1, "S": found[0].shape[1], "C": found[0].shape[2]}
     for figure in timed(ways, case, **how):
         yield replace(figure, case=case | {"layers": _run(blocks, ways[figure.what])})

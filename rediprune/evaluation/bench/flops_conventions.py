@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from ...config import kept_count
 from ...costs.estimate import ModelShapes, estimate, visual_only_macs
 from ...draw import palette
+from ...models import adapter_for
 from ...models.checkpoints.catalog import find
-from ...models.registry import adapter_for
 from .chart import Curve, Panel, chart
 from .record import Case, Estimate, Run
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from torch import device as Device
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Machine:
     load: float | None
 
     @classmethod
-    def here(cls, device: str | torch.device = "cpu") -> Machine:
+    def here(cls, device: str | Device = "cpu") -> Machine:
         """This machine, with `device` as the one that is measured."""
         return cls(
             cpu=_cpu(),

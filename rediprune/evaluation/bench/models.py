@@ -21,9 +21,9 @@ from ...config import PruneConfig
 from ...costs.estimate import decode_flops, estimate, kv_bytes, vision_flops
 from ...costs.stopwatch import pooled
 from ...explainer.generate import prefill, time_prompt
-from ...models import Adapter, Seen
+from ...models import Adapter, Seen, adapter_for
 from ...models.checkpoints.catalog import find
-from ...models.registry import adapter_for
+from ...models.transformers_names import cache_of
 from ...query.prompt_tail import prompt_tail
 from ...selection.select import select_tokens
 from . import answer_tables as answers
@@ -93,7 +93,7 @@ def _shown(
     ids = prompt_ids(adapter, seen)
 
     def choose():
-        query = prompt_tail(adapter.prompt_tail_embeddings(ids[0])[0])
+        query = prompt_tail(adapter.prompt_tail_embeddings(ids[0])[0])  # no question in it: shapes are timed
         return select_tokens(seen.vision, query, PruneConfig(alpha=0.5))
 
     yield from timed({"selection": choose}, case, **how)
@@ -117,8 +117,8 @@ def _read(
     heads = adapter.model.config.text_config.num_attention_heads
     for ratio, prompt in prompts.items():  # the one run to warm up, too
         made: list = []
-        needed = peak_bytes(lambda at=prompt, to=made: to.append(prefill(adapter, at())), how["device"])
-        cache = made.pop().past_key_values
+        needed = peak_bytes(partial(_prefilled, adapter, prompt, made), how["device"])
+        cache = cache_of(made.pop())
         mine = case | {"keep": ratio, "K": len(kept[ratio]), "L": int(prompt().mask.sum())}
         yield counted("memory of the prefill", mine, needed, **how)
         yield counted("KV cache", mine, cache_bytes(cache), **how)
@@ -132,11 +132,11 @@ def _read(
             runs[ratio].append(run)
     for ratio, mine in cases.items():
         t = pooled(runs[ratio])
-        figure = partial(Figure, case=mine, unit="s", **how, repeats=repeats)
+        same = dict(case=mine, unit="s", **how, repeats=repeats)
         low, high = t.prefill_spread
-        yield figure("prefill", median=t.prefill, low=low, high=high, warmup=1)
+        yield Figure("prefill", **same, median=t.prefill, low=low, high=high, warmup=1)
         low, high = t.per_token_spread
-        yield figure("decode step", median=t.per_token, low=low, high=high, warmup=0)
+        yield Figure("decode step", **same, median=t.per_token, low=low, high=high, warmup=0)
 
 
 def _attend(cache: object, heads: int) -> None:
@@ -145,6 +145,10 @@ def _attend(cache: object, heads: int) -> None:
         keys, values = layer.keys, layer.values  # [1, heads that share them, L, width of a head]
         query = keys.new_ones(1, heads, 1, keys.shape[-1])
         F.scaled_dot_product_attention(query, keys, values, enable_gqa=keys.shape[1] < heads)
+
+
+def _prefilled(adapter, prompt, made: list) -> None:
+    made.append(prefill(adapter, prompt()))
 
 
 def _estimates(

@@ -12,6 +12,8 @@ from typing import TypeVar
 import torch
 
 from ...costs.stopwatch import pooled, time_run
+from ...files.atomic_write import write_text
+from ...files.strict_json import JsonError, read_object
 from .machine import Machine
 
 FORMAT = 1
@@ -146,7 +148,7 @@ def save(runs: Mapping[str, Run], path: Path) -> None:
         kinds = [f'"{kind}": [{_lines(getattr(run, kind))}]' for kind in KINDS]
         parts.append(f'"{part}": {json.dumps(head)[:-1]}, {", ".join(kinds)}}}')
     content = f'{{"format": {FORMAT}, "parts": {{\n' + ",\n".join(parts) + "\n}}\n"
-    path.write_text(content, encoding="utf-8")
+    write_text(path, content)
 
 
 def _lines(records: Iterable[Figure | Estimate]) -> str:
@@ -162,18 +164,41 @@ def load(path: Path) -> dict[str, Run]:
     if not path.exists():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        content = None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path} is no record of the bench in format {FORMAT}: move it away or name another")
-    found = {}
-    for part, run in content["parts"].items():
-        kinds = {"machine": Machine(**run["machine"])}
-        kinds["measured"] = [Figure(**figure) for figure in run["measured"]]
-        kinds["estimated"] = [Estimate(**one) for one in run["estimated"]]
-        found[part] = Run(**run | kinds)
-    return found
+        content = read_object(path)
+        if content.get("format") != FORMAT:
+            raise JsonError("it has another format")
+        return {part: _run(run) for part, run in content["parts"].items()}
+    except (JsonError, KeyError, TypeError, AttributeError) as error:
+        reason = str(error) if isinstance(error, JsonError) else "a part of it is missing or of another type"
+        raise ValueError(
+            f"{path} is no record of the bench in format {FORMAT} ({reason}): move it away or name another"
+        ) from None
+
+
+def _run(given: dict) -> Run:
+    kinds = {
+        "machine": Machine(**given["machine"]),
+        "measured": [_checked(Figure(**figure)) for figure in given["measured"]],
+        "estimated": [_checked(Estimate(**one)) for one in given["estimated"]],
+    }
+    made = Run(**given | kinds)
+    if not _is_number(made.seconds):
+        raise JsonError("its seconds are no number")
+    return made
+
+
+def _checked(one: Figure | Estimate) -> Figure | Estimate:
+    """Refuse a record whose numbers cannot be shown or compared: ratios are made of them."""
+    names = ("median", "low", "high") if isinstance(one, Figure) else ("value",)
+    if not all(_is_number(getattr(one, name)) for name in names):
+        raise JsonError(f"the record of {str(one.what)[:40]!r} holds no finite number >= 0")
+    if one.unit not in (*_STEPS, "x", "tokens") or not isinstance(one.case, dict):
+        raise JsonError(f"the record of {str(one.what)[:40]!r} has no known unit or no case")
+    return one
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def shown(value: float, unit: str) -> str:

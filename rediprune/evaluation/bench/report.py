@@ -11,6 +11,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from ...files.atomic_write import write_text
 from ..marked_tables import write_marked_tables
 from . import PARTS
 from .record import Run, load
@@ -60,11 +61,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--figures", type=Path, default=FIGURES)
     given = parser.parse_args(argv)
     runs = load(given.record)
-    page = write_marked_tables(given.page.read_text(encoding="utf-8"), tables(runs))
-    given.page.write_text(page, encoding="utf-8")
+    try:
+        page = write_marked_tables(given.page.read_text(encoding="utf-8"), tables(runs))
+        drawn = figures(runs)
+    except (KeyError, ArithmeticError) as error:
+        sys.exit(f"{given.record} lacks what the tables are made of ({error}): run the bench again")
+    write_text(given.page, page)
     given.figures.mkdir(parents=True, exist_ok=True)
-    for name, svg in figures(runs).items():
-        (given.figures / name).write_text(svg, encoding="utf-8")
+    for name, svg in drawn.items():
+        write_text(given.figures / name, svg)
     return 0
 
 

@@ -15,8 +15,8 @@ import torch
 
 from ...config import PruneConfig, kept_count
 from ...costs.estimate import prefill_flops
+from ...models import adapter_for
 from ...models.checkpoints.catalog import find
-from ...models.registry import adapter_for
 from ...selection.greedy import distances, greedy, unit
 from ...selection.greedy import relevance as measure_relevance
 from ...selection.select import select

@@ -14,6 +14,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from ...files.atomic_write import check_outputs, write_text
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
@@ -51,13 +53,25 @@ def run_compare(args: argparse.Namespace) -> None:
     from .compare import compare, table
     from .results import read_run
 
+    records = (file for folder in (args.a, args.b) for file in folder.rglob("*.json*"))
+    check_outputs(args.json, inputs=(file for file in records if _is_of_a_run(file)))
     a, b = read_run(args.a), read_run(args.b)
     differences = compare(a, b)
     print(table(a, b, differences))
     if args.json:
         made = {"a": a.description, "b": b.description, "differences": [asdict(d) for d in differences]}
-        args.json.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+        write_text(args.json, json.dumps(made, indent=1) + "\n")
         print(f"Wrote {args.json}")
+
+
+def _is_of_a_run(file: Path) -> bool:
+    """Whether a file is one of those that a run is read from."""
+    return file.name.startswith("rediprune-") or "_samples_" in file.name
+
+
+def _task_files(args: argparse.Namespace) -> list[Path]:
+    """The files of the task that are there already: those that are not there cannot be what is read."""
+    return [file for name in ("test.jsonl", f"{args.name}.yaml") if (file := args.folder / name).exists()]
 
 
 def run_make(args: argparse.Namespace) -> None:
@@ -65,6 +79,7 @@ def run_make(args: argparse.Namespace) -> None:
     from . import intentqa, star
     from .local import write_task
 
+    check_outputs(*_task_files(args), inputs=[args.annotations])
     docs = {"intentqa": intentqa, "star": star}[args.name].documents(args.annotations, args.videos)
     path = write_task(args.folder, args.name, docs)
     print(f"Wrote {path}: run it with --include_path {args.folder} --tasks {args.name}")

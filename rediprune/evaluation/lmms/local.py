@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...files.atomic_write import replacing, write_text
 from .samples import Segment
 
 FIELDS = ("id", "media", "start", "end", "question", "options", "answer", "kind")
@@ -35,7 +36,7 @@ def write_task(folder: Path, name: str, documents: Iterable[dict]) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
-    with (folder / "test.jsonl").open("w", encoding="utf-8") as file:
+    with replacing(folder / "test.jsonl") as part, part.open("w", encoding="utf-8") as file:
         for document in documents:
             if tuple(document) != FIELDS:
                 raise ValueError(f"document {count} has the fields {tuple(document)}, not {FIELDS}")
@@ -43,11 +44,10 @@ def write_task(folder: Path, name: str, documents: Iterable[dict]) -> Path:
                 raise ValueError(f"{document['id']} has more options than the letters {LETTERS}")
             file.write(json.dumps(document, ensure_ascii=False) + "\n")
             count += 1
-    if not count:
-        raise ValueError(f"{name} has no documents: nothing was found to ask")
-    path = folder / f"{name}.yaml"
-    path.write_text(f"task: {name}\n{TEMPLATE.read_text(encoding='utf-8')}", encoding="utf-8")
-    return path
+        if not count:
+            raise ValueError(f"{name} has no documents: nothing was found to ask")
+    task = f"task: {name}\n{TEMPLATE.read_text(encoding='utf-8')}"
+    return write_text(folder / f"{name}.yaml", task)
 
 
 # What the yaml names -------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from itertools import groupby
@@ -15,6 +16,7 @@ from lmms_eval.api.model import lmms
 from loguru import logger
 from tqdm import tqdm
 
+from ...config import kept_all_notes
 from ...explainer.explainer import Explainer
 from ...explainer.model_card import read_card
 from ...models import ModelError
@@ -141,8 +143,8 @@ class ReDiPrune(lmms):
         if self._rank == 0:
             seen = observed(self.record.on_disk().values())
             total, kept = (sum(task[part] for task in seen.values()) for part in ("visual_tokens", "kept"))
-            if seen and kept == total and self.config.keep_ratio < 1:
-                raise PruneError(f"keep_ratio={self.config.keep_ratio:g}, but all {total} tokens were read")
+            for note in kept_all_notes(self.config.keep_ratio, kept, total) if seen else ():
+                warnings.warn(note, stacklevel=2)
             self.record.describe(complete=True, observed=seen, processes=self._world_size)
         self.record.close()
         self.explainer = None
@@ -153,7 +155,7 @@ class ReDiPrune(lmms):
         new = {q.key: q for q in questions if not q.padding and q.key not in self.record.answers}
         for q in new.values():  # before hours of work, not behind them
             try:
-                checked_question(q.text, self.explainer.processor, longest=len(q.text))
+                checked_question(q.text, self.explainer.processor, longest=len(q.text), most_tokens=None)
             except ValueError as error:
                 raise ValueError(f"{q.name}: {error}") from None
         bar = tqdm(total=len(new), desc="rediprune", disable=self._rank != 0)

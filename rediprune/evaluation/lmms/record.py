@@ -20,6 +20,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from ...files.atomic_write import write_text
+
 FORMAT = 1
 
 
@@ -69,10 +71,7 @@ class Record:
         """Write the description, with `more` beside it, all at once."""
         path = self.folder / f"rediprune-{self.name}.json"
         said = {"format": FORMAT, "run": self.name, **self.description, **more}
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(said, indent=1, default=str, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(path)
-        return path
+        return write_text(path, json.dumps(said, indent=1, default=str, ensure_ascii=False) + "\n")
 
     def close(self) -> None:
         self._file.close()

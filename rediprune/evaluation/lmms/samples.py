@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from ...explainer.encode import Shown, shown_media
 from ...media import load_image
 from ...media.load import load_media
 from ...media.video import MAX_FRAMES, load_video
-from ...pruning.report import PruneError
+from ...models.query_text import TURN_NOTE
 
 if TYPE_CHECKING:
     from ...explainer.ask import Asked
@@ -77,9 +78,9 @@ def shown(visuals: Sequence[object] | None, n_frames: int) -> Shown:
         )
     (one,) = visuals
     if isinstance(one, Image.Image):
-        return shown_media(load_image(one))
+        return shown_media(load_image(one, seconds=None))
     if isinstance(one, str | os.PathLike):
-        return shown_media(load_media(one, n_frames))
+        return shown_media(load_media(one, n_frames, seconds=None))
     if isinstance(one, Segment):
         return _part(one, n_frames)
     raise SampleError(
@@ -96,8 +97,9 @@ def choose(explainer: Explainer, media: Shown, text: str, config: PruneConfig, n
             config.seed, so that the same sample has the same mask everywhere.
 
     Raises:
-        PruneError: every token was kept at a keep_ratio below 1.
         QuestionError, ValueError: a prompt or a query that this model cannot do.
+
+    A keep_ratio below 1 that keeps every token is warned of, and a query that is not the published one.
     """
     if config.keep_ratio == 1 or not config.asks_query:
         config = replace(config, query="prompt-tail")  # it plays no part, and this one costs next to nothing
@@ -108,13 +110,11 @@ def choose(explainer: Explainer, media: Shown, text: str, config: PruneConfig, n
     if config.method == "random":
         digest = hashlib.blake2b(f"{config.seed} {name}".encode(), digest_size=8).digest()
         config = replace(config, seed=int.from_bytes(digest))
-    kept = explainer.select(look, asked, config).kept()
-    if len(kept) == look.n_visual:
-        raise PruneError(
-            f"keep_ratio={config.keep_ratio:g} keeps all {look.n_visual} visual tokens of {name}, so nothing "
-            "would be pruned: choose a smaller ratio, or 1 to run unpruned on purpose"
-        )
-    return Chosen(look, asked, kept)
+    selection = explainer.select(look, asked, config)
+    of_query = [note for note in asked.notes if note == TURN_NOTE]
+    for note in (*of_query, *selection.notes):  # without the sample's name: Python then says it once
+        warnings.warn(note, stacklevel=2)
+    return Chosen(look, asked, selection.kept())
 
 
 def _part(segment: Segment, n: int) -> Shown:
@@ -122,7 +122,7 @@ def _part(segment: Segment, n: int) -> Shown:
 
     So a moment is met to within the video's length by MAX_FRAMES; frames between are not looked at.
     """
-    clip = load_video(segment.path, MAX_FRAMES)
+    clip = load_video(segment.path, MAX_FRAMES, seconds=None)
     step = (segment.end - segment.start) / max(n - 1, 1)
     moments = [segment.start + i * step for i in range(n)]
     found = sorted({max(0, bisect_right(clip.seconds, moment) - 1) for moment in moments})

@@ -162,7 +162,7 @@ def _qwen25_vl(size: str, words: int, tied: bool) -> dict:
 
 def _qwen3_vl(width: int, mlp: int, layers: int, heads: int, big_tower: bool) -> dict:
     text = _llm("qwen3_vl_text", width, mlp, layers, heads, 8, 151936, head_dim=128)
-    vision = dict(out_hidden_size=width)
+    vision: dict[str, Any] = dict(out_hidden_size=width)
     if not big_tower:
         vision |= dict(
             depth=24, hidden_size=1024, intermediate_size=4096, deepstack_visual_indexes=[5, 11, 17]

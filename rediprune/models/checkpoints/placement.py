@@ -17,7 +17,7 @@ QUANTISED = ("int8", "int4")
 def why_not_quantised(device: str | torch.device = "cpu") -> str:
     """One sentence on why int8 and int4 cannot be had on this device now; empty where they can."""
     if missing := [name for name in ("bitsandbytes", "accelerate") if not importlib.util.find_spec(name)]:
-        return f"int8 and int4 need {' and '.join(missing)}: pip install 'rediprune[quantised]'"
+        return f"int8 and int4 need {' and '.join(missing)}: pip install {' '.join(missing)}"
     import bitsandbytes
 
     kind = torch.device(device).type

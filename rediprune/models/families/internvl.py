@@ -35,6 +35,7 @@ class InternVlAdapter(Adapter):
 
     kinds = ("image", "video")
     vision_types = frozenset({"internvl_vision"})
+    n_closing = 1  # </img>
     value_path = None  # the tokens are read behind the last block
     text_tower_name = None  # an encoder of its own, without a text side
     class_token = False  # it has one, but four patches make a token, and nobody says how to join their shares
@@ -94,7 +95,8 @@ class InternVlAdapter(Adapter):
         edges = [0, *[i for i, (a, b) in enumerate(pairwise(is_tile), 1) if a != b], len(ids)]
         runs = [(a, b) for a, b in pairwise(edges) if a < b and is_tile[a]]
         shown: list[tuple[str, int]] = []
-        before, first, per_tile = 0, [], self._side**2
+        first: list[int] = []
+        before, per_tile = 0, self._side**2
         for start, end in runs:
             if (end - start) % per_tile:
                 raise ModelError(
@@ -160,7 +162,7 @@ class InternVlAdapter(Adapter):
             for c in range(cols)
         ]
         boxes += [(0.0, 0.0, float(whole[0]), float(whole[1]))] * overview
-        return tuple(Geometry(self._side, self._side, box, tuple(whole)) for box in boxes)
+        return tuple(Geometry(self._side, self._side, box, (whole[0], whole[1])) for box in boxes)
 
     def _frames(self, count: int, size: tuple[int, int] | None, processor: Any) -> tuple[Geometry, ...]:
         """Where the tokens of a clip's frames lie in them: all in the same places."""

@@ -161,7 +161,8 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         processor: object | None,
     ) -> Seen:
         """One image from its tiles [tiles, n, C]; shape is (height, width) as the processor read it."""
-        config, tiles, n = self.model.config, *tokens.shape[:2]
+        config = self.model.config
+        tiles, n = tokens.shape[:2]
         side, patch = config.vision_config.image_size, config.vision_config.patch_size
         pack = self._packing(shape, config.vision_aspect_ratio)
         # As many views' worth of tokens as there are tiles need no shrinking.

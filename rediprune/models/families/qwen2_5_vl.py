@@ -181,7 +181,7 @@ class Qwen25VlAdapter(Adapter):
                     f"are {h} x {w}: pass the one that made pixel_values"
                 )
         box = (0.0, 0.0, float(size[0]), float(size[1]))
-        return (Geometry(h // self._merge, w // self._merge, box, tuple(size)),) * t
+        return (Geometry(h // self._merge, w // self._merge, box, (size[0], size[1])),) * t
 
     def _merged(self, merger: torch.nn.Module, features: Tensor) -> Tensor:
         """[..., C] -> [..., D]; a merger takes patches and puts neighbours together by itself."""

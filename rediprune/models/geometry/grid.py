@@ -7,6 +7,8 @@ pixel edges (0 to 0, width to new width), as PIL and torchvision do it, so no ha
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from transformers.image_transforms import get_resize_output_image_size, get_size_with_aspect_ratio
 from transformers.image_utils import get_image_size_for_max_height_width
@@ -50,11 +52,11 @@ def grid_geometry(
         )
     left, top = (-shift[a] / scale[a] for a in (0, 1))
     right, bottom = ((grid[a] - shift[a]) / scale[a] for a in (0, 1))
-    return Geometry(rows, cols, (left, top, right, bottom), tuple(image_size))
+    return Geometry(rows, cols, (left, top, right, bottom), (image_size[0], image_size[1]))
 
 
 def affine(
-    image_size: tuple[int, int], processor: object
+    image_size: tuple[int, int], processor: Any
 ) -> tuple[tuple[float, float], tuple[float, float], tuple[int, int]]:
     """(scale, shift, new size), each as (x, y), of: pad to a square, resize, centre crop, where on.
 

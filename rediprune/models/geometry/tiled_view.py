@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -21,9 +22,7 @@ def check_size(size: tuple[int, int] | None, shape: tuple[int, int]) -> None:
         )
 
 
-def canvas_of(
-    shape: tuple[int, int], pinpoints: list[list[int]], processor: object | None
-) -> tuple[int, int]:
+def canvas_of(shape: tuple[int, int], pinpoints: list[list[int]], processor: Any) -> tuple[int, int]:
     """(height, width) of all tiles together, for an image of (height, width).
 
     Raises:

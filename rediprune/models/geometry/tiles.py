@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
@@ -69,10 +70,10 @@ def tile_geometry(
                 f"{pixel_size[0]} x {pixel_size[1]}: pass the one that made them"
             )
         grid = (0, 0, cols * patch, rows * patch)
-        box = tuple(
+        left, top, right, bottom = (
             ((edge - there[i % 2]) / then[i % 2] - shift[i % 2]) / scale[i % 2] for i, edge in enumerate(grid)
         )
-        return Geometry(rows, cols, box, tuple(image_size))
+        return Geometry(rows, cols, (left, top, right, bottom), (image_size[0], image_size[1]))
 
     found = [geometry(view, [a / b for a, b in zip(view, image_size, strict=True)], (0, 0))]
     scale = (fitted[1] / width, fitted[0] / height)
@@ -88,7 +89,7 @@ def tile_geometry(
     return tuple(found)
 
 
-def _sizes(settings: object) -> tuple[tuple[int, int], int]:
+def _sizes(settings: Any) -> tuple[tuple[int, int], int]:
     """(width, height) of the overview and side of a tile, before the settings' own resize and crop."""
     size, crop = dict(settings.size), dict(settings.crop_size or {})
     edge = size.get("shortest_edge")

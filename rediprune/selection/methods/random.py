@@ -1,14 +1,25 @@
-"""Random: the baseline that every method has to beat, and at moderate ratios many do not."""
+"""Choose at random: the baseline that every method has to beat, and at moderate ratios many do not."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
-from ..greedy import Picks
+from ...config import PruneConfig
+from ..greedy import Grid, Picks
 
 
-def pick(tokens, scores, alphas, config, grids, n_picks=None) -> Picks:
-    """A permutation per frame from config.seed, drawn on the CPU so that every device gets the same one.
+def pick(
+    tokens: Tensor,
+    scores: Tensor | None,
+    alphas: Sequence[float],
+    config: PruneConfig,
+    grids: Sequence[Grid],
+    n_picks: int | None = None,
+) -> Picks:
+    """Draw a permutation per frame from config.seed, on the CPU so that every device gets the same one.
 
     A frame's permutation depends on its place alone, not on how many frames follow.
     """

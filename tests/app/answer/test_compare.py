@@ -89,6 +89,12 @@ def test_a_sweep_has_every_method_at_every_ratio_and_its_csv(desk):
     assert all(re.fullmatch(r"\d+%|none of these", line["holds"]) for line in data["lines"])
 
 
+def test_a_ratio_that_keeps_everything_by_rounding_is_said(desk):
+    knobs, stop = KNOBS | {"keep": 0.99}, threading.Event()
+    *_, end = comparing.compare(desk, RUN, knobs, METHODS, stop)
+    assert end["line"].startswith("keep_ratio=0.99 keeps all 36 visual tokens")
+
+
 def test_stopped_it_keeps_what_it_has_and_says_so(desk):
     stop, found = threading.Event(), []
     for one in comparing.over_ratios(desk, RUN, KNOBS, METHODS, stop):

@@ -82,6 +82,18 @@ def test_the_endpoints_are_these_and_nothing_of_the_pages_own(client):
         assert needed == ([] if name == "/about" else ["media", "question"])
 
 
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("answer", {}), ("select", {}), ("sweep", {"methods": ["grid"]})],
+    ids=["answer", "select", "sweep"],
+)
+def test_a_ratio_that_keeps_everything_by_rounding_is_said_by_every_endpoint(call, name, how):
+    for ratio, said in ((0.99, True), (1.0, False), (0.5, False)):
+        ratios = {"keep_ratios": [ratio]} if name == "sweep" else {"keep_ratio": ratio}
+        notes = call(name, **how, **ratios)["notes"]
+        assert any("keeps all 36 visual tokens" in note for note in notes) == said
+
+
 def test_answer_answers_with_defaults(call):
     found = call("answer")
     assert found["unpruned"]["visual_tokens"] == tiny.N

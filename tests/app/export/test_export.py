@@ -201,3 +201,63 @@ def test_link_and_program_follow_the_page_and_are_copied_even_without_a_clipboar
     expect(part.locator(".link")).to_be_hidden()
     expect(part.locator(".code")).to_contain_text("PATH/TO/photo.png")
     expect(part.locator(".note")).to_contain_text("your own file")
+
+
+def state(page):
+    """What a reload has to bring back."""
+    return [
+        page.get_by_label("Question", exact=True).input_value(),
+        page.locator("#rp-answers .question").inner_text(),
+        page.locator("#rp-knobs .keep-now").inner_text(),
+        page.locator("#rp-knobs .weight-now").inner_text(),
+        page.locator("#rp-menus input").first.input_value(),
+        canvas(page).get_attribute("data-view"),
+        canvas(page).get_attribute("data-kept"),
+        *texts(page),
+    ]
+
+
+def test_the_address_says_where_the_page_stands_and_reload_and_back_lead_there(desk, address):
+    with visitor(desk, f"{address}?__theme=light#top") as page:
+        settled(page)
+        page.wait_for_timeout(600)  # longer than the address waits for a hand to rest
+        assert page.url == f"{address}?__theme=light#top"  # nothing was done, and nothing is written
+        page.get_by_label("Question", exact=True).fill("Where is the dog & what?")
+        page.get_by_role("button", name="Ask").click()
+        expect(page.locator("#rp-answers .question")).to_have_text("Where is the dog & what?")
+        settled(page)
+        slide(page, "#rp-keep", "30")
+        slide(page, "#rp-weight", "12")
+        let_go(page, "#rp-weight")
+        expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.3)} tokens")
+        settled(page)
+        page.get_by_role("button", name="Order", exact=True).click()
+        page.wait_for_url("**view=order**")
+        entries = page.evaluate("history.length")
+        found, there = state(page), page.url
+        assert "__theme=light" in there and there.endswith("#top") and "keep=30" in there
+
+        def returned():
+            expect(page.locator("#rp-answers .question")).to_have_text("Where is the dog & what?")
+            expect(page.locator("#rp-knobs .keep-now")).to_have_text("30%")
+            settled(page)
+            assert state(page) == found and page.url == there
+
+        page.reload()
+        returned()
+        assert page.evaluate("history.length") == entries  # no move of a slider is a step of Back
+        page.goto("about:blank")
+        page.go_back()
+        returned()
+
+
+def test_an_own_picture_leaves_its_question_out_of_the_address_and_the_sliders_stay_in_it(page, tmp_path):
+    tiny.image(3, (120, 80)).save(tmp_path / "photo.png")
+    page.get_by_label("Question", exact=True).fill("Who is this?")
+    page.get_by_text("Your own picture or clip").click()
+    page.locator("#rp-photo input[type=file]").set_input_files(tmp_path / "photo.png")
+    expect(page.locator("#rp-answers .question")).to_have_text("Who is this?")
+    settled(page)
+    slide(page, "#rp-keep", "35")
+    page.wait_for_url("**keep=35**")
+    assert "scene=" not in page.url and "q=" not in page.url

@@ -43,8 +43,7 @@ def small(monkeypatch):
 
 def opened(menu: ModelMenu, name: str, precision: str = "stored") -> list[dict]:
     """Every state up to the end."""
-    menu.open(name, precision)
-    return list(menu.follow())
+    return list(menu.follow(menu.open(name, precision)))
 
 
 def test_every_checkpoint_is_offered_and_unverified_dimensions_are_marked():
@@ -100,6 +99,22 @@ def test_what_cannot_be_opened_is_one_sentence_and_the_model_stays(menu, name, s
     assert last["said"].startswith("Not opened: ") and sentence in last["said"] and last["failed"]
     assert last["said"].endswith(".") and not last["said"].endswith("..")
     assert last["name"] == "first" and not last["busy"]
+
+
+def test_how_an_opening_ended_is_told_to_its_visitor_alone(menu, folder):
+    mine = opened(menu, "/no/such/folder")[-1]
+    assert mine["failed"] and "/no/such/folder" in mine["said"]
+    assert not any("/no/such/folder" in str(value) for value in menu.state().values())
+    assert opened(menu, folder)[-1]["said"] == "other is open."
+    state = menu.state()
+    assert state["name"] == "other" and "said" not in state and "failed" not in state
+
+
+def test_the_end_of_an_opening_is_not_taken_from_the_next_one(menu, folder):
+    first = menu.open("/no/such/folder", "stored")
+    list(menu.follow(first))
+    opened(menu, folder)
+    assert "/no/such/folder" in list(menu.follow(first))[-1]["said"]
 
 
 NONSENSE = ("", " ", None, 7, "a" * 301, "a\nb")
@@ -167,7 +182,7 @@ class Slow(OneModel):
 def test_progress_is_told_in_bytes_and_percent_and_one_opening_runs_at_a_time():
     models = Slow()
     menu = ModelMenu(models)
-    menu.open("owner/model", "stored")
+    opening = menu.open("owner/model", "stored")
     assert menu.state()["line"] == "Checking owner/model."
     models.step()
     assert menu.state()["line"] == "Downloading: 1.00 of 4.00 GB (25%)" and menu.state()["share"] == 0.25
@@ -175,18 +190,18 @@ def test_progress_is_told_in_bytes_and_percent_and_one_opening_runs_at_a_time():
         menu.open("owner/other", "stored")
     for _ in range(3):
         models.step()
-    assert list(menu.follow())[-1]["said"] == "Not opened: it came to its end."
+    assert list(menu.follow(opening))[-1]["said"] == "Not opened: it came to its end."
 
 
 def test_an_opening_ends_when_it_is_stopped():
     models = Slow()
     menu = ModelMenu(models)
-    menu.open("owner/model", "stored")
+    opening = menu.open("owner/model", "stored")
     models.step()
     menu.stop()
     assert menu.state()["line"] == "Stopping."
     models.step()
-    last = list(menu.follow())[-1]
+    last = list(menu.follow(opening))[-1]
     assert (
         last["said"] == "Not opened: stopped as you asked; files that arrived whole stay for the next time."
     )

@@ -15,9 +15,15 @@ from playwright.sync_api import expect
 from rediprune import Explainer, kept_count
 from rediprune.explainer.model_card import Card
 from tests.support import tiny
-from tests.support.visitor import DESK, PHONE, canvas, card, let_go, pixels, served, settled, slide
+from tests.support.visitor import DESK, PHONE, brief, canvas, card, let_go, pixels, served, settled, slide
 
 KNOWS = "This model knows only its own test pictures."
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_answers():
+    with brief():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +199,7 @@ def test_a_phone_gets_picture_sliders_answers_savings_in_this_order_without_side
     settled(page)
     said = [card(page, side).locator(".text").inner_text() for side in ("full", "pruned")]
     heard = page.locator("#rp-knobs .heard")  # beside the sliders, for the answers are out of sight
+    assert max(map(len, said)) <= 48  # a longer one would be told by its first words
     expect(heard).to_have_text(f"{tiny.N} tokens: {said[0]} · 5 tokens: {said[1]}")
     expect(heard).to_be_in_viewport()
     context.close()

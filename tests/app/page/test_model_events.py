@@ -161,13 +161,23 @@ def test_who_asks_without_having_heard_of_the_change_is_answered_by_the_open_mod
     expect(other.locator("#rp-answers .line")).to_contain_text("KL")
 
 
-def test_a_failed_change_is_one_sentence_and_the_page_answers_as_before(address, visit):
-    page = visit(address)
+def test_a_failed_change_is_one_sentence_for_its_visitor_and_the_page_answers_as_before(address, visit):
+    page, other = visit(address), visit(address)
     settled(page)
     change_to(page, "owner/model")
     expect(menu(page, ".said")).to_contain_text("Not opened: owner/model is not on this machine")
     menu(page, ".close").click()
     expect(menu(page, ".name")).to_have_text("first")
+    expect(menu(page, ".about")).to_contain_text("Not opened")
+    page.evaluate("window.dispatchEvent(new Event('focus'))")  # asks anew, and keeps what is its own
+    other.evaluate("window.dispatchEvent(new Event('focus'))")
+    late = visit(address)
+    for stranger in (other, late):
+        menu(stranger, ".change").click()
+        expect(menu(stranger, ".room")).to_contain_text("on cpu")  # the state of this moment has come
+        expect(menu(stranger, ".said")).to_have_text("")
+        menu(stranger, ".close").click()
+        expect(menu(stranger, ".about")).to_contain_text("parameters")
     expect(menu(page, ".about")).to_contain_text("Not opened")
     page.get_by_label("Question", exact=True).fill("Where is the dog?")
     page.get_by_role("button", name="Ask").click()

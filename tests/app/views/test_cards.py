@@ -5,7 +5,7 @@ import math
 import pytest
 
 from app.views import cards as views
-from rediprune.trace import Agreement
+from rediprune.trace import Agreement, Answer
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,9 @@ def test_an_answer_that_the_model_itself_finds_unlikely_is_called_a_guess(same, 
     log = math.log(probability)
     found = Agreement(log, math.log(0.4), log, log, kl_first=0.25, same_text=same)
     assert views.agreement(found).startswith(words) and views.agreement(found).endswith("KL 0.250 nats.")
+
+
+@pytest.mark.parametrize(("first", "second", "busy"), [(0.9, 0.4, False), (0.04, 0.93, True)])
+def test_single_runs_that_contradict_each_other_are_said_to_be_unreliable(first, second, busy):
+    full, pruned = (Answer("yes", (1,), 9, 9, 2 * took, took) for took in (first, second))
+    assert views.one_timing(full, pruned, False).endswith(views.BUSY if busy else "one run each")

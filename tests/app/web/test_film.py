@@ -21,6 +21,7 @@ from tests.support.footage import write, write_sound
 from tests.support.visitor import (
     DESK,
     PHONE,
+    brief,
     canvas,
     card,
     let_go,
@@ -39,7 +40,7 @@ EXPLORER = Path(__file__).parents[3] / "app" / "web" / "explorer"
 
 @pytest.fixture(scope="module", autouse=True)
 def world():
-    with small_clips(T):
+    with small_clips(T), brief():
         yield
 
 

@@ -112,3 +112,8 @@ def test_node_finds_nothing_wrong(file, given):
     )
     if done.returncode or "tests 0" in done.stdout:
         pytest.fail(done.stdout.partition("failing tests:")[2] or done.stdout + done.stderr, pytrace=False)
+
+
+def test_alpha_as_near_js_reckons_it_is_the_librarys_in_float32():
+    by_page = [np.float32(w / (1 - w)) if w < 1 else np.float32(np.inf) for w in WEIGHTS]
+    assert by_page == [np.float32(alpha_from_weight(w)) for w in WEIGHTS]

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,15 @@ def test_the_settings_reach_the_run(tmp_path, image, model, capsys):
     config = json.loads(record.read_text())["config"]
     assert (config["alpha"], config["weight"], config["seed"], config["tau"]) == ("inf", 1, 3, 0.5)
     assert "Kept 5 of 36 tokens: method relevance, query prompt-tail\n" in capsys.readouterr().out
+
+
+def test_a_ratio_that_keeps_everything_by_rounding_is_said(tmp_path, image, model, capsys):
+    said = "Note: keep_ratio=0.999 keeps all 36 visual tokens, so nothing was pruned"
+    assert answer(tmp_path, image, model, "--keep-ratio", "0.999", "--repeats", "0") == 0
+    assert said in capsys.readouterr().out
+    more = ["--model", model, "--methods", "grid", "--ratios", "0.999", "--seeds", "1"]
+    assert main(["sweep", image, QUESTION, *more, "--max-new-tokens", "2"]) == 0
+    assert said in capsys.readouterr().out
 
 
 def test_a_sweep_prints_its_points_and_writes_them_as_csv(tmp_path, image, model, capsys):
@@ -186,6 +197,8 @@ def test_what_a_picture_lost_is_noted(tmp_path, model, capsys):
         (["--clip", "/no/such/folder/film.mp4"], "there is no folder /no/such/folder"),
         (["--clip", "film.mp4"], "is a still picture"),
         (["--picking", "film.avi"], "no known ending"),
+        (["--picking", "o.png", "--out", "./o.png"], "are the same file"),
+        (["--json", "/dev/null/run.json"], "there is no folder"),
         (["--picking", "/no/such/folder/film.mp4"], "there is no folder /no/such/folder"),
     ],
 )
@@ -252,8 +265,72 @@ def assert_one_sentence(captured, says):
 
 @pytest.mark.parametrize("command", ["answer", "check"])
 def test_where_there_is_no_quantisation_it_is_one_sentence(image, model, monkeypatch, capsys, command):
-    reason = "int8 and int4 need bitsandbytes: pip install 'rediprune[quantised]'"
+    reason = "int8 and int4 need bitsandbytes: pip install bitsandbytes"
     monkeypatch.setattr("rediprune.models.checkpoints.placement.why_not_quantised", lambda device: reason)
     words = {"answer": [image, "What?", "--model", model], "check": [model]}[command]
     assert main([command, *words, "--quantise", "int4"]) == 2
     assert capsys.readouterr().err == f"rediprune: {reason}\n"
+
+
+def other_names(image, folder):
+    """The same file by another spelling, a symbolic link and a hard link."""
+    path = Path(image)
+    (folder / "link.png").symlink_to(path)
+    (folder / "hard.png").hardlink_to(path)
+    (folder / "sub").mkdir()
+    return [path, folder / "sub" / ".." / path.name, folder / "link.png", folder / "hard.png"]
+
+
+def test_no_result_is_written_over_the_picture_that_is_asked_about(tmp_path, image, model, capsys):
+    before = Path(image).read_bytes()
+    for name in other_names(image, tmp_path):
+        for words in (
+            ["answer", image, QUESTION, "--model", model, "--out", str(name)],
+            ["answer", image, QUESTION, "--model", model, "--out", "o.png", "--picking", str(name)],
+            ["answer", image, QUESTION, "--model", model, "--out", "o.png", "--json", str(name)],
+            ["sweep", image, QUESTION, "--model", model, "--csv", str(name)],
+        ):
+            assert main(words) == 2
+            assert_one_sentence(capsys.readouterr(), "would overwrite")
+    assert main(["bench", "--part", "conventions", "--quick", "--out", image]) == 2
+    assert_one_sentence(capsys.readouterr(), "is no record of the bench")
+    assert Path(image).read_bytes() == before
+
+
+def test_a_trace_is_not_written_over_a_picture_in_the_library_either(tmp_path, image):
+    from rediprune import PruneConfig, save_trace
+    from rediprune.explainer.explainer import Explainer
+
+    trace = Explainer(tiny.model(), tiny.processor()).run(Image.open(image), QUESTION, PruneConfig(0.25))
+    before = Path(image).read_bytes()
+    with pytest.raises(ValueError, match="is no JSON"):
+        save_trace(trace, image)
+    assert Path(image).read_bytes() == before
+    path = save_trace(trace, tmp_path / "run.json")
+    assert save_trace(trace, path) == path  # one trace may take the place of another
+
+
+@pytest.mark.parametrize("command", ["sweep", "answer", "check", "bench"])
+def test_an_interrupt_ends_the_program_at_once(tmp_path, image, command):
+    """With 130, within two seconds of the call in progress, and without a word from C++."""
+    words, first = {
+        "sweep": ([image, QUESTION], "Question"),
+        "answer": ([image, QUESTION, "--repeats", "200", "--out", str(tmp_path / "o.png")], "Loading"),
+        "check": ([], "tiny-llava"),
+        "bench": (["--part", "selection", "--out", str(tmp_path / "bench.json")], "selection"),
+    }[command]
+    argv = [sys.executable, "-u", "-m", "rediprune", command, *words]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ran:
+        try:
+            next(line for line in ran.stdout if first in line)
+            time.sleep(0.5)
+            ran.send_signal(signal.SIGINT)
+            began = time.perf_counter()
+            assert ran.wait(timeout=30) == 130
+            took = time.perf_counter() - began
+            said = ran.stdout.read()
+        finally:
+            ran.kill()
+    assert took < 4  # below 1 where nothing else runs
+    assert "terminate called" not in said and "Traceback" not in said
+    assert not list(tmp_path.glob(".rediprune-*"))

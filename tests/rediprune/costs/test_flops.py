@@ -12,8 +12,8 @@ from rediprune.config import METHODS
 from rediprune.costs import flops
 from rediprune.costs.estimate import estimate
 from rediprune.costs.flops import ModelShapes
+from rediprune.models import adapter_for
 from rediprune.models.class_attention import class_attention
-from rediprune.models.registry import adapter_for
 from rediprune.models.vision_encoder import hidden_states
 from rediprune.query.text_tower import TextTower
 from tests.support import tiny

@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from rediprune.costs.stopwatch import pooled, synchroniser, time_run
+from rediprune.costs.stopwatch import (
+    Timing,
+    contradicts,
+    doubt,
+    measured_again,
+    pooled,
+    synchroniser,
+    time_run,
+)
 
 
 class Machine:
@@ -99,3 +107,53 @@ def test_medians_cannot_be_pooled_again():
         pooled([Machine([1.0, 2.0]).time(repeats=2, warmup=0)])
     with pytest.raises(ValueError, match="at least one"):
         pooled([])
+
+
+def timing(prefill: float, fastest: float | None = None, slowest: float | None = None) -> Timing:
+    spread = (prefill if fastest is None else fastest, prefill if slowest is None else slowest)
+    return Timing(prefill, spread, math.nan, (math.nan, math.nan), 5, 1, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("full", "pruned", "why"),
+    [
+        (timing(0.016), timing(0.008), ""),
+        (timing(10.0), timing(2.0), ""),
+        (timing(0.004), timing(0.009), ""),  # so short that a scheduler decides
+        (timing(0.926, 0.016, 2.0), timing(0.008), "most runs"),
+        (timing(1.059), timing(0.026), "farther apart than the work"),
+        (timing(0.026), timing(1.059), "fewer tokens"),
+    ],
+)
+def test_a_pair_of_times_that_cannot_both_be_right_is_doubted(full, pruned, why):
+    said = doubt(full, pruned, ratio=5.4)
+    assert why in said and bool(said) == bool(why)
+
+
+@pytest.mark.parametrize(
+    ("prefill", "seconds", "first", "wrong"),
+    [
+        (timing(0.016, 0.015, 0.018), 0.042, 0.032, ""),
+        (timing(0.926), 0.040, 0.030, "prefill"),
+        (timing(0.016), 0.950, 0.926, "answer"),
+        (timing(0.016), math.nan, math.nan, ""),  # never began
+    ],
+)
+def test_an_answer_and_its_prefill_that_contradict_each_other_are_told_apart(prefill, seconds, first, wrong):
+    assert contradicts(prefill, seconds, first) == wrong
+
+
+def test_what_is_doubtful_is_measured_again_after_a_rest_and_not_for_ever():
+    found, slept = iter([5, 4, 3, 2, 1]), []
+
+    def measure() -> int:
+        return next(found)
+
+    assert measured_again(measure, lambda x: x > 4, (0.5, 1.5), slept.append) == 4 and slept == [0.5]
+    slept.clear()
+    assert measured_again(measure, lambda x: True, (0.5, 1.5), slept.append) == 1 and slept == [0.5, 1.5]
+
+
+def test_a_measurement_that_takes_long_is_not_repeated_on_a_machine_that_is_busy():
+    now = iter([0.0, 11.0])
+    assert measured_again(lambda: 1, lambda _: True, (0.5,), None, 10.0, lambda: next(now)) == 1

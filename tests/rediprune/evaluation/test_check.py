@@ -1,6 +1,7 @@
 """`python -m rediprune check`: the built-in model passes, and a fault fails where it is."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from PIL import Image
 
 from rediprune import Explainer
 from rediprune.__main__ import main
+from rediprune.costs.stopwatch import Timing
 from rediprune.evaluation import check
 from rediprune.explainer.encode import Shown
 from rediprune.models.families.llava import LlavaAdapter
@@ -122,6 +124,38 @@ def test_the_pictures_are_those_of_the_world(tmp_path):
 def test_without_its_pictures_it_says_so(tmp_path):
     with pytest.raises(ValueError, match="come with the repository"):
         check.read_known(tmp_path)
+
+
+def timing(prefill):
+    return Timing(prefill, (prefill, prefill), 0.001, (0.001, 0.001), 3, 1, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("full", "pruned", "busy"), [(0.026, 0.012, False), (0.026, 1.059, True), (1.059, 0.026, True)]
+)
+def test_times_that_cannot_both_be_right_are_told_as_such(explainer, known, monkeypatch, full, pruned, busy):
+    monkeypatch.setattr(explainer, "time_both", lambda *_, **__: (timing(full), timing(pruned)))
+    _, detail = check.timed(explainer, Shown((known[0].image,)), 3)
+    assert f"{full * 1000:.0f} ms ({full * 1000:.0f}..{full * 1000:.0f})" in detail
+    assert ("NOT RELIABLE" in detail) == busy
+
+
+def test_both_prompts_are_timed_in_turns_and_again_where_a_time_cannot_be_right(
+    explainer, known, monkeypatch
+):
+    calls, slow = [], [0.9] * 3
+
+    def time(look, asked, kept=None, positions="compacted", **how):
+        calls.append((kept is None, how["warmup"]))
+        took = 0.01 if kept is None or not slow else slow.pop()
+        return replace(timing(took), repeats=1)
+
+    monkeypatch.setattr(explainer, "time", time)
+    monkeypatch.setattr("rediprune.costs.stopwatch.time.sleep", lambda _: None)
+    _, detail = check.timed(explainer, Shown((known[0].image,)), 3)
+    one_try = [(True, 1), (False, 1), *([(True, 0), (False, 0)] * 2)]
+    assert calls == one_try * 2
+    assert "NOT RELIABLE" not in detail and "10 ms (10..10)" in detail
 
 
 def test_repeats_must_be_positive(capsys):

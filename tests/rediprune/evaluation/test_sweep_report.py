@@ -11,7 +11,16 @@ import torch
 
 from rediprune.costs.estimate import ModelShapes, estimate
 from rediprune.evaluation.sweep import Line, Point, Run
-from rediprune.evaluation.sweep_report import HEADER, as_csv, holds_from, jaccard, overlaps, row, summary
+from rediprune.evaluation.sweep_report import (
+    HEADER,
+    as_csv,
+    holds_from,
+    jaccard,
+    notes,
+    overlaps,
+    row,
+    summary,
+)
 
 SHAPES = ModelShapes(*[8] * 16)
 A, RANDOM = Line("rediprune", 1 / 3), Line("random")
@@ -30,6 +39,15 @@ POINTS = [
     point(A, 0.4, ([0, 1, 2, 3], True, 0.5)),
     point(RANDOM, 0.4, ([0, 1, 2, 3], True, 0.2), ([0, 1, 2, 3], True, 0.4)),
 ]
+
+
+def test_a_ratio_that_kept_everything_by_rounding_is_noted_once():
+    every = ([*range(10)], True, 0.5)
+    points = [point(A, 0.97, every), point(RANDOM, 0.97, every), *POINTS]
+    (note,) = notes(points)
+    assert note.startswith("keep_ratio=0.97 keeps all 10 visual tokens, so nothing was pruned")
+    assert summary(points).endswith(f"Note: {note}")
+    assert notes(POINTS) == [] and "Note:" not in summary(POINTS)
 
 
 def test_the_answer_holds_from_where_no_larger_ratio_breaks_it():

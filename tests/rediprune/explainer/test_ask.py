@@ -6,7 +6,7 @@ import torch
 from rediprune import PruneConfig
 from rediprune.explainer.ask import put_question
 from rediprune.explainer.encode import encode, shown_media
-from rediprune.models.registry import adapter_for
+from rediprune.models import adapter_for
 from rediprune.query.prompt_tail import prompt_tail
 from rediprune.query.text_tower import TextTower
 from tests.support import tiny

@@ -8,7 +8,7 @@ from PIL import Image
 
 from rediprune.explainer.encode import encode, processed, shown_media
 from rediprune.media import load_image
-from rediprune.models.registry import adapter_for
+from rediprune.models import adapter_for
 from tests.support import tiny
 
 FRAMES = [tiny.image(seed, (120, 90)) for seed in range(3)]

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from rediprune.explainer import generate
-from rediprune.models import Prompt
-from rediprune.models.registry import adapter_for
+from rediprune.models import Prompt, adapter_for
 from tests.support import tiny
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from rediprune import PruneConfig, prune
+from rediprune.models import adapter_for
 from rediprune.models.class_attention import class_attention
-from rediprune.models.registry import adapter_for
 from rediprune.tokens import joined
 from tests.families import families
 from tests.support import reference, tiny

@@ -1,11 +1,15 @@
 """What cannot be pruned before a projector is refused by name, with the reason."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 from transformers import BertConfig, CLIPVisionConfig, LlavaConfig, PixtralVisionConfig
 
-from rediprune.models import ModelError, load
-from rediprune.models.registry import FAMILIES
+from rediprune.models import FAMILIES, ModelError, adapter_for, load
 from rediprune.models.unsupported import _NO_SEPARATE_PROJECTOR, refuse_class, refuse_name
+from rediprune.pruning.prune import prune
+from tests.support import tiny
 
 
 @pytest.mark.parametrize(
@@ -63,3 +67,53 @@ def test_a_model_without_pictures_and_an_unknown_family_are_told_apart():
     unknown.vision_config = CLIPVisionConfig()
     with pytest.raises(ModelError, match="Owl is of a family not known here yet"):
         refuse_class("Owl", unknown, FAMILIES)
+
+
+class PromptLearning:
+    """As PEFT wraps a model for prompt tuning: PEFT is no dependency of the tests."""
+
+    def __init__(self, model, kind: str):
+        self.base_model = model
+        self.active_peft_config = SimpleNamespace(is_prompt_learning=True, peft_type=kind)
+
+    def get_base_model(self):
+        return self.base_model
+
+    def __getattr__(self, name):
+        return getattr(self.base_model, name)
+
+
+@pytest.mark.parametrize("kind", ["PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING"])
+@pytest.mark.parametrize("enter", [adapter_for, prune], ids=lambda enter: enter.__name__)
+def test_prompt_learning_is_refused_by_name(kind, enter):
+    with pytest.raises(ModelError, match=rf"prompt learning \(PEFT's {kind}\)"):
+        enter(PromptLearning(tiny.model(), kind))
+
+
+def test_prompt_learning_is_found_behind_torch_compile():
+    outside = SimpleNamespace(_orig_mod=PromptLearning(tiny.model(), "PREFIX_TUNING"))
+    with pytest.raises(ModelError, match="prompt learning"):
+        adapter_for(outside)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("DataParallel", "pass model.module"),
+        ("DistributedDataParallel", "pass model.module"),
+        ("FullyShardedDataParallel", "load it whole"),
+        ("FSDPModule", "load it whole"),
+        ("DeepSpeedEngine", "load it whole"),
+        ("ScriptModule", "is a compiled graph"),
+        ("GraphModule", "is a compiled graph"),
+    ],
+)
+def test_a_wrapper_that_hides_the_models_parts_is_refused_by_name(name, sentence):
+    wrapper = type(f"Own{name}", (type(name, (), {}),), {"config": tiny.config()})
+    with pytest.raises(ModelError, match=f"^Own{name} .*{sentence}"):
+        adapter_for(wrapper())
+
+
+def test_torchs_own_data_parallel_is_refused_by_name():
+    with pytest.raises(ModelError, match=r"^DataParallel keeps the model in \.module"):
+        adapter_for(torch.nn.DataParallel(tiny.model()))

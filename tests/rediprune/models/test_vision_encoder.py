@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from rediprune import PruneConfig, prune
+from rediprune.models import adapter_for
 from rediprune.models.families import internvl, llava, qwen2_5_vl
-from rediprune.models.registry import adapter_for
 from rediprune.models.vision_encoder import hidden_states
 from tests.families import families, vipllava
 from tests.support import tiny

@@ -1,6 +1,7 @@
 """`prune` changes what the LLM reads and nothing else: identical at 100%, undone afterwards, never silent."""
 
 import contextlib
+import re
 import threading
 from dataclasses import replace
 
@@ -9,8 +10,8 @@ import torch
 from transformers import DynamicCache, GenerationConfig, LogitsProcessor, TextIteratorStreamer
 
 from rediprune.config import PruneConfig, kept_count
-from rediprune.models import ModelError
-from rediprune.models.registry import adapter_for
+from rediprune.models import ModelError, adapter_for
+from rediprune.models.transformers_names import CACHE_NAMES, cache_argument
 from rediprune.pruning.prune import prune
 from rediprune.pruning.report import PruneError
 from rediprune.query.prompt_tail import prompt_tail
@@ -205,7 +206,7 @@ def test_output_keeps_its_shape_and_its_prompt(model):
         {"max_new_tokens": 6, "cache_implementation": "static"},
         {"max_new_tokens": 6, "use_cache": False},
         {"max_new_tokens": 6, "repetition_penalty": 1.3, "no_repeat_ngram_size": 2},
-        {"max_new_tokens": 6, "past_key_values": DynamicCache},
+        {"max_new_tokens": 6} | cache_argument(DynamicCache),
     ],
     ids=lambda settings: ",".join(settings),
 )
@@ -455,9 +456,13 @@ def test_an_error_swallowed_inside_the_block_does_not_hide_that_nothing_was_prun
         model.generate(input_ids=torch.tensor([[1, 2]]))
 
 
-def test_a_ratio_that_keeps_everything_without_saying_so_is_an_error(model):
-    with pytest.raises(PruneError, match="keeps all 36 visual tokens"), prune(model, PruneConfig(0.99)):
-        model.generate(**tiny.inputs(*ONE))
+def test_a_ratio_that_keeps_everything_is_warned_of(model):
+    full = model.generate(**tiny.inputs(*ONE), max_new_tokens=3)
+    sentence = r"keep_ratio=0\.99 keeps all 36 visual tokens"
+    with pytest.warns(UserWarning, match=sentence), prune(model, PruneConfig(0.99)) as report:
+        assert torch.equal(model.generate(**tiny.inputs(*ONE), max_new_tokens=3), full)
+    assert (report.n_kept, report.n_visual, report.calls) == (tiny.N, tiny.N, 1)
+    assert re.match(sentence, report.notes[0])
 
 
 def test_a_block_inside_a_block_is_refused_and_the_outer_one_goes_on(model):
@@ -485,11 +490,12 @@ def test_what_a_pruned_prompt_cannot_do_is_refused(model, extra, sentence):
         model.generate(**tiny.inputs(*ONE), **extra)
 
 
-def test_a_cache_that_already_holds_a_prompt_is_refused(model):
+@pytest.mark.parametrize("name", CACHE_NAMES)
+def test_a_cache_that_already_holds_a_prompt_is_refused_by_each_of_its_names(model, name):
     cache = DynamicCache()
     cache.update(torch.zeros(1, 2, 5, 16), torch.zeros(1, 2, 5, 16), 0)
-    with pytest.raises(ModelError, match="already hold tokens"), prune(model, FEW):
-        model.generate(**tiny.inputs(*ONE), past_key_values=cache)
+    with pytest.raises(ModelError, match=f"{name} already holds tokens"), prune(model, FEW):
+        model.generate(**tiny.inputs(*ONE), **{name: cache})
 
 
 def test_images_and_placeholders_must_match(model):
@@ -500,12 +506,16 @@ def test_images_and_placeholders_must_match(model):
         model.generate(**inputs)
 
 
-def test_a_prompt_without_text_after_its_image_is_refused_where_the_query_needs_one(model):
+def test_a_prompt_without_text_is_refused_and_one_without_text_after_its_image_is_read_whole(model):
     inputs = tiny.inputs(*ONE)
     end = int((inputs["input_ids"][0] == model.config.image_token_id).nonzero()[-1]) + 1
     inputs = {k: v if k == "pixel_values" else v[:, :end] for k, v in inputs.items()}
+    alone = inputs | {k: inputs[k][:, -tiny.N :] for k in ("input_ids", "attention_mask")}
     with pytest.raises(ValueError, match="question after the image"), prune(model, FEW):
-        model.generate(**inputs)
+        model.generate(**alone)
+    with pytest.warns(UserWarning, match="whole turn"), prune(model, FEW) as report:
+        model.generate(**inputs, max_new_tokens=1)
+    assert "whole turn" in report.notes[0]
     with prune(model, PruneConfig(0.15, method="random")) as report:
         model.generate(**inputs, max_new_tokens=1)
     assert report.images[0].query is None

@@ -163,7 +163,7 @@ def test_half_precision_weights_are_read_as_float32(folder, tmp_path, tower):
 
 
 def test_tokens_are_what_was_read_cut_to_the_context(tower):
-    assert "".join(tower.tokens(TEXT)) == TEXT.lower().replace(" ", "")
+    assert "".join(tower.tokens(TEXT)).split() == TEXT.lower().split()
     assert len(tower.tokens("word " * 2000)) == tiny_clip.CONTEXT - 2  # start and end take two places
 
 
@@ -283,7 +283,14 @@ def test_a_public_tower_is_the_published_architecture(tmp_path, monkeypatch, ful
     monkeypatch.setattr(open_clip, "download_pretrained", lambda pretrained: str(weights))
     monkeypatch.setattr(open_clip, "get_tokenizer", lambda name: open_clip.SimpleTokenizer())
     tower = TextTower.load("ViT-L-14-336-quickgelu/openai")
-    assert tower.tokens("A photo of a star!") == ("a", "photo", "of", "a", "star", "!")
+    assert [token.strip() for token in tower.tokens("A photo of a star!")] == [
+        "a",
+        "photo",
+        "of",
+        "a",
+        "star",
+        "!",
+    ]
     with torch.no_grad():
         expected = model.encode_text(open_clip.tokenize(["A photo of a star!"]))[0]
     assert torch.equal(tower.encode("A photo of a star!"), expected)

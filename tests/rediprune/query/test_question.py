@@ -51,9 +51,11 @@ def test_the_longest_question_and_white_space_around_it_are_fine():
     assert checked_question("  " + "a" * MAX_CHARACTERS + "\n", tiny.processor()) == "a" * MAX_CHARACTERS
 
 
-def test_token_texts_show_spaces_instead_of_tokenizer_marks():
+def test_token_texts_read_as_the_text_does_characters_of_several_tokens_included():
     class Words:
-        def convert_ids_to_tokens(self, ids):
-            return [["\u2581what", "\u0120is", "ed", "\u010a"][i] for i in ids]
+        def decode(self, ids, **_):
+            bytes_of = [b"what", b" is", b"ed", b" G", b"r\xc3", b"\xb6\xc3", b"\x9fe", b"\n"]
+            return b"".join(bytes_of[i] for i in ids).decode(errors="replace")
 
-    assert token_texts(Words(), torch.tensor([0, 1, 2, 3])) == (" what", " is", "ed", "\n")
+    read = token_texts(Words(), torch.arange(8))
+    assert read == ("what", " is", "ed", " G", "r", "ö", "ße", "\n")

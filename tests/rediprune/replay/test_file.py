@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import time
 from dataclasses import fields, is_dataclass, replace
 
 import pytest
@@ -156,6 +157,14 @@ def put(*path):
     return change
 
 
+def zero_shapes(record):
+    record["costs"]["shapes"] = dict.fromkeys(record["costs"]["shapes"], 0)
+
+
+def no_weights(record):
+    record["query"]["weights"] = [0.0] * len(record["query"]["weights"])
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -166,7 +175,11 @@ def put(*path):
         (put("tensors", "features", None), "no visual tokens"),
         (put("tensors", "features", "dtype", ["float32"]), "known format"),
         (put("tensors", "features", "dtype", "object"), "known format"),
-        (put("tensors", "features", "shape", [1, 36, 2**60]), "not as many numbers"),
+        (put("tensors", "features", "shape", [1, 36, 2**60]), "known format"),
+        (put("tensors", "features", "shape", [10**4290] * 1000), "4,291 digits"),
+        (put("tensors", "features", "shape", [2**26] * 1000), "known format"),
+        (put("tensors", "features", "shape", [1, 1, 1, 36, 32]), "known format"),
+        (put("tensors", "features", "shape", [2**26] * 4), "not as many numbers"),
         (put("tensors", "features", "shape", [-1, 36, 32]), "known format"),
         (put("tensors", "features", "shape", [36, 32]), "its features have shape"),
         (put("tensors", "features", "base64", "!!!"), "damaged"),
@@ -187,13 +200,19 @@ def put(*path):
         (put("selection", "score", 0, 0, "1"), "where a number belongs"),
         (put("config", "keep_ratio", 2), "keep_ratio"),
         (put("config", "method", "magic"), "method"),
-        (put("config", "alpha", 10**400), "where a number belongs"),
+        (put("config", "alpha", 10**400), "401 digits"),
+        (put("config", "seed", 2**64), "seed"),
         (put("config", "seed", 0.5), "seed"),
         (put("frames", 0, "rows", 7), "more places than tokens"),
         (put("frames", 0, "rows", 5), "do not fit"),
         (put("frames", 0, "box", [0, 0, "inf", 1]), "not finite"),
         (put("frames", 0, "image_size", [9, 9]), "do not fit"),
         (put("frames", []), "for 0 frames"),
+        (put("frames", [{}] * 5000), "more than 4,096 frames"),
+        (put("frames", 0, "box", [0, 0, 1e300, 1]), "box"),
+        (put("frames", 0, "box", [84, 0, 84, 84]), "box of a frame of it is empty"),
+        (put("frames", 0, "box", [84, 0, 0, 84]), "box of a frame of it is empty"),
+        (put("frames", 0, "image_size", [2**40, 84]), "out of the range"),
         (put("present", [[False] * 36]), "no tokens"),
         (put("question", 5), "not a text"),
         (put("question", "x" * 30_000), "longer"),
@@ -204,10 +223,25 @@ def put(*path):
         (put("agreement", "same_text", 1), "true or false"),
         (put("costs", "shapes", "vocab", -3), "out of the range"),
         (put("costs", "choices", [1]), "does not fit"),
+        (put("costs", "choices", [1] * 36), "more choices than frames"),
+        (zero_shapes, "out of the range"),
+        (put("costs", "shapes", "llm_width", 0), "out of the range"),
+        (put("costs", "shapes", "vision_width", 2**60), "out of the range"),
+        (put("costs", "shapes", "vision_windowed_layers", 999), "more windowed layers than layers"),
+        (put("costs", "query_flops", 1e300), "query_flops"),
+        (put("costs", "method", "magic"), "no estimate can be made"),
+        (put("estimated", "full", "prefill", -1), "prefill"),
+        (put("estimated", "kv_bytes_full", 2**63), "kv_bytes_full"),
+        (put("query", "weights", [0.0] * 128), "weights"),
+        (no_weights, "no token of its query has a weight"),
+        (put("notes", [""] * 20_000), "more than 10,000 texts"),
+        (put("seconds", [1e300]), "seconds"),
+        (put("answers", "full", "n_visual", 2**62), "out of the range"),
         (put("query", "sign", 0), "sign"),
         (put("pictures", ["AAAA"]), "no PNG"),
         (put("pictures", [7]), "no PNG"),
         (put("pictures", None), "list of pictures"),
+        (put("pictures", [""] * 5000), "more than 4,096 pictures"),
         (put("clip", None), "true or false"),
         (put("seconds", [1.0, 2.0]), "do not fit"),
     ],
@@ -223,7 +257,9 @@ def test_a_file_that_does_not_fit_gets_one_sentence(record, change, words, tmp_p
         ("not json", "no JSON"),
         ("[" * 100_000, "no JSON"),
         ('{"format": 3, "kept": NaN, "selection": 1}', "no JSON"),
-        ('{"format": ' + "9" * 10_000 + "}", "no JSON"),
+        ('{"format": ' + "9" * 10_000 + "}", "10,000 digits"),
+        ('{"format": 3, "kept": [], "kept": [], "selection": {}}', "there twice"),
+        ('{"a":' * 100_000, "no JSON"),
         ("[1, 2]", "no trace of ReDiPrune"),
         ('{"format": 3}', "no trace of ReDiPrune"),
         ("[" + "0," * MOST_PARTS + "0]", "parts"),
@@ -264,3 +300,26 @@ def test_a_trace_that_could_not_be_opened_is_not_written(trace, tmp_path, monkey
 def test_a_missing_file_gets_one_sentence(tmp_path):
     with pytest.raises(TraceError, match=r"none\.json cannot be opened as a trace: there is no file"):
         load_trace(tmp_path / "none.json")
+
+
+def test_hostile_numbers_are_refused_at_once(record, tmp_path):
+    """A thousand sides of 4,291 digits were multiplied for over a minute, with the whole server waiting."""
+    began = time.perf_counter()
+    refused(record, tmp_path, put("tensors", "features", "shape", [10**4290] * 1000))
+    assert time.perf_counter() - began < 5
+
+
+def test_a_trace_of_more_pixels_than_can_be_opened_is_not_written(trace, tmp_path, monkeypatch):
+    monkeypatch.setattr("rediprune.replay.file.MOST_PIXELS", 1000)
+    with pytest.raises(ValueError, match="can be opened again"):
+        save_trace(trace, tmp_path / "run.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_whose_pictures_are_not_there_are_refused(explainer, tmp_path):
+    """Four pictures for three frames: the third frame would be drawn on a picture behind the last."""
+    clip = Shown(tuple(tiny.image(seed) for seed in range(3)), True)
+    made = explainer.run(clip, QUESTION, PruneConfig(0.2), max_new_tokens=1)
+    path = save_trace(replace(made, frames=(*made.frames, made.frames[0])), tmp_path / "run.json")
+    with pytest.raises(TraceError, match="do not fit"):
+        load_trace(path)

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rediprune.config import kept_count
 from rediprune.selection.greedy import distances, greedy, relevance, tau_candidates
-from rediprune.selection.greedy_loop import on_device
+from rediprune.selection.greedy_loop import run_torch
 from rediprune.trace import Query
 from tests.support import reference
 
@@ -167,7 +167,7 @@ class NoReading(TorchDispatchMode):
 
 @pytest.mark.parametrize("with_candidates", [False, True])
 def test_no_step_waits_for_the_device(with_candidates, monkeypatch):
-    monkeypatch.setattr("rediprune.selection.greedy.walk", on_device)
+    monkeypatch.setattr("rediprune.selection.greedy.greedy_loop", run_torch)
     features, query = case(9, 2, 12, 8)
     rel = scored(features, query)
     allowed = tau_candidates(rel, 0.25, 0.1) if with_candidates else None

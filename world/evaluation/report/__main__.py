@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from pathlib import Path
 
 from rediprune.evaluation.marked_tables import write_marked_tables
+from rediprune.files.atomic_write import write_text
 
 from ..arms import (
     AFTER_PROJECTOR,
@@ -35,7 +37,7 @@ from ..arms import (
     Arm,
     alpha_arms,
 )
-from ..results import Results
+from ..results import Results, read_evaluation
 from . import tables
 
 KNOWLEDGE_LIMITS = (
@@ -110,7 +112,7 @@ OVERLAP_ARMS = (
     *QUERY_FREE,
     RANDOM,
 )
-README_TABLES = ("accuracy-table", "clip-accuracy-table", "pointing-table")
+README_TABLES = ("accuracy-table",)
 CARD_TABLES = (
     "full-accuracy-table",
     "kinds-table",
@@ -227,7 +229,7 @@ def write_pages(
         readme: the README of the project.
         findings: the page with every table.
     """
-    (model / "rediprune.json").write_text(json.dumps(build_card(evaluation), indent=2) + "\n")
+    write_text(model / "rediprune.json", json.dumps(build_card(evaluation), indent=2) + "\n")
     found = build_tables(evaluation)
     for path, names in (
         (readme, README_TABLES),
@@ -235,7 +237,7 @@ def write_pages(
         (findings, find_table_names(findings.read_text())),
     ):
         page = write_marked_tables(path.read_text(), {name: found[name] for name in names})
-        path.write_text(page)
+        write_text(path, page)
         print(f"wrote the tables of {path}")
 
 
@@ -248,8 +250,13 @@ def main() -> None:
     parser.add_argument("--readme", type=Path, default=README)
     parser.add_argument("--findings", type=Path, default=FINDINGS)
     args = parser.parse_args()
-    evaluation = json.loads((args.model / "evaluation.json").read_text())
-    write_pages(evaluation, args.model, args.readme, args.findings)
+    try:
+        evaluation = read_evaluation(args.model / "evaluation.json")
+        write_pages(evaluation, args.model, args.readme, args.findings)
+    except (ValueError, OSError) as error:
+        sys.exit(str(error))
+    except (KeyError, ArithmeticError) as error:
+        sys.exit(f"evaluation.json lacks what the tables are made of ({error}): measure again")
 
 
 if __name__ == "__main__":

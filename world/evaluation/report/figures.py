@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rediprune.draw import palette
+from rediprune.files.atomic_write import replacing
 
 from ..arms import (
     HARD_RATIO,
@@ -80,7 +81,8 @@ def draw_figures(evaluation: dict, folder: Path = FOLDER) -> list[Path]:
             ("ablations", _draw_ablations(stills, clips)),
         ):
             path = folder / f"{name}.svg"
-            figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+            with replacing(path) as part:
+                figure.savefig(part, metadata={"Date": None}, bbox_inches="tight")
             plt.close(figure)
             paths.append(path)
     return paths

@@ -7,8 +7,8 @@ from rediprune.__main__ import main
 from rediprune.evaluation.bench import PARTS, published, record, selection
 from rediprune.evaluation.bench import flops_conventions as conventions
 from rediprune.evaluation.bench.machine import Machine
+from rediprune.models import adapter_for
 from rediprune.models.checkpoints.catalog import find
-from rediprune.models.registry import adapter_for
 from rediprune.selection.greedy import distances, greedy
 from tests.support import reference
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rediprune import Explainer, PruneConfig, PruneError
+from rediprune import Explainer, PruneConfig
 from rediprune.config import POSITIONS
 from rediprune.evaluation.lmms.decoding import Decoding
 from rediprune.evaluation.lmms.generation import answer, loss, spliced, together
@@ -88,9 +88,10 @@ def test_a_mask_of_random_belongs_to_its_sample():
     assert torch.equal(kept[0], kept[2]) and not torch.equal(kept[0], kept[1])
 
 
-def test_a_run_that_prunes_nothing_is_an_error():
-    with pytest.raises(PruneError, match="keeps all 36 visual tokens of task test 7"):
-        choose(explainer(), shown([tiny.image()], 8), QUESTIONS[0], PruneConfig(0.99), "task test 7")
+def test_a_ratio_that_keeps_everything_is_warned_of():
+    with pytest.warns(UserWarning, match=r"keep_ratio=0\.99 keeps all 36 visual tokens"):
+        found = choose(explainer(), shown([tiny.image()], 8), QUESTIONS[0], PruneConfig(0.99), "task test 7")
+    assert len(found.kept) == found.n_visual == 36
 
 
 def test_prompts_of_benchmarks_may_be_long_but_hold_no_control_tokens():

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from rediprune import PruneConfig, kept_count, prune
+from rediprune import Explainer, PruneConfig, kept_count, prune
 from rediprune.config import POSITIONS
-from rediprune.models.registry import adapter_for
+from rediprune.models import adapter_for
 from tests.families import QUESTIONS, Family, families
 
 FAMILIES = families()
@@ -200,3 +200,15 @@ def test_attention_weights_are_never_asked_for(family, kind, attention, monkeypa
     with prune(model, FEW) as report:
         model.generate(**family.inputs(kind), max_new_tokens=2, do_sample=False)
     assert report.n_kept < report.n_visual and not any(asked)
+
+
+@pytest.mark.parametrize(("family", "kind"), BOTH)
+def test_the_savings_of_many_choices_are_those_of_each(family, kind):
+    explainer = Explainer(family.model(torch.float32), family.processor())
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8))
+    look = explainer.look(image if kind == "image" else [image] * 4)
+    asked = explainer.ask(look, "What is it?")
+    selection = explainer.select(look, asked)
+    kept = [selection.kept(ratio) for ratio in (0.02, 0.3, 0.77, 1.0)]
+    found = explainer.savings_each(look, asked, kept, 5, "rediprune", "frame")
+    assert found == [explainer.savings(look, asked, flat, 5, "rediprune", "frame") for flat in kept]

@@ -13,9 +13,8 @@ from transformers import GotOcr2ImageProcessor, InternVLProcessor, InternVLVideo
 
 from rediprune import Explainer, PruneConfig, prune
 from rediprune.costs import estimate as savings
-from rediprune.models import ModelError
+from rediprune.models import ModelError, adapter_for
 from rediprune.models.checkpoints.catalog import find
-from rediprune.models.registry import adapter_for
 from rediprune.query.question import prompt_text
 from tests.families import internvl as family
 from tests.rediprune.models.families.test_every_family import ALL, COMPARE, FEW, run, same

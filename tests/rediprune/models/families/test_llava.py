@@ -19,8 +19,7 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
-from rediprune.models import ModelError
-from rediprune.models.registry import adapter_for
+from rediprune.models import ModelError, adapter_for
 from tests.support import tiny
 
 PROMPTS = (

@@ -10,10 +10,9 @@ from transformers import CLIPImageProcessor, LlavaNextProcessor
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 
 from rediprune import Explainer, PruneConfig, prune
-from rediprune.models import ModelError
+from rediprune.models import ModelError, adapter_for
 from rediprune.models.checkpoints.catalog import find
 from rediprune.models.families.llava_next import tile_geometry
-from rediprune.models.registry import adapter_for
 from tests.families import llava_next as family
 from tests.rediprune.models.families.test_every_family import ALL, COMPARE, FEW, run, same
 from tests.support import tiny

@@ -10,9 +10,8 @@ from transformers import LlavaNextVideoProcessor, LlavaNextVideoVideoProcessor
 
 from rediprune import Explainer, PruneConfig, prune
 from rediprune.costs import estimate as savings
-from rediprune.models import ModelError, load
+from rediprune.models import ModelError, adapter_for, load
 from rediprune.models.checkpoints.catalog import find
-from rediprune.models.registry import adapter_for
 from rediprune.query.text_tower import TextTower
 from tests.families import QUESTIONS, Family, llava_next
 from tests.families import llava_next_video as family

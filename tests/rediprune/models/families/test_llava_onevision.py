@@ -17,9 +17,8 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 
 from rediprune import Explainer, PruneConfig, draw, prune
 from rediprune.costs import estimate as savings
-from rediprune.models import ModelError
+from rediprune.models import ModelError, adapter_for
 from rediprune.models.checkpoints.catalog import find
-from rediprune.models.registry import adapter_for
 from tests.families import llava_onevision as family
 from tests.rediprune.models.families.test_every_family import ALL, COMPARE, FEW, run, same
 from tests.support.counting import check_estimates

@@ -14,9 +14,8 @@ from transformers import Qwen3VLForConditionalGeneration as Qwen3
 
 from rediprune import Explainer, PruneConfig, prune
 from rediprune.costs import estimate as savings
-from rediprune.models import ModelError
+from rediprune.models import ModelError, adapter_for
 from rediprune.models.checkpoints.catalog import find
-from rediprune.models.registry import adapter_for
 from rediprune.query.question import prompt_text
 from rediprune.tokens import Geometry, VisionTokens
 from tests.families import building, qwen2_5_vl, qwen3_vl

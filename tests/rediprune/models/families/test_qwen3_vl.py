@@ -11,8 +11,8 @@ from transformers import LogitsProcessor, Qwen3VLForConditionalGeneration
 
 from rediprune import PruneConfig, prune
 from rediprune.costs import estimate as savings
+from rediprune.models import adapter_for
 from rediprune.models.checkpoints.catalog import find
-from rediprune.models.registry import adapter_for
 from rediprune.query.question import prompt_text
 from rediprune.tokens import Geometry, VisionTokens
 from tests.families import building, qwen3_vl

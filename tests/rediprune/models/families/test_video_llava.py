@@ -9,9 +9,8 @@ import torch
 from transformers import SiglipVisionConfig, VideoLlavaImageProcessor, VideoLlavaProcessor
 
 from rediprune import Explainer, PruneConfig, draw, prune
-from rediprune.models import ModelError
+from rediprune.models import ModelError, adapter_for
 from rediprune.models.checkpoints.catalog import find
-from rediprune.models.registry import adapter_for
 from tests.families import video_llava as family
 from tests.rediprune.models.families.test_every_family import ALL, COMPARE, FEW, run, same
 from tests.support import tiny

@@ -7,9 +7,8 @@ import torch
 from transformers import CLIPImageProcessor, SiglipVisionConfig
 
 from rediprune import Explainer, PruneConfig
-from rediprune.models import ModelError
+from rediprune.models import ModelError, adapter_for
 from rediprune.models.checkpoints.catalog import find
-from rediprune.models.registry import adapter_for
 from rediprune.query.prompt_tail import fold
 from tests.families import vipllava as family
 from tests.rediprune.models.families.test_every_family import ALL, COMPARE, run, same

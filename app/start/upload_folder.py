@@ -1,0 +1,81 @@
+"""Keep visitors' files in a folder of this process alone, and remove those of processes that have ended.
+
+Gradio keeps them in one folder for all its programs and removes them by age, but only while it runs: what a
+killed process leaves there would stay, and the next process would serve it. With a folder each, nothing of an
+earlier process is served. A lock, which ends with its process however that ends, says which are in use.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+PARENT = "rediprune"  # in Gradio's folder
+PREFIX = "page-"
+LOCK = "in-use.lock"
+GRACE = 3600  # seconds until a folder without a lock counts as left behind
+
+
+def new_folder(environment: Mapping[str, str]) -> Path:
+    """Return a new path in the folder that Gradio would use; nothing is made yet."""
+    chosen = environment.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"
+    return Path(chosen).resolve() / PARENT / f"{PREFIX}{secrets.token_hex(8)}"
+
+
+def claim(folder: Path) -> FileLock:
+    """Make the folder, in use until the returned lock is released or the process ends.
+
+    Raises:
+        OSError: it cannot be made or written there.
+    """
+    folder.mkdir(mode=0o700, parents=True)
+    lock = FileLock(folder / LOCK)
+    lock.acquire(timeout=0)
+    return lock
+
+
+def remove(folder: Path, lock: FileLock) -> None:
+    """Remove the folder of this process, at its end."""
+    lock.release()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_left_behind(parent: Path) -> list[Path]:
+    """Remove the folders in `parent` whose processes have ended; return their paths.
+
+    Touched is only what `claim` made: a folder by our kind of name, not a link, of the same user, whose lock
+    is free. One without a lock may be about to get it, and goes when it is older than GRACE.
+    """
+    removed = []
+    for folder in sorted(parent.glob(f"{PREFIX}*")):
+        if folder.is_symlink() or not folder.is_dir() or not _is_ours(folder):
+            continue
+        if not (folder / LOCK).is_file():
+            if time.time() - folder.stat().st_mtime < GRACE or any(folder.iterdir()):
+                continue
+        elif _is_in_use(folder / LOCK):
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        removed.append(folder)
+    return removed
+
+
+def _is_ours(folder: Path) -> bool:
+    return not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+
+
+def _is_in_use(path: Path) -> bool:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False

@@ -1,0 +1,132 @@
+"""Write a file whole or not at all: beside its place first, then moved there.
+
+A full disk, a limit on file sizes, or a kill in the middle leaves the file that stood there before, or none.
+A kill may also leave the unfinished file behind, under a name that begins with ".rediprune-".
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+UNFINISHED = ".rediprune-"  # how the name of an unfinished file begins
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a path to write to; what was written there becomes `path` when the block ends without an error.
+
+    The yielded path has the same folder and ending. A symbolic link stays one: the file it leads to is
+    replaced. What is no regular file, such as /dev/stdout or a pipe, is written to directly.
+
+    Raises:
+        OSError: `path` cannot be written, or its folder is missing.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        yield target  # a pipe or a device has no contents to protect, and must not become a file
+        return
+    if target.exists() and not os.access(target, os.W_OK):  # a file made read-only is protected on purpose
+        raise PermissionError(13, "Permission denied", str(path))
+    part = target.with_name(f"{UNFINISHED}{secrets.token_hex(6)}{target.suffix}")
+    try:
+        part.touch(exist_ok=False)
+    except OSError as error:  # says the name that was asked for, not the one beside it
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    try:
+        if target.exists():
+            shutil.copymode(target, part)
+        yield part
+        _to_disk(part)
+        os.replace(part, target)
+    except OSError as error:
+        if error.filename is None or error.errno is None or os.fspath(error.filename) != str(part):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike, data: bytes) -> Path:
+    """Write a file of these bytes; return its path.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with replacing(path) as part:
+        part.write_bytes(data)
+    return Path(path)
+
+
+def write_text(path: str | os.PathLike, text: str) -> Path:
+    """Write a UTF-8 text file; return its path.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    return write_bytes(path, text.encode("utf-8"))
+
+
+@contextmanager
+def replacing_files(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder; its files move into `folder` when the block ends without an error.
+
+    For libraries that write several files by names of their own. Each file in `folder` is the old or the new
+    one, whole; other files there stay as they are. `folder` is made where it is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=UNFINISHED) as made:
+        yield Path(made)
+        files = sorted(path for path in Path(made).rglob("*") if path.is_file())
+        for file in files:
+            _to_disk(file)
+        for file in files:
+            target = folder / file.relative_to(made)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file, target)
+
+
+def check_outputs(*files: Path | None, inputs: Iterable[str | Path | None] = ()) -> None:
+    """Refuse a file that cannot be written, or must not be, before any work is done for it.
+
+    Args:
+        files: where results will be written; None is passed over.
+        inputs: what is read; none of it may be written over, under whatever name.
+
+    Raises:
+        ValueError: a folder, a folder that is missing or closed, a file that is read-only or that is read,
+            or one file for two results.
+    """
+    read = [Path(path) for path in inputs if path]
+    written: list[Path] = []
+    for path in filter(None, files):
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder: name a file in it")
+        if not path.parent.is_dir():
+            raise ValueError(f"there is no folder {path.parent} to write {path.name} into")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise ValueError(f"{path} cannot be written: name a file in a folder of your own")
+        if clash := next((other for other in read if same_file(path, other)), None):
+            raise ValueError(f"{path} would overwrite {clash}, which is read: name another file")
+        if clash := next((other for other in written if same_file(path, other)), None):
+            raise ValueError(f"{path} and {clash} are the same file: give each result a file of its own")
+        written.append(path)
+
+
+def same_file(a: Path, b: Path) -> bool:
+    """Whether two paths lead to one file: by another spelling, a symbolic link or a hard link."""
+    try:
+        return a.samefile(b)
+    except OSError:  # one of them is not there, so that only its name can tell
+        return os.path.realpath(a) == os.path.realpath(b)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until the contents are stored: a move that survives a power cut must not show an empty file."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

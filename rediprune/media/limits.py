@@ -1,0 +1,99 @@
+"""Bounds on the work that one file may cause: a time limit, and a way to stop from outside."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# Above what a plain photo or clip takes, by far: only files that are built to take long come near it.
+MAX_SECONDS = 60.0
+
+
+class MediaError(ValueError):
+    """The picture or video cannot be used; the message is one sentence for the person who gave it."""
+
+
+class ReadingStopped(MediaError):
+    """The caller's `stop` said that nobody waits for the file any more."""
+
+
+class TimeLimitReached(MediaError):
+    """The file takes longer to read than the caller allows."""
+
+
+class ReadingLimit:
+    """Says during the reading of one file whether to go on.
+
+    Readers call `check` between packets, frames and reads from the file. Decoding of a single picture or
+    frame is one call into a C library, which is not interrupted; its size is bounded before it starts.
+
+    Attributes:
+        is_seeking_slow: whether a seek took so long that no other is tried.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stop: Callable[[], bool] | None = None,
+        seconds: float | None = MAX_SECONDS,
+    ) -> None:
+        """Start the clock.
+
+        Args:
+            name: what the file is called in error messages.
+            stop: returns True once the reading shall end; called often, so it must be cheap; None: never.
+            seconds: how long the reading may take, above 0; None: without a limit.
+
+        Raises:
+            ValueError: seconds out of range.
+        """
+        if seconds is not None and not seconds > 0:  # NaN fails as well
+            raise ValueError(f"seconds is {seconds!r}: give a number above 0, or None for no limit.")
+        self.name = name
+        self.stop = stop
+        self.seconds = seconds
+        self.is_seeking_slow = False
+        self._start = time.monotonic()
+
+    def check(self, share: float = 1.0) -> None:
+        """Return if the reading may go on.
+
+        Args:
+            share: the part of the seconds, in (0, 1], that may be used up by now.
+
+        Raises:
+            ReadingStopped: the caller said stop.
+            TimeLimitReached: the time is used up.
+        """
+        if self.stop is not None and self.stop():
+            raise ReadingStopped(f"Reading {self.name} was stopped.")
+        if self.seconds is not None and time.monotonic() - self._start > share * self.seconds:
+            raise TimeLimitReached(
+                f"{self.name} takes longer than {self.seconds:g} s to read: give a smaller or shorter one."
+            )
+
+
+class LimitedFile(io.BufferedReader):
+    """A file opened for reading that checks the limit on the way."""
+
+    # Pillow reads some formats byte by byte.
+    _SMALL = 4096
+    _SMALL_READS = 256
+
+    def __init__(self, path: Path, limit: ReadingLimit) -> None:
+        super().__init__(io.FileIO(path))
+        self._limit = limit
+        self._reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read like any binary file.
+
+        Raises:
+            ReadingStopped, TimeLimitReached: see ReadingLimit.check.
+        """
+        self._reads += 1
+        if size is None or not 0 <= size <= self._SMALL or self._reads % self._SMALL_READS == 0:
+            self._limit.check()
+        return super().read(size)

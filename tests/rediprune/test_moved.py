@@ -1,0 +1,78 @@
+"""Module paths of version 0.1 still open, say where they went, and shadow nothing."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rediprune
+from rediprune import _moved
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("old", sorted(_moved.MOVED))
+def test_an_old_path_opens_and_names_the_new_one(old):
+    sys.modules.pop(f"rediprune.{old}", None)
+    before = rediprune.prune
+    try:
+        with pytest.warns(DeprecationWarning, match=f"rediprune.{_moved.MOVED[old]}"):
+            module = importlib.import_module(f"rediprune.{old}")
+        new = importlib.import_module(f"rediprune.{_moved.MOVED[old]}")
+        public = [name for name in vars(new) if not name.startswith("_")]
+        assert all(getattr(module, name) is getattr(new, name) for name in public)
+    finally:
+        sys.modules.pop(f"rediprune.{old}", None)
+        rediprune.prune = before
+
+
+def test_names_of_old_modules_are_imported_as_before():
+    code = (
+        "from rediprune.methods.grid import pick\nfrom rediprune.trace_file import load_trace\n"
+        "from rediprune.selection import select\nfrom rediprune.explainer import Explainer\n"
+        "import rediprune.prune\nfrom rediprune import prune\nfrom rediprune.prune import prune as same\n"
+        "assert callable(prune) and callable(rediprune.prune) and callable(same)\n"
+        "import warnings\nwarnings.simplefilter('error')\n"
+        "try:\n    rediprune.prune(None)\nexcept rediprune.ModelError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "NoneType" in done.stdout
+
+
+def test_the_warning_points_at_the_line_that_holds_the_import(tmp_path):
+    script = tmp_path / "theirs.py"
+    script.write_text("import os\n\nfrom rediprune.trace_file import load_trace\n")
+    line = [sys.executable, "-W", "default", script]
+    done = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert f"{script}:3: DeprecationWarning: rediprune.trace_file is now rediprune.replay.file" in done.stderr
+
+
+def test_an_old_command_still_runs():
+    line = [sys.executable, "-W", "ignore", "-m", "rediprune.bench.report", "--help"]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert done.returncode == 0 and "docs/speed.md" in done.stdout, done.stderr
+
+
+def test_a_path_that_never_was_stays_unknown():
+    with pytest.raises(ModuleNotFoundError, match=r"rediprune\.nonsense"):
+        importlib.import_module("rediprune.nonsense")
+
+
+def test_nothing_inside_the_project_uses_an_old_path():
+    code = (
+        "import pkgutil, sys, importlib, rediprune, app, world\n"
+        "for house in (rediprune, world):\n"
+        "    for found in pkgutil.walk_packages(house.__path__, house.__name__ + '.'):\n"
+        "        if '__main__' not in found.name and found.name != 'rediprune.evaluation.lmms.model':\n"
+        "            importlib.import_module(found.name)\n"
+        "print([name for name in sys.modules if type(sys.modules[name]).__name__ == '_HandsOn'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
