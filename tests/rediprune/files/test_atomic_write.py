@@ -197,7 +197,7 @@ ALLOWED = {
     "np.lib.format.open_memmap(path, ": "a memory map, with a count of what is ready",
     "model.half().save_pretrained(folder": "into the folder of replacing_files",
     "LlavaProcessor(": "into the folder of replacing_files",
-    "self.save(self.found)": "a callback of ours that is called save",
+    "self.save(self.record)": "a callback of ours that is called save",
     "parts['explorer'].save(": "an event of the page that is called save",
 }
 

@@ -94,11 +94,11 @@ def test_the_world_is_a_task_of_lossless_pictures(tmp_path, capsys):
 
 def test_world_questions_are_held_out():
     from world.evaluation import evaluate
-    from world.training import scene_store as bank
+    from world.training import scene_store
 
-    first = {evaluate.FIRST_SEED, evaluate.CHOOSING_SEED, bank.FIRST_TRAINING_SEED}
-    assert max(evaluate.FIRST_SEED, evaluate.CHOOSING_SEED) + 50_000 < FIRST_SEED
-    assert FIRST_SEED + 50_000 < bank.FIRST_TRAINING_SEED and FIRST_SEED not in first
+    first = {evaluate.FIRST_SEED, evaluate.VALIDATION_SEED, scene_store.FIRST_TRAINING_SEED}
+    assert max(evaluate.FIRST_SEED, evaluate.VALIDATION_SEED) + 50_000 < FIRST_SEED
+    assert FIRST_SEED + 50_000 < scene_store.FIRST_TRAINING_SEED and FIRST_SEED not in first
 
 
 def test_intentqa_from_the_files_of_its_authors(tmp_path, capsys):
