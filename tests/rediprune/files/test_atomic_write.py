@@ -23,7 +23,7 @@ from rediprune.media.save_clip import save_clip
 from tests.support import tiny
 
 ROOT = Path(rediprune.__file__).parents[1]
-OLD = b'"what stood there before"'  # JSON, for a trace replaces nothing else
+OLD = b'{"stood": "there before"}'  # JSON, for a trace replaces nothing else
 
 
 @contextmanager
