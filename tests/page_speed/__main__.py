@@ -11,9 +11,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
+from rediprune.evaluation.marked_tables import write_marked_tables
 from tests.conftest import BROWSER_FLAGS  # before the page: this takes the process off the network
 from tests.support import chromium
-from world.evaluation.report.__main__ import insert
 
 from . import __doc__ as about
 from .hand import measure_size
@@ -95,7 +95,9 @@ def main() -> None:
         browser.close()
     (given.docs / "page-speed.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     told = given.docs / "speed-of-the-page.md"
-    told.write_text(insert(told.read_text(encoding="utf-8"), NAME, body(found)), encoding="utf-8")
+    told.write_text(
+        write_marked_tables(told.read_text(encoding="utf-8"), {NAME: body(found)}), encoding="utf-8"
+    )
     print(body(found))
 
 

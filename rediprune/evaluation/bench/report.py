@@ -7,13 +7,12 @@ the name of the file. A line with the machine stands over the tables of every pa
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 from ...files.atomic_write import write_text
+from ..marked_tables import write_marked_tables
 from . import PARTS
 from .record import Run, load
 
@@ -50,24 +49,6 @@ def about(run: Run) -> str:
     )
 
 
-def _between_marks(body: str, match: re.Match) -> str:
-    return f"{match[1]}{body}\n{match[2]}"
-
-
-def written(page: str, found: dict[str, str]) -> str:
-    """The page with every table between its marks.
-
-    Raises:
-        ValueError: a table without marks on the page.
-    """
-    for name, body in found.items():
-        between = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
-        page, count = between.subn(partial(_between_marks, body), page)
-        if count != 1:
-            raise ValueError(f"the page has {count} places marked <!-- {name} -->: it needs exactly one")
-    return page
-
-
 def _module(part: str):
     return import_module(f".{PARTS[part]}", __package__)
 
@@ -81,7 +62,8 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     runs = load(given.record)
     try:
-        page, drawn = written(given.page.read_text(encoding="utf-8"), tables(runs)), figures(runs)
+        page = write_marked_tables(given.page.read_text(encoding="utf-8"), tables(runs))
+        drawn = figures(runs)
     except (KeyError, ArithmeticError) as error:
         sys.exit(f"{given.record} lacks what the tables are made of ({error}): run the bench again")
     write_text(given.page, page)

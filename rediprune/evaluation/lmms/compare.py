@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..bootstrap import cluster_bootstrap
 from .results import Run, RunError
-
-DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -54,21 +53,6 @@ def compare(a: Run, b: Run) -> list[Difference]:
     return found
 
 
-def paired(values: Sequence[float], groups: Sequence[str], draws: int = DRAWS) -> tuple[float, float]:
-    """95% bootstrap interval of the mean of [Q] values, redrawing whole groups; the same call gives the same.
-
-    Questions about one picture share its visual tokens: they are not independent.
-    """
-    _, group = np.unique(groups, return_inverse=True)
-    size = np.bincount(group)
-    total = np.bincount(group, weights=np.asarray(values, dtype=float))
-    rng, even = np.random.default_rng(0), np.full(len(size), 1 / len(size))
-    # One draw at a time: all of them together would fill the memory for a data set of a million questions.
-    drawn = (rng.multinomial(len(size), even) for _ in range(draws))
-    means = [times @ total / (times @ size) for times in drawn]
-    return tuple(np.quantile(means, (0.025, 0.975)).tolist())
-
-
 def table(a: Run, b: Run, differences: Sequence[Difference]) -> str:
     """The comparison as text; scores times 100."""
     rows = [f"{name}  {_said(run)}" for name, run in (("A", a), ("B", b))]
@@ -104,7 +88,7 @@ def _difference(task: str, metric: str, of_a: dict, of_b: dict, media: dict) -> 
         float(scores_a.mean()),
         float(scores_b.mean()),
         float(gain.mean()),
-        paired(gain, groups),
+        cluster_bootstrap(gain, groups).interval,
         int((gain > 0).sum()),
         int((gain < 0).sum()),
     )

@@ -113,9 +113,9 @@ def test_the_share_of_pairs_counts_ties_half():
 
 
 def test_the_pictures_are_those_of_the_world(tmp_path):
-    from world.exports.known_objects import write
+    from world.exports.known_objects import write_known_objects
 
-    write(tmp_path)
+    write_known_objects(tmp_path)
     assert json.loads((tmp_path / "objects.json").read_text()) == json.loads(
         (check.KNOWN_FOLDER / "objects.json").read_text()
     )

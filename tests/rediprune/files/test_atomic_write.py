@@ -23,7 +23,7 @@ from rediprune.media.save_clip import save_clip
 from tests.support import tiny
 
 ROOT = Path(rediprune.__file__).parents[1]
-OLD = b"what stood there before"
+OLD = b'{"stood": "there before"}'  # JSON, for a trace replaces nothing else
 
 
 @contextmanager
@@ -191,13 +191,14 @@ ALLOWED = {
     "av.open(target, 'w', format='mp4'": "save_clip hands it a part, or a file object",
     "first.save(target, 'GIF'": "save_clip hands it a part, or a file object",
     "frame.save(out, format='PNG')": "into memory",
+    "image.save(file, 'PNG')": "into memory",
     "image.save(out, **": "into memory",
     "path.open('a+b')": "the record of lmms-eval: appended to and synced line by line",
     "record.save(runs, args.out)": "a function of ours",
     "np.lib.format.open_memmap(path, ": "a memory map, with a count of what is ready",
     "model.half().save_pretrained(folder": "into the folder of replacing_files",
     "LlavaProcessor(": "into the folder of replacing_files",
-    "self.save(self.found)": "a callback of ours that is called save",
+    "self.save(self.record)": "a callback of ours that is called save",
     "parts['explorer'].save(": "an event of the page that is called save",
 }
 

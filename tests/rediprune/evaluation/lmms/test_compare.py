@@ -3,14 +3,12 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from rediprune.evaluation.lmms.__main__ import main
-from rediprune.evaluation.lmms.compare import compare, paired
+from rediprune.evaluation.lmms.compare import compare
 from rediprune.evaluation.lmms.record import Record, count_visual_tokens
 from rediprune.evaluation.lmms.results import RunError, read_run
-from world.evaluation.intervals import by_scene
 
 
 def run(folder: Path, scores: list, keep: float = 1.0, task: str = "t", complete: bool = True) -> Path:
@@ -48,23 +46,6 @@ def test_equal_runs_differ_by_nothing(tmp_path):
     a, b = (run(tmp_path / name, [1, 0, 1, 1]) for name in "ab")
     (found,) = compare(read_run(a), read_run(b))
     assert found.mean == 0 and found.interval == (0, 0)
-
-
-def test_questions_about_one_picture_are_drawn_together():
-    rng = np.random.default_rng(1)
-    gain = np.repeat(rng.choice([-1.0, 1.0], 40), 5)  # five questions a picture that go all the same way
-    together = paired(gain, [str(i // 5) for i in range(200)])
-    apart = paired(gain, [str(i) for i in range(200)])
-    width = (together[1] - together[0]) / (apart[1] - apart[0])
-    assert 1.7 < width < 2.8  # sqrt(5) = 2.2 times as wide
-    assert paired(gain, ["a"] * 200) == (gain.mean(), gain.mean())
-
-
-def test_an_interval_here_is_the_one_of_our_own_evaluation():
-    """The library does not know world/, and neither may drift from the other."""
-    rng = np.random.default_rng(2)
-    values, scenes = rng.choice([-1, 0, 1], 60), rng.integers(0, 20, 60)
-    assert paired(values, scenes) == pytest.approx(by_scene(values, scenes)["interval"])
 
 
 @pytest.mark.parametrize(

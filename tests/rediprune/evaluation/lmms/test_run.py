@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from world.evaluation.intervals import wilson
+from world.evaluation.intervals import wilson_interval
 
 pytestmark = pytest.mark.lmms
 
 ROOT = Path(__file__).resolve().parents[4]
-SCENES, CLIPS = 16, 3
+SCENES, CLIPS_PLAN = 16, 3
 BOTH = "rediprune_world,world_yes_no"
 KEEP = 0.15
 PROOF = ROOT / "docs" / "lmms-proof.md"
@@ -38,7 +38,7 @@ class Done:
     scores: dict
 
     @property
-    def n(self) -> int:
+    def count_questions(self) -> int:
         return len(self.samples["rediprune_world"])
 
     def lines(self, task: str = "rediprune_world") -> list[dict]:
@@ -49,10 +49,10 @@ class Done:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory) -> Path:
-    from world.exports.lmms_task import NAME, documents, write_task
+    from world.exports.lmms_task import NAME, generate_documents, write_task
 
     folder = tmp_path_factory.mktemp("world")
-    docs = list(documents(folder, SCENES, CLIPS))
+    docs = list(generate_documents(folder, SCENES, CLIPS_PLAN))
     write_task(folder, NAME, docs)
     # The same questions, as far as they are of yes and no, by likelihood.
     yes_no = folder / "yes-no"
@@ -121,7 +121,7 @@ def proof(single):
         PROOF.write_text(
             "# The plug-in for lmms-eval, measured\n\n"
             "Written by `make lmms` (tests/rediprune/evaluation/lmms/test_run.py), on CPU, with the embedded "
-            f"model and {SCENES} held-out scenes and {CLIPS} clips.\n\n{with_what}; weights SHA-256 "
+            f"model and {SCENES} held-out scenes and {CLIPS_PLAN} clips.\n\n{with_what}; weights SHA-256 "
             f"{single.said['weights_sha256'][:16]}...\n\n| what | measured |\n|---|---|\n{rows}\n"
         )
 
@@ -144,7 +144,7 @@ def shown(value: float) -> str:
 
 def share(value: float, n: int) -> str:
     """Format a share with its 95% Wilson interval."""
-    low, high = wilson(value * n, n)
+    low, high = wilson_interval(value * n, n)
     return f"{shown(value)} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
@@ -190,7 +190,8 @@ def test_the_answers_are_those_of_our_own_explainer(single, proof):
     explainer = Explainer.from_pretrained()
     config = replace(explainer.defaults, keep_ratio=KEEP)
     scenes, clips = (
-        [make(FIRST_SEED + i) for i in range(n)] for make, n in ((make_scene, SCENES), (make_clip, CLIPS))
+        [make(FIRST_SEED + i) for i in range(n)]
+        for make, n in ((make_scene, SCENES), (make_clip, CLIPS_PLAN))
     )
     asked = [(s.image, s.questions) for s in scenes] + [(c.images, c.questions) for c in clips]
     expected, right = [], []
@@ -270,7 +271,7 @@ def test_two_runs_are_compared_sample_by_sample(world, single, tmp_path, proof):
     gain = [after[doc]["exact_match"] - before[doc]["exact_match"] for doc in before]
     assert found["mean"] == pytest.approx(sum(gain) / len(gain)) and found["n"] == len(gain)
     low, high = found["interval"]
-    assert low <= found["mean"] <= high and found["groups"] == SCENES + CLIPS
+    assert low <= found["mean"] <= high and found["groups"] == SCENES + CLIPS_PLAN
     proof["unpruned -> 15% kept"] = line
 
 
