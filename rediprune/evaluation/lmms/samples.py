@@ -106,7 +106,7 @@ def prepare_sample(
     if config.keep_ratio == 1 or not config.asks_query:
         config = replace(config, query="prompt-tail")  # the query changes nothing here, and this one is cheap
     look = explainer.look(media)
-    asked = explainer.ask(look, text, config, longest=sys.maxsize)
+    asked = explainer.ask(look, text, config, longest=sys.maxsize, most_tokens=None)
     if config.keep_ratio == 1:
         return PreparedSample(look, asked, None)
     if config.method == "random":
