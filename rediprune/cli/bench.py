@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     for part in PARTS if args.part == "all" else (args.part,):
         print(f"{part}:", flush=True)
         started = time.perf_counter()
-        made = record.Run(machine, args.device, args.quick)
+        made = record.BenchRun(machine, args.device, args.quick)
         try:
             module = import_module(f"..evaluation.bench.{PARTS[part]}", __package__)
             for figure in module.measure(args.device, args.quick):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .record import Case, Figure, Run, format_number
+from .record import BenchRun, Case, Figure, format_number
 
 RATIOS = (1.0, 0.2, 0.15, 0.1)
 ANSWERS = (1, 32, 128)  # tokens of an answer
@@ -18,7 +18,7 @@ _ANSWER_HEAD = (
 _ANSWER_HEAD += tuple(f"{n} new token{'s' * (n > 1)}: times quicker (FLOPs say)" for n in ANSWERS)
 
 
-def tables(run: Run, part: str) -> dict[str, str]:
+def tables(run: BenchRun, part: str) -> dict[str, str]:
     """Make the tables of prompts and of whole answers, by the names of the part's marks on the page."""
     cases = [figure.case for figure in run.measured if figure.what == "prefill"]
     read = [
@@ -34,7 +34,7 @@ def tables(run: Run, part: str) -> dict[str, str]:
     return {f"{part}-table": "\n".join([*read, *_dtype_note(run)]), f"{part}-answers-table": "\n".join(whole)}
 
 
-def answer_parts(run: Run, case: Case) -> tuple[float, float, float, float]:
+def answer_parts(run: BenchRun, case: Case) -> tuple[float, float, float, float]:
     """Return the median seconds of encoder, selection (0 where all is kept), prefill and one decode step."""
     media = _medium_of(case)
     selection = run.figure("selection", **media).median if case["keep"] < 1 else 0.0
@@ -42,13 +42,13 @@ def answer_parts(run: Run, case: Case) -> tuple[float, float, float, float]:
     return run.figure("encoder", **media).median, selection, prefill, step
 
 
-def answer_seconds(run: Run, case: Case, n_new: int) -> float:
+def answer_seconds(run: BenchRun, case: Case, n_new: int) -> float:
     """Sum the medians of a whole answer's parts, in seconds; its first token comes out of the prefill."""
     encoder, selection, prefill, step = answer_parts(run, case)
     return encoder + selection + prefill + (n_new - 1) * step
 
 
-def _prompt_row(run: Run, case: Case) -> str:
+def _prompt_row(run: BenchRun, case: Case) -> str:
     prefill, step = (run.figure(what, **case) for what in ("prefill", "decode step"))
     rate = run.estimate("prefill, counted", **case).value / prefill.median
     return _join_cells(
@@ -67,7 +67,7 @@ def _prompt_row(run: Run, case: Case) -> str:
     )
 
 
-def _answer_row(run: Run, case: Case) -> str:
+def _answer_row(run: BenchRun, case: Case) -> str:
     whole, parts = _unpruned(run, case).case, answer_parts(run, case)
     return _join_cells(
         *_row_name(case),
@@ -83,7 +83,7 @@ def _answer_row(run: Run, case: Case) -> str:
     )
 
 
-def _dtype_note(run: Run) -> list[str]:
+def _dtype_note(run: BenchRun) -> list[str]:
     """Say which number formats a CPU tried and why; nothing for a GPU, where none was tried."""
     tried = [
         f"{format_number(one.median, 's')} in {one.dtype}"
@@ -95,7 +95,7 @@ def _dtype_note(run: Run) -> list[str]:
     return ["", f"One product of a feed-forward layer: {', '.join(tried)}. The quicker was taken."]
 
 
-def _unpruned(run: Run, case: Case) -> Figure:
+def _unpruned(run: BenchRun, case: Case) -> Figure:
     return run.figure("prefill", **_medium_of(case) | {"keep": RATIOS[0]})
 
 

@@ -25,7 +25,7 @@ from ...models.checkpoints.catalog import find
 from ...models.vision_encoder import hidden_states
 from .dummy_inputs import dtype_name, make_tiny, pick_faster_dtype, prompt_ids, random_input
 from .memory import byte_figure, peak_bytes
-from .record import Figure, Run, format_number, time_calls
+from .record import BenchRun, Figure, format_number, time_calls
 
 TOWER, LLM = "llava-hf/llava-1.5-7b-hf", "llava-hf/llava-onevision-qwen2-0.5b-ov-hf"
 KEEP = 0.15
@@ -133,7 +133,7 @@ def _require_same_bits(one: Tensor, other: Tensor, what: str) -> None:
         raise RuntimeError(f"{what} differ: they must be the same to the last bit")
 
 
-def tables(run: Run) -> dict[str, str]:
+def tables(run: BenchRun) -> dict[str, str]:
     """Make one row for each pair of ways: without, with, and what it saves."""
 
     def beside(what: str) -> list[Figure]:
@@ -165,7 +165,7 @@ def tables(run: Run) -> dict[str, str]:
     return {"encoder-table": "\n".join(rows)}
 
 
-def figures(run: Run) -> dict[str, str]:
+def figures(run: BenchRun) -> dict[str, str]:
     """Return no charts: the table holds everything."""
     return {}
 

@@ -23,7 +23,7 @@ from ...draw import palette
 from ...models import adapter_for
 from ...models.checkpoints.catalog import find
 from .chart import Curve, Panel, chart
-from .record import Case, Estimate, Run
+from .record import BenchRun, Case, Estimate
 
 WAY_LABELS = {  # the ways of counting, as tables and chart call them
     "visual": "papers' formula, visual tokens alone",
@@ -117,7 +117,7 @@ def find_longest_text(way: str, shapes: ModelShapes, case: Case, claim: float) -
     return low
 
 
-def tables(run: Run) -> dict[str, str]:
+def tables(run: BenchRun) -> dict[str, str]:
     """Make the tables of texts with which each claim holds and of ratios at some lengths of text."""
     cases = [one.case for one in run.estimated if one.what == WAYS[0] and one.case["L"] == 0]
     head = f"| claim | frames | {' | '.join(WAY_LABELS.values())} |\n{'|---' * (len(WAYS) + 2)}|"
@@ -136,7 +136,7 @@ def tables(run: Run) -> dict[str, str]:
     return {"claims-table": "\n".join(holds), "claims-ratios-table": "\n".join(ratios)}
 
 
-def _describe_longest_text(run: Run, case: Case, way: str) -> str:
+def _describe_longest_text(run: BenchRun, case: Case, way: str) -> str:
     """Say in words with which texts a claim holds."""
     found = [one.value for one in run.estimated if one.case.items() >= (case | {"way": way}).items()]
     if not found:
@@ -144,7 +144,7 @@ def _describe_longest_text(run: Run, case: Case, way: str) -> str:
     return "always" if found[0] == LONGEST else f"up to {found[0]:,.0f} tokens of text"
 
 
-def figures(run: Run) -> dict[str, str]:
+def figures(run: BenchRun) -> dict[str, str]:
     """Draw the ratios over the length of the text as SVG, a panel for each claim."""
     panels = []
     for h in HEADLINES:

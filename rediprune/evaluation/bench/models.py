@@ -30,7 +30,7 @@ from . import answer_tables
 from .answer_tables import ANSWERS, RATIOS
 from .dummy_inputs import dtype_name, make_tiny, pick_faster_dtype, prompt_ids, random_input
 from .memory import byte_figure, cache_bytes, peak_bytes
-from .record import Case, Estimate, Figure, Run, time_calls
+from .record import BenchRun, Case, Estimate, Figure, time_calls
 
 STEPS = 8  # decode steps that are timed
 IMAGE = 0
@@ -46,7 +46,7 @@ def measure(device: str, quick: bool) -> Iterator[Figure | Estimate]:
     return measure_checkpoints(MEDIA_OF_CHECKPOINTS, device, quick)
 
 
-def figures(run: Run) -> dict[str, str]:
+def figures(run: BenchRun) -> dict[str, str]:
     """Return no charts: the tables hold everything."""
     return {}
 

@@ -84,7 +84,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Run:
+class BenchRun:
     """Hold one part of the bench, run by one process on one machine; compare figures only within it.
 
     Attributes:
@@ -153,7 +153,7 @@ def time_calls(
     ]
 
 
-def save(runs: Mapping[str, Run], path: Path) -> None:
+def save(runs: Mapping[str, BenchRun], path: Path) -> None:
     """Write the runs as JSON, by the name of their part, one record a line."""
     # One record a line: quick to read and to compare.
     parts = []
@@ -169,7 +169,7 @@ def _to_json_lines(records: Iterable[Figure | Estimate]) -> str:
     return ",".join("\n " + json.dumps(asdict(one), allow_nan=False) for one in records)
 
 
-def load(path: Path) -> dict[str, Run]:
+def load(path: Path) -> dict[str, BenchRun]:
     """Read what `save` wrote; an empty dict where there is no such file.
 
     Raises:
@@ -189,13 +189,13 @@ def load(path: Path) -> dict[str, Run]:
         ) from None
 
 
-def _parse_part(given: dict) -> Run:
+def _parse_part(given: dict) -> BenchRun:
     kinds = {
         "machine": Machine(**given["machine"]),
         "measured": [_validate(Figure(**figure)) for figure in given["measured"]],
         "estimated": [_validate(Estimate(**one)) for one in given["estimated"]],
     }
-    made = Run(**given | kinds)
+    made = BenchRun(**given | kinds)
     if not _is_number(made.seconds):
         raise JsonError("its seconds are no number")
     return made

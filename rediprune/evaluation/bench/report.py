@@ -14,12 +14,12 @@ from pathlib import Path
 from ...files.atomic_write import write_text
 from ..marked_tables import write_marked_tables
 from . import PARTS
-from .record import Run, load
+from .record import BenchRun, load
 
 RECORD, PAGE, FIGURES = Path("docs/bench.json"), Path("docs/speed.md"), Path("assets/figures")
 
 
-def tables(runs: dict[str, Run]) -> dict[str, str]:
+def tables(runs: dict[str, BenchRun]) -> dict[str, str]:
     """Every table by the name of its mark."""
     found = {}
     for part in (part for part in PARTS if part in runs):
@@ -27,7 +27,7 @@ def tables(runs: dict[str, Run]) -> dict[str, str]:
     return found
 
 
-def figures(runs: dict[str, Run]) -> dict[str, str]:
+def figures(runs: dict[str, BenchRun]) -> dict[str, str]:
     """Every figure as SVG, by the name of its file."""
     found = {}
     for part in (part for part in PARTS if part in runs):
@@ -35,7 +35,7 @@ def figures(runs: dict[str, Run]) -> dict[str, str]:
     return found
 
 
-def about(run: Run) -> str:
+def about(run: BenchRun) -> str:
     """What a part was made on, and how its numbers are to be read."""
     if not run.measured:
         return "*Estimated: arithmetic from the models' shapes, nothing was timed.*"

@@ -23,7 +23,7 @@ from ...selection.select import select
 from ...trace import Query
 from . import published
 from .dummy_inputs import N_TEXT
-from .record import Estimate, Figure, Run, format_number, time_calls
+from .record import BenchRun, Estimate, Figure, format_number, time_calls
 
 SHAPES = ((1, 576), (8, 144), (32, 144), (1, 2880))  # LLaVA-1.5, a clip of 8 and of 32 frames, anyres
 QUICK_SHAPES = ((1, 64), (4, 32))
@@ -127,7 +127,7 @@ def _flops_per_second(rate: Figure) -> float:
     return 2 * rate.case["M"] ** 3 / rate.median
 
 
-def tables(run: Run) -> dict[str, str]:
+def tables(run: BenchRun) -> dict[str, str]:
     """Make the tables of whole selections, of their loops alone, and of rows beside the Gram matrix."""
     whole = [
         "| tokens | kept | published | ours, full order | ours, ended at K | times quicker "
@@ -171,7 +171,7 @@ def tables(run: Run) -> dict[str, str]:
     return {f"{name}-table": "\n".join(lines) for name, lines in made.items()}
 
 
-def figures(run: Run) -> dict[str, str]:
+def figures(run: BenchRun) -> dict[str, str]:
     """Return no charts: the tables hold everything."""
     return {}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..bootstrap import cluster_bootstrap
-from .results import Run, RunError
+from .results import EvalRun, RunError
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Difference:
     worse: int
 
 
-def compare(a: Run, b: Run) -> list[Difference]:
+def compare(a: EvalRun, b: EvalRun) -> list[Difference]:
     """The paired difference of every task and metric that both have.
 
     Raises:
@@ -53,7 +53,7 @@ def compare(a: Run, b: Run) -> list[Difference]:
     return found
 
 
-def table(a: Run, b: Run, differences: Sequence[Difference]) -> str:
+def table(a: EvalRun, b: EvalRun, differences: Sequence[Difference]) -> str:
     """The comparison as text; scores times 100."""
     rows = [f"{name}  {_said(run)}" for name, run in (("A", a), ("B", b))]
     rows += [
@@ -69,7 +69,7 @@ def table(a: Run, b: Run, differences: Sequence[Difference]) -> str:
     return "\n".join(rows)
 
 
-def _said(run: Run) -> str:
+def _said(run: EvalRun) -> str:
     seen = run.description["observed"].values()
     kept, of = (sum(task[part] for task in seen) for part in ("kept", "visual_tokens"))
     model = run.description["model"]
@@ -94,7 +94,7 @@ def _difference(task: str, metric: str, of_a: dict, of_b: dict, media: dict) -> 
     )
 
 
-def _same_samples(a: Run, b: Run, task: str) -> None:
+def _same_samples(a: EvalRun, b: EvalRun, task: str) -> None:
     hashes_a, hashes_b = (
         {doc: sample["doc_hash"] for doc, sample in run.samples[task].items()} for run in (a, b)
     )

@@ -30,7 +30,7 @@ class RunError(ValueError):
 
 
 @dataclass(frozen=True)
-class Run:
+class EvalRun:
     """Hold one evaluated run.
 
     Attributes:
@@ -55,7 +55,7 @@ class Run:
         return {name: of for name, of in found.items() if len(of) == len(self.samples[task])}
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path) -> EvalRun:
     """Read a run back from its folder.
 
     Raises:
@@ -81,7 +81,7 @@ def read_run(folder: Path) -> Run:
             samples[task] = _read_samples(written[-1], task, media)
     if not samples:
         raise RunError(f"{folder} holds no samples: run lmms-eval with --log_samples --output_path {folder}")
-    return Run(folder, description, samples, media)
+    return EvalRun(folder, description, samples, media)
 
 
 def _read_samples(file: Path, task: str, media: dict) -> dict[int, dict]:

@@ -54,7 +54,7 @@ def bench_runs():
     figures = [
         record.Figure(f"figure {i}", {"N": i}, "s", 1.0, 1.0, 1.0, "cpu", "float32", 1, 1) for i in range(9)
     ]
-    return {"selection": record.Run(Machine.here("cpu"), "cpu", True, 1.0, figures)}
+    return {"selection": record.BenchRun(Machine.here("cpu"), "cpu", True, 1.0, figures)}
 
 
 def clip(path):

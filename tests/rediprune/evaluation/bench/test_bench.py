@@ -76,7 +76,7 @@ def test_a_published_loop_that_takes_long_runs_once_and_is_said_to(monkeypatch):
         assert (one.repeats, one.warmup) == ((1, 0) if one.what == "published" else (2, 1))
     assert "loop of published" not in {one.what for one in measured}
     estimated = [one for one in found if isinstance(one, record.Estimate)]
-    run = record.Run(Machine.here(), "cpu", True, measured=measured, estimated=estimated)
+    run = record.BenchRun(Machine.here(), "cpu", True, measured=measured, estimated=estimated)
     assert selection.tables(run)["selection-table"].count("(one run)") == 2 * len(selection.QUICK_SHAPES)
 
 
@@ -149,7 +149,7 @@ def test_a_senseless_bench_is_one_sentence_and_exit_code_2(capsys, more, says):
 def test_a_part_that_fails_leaves_its_old_numbers_and_the_other_parts_are_run(tmp_path, monkeypatch, capsys):
     out, machine = tmp_path / "bench.json", Machine.here()
     kept = record.Figure("old", {"T": 1}, "s", 1.0, 1.0, 1.0, "cpu", "float32", 1, 1)
-    record.save({"models": record.Run(machine, "cpu", True, measured=[kept])}, out)
+    record.save({"models": record.BenchRun(machine, "cpu", True, measured=[kept])}, out)
 
     def measure(device, quick):
         yield record.Estimate("new", {}, "x", 2.0, "said")

@@ -9,13 +9,13 @@ from rediprune.evaluation.bench.answer_tables import ANSWERS, RATIOS, answer_sec
 from rediprune.evaluation.bench.dummy_inputs import make_tiny
 from rediprune.evaluation.bench.machine import Machine
 from rediprune.evaluation.bench.memory import byte_figure
-from rediprune.evaluation.bench.record import Figure, Run, load, save
+from rediprune.evaluation.bench.record import BenchRun, Figure, load, save
 from rediprune.models.checkpoints.catalog import find
 from rediprune.models.checkpoints.memory import Room
 
 
-def run_of(part) -> Run:
-    run = Run(Machine.here(), "cpu", True)
+def run_of(part) -> BenchRun:
+    run = BenchRun(Machine.here(), "cpu", True)
     for found in part.measure("cpu", True):
         assert torch.is_grad_enabled()  # what a part turns off inside is on again between its figures
         (run.measured if isinstance(found, Figure) else run.estimated).append(found)
@@ -70,7 +70,9 @@ def test_without_room_for_7b_nothing_is_begun_and_what_there_was_stays(monkeypat
     monkeypatch.setattr(models_7b, "room", lambda device: Room(device, 5 << 30, 8 << 30))
     monkeypatch.setattr(models_7b, "measure_checkpoints", None)
     out = tmp_path / "bench.json"
-    before = Run(Machine.here(), "cpu", True, measured=[byte_figure("weights", {}, 7, "cpu", "bfloat16")])
+    before = BenchRun(
+        Machine.here(), "cpu", True, measured=[byte_figure("weights", {}, 7, "cpu", "bfloat16")]
+    )
     save({"large": before}, out)
     assert main(["bench", "--part", "large", "--out", str(out)]) == 1
     said = "large is left as it was: models of 7B need 18 GiB of free memory, and 5 GiB are free"

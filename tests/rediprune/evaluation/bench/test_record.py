@@ -8,16 +8,16 @@ import pytest
 
 from rediprune.evaluation.bench import record
 from rediprune.evaluation.bench.machine import Machine
-from rediprune.evaluation.bench.record import Estimate, Figure, Run
+from rediprune.evaluation.bench.record import BenchRun, Estimate, Figure
 
 
 def figure(what="greedy", **case) -> Figure:
     return Figure(what, case or {"T": 1, "N": 576}, "s", 0.0123, 0.01, 0.02, "cpu", "float32", 1, 3)
 
 
-def run(**changes) -> Run:
+def run(**changes) -> BenchRun:
     estimated = [Estimate("prefill", {"K": 86}, "FLOP", 1.77e12, "savings")]
-    return Run(
+    return BenchRun(
         Machine.here(), "cpu", **({"quick": True, "measured": [figure()], "estimated": estimated} | changes)
     )
 
