@@ -207,8 +207,8 @@ def sweep(
                 if stop.is_set() or (made := run(order.kept(ratio))) is None:
                     return
                 runs.append(made)
-            n_new, kept = len(full.token_ids), runs[0].kept
-            saved = explainer.savings(look, asked, kept, n_new, line.method, config.budget)
+            n_new = len(full.token_ids)
+            saved = explainer.savings(look, asked, runs[0].kept, n_new, line.method, config.budget)
             yield Point(line, ratio, tuple(runs), full.text, math.exp(whole.log_prob), saved)
 
 

@@ -33,7 +33,8 @@ def clip() -> dict:
 
 def _scene(t: int, size: tuple[int, int]) -> Image.Image:
     """Draw four plain grounds and three shapes that move with t; small enough to be sent without loss."""
-    (width, height), step = size, 14 * t
+    width, height = size
+    step = 14 * t
     made = Image.new("RGB", size, "#8096b4")
     pen = ImageDraw.Draw(made)
     pen.rectangle((width // 2, 0, width, height // 2), fill="#b09a78")
@@ -53,6 +54,7 @@ def _message(
     t, n = len(frames), place.cells + place.whole
     at = torch.arange(t * n, dtype=torch.float32).view(t, n)
     row, column = (at % n) // place.cols, (at % n) % place.cols
+    # Features [T, N, 6] that turn smoothly with row, column and frame.
     angle = torch.stack([row / place.rows, column / place.cols, at // n / 7], dim=-1) * 2.2
     vision = VisionTokens(torch.cat([angle.cos(), angle.sin()], dim=-1), (place,) * t, present)
     relevance = 0.2 * torch.sin(0.31 * column + at // n) + 0.15 * torch.cos(0.43 * row)

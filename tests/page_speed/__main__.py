@@ -29,7 +29,8 @@ REPEATS, WARM_UP = 40, 8
 
 def runs(browser: Browser, ratios: list[float], repeats: int) -> list[dict]:
     """Measure each size at each pixel ratio, each on a page of its own."""
-    found, began = [], time.perf_counter()
+    found = []
+    began = time.perf_counter()
     with served() as (address, show):
         for ratio in ratios:
             for size, (*_, frames) in SIZES.items():
@@ -49,9 +50,9 @@ def runs(browser: Browser, ratios: list[float], repeats: int) -> list[dict]:
 
 def body(found: dict) -> str:
     """Write the table from what the JSON file holds."""
-    said = "{machine}; Chromium {chromium}, headless, no GPU; {repeats} moves of each kind after {warm_up}."
+    setup = "{machine}; Chromium {chromium}, headless, no GPU; {repeats} moves of each kind after {warm_up}."
     head = ["tokens", "pixel ratio", "what moves", "aim", "work", "input to frame", "through the server"]
-    lines = [said.format(**found) + " Milliseconds, median (p95).", ""]
+    lines = [setup.format(**found) + " Milliseconds, median (p95).", ""]
     lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for run in found["runs"]:
         for name, one in run["gestures"].items():
@@ -87,16 +88,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=REPEATS, help="moves of each kind that count")
     parser.add_argument("--pixel-ratio", type=float, nargs="+", default=[1.0, 2.0])
     parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the JSON file and the docs page")
-    given = parser.parse_args()
+    args = parser.parse_args()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=list(BROWSER_FLAGS))
-        found = {"machine": machine(), "chromium": browser.version, "repeats": given.repeats}
-        found |= {"warm_up": WARM_UP, "runs": runs(browser, given.pixel_ratio, given.repeats)}
+        found = {"machine": machine(), "chromium": browser.version, "repeats": args.repeats}
+        found |= {"warm_up": WARM_UP, "runs": runs(browser, args.pixel_ratio, args.repeats)}
         browser.close()
-    (given.docs / "page-speed.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    told = given.docs / "speed-of-the-page.md"
-    told.write_text(
-        write_marked_tables(told.read_text(encoding="utf-8"), {NAME: body(found)}), encoding="utf-8"
+    (args.docs / "page-speed.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    page = args.docs / "speed-of-the-page.md"
+    page.write_text(
+        write_marked_tables(page.read_text(encoding="utf-8"), {NAME: body(found)}), encoding="utf-8"
     )
     print(body(found))
 

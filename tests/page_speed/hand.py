@@ -21,7 +21,8 @@ def drag_slider(slider: str) -> Callable[[Page], Iterator[None]]:
     """Drag a slider to and fro on its track."""
 
     def moves(page: Page) -> Iterator[None]:
-        box, part = page.locator(slider).bounding_box(), 0.5
+        box = page.locator(slider).bounding_box()
+        part = 0.5
         while True:
             page.mouse.move(box["x"] + 8 + part * (box["width"] - 16), box["y"] + box["height"] / 2)
             if part == 0.5:
@@ -35,7 +36,8 @@ def drag_slider(slider: str) -> Callable[[Page], Iterator[None]]:
 
 def hover(page: Page) -> Iterator[None]:
     """Move the pointer over the picture; every move goes to another patch."""
-    box, x, y = page.locator("#rp-explorer .map").bounding_box(), 0.5, 0.5
+    box = page.locator("#rp-explorer .map").bounding_box()
+    x, y = 0.5, 0.5
     while True:
         x, y = (x + 0.381) % 1, (y + 0.237) % 1
         page.mouse.move(box["x"] + 4 + x * (box["width"] - 8), box["y"] + 4 + y * (box["height"] - 8))
@@ -74,7 +76,8 @@ def measure_gesture(page: Page, name: str, repeats: int, warm_up: int) -> list[d
     page.locator("#rp-keep").evaluate(
         "(s, to) => { s.value = to; s.dispatchEvent(new Event('input', {bubbles: true})); }", KEEP
     )
-    hand, found = moves(page), []
+    hand = moves(page)
+    found = []
     page.evaluate(WATCH, event)
     for _ in range(warm_up + repeats):
         next(hand)
@@ -93,10 +96,11 @@ def measure_size(
     `show(size, whole)` sets which message the page's button #rp-speed fetches (made_up.message). "requests"
     counts those that left the browser during all the gestures.
     """
-    button, asked = page.locator("#rp-speed").element_handle(), []
+    button = page.locator("#rp-speed").element_handle()
+    requests = []
 
     def note(request) -> None:
-        asked.append(request.url)
+        requests.append(request.url)
 
     page.evaluate(WATCH, "none")
     show(size, True)
@@ -108,13 +112,13 @@ def measure_size(
     page.on("request", note)
     found = {name: measure_gesture(page, name, repeats, warm_up) for name in gestures}
     page.remove_listener("request", note)
-    requests = len(asked)
+    n_requests = len(requests)  # before those through the server below
     show(size, False)
     page.evaluate(WATCH, "none")
     through = [page.evaluate(TRIP, button) for _ in range(2 + trips)][2:]
     return {
         "gestures": {name: {"events": len(of)} | _spreads(of) for name, of in found.items()},
-        "requests": requests,
+        "requests": n_requests,
         "server": spread(through),
     }
 

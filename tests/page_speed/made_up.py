@@ -33,7 +33,8 @@ def message(size: str, whole: bool) -> dict:
     frames = tuple(_picture(i) for i in range(t if clip else 1))
     shown = Shown(frames, clip=clip, seconds=tuple(i / 4 for i in range(t)) if clip else ())
     vision = VisionTokens(torch.randn(t, side * side, C), tuple(_place(i, t, side, clip) for i in range(t)))
-    query, config = torch.randn(C), PruneConfig()
+    query = torch.randn(C)
+    config = PruneConfig()
     orders = select(vision.features, query, config, [alpha_from_weight(w) for w in WEIGHTS])
     setting = {"picture": size, "method": "rediprune", "query": "prompt-tail", "weighted": True}
     setting |= {"budget": "frame", "model": 0, "seed": None, "clip": clip}

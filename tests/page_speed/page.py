@@ -20,14 +20,16 @@ from .made_up import message
 @contextmanager
 def served() -> Iterator[tuple[str, Callable[[str, bool], None]]]:
     """Yield the page's address and `show(size, whole)`, which sets the next message of #rp-speed."""
-    wanted, number = {}, count()
+    wanted = {}
+    number = count()
 
     def sent() -> dict:
         """Send the message as an answer would; it is numbered, because an unchanged value goes unnoticed."""
         return message(wanted["size"], wanted["whole"]) | {"about": f"Made up, message {next(number)}"}
 
     # A slider that is let go asks for no answer: what the model does then is not what is measured.
-    quick, answering.QUICK_SECONDS = answering.QUICK_SECONDS, 0
+    quick = answering.QUICK_SECONDS
+    answering.QUICK_SECONDS = 0
     demo = build_demo(Explainer(tiny.model(), tiny.processor(), "tiny", Card()))
     explorer = next(part for part in demo.blocks.values() if part.elem_id == "rp-explorer")
     with demo:

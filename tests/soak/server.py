@@ -26,9 +26,11 @@ class Server:
     """
 
     def __init__(self, folder: Path, flags: Sequence[str] = ()) -> None:
-        self.uploads, self.log = folder / "uploads", folder / "server.log"
+        self.uploads = folder / "uploads"
+        self.log = folder / "server.log"
         self.uploads.mkdir(parents=True, exist_ok=True)
-        self.flags, self.port = tuple(flags), _free_port()
+        self.flags = tuple(flags)
+        self.port = _free_port()
         self.process: subprocess.Popen | None = None
 
     @property

@@ -68,15 +68,16 @@ def _prompt_row(run: BenchRun, case: Case) -> str:
 
 
 def _answer_row(run: BenchRun, case: Case) -> str:
-    whole, parts = _unpruned(run, case).case, answer_parts(run, case)
+    unpruned = _unpruned(run, case)
+    parts = answer_parts(run, case)
     return _join_cells(
         *_row_name(case),
         *(format_number(part, "s") for part in parts[:2]),
-        f"{parts[1] / (_unpruned(run, case).median - parts[2]):.3%}" if case["keep"] < 1 else "",
+        f"{parts[1] / (unpruned.median - parts[2]):.3%}" if case["keep"] < 1 else "",
         *(format_number(part, "s") for part in parts[2:]),
         f"{parts[0] / answer_seconds(run, case, 1):.0%}",
         *(
-            f"{answer_seconds(run, whole, n) / answer_seconds(run, case, n):.2f} "
+            f"{answer_seconds(run, unpruned.case, n) / answer_seconds(run, case, n):.2f} "
             f"({run.estimate('answer ratio', **case, new=n).value:.2f})"
             for n in ANSWERS
         ),

@@ -50,7 +50,8 @@ def pick_faster_dtype(entry: Checkpoint, device: str) -> tuple[torch.dtype, list
     """
     if torch.device(device).type != "cpu":
         return torch.bfloat16, []
-    text, tried = entry.config["text_config"], {}
+    text = entry.config["text_config"]
+    tried = {}
     for dtype in (torch.float32, torch.bfloat16):
         x = torch.randn(512, text["hidden_size"], dtype=dtype)
         w = torch.randn(text["hidden_size"], text["intermediate_size"], dtype=dtype)

@@ -55,8 +55,10 @@ def measure(device: str, quick: bool) -> Iterator[Figure]:
 
 def _measure_early_end(adapter: Adapter, how: dict) -> Iterator[Figure]:
     """Time one picture through the encoder: to its end, and to the layer that is read."""
-    tower, (layer,) = adapter.model.model.vision_tower, [adapter.model.config.vision_feature_layer]
-    blocks, pixels = tower.encoder.layers, random_input(adapter, 0)["pixel_values"]
+    tower = adapter.model.model.vision_tower
+    layer = adapter.model.config.vision_feature_layer
+    blocks = tower.encoder.layers
+    pixels = random_input(adapter, 0)["pixel_values"]
     ways = {
         "encoder, to its end": lambda: tower(pixels, output_hidden_states=[layer]).hidden_states[layer],
         "encoder, to the layer read": lambda: hidden_states(tower, blocks, pixels, [layer])[0],
@@ -145,7 +147,8 @@ def tables(run: BenchRun) -> dict[str, str]:
         saved = f"{1 - ours.median / without.median:.1%}"
         rows.append(f"| {name} | {_format_figure(without)} | {_format_figure(ours)} | {saved} | {same} |")
 
-    (to_end,), (early,) = beside("encoder, to its end"), beside("encoder, to the layer read")
+    (to_end,) = beside("encoder, to its end")
+    (early,) = beside("encoder, to the layer read")
     layers = f"{early.case['layers']} of {to_end.case['layers']} layers"
     line(f"one picture, {layers} run", to_end, early, "yes")
     (few,) = beside(f"{FEW} frames at a time")
@@ -153,9 +156,11 @@ def tables(run: BenchRun) -> dict[str, str]:
         (other,) = beside(without)
         what = f"{few.case['T']} frames, {few.what} and not {without.removeprefix('frames ')}"
         line(f"{what} ({few.case['layers']} layers)", other, few, few.case["same bits"])
-    (whole,), (parted,) = beside("memory of frames together"), beside(f"memory of {few.what}")
+    (whole,) = beside("memory of frames together")
+    (parted,) = beside(f"memory of {few.what}")
     line(f"memory of {whole.case['T']} frames, {few.what} and not together", whole, parted, "yes")
-    (each,), (once,) = beside("two answers, a look each"), beside("two answers, one look")
+    (each,) = beside("two answers, a look each")
+    (once,) = beside("two answers, one look")
     line(
         f"first tokens with all {each.case['N']} tokens and with {each.case['K']}, one look",
         each,

@@ -113,7 +113,10 @@ def find_longest_text(way: str, shapes: ModelShapes, case: Case, claim: float) -
     low, high = 0, LONGEST + 1
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if ratio(way, shapes, case, middle) > claim else (low, middle)
+        if ratio(way, shapes, case, middle) > claim:
+            low = middle
+        else:
+            high = middle
     return low
 
 
@@ -121,7 +124,8 @@ def tables(run: BenchRun) -> dict[str, str]:
     """Make the tables of texts with which each claim holds and of ratios at some lengths of text."""
     cases = [one.case for one in run.estimated if one.what == WAYS[0] and one.case["L"] == 0]
     head = f"| claim | frames | {' | '.join(WAY_LABELS.values())} |\n{'|---' * (len(WAYS) + 2)}|"
-    holds, ratios = [head], [head.replace("frames |", "frames | text |") + "---|"]
+    holds = [head]
+    ratios = [head.replace("frames |", "frames | text |") + "---|"]
     for case in cases:
         h = next(h for h in HEADLINES if h.benchmark == case["benchmark"])
         name = f"{h.benchmark}, {find(h.model).title}, {h.keep:.0%}: > {h.claim}x"

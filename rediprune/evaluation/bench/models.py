@@ -165,7 +165,9 @@ def _estimates(
     adapter: Adapter, seen: Seen, ids: torch.Tensor, kept: torch.Tensor, case: Case
 ) -> Iterator[Estimate]:
     """Yield the estimates of `costs.estimate` for this run, to stand beside the measured figures."""
-    shapes, vision, length = adapter.shapes_for(seen.vision), seen.vision, case["L"]
+    vision = seen.vision
+    shapes = adapter.shapes_for(vision)
+    length = case["L"]
     saved = [
         estimate(
             shapes,

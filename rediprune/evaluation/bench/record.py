@@ -189,13 +189,13 @@ def load(path: Path) -> dict[str, BenchRun]:
         ) from None
 
 
-def _parse_part(given: dict) -> BenchRun:
+def _parse_part(content: dict) -> BenchRun:
     kinds = {
-        "machine": Machine(**given["machine"]),
-        "measured": [_validate(Figure(**figure)) for figure in given["measured"]],
-        "estimated": [_validate(Estimate(**one)) for one in given["estimated"]],
+        "machine": Machine(**content["machine"]),
+        "measured": [_validate(Figure(**figure)) for figure in content["measured"]],
+        "estimated": [_validate(Estimate(**one)) for one in content["estimated"]],
     }
-    made = BenchRun(**given | kinds)
+    made = BenchRun(**content | kinds)
     if not _is_number(made.seconds):
         raise JsonError("its seconds are no number")
     return made

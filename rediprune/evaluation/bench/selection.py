@@ -68,7 +68,8 @@ def _compare_with_published(
 ) -> Iterator[Figure]:
     """Time the library and the published code in turns: the whole selection, then the loop alone."""
     t, n, _ = features.shape
-    case, config = {"T": t, "N": n, "C": C, "K": k}, PruneConfig(keep_ratio=k / n, alpha=ALPHA)
+    case = {"T": t, "N": n, "C": C, "K": k}
+    config = PruneConfig(keep_ratio=k / n, alpha=ALPHA)
     between = distances(features)
     relevance = measure_relevance(features, Query("prompt-tail", query))
     loops = list(zip(between, relevance, strict=True))
@@ -139,14 +140,16 @@ def tables(run: BenchRun) -> dict[str, str]:
         "|---" * 6 + "|",
     ]
     for order in (figure for figure in run.measured if figure.what == FULL):
-        case, published = order.case, run.figure("published", **order.case)
+        case = order.case
+        published = run.figure("published", **case)
         size = f"{case['T']} x {case['N']:,} | {case['K']:,}"
         floor = run.estimate("floor", T=case["T"], N=case["N"]).value
         ended, loop, loop_ended = (
             [one for one in run.measured if one.what == name and one.case == case]
             for name in (ENDED, "loop of greedy", "loop of greedy, ended at K")
         )
-        ours, share = (ended or [order])[0].median, ""
+        ours = (ended or [order])[0].median
+        share = ""
         if case["K"] < case["N"]:
             share = f"{ours / run.estimate('prefill saved', **case).value:.3%}"
         cells = _format_seconds(published), _format_seconds(order), _format_seconds(ended[0]) if ended else ""
@@ -164,7 +167,8 @@ def tables(run: BenchRun) -> dict[str, str]:
             loops.append(f"| {size} | {' | '.join(cells)} | {theirs.median / quickest:.0f} |")
     rows = ["| tokens | kept | Gram matrix | its K rows, one by one |", "|---" * 4 + "|"]
     for one_by_one in (figure for figure in run.measured if figure.what == "K rows of it"):
-        case, matrix = one_by_one.case, run.figure("Gram matrix", **one_by_one.case)
+        case = one_by_one.case
+        matrix = run.figure("Gram matrix", **case)
         size = f"{case['T']} x {case['N']:,} | {case['K']:,}"
         rows.append(f"| {size} | {_format_seconds(matrix)} | {_format_seconds(one_by_one)} |")
     made = {"selection": whole, "loops": loops, "rows": rows}

@@ -43,11 +43,11 @@ def read(kwargs: Mapping[str, object], task: str = "") -> Decoding:
             answers and is not known here; one sentence.
     """
     left = dict(kwargs)
-    said = f"generation_kwargs of {task or 'the task'}"
+    source = f"generation_kwargs of {task or 'the task'}"
     if left.pop("do_sample", False) or (left.get("temperature") or 0) > 0:
         sampling = _format_settings(kwargs, "do_sample", "temperature")
         raise ValueError(
-            f"{said} ask for sampling ({sampling}), with which two runs cannot be compared: pass "
+            f"{source} ask for sampling ({sampling}), with which two runs cannot be compared: pass "
             "--gen_kwargs do_sample=False,temperature=0"
         )
     for name in _SAMPLING_SETTINGS:
@@ -55,8 +55,8 @@ def read(kwargs: Mapping[str, object], task: str = "") -> Decoding:
     for name in _PICTURE_SETTINGS:
         if (value := left.pop(name, None)) is not None:
             warnings.warn(
-                f"{said} say {name}={value!r}, which has no effect: the checkpoint's own processor prepares "
-                "pictures and videos",
+                f"{source} say {name}={value!r}, which has no effect: the checkpoint's own processor "
+                "prepares pictures and videos",
                 stacklevel=2,
             )
     until = left.pop("until", None) or ()
@@ -64,11 +64,11 @@ def read(kwargs: Mapping[str, object], task: str = "") -> Decoding:
     numbers = {name: left.pop(name) for name in ("max_new_tokens", "num_beams") if left.get(name) is not None}
     for name, value in numbers.items():
         if isinstance(value, bool) or int(value) != value or value < 1:
-            raise ValueError(f"{said} say {name}={value!r}: it must be a whole number of at least 1")
+            raise ValueError(f"{source} say {name}={value!r}: it must be a whole number of at least 1")
         numbers[name] = int(value)
     if left := {name: value for name, value in left.items() if value is not None}:
         raise ValueError(
-            f"{said} say {_format_settings(left, *left)}, which rediprune does not know and will not "
+            f"{source} say {_format_settings(left, *left)}, which rediprune does not know and will not "
             "ignore: it knows max_new_tokens, num_beams, until, and temperature=0"
         )
     return Decoding(**numbers, until=tuple(stop for stop in until if stop))

@@ -75,20 +75,20 @@ def target(doc: dict) -> str:
 
 def score(doc: dict, results: list[str]) -> dict[str, float]:
     """Score an answer: exact_match is 1 where it is the expected one, 0 also where it names no option."""
-    said = results[0].strip()
+    answer = results[0].strip()
     if doc["options"]:
-        said = _match_option(said, doc["options"])
-    return {"exact_match": float(said.casefold() == doc["answer"].casefold())}
+        answer = _match_option(answer, doc["options"])
+    return {"exact_match": float(answer.casefold() == doc["answer"].casefold())}
 
 
-def _match_option(said: str, options: list[str]) -> str:
+def _match_option(answer: str, options: list[str]) -> str:
     """Return the letter of the option that an answer names, by all of its words or its first letter."""
     letters = LETTERS[: len(options)]
     plain = [option.strip(" .").casefold() for option in options]
-    words = said.strip(" .").casefold()
+    words = answer.strip(" .").casefold()
     if plain.count(words) == 1:
         return letters[plain.index(words)]
-    found = re.match(rf"\(?([{letters}])(?:[).:,]|\s*$)", said)  # "A cat" is no choice of A
+    found = re.match(rf"\(?([{letters}])(?:[).:,]|\s*$)", answer)  # "A cat" is no choice of A
     return found[1] if found else ""
 
 

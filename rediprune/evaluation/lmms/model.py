@@ -148,11 +148,11 @@ class ReDiPrune(lmms):
     def clean(self) -> None:
         """Complete the description; lmms-eval calls this when every process has answered."""
         if self._rank == 0:
-            seen = count_visual_tokens(self.record.read_answers().values())
-            total, kept = (sum(task[part] for task in seen.values()) for part in ("visual_tokens", "kept"))
-            for note in kept_all_notes(self.config.keep_ratio, kept, total) if seen else ():
+            counts = count_visual_tokens(self.record.read_answers().values())
+            total, kept = (sum(task[part] for task in counts.values()) for part in ("visual_tokens", "kept"))
+            for note in kept_all_notes(self.config.keep_ratio, kept, total) if counts else ():
                 warnings.warn(note, stacklevel=2)
-            self.record.describe(complete=True, observed=seen, processes=self._world_size)
+            self.record.describe(complete=True, observed=counts, processes=self._world_size)
         self.record.close()
         self.explainer = None
         super().clean()

@@ -31,8 +31,8 @@ class RecordError(ValueError):
 
 def hash_description(description: dict) -> str:
     """Return the hash by which a run is known."""
-    said = json.dumps(description, sort_keys=True, default=str)
-    return hashlib.sha256(said.encode()).hexdigest()[:12]
+    content = json.dumps(description, sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 class Record:
@@ -48,7 +48,9 @@ class Record:
     """
 
     def __init__(self, folder: Path, description: dict, rank: int = 0) -> None:
-        self.folder, self.description, self.name = folder, description, hash_description(description)
+        self.folder = folder
+        self.description = description
+        self.name = hash_description(description)
         folder.mkdir(parents=True, exist_ok=True)
         self._file = _open_locked(folder / f"rediprune-{self.name}.rank{rank}.jsonl")
         self.answers = self.read_answers()
@@ -70,8 +72,8 @@ class Record:
     def describe(self, **more: object) -> Path:
         """Write the description, with `more` beside it, in one step; return the file's path."""
         path = self.folder / f"rediprune-{self.name}.json"
-        said = {"format": FORMAT, "run": self.name, **self.description, **more}
-        return write_text(path, json.dumps(said, indent=1, default=str, ensure_ascii=False) + "\n")
+        content = {"format": FORMAT, "run": self.name, **self.description, **more}
+        return write_text(path, json.dumps(content, indent=1, default=str, ensure_ascii=False) + "\n")
 
     def close(self) -> None:
         """Close the file and give up its lock."""

@@ -41,8 +41,8 @@ class Question:
     def key(self) -> str:
         """Return the answer's key: it depends on what is asked, not on the process or batch that asks."""
         target = self.target if isinstance(self.target, str) else asdict(self.target)
-        said = json.dumps([self.task, self.split, self.doc_id, self.text, target])
-        return hashlib.sha256(said.encode()).hexdigest()[:24]
+        content = json.dumps([self.task, self.split, self.doc_id, self.text, target])
+        return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
 def read_generation(request: Any, docs: Mapping) -> Question:

@@ -42,24 +42,26 @@ def read(args: dict) -> Settings:
     Raises:
         ValueError: an unknown name, or a value that makes no sense; one sentence.
     """
-    given = {name: value for name, value in args.items() if value is not None}
-    given.pop("max_batch_size", None)  # lmms-eval hands it to every model; only `auto` would read it
+    arguments = {name: value for name, value in args.items() if value is not None}
+    arguments.pop("max_batch_size", None)  # lmms-eval hands it to every model; only `auto` would read it
     own = {f.name for f in fields(Settings)} - {"prune_settings"}
-    for name in given:
+    for name in arguments:
         if name not in own and name not in PRUNE_FIELDS:
             known = sorted([*own, *PRUNE_FIELDS])
             near = get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(known)}"
-            raise ValueError(f"model_args has {name}={given[name]!r}, which rediprune does not know: {hint}")
-    prune_settings = {name: _parse_value(value) for name, value in given.items() if name in PRUNE_FIELDS}
+            raise ValueError(
+                f"model_args has {name}={arguments[name]!r}, which rediprune does not know: {hint}"
+            )
+    prune_settings = {name: _parse_value(value) for name, value in arguments.items() if name in PRUNE_FIELDS}
     PruneConfig(**prune_settings)
-    made = {name: value for name, value in given.items() if name in own}
+    values = {name: value for name, value in arguments.items() if name in own}
     for name, least in (("n_frames", 1), ("batch_size", 1)):
-        if name in made:
-            made[name] = _parse_count(name, made[name], least)
-    made["pretrained"] = str(made.get("pretrained", DEFAULT_MODEL))
-    made["record"] = Path(made.get("record", Settings.record)).expanduser()
-    return Settings(**made, prune_settings=prune_settings)
+        if name in values:
+            values[name] = _parse_count(name, values[name], least)
+    values["pretrained"] = str(values.get("pretrained", DEFAULT_MODEL))
+    values["record"] = Path(values.get("record", Settings.record)).expanduser()
+    return Settings(**values, prune_settings=prune_settings)
 
 
 def _parse_value(value: object) -> object:

@@ -30,16 +30,16 @@ def explainer():
 
 def test_the_built_in_model_passes_every_check(capsys):
     assert main(["check", "--repeats", "1"]) == 0
-    said = capsys.readouterr().out
-    assert "7 passed, 0 failed" in said and "FAIL" not in said
-    assert "default cosine" in said and "rounding alone" in said
+    output = capsys.readouterr().out
+    assert "7 passed, 0 failed" in output and "FAIL" not in output
+    assert "default cosine" in output and "rounding alone" in output
 
 
 def test_a_failed_check_is_named_and_ends_with_1(monkeypatch, capsys):
     monkeypatch.setattr(check, "check_placement", lambda explainer: (False, "nowhere"))
     assert main(["check", "--repeats", "1"]) == 1
-    said = capsys.readouterr().out
-    assert "6 passed, 1 failed: tokens lie where shown" in said
+    output = capsys.readouterr().out
+    assert "6 passed, 1 failed: tokens lie where shown" in output
 
 
 @pytest.mark.parametrize("shown", ["image", "clip"])

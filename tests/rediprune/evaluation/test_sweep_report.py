@@ -80,8 +80,8 @@ def test_csv_reads_back_what_was_swept():
 def test_the_table_lines_up_and_says_what_was_found():
     assert {len(format_row(p)) for p in POINTS} == {len(HEADER)}
     assert "0.300 (0.200..0.400)" in format_row(POINTS[1]) and "(0." not in format_row(POINTS[0])
-    said = format_summary(POINTS)
-    assert "rediprune w=0.33     40.0%" in said and "random               30.0%" in said
-    assert "common with rediprune w=0.33" in said
-    assert said.splitlines()[-1].split() == ["random", "0.50", "0.25", "1.00"]
+    output = format_summary(POINTS)
+    assert "rediprune w=0.33     40.0%" in output and "random               30.0%" in output
+    assert "common with rediprune w=0.33" in output
+    assert output.splitlines()[-1].split() == ["random", "0.50", "0.25", "1.00"]
     assert "random               none" in format_summary(POINTS[:2])

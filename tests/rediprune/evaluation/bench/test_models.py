@@ -75,8 +75,8 @@ def test_without_room_for_7b_nothing_is_begun_and_what_there_was_stays(monkeypat
     )
     save({"large": before}, out)
     assert main(["bench", "--part", "large", "--out", str(out)]) == 1
-    said = "large is left as it was: models of 7B need 18 GiB of free memory, and 5 GiB are free"
-    assert capsys.readouterr().err == f"rediprune: {said}\n"
+    sentence = "large is left as it was: models of 7B need 18 GiB of free memory, and 5 GiB are free"
+    assert capsys.readouterr().err == f"rediprune: {sentence}\n"
     monkeypatch.setattr("rediprune.cli.bench.PARTS", {"large": "models_7b"})
     assert main(["bench", "--out", str(out)]) == 0
     assert load(out)["large"].measured == before.measured

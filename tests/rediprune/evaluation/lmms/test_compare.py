@@ -81,13 +81,13 @@ def test_a_sample_lost_or_counted_twice_is_an_error(tmp_path):
 
 def test_runs_that_cannot_be_compared_say_why(tmp_path, capsys):
     a = run(tmp_path / "a", [1, 0])
-    for name, scores, more, said in (
+    for name, scores, more, expected_text in (
         ("fewer", [1], {}, "2 and 1, of which 1 are the same"),
         ("other", [1, 0], {"task": "u"}, "no task in common"),
         ("half", [1, 0], {"complete": False}, "did not come to its end"),
     ):
         assert main(["compare", str(a), str(run(tmp_path / name, scores, **more))]) == 2
-        assert said in capsys.readouterr().err
+        assert expected_text in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert main(["compare", str(tmp_path / "empty"), str(a)]) == 2
     assert "holds 0 runs" in capsys.readouterr().err
@@ -96,7 +96,7 @@ def test_runs_that_cannot_be_compared_say_why(tmp_path, capsys):
 def test_the_command_prints_and_writes_the_comparison(tmp_path, capsys):
     a, b = run(tmp_path / "a", [1, 0, 1, 1]), run(tmp_path / "b", [1, 1, 1, 0], keep=0.15)
     assert main(["compare", str(a), str(b), "--json", str(tmp_path / "out.json")]) == 0
-    said = capsys.readouterr().out
-    assert "60 of 400 visual tokens read (15.0%)" in said and "+0.00" in said
+    output = capsys.readouterr().out
+    assert "60 of 400 visual tokens read (15.0%)" in output and "+0.00" in output
     made = json.loads((tmp_path / "out.json").read_text())
     assert made["b"]["config"]["keep_ratio"] == 0.15 and made["differences"][0]["n"] == 4

@@ -109,13 +109,13 @@ def test_what_a_sample_may_show(tmp_path):
     assert not load_sample_media([str(tmp_path / "still.png")], 8).clip
     video = footage.write(tmp_path / "clip.mp4", n=20)
     assert footage.indices(load_sample_media([str(video)], 4).frames) == [0, 6, 12, 19]
-    for visuals, said in (
+    for visuals, expected_text in (
         ([], "shows 0 pictures"),
         (None, "shows 0 pictures"),
         ([tiny.image()] * 2, "shows 2 pictures"),
         ([7], "shows a int"),
     ):
-        with pytest.raises(SampleError, match=said):
+        with pytest.raises(SampleError, match=expected_text):
             load_sample_media(visuals, 8)
 
 

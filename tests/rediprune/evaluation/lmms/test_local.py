@@ -40,7 +40,7 @@ def task(folder: Path, name: str) -> tuple[dict, list[dict]]:
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("answer", "expected"),
     [
         ("B", 1),
         ("B.", 1),
@@ -56,9 +56,9 @@ def task(folder: Path, name: str) -> tuple[dict, list[dict]]:
         ("I do not know", 0),
     ],
 )
-def test_an_answer_names_an_option_by_letter_or_by_its_words(said, expected):
+def test_an_answer_names_an_option_by_letter_or_by_its_words(answer, expected):
     doc = {"options": OPTIONS, "answer": "B"}
-    assert local.score(doc, [said]) == {"exact_match": float(expected)}
+    assert local.score(doc, [answer]) == {"exact_match": float(expected)}
 
 
 def test_an_open_answer_is_its_words_whatever_their_case():
@@ -152,8 +152,8 @@ def test_the_plug_in_ships_and_is_found():
     (name, where), *_ = project["project"]["entry-points"]["lmms_eval.models"].items()
     module, function = where.split(":")
     assert name == "rediprune" and callable(getattr(import_module(module), function))
-    said = re.search(r'"rediprune\.evaluation\.lmms": (\[.*\])', (root / "setup.py").read_text())[1]
-    globs = ast.literal_eval(said)
+    listed = re.search(r'"rediprune\.evaluation\.lmms": (\[.*\])', (root / "setup.py").read_text())[1]
+    globs = ast.literal_eval(listed)
     assert local.TEMPLATE in [file for glob in globs for file in local.TEMPLATE.parents[1].glob(glob)]
 
 

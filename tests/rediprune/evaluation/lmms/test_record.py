@@ -95,9 +95,9 @@ def test_the_description_says_what_was_observed(tmp_path):
     answers = [line("a"), line("b", n_visual=200, n_kept=20), line("c", task="u", n_kept=100)]
     record = Record(tmp_path, RUN)
     path = record.describe(complete=True, observed=count_visual_tokens(answers))
-    said = json.loads(path.read_text())
-    assert said["config"] == RUN["config"] and said["run"] == record.name
-    assert said["observed"] == {
+    description = json.loads(path.read_text())
+    assert description["config"] == RUN["config"] and description["run"] == record.name
+    assert description["observed"] == {
         "t": {"samples": 2, "visual_tokens": 300, "kept": 35, "share": 35 / 300, "share_range": [0.1, 0.15]},
         "u": {"samples": 1, "visual_tokens": 100, "kept": 100, "share": 1.0, "share_range": [1.0, 1.0]},
     }

@@ -32,7 +32,7 @@ class Done:
     """Hold a run that came to its end."""
 
     folder: Path
-    said: dict
+    description: dict
     answers: dict[tuple, list[dict]]
     samples: dict[str, dict[int, dict]]
     scores: dict
@@ -90,7 +90,7 @@ def run(world: Path, record: Path, processes: int = 1, flags: tuple[str, ...] = 
 
 
 def done(record: Path) -> Done:
-    (said,) = record.glob("rediprune-*.json")
+    (description,) = record.glob("rediprune-*.json")
     answers: dict[tuple, list[dict]] = {}
     for file in sorted(record.glob("*.rank*.jsonl")):
         for line in file.read_text().splitlines():
@@ -102,7 +102,7 @@ def done(record: Path) -> Done:
         samples[task] = {sample["doc_id"]: sample for sample in written}
         assert len(samples[task]) == len(written)
     scores = json.loads(max(record.rglob("*_results.json")).read_text())["results"]
-    return Done(record, json.loads(said.read_text()), answers, samples, scores)
+    return Done(record, json.loads(description.read_text()), answers, samples, scores)
 
 
 @pytest.fixture(scope="session")
@@ -117,12 +117,12 @@ def proof(single):
     yield measured
     if len(measured) == 7:
         rows = "\n".join(f"| {what} | {found} |" for what, found in measured.items())
-        with_what = ", ".join(f"{name} {said}" for name, said in single.said["versions"].items())
+        with_what = ", ".join(f"{name} {version}" for name, version in single.description["versions"].items())
         PROOF.write_text(
             "# The plug-in for lmms-eval, measured\n\n"
             "Written by `make lmms` (tests/rediprune/evaluation/lmms/test_run.py), on CPU, with the embedded "
             f"model and {SCENES} held-out scenes and {CLIPS_PLAN} clips.\n\n{with_what}; weights SHA-256 "
-            f"{single.said['weights_sha256'][:16]}...\n\n| what | measured |\n|---|---|\n{rows}\n"
+            f"{single.description['weights_sha256'][:16]}...\n\n| what | measured |\n|---|---|\n{rows}\n"
         )
 
 
@@ -171,11 +171,11 @@ def compared(before: Done, after: Done, out: Path) -> tuple[list[dict], str]:
 def test_every_sample_is_answered_once_and_really_pruned(single, proof):
     lines = single.lines()
     assert len(lines) == single.n and all(0 < line["n_kept"] < line["n_visual"] for line in lines)
-    seen = single.said["observed"]["rediprune_world"]
+    seen = single.description["observed"]["rediprune_world"]
     assert seen["samples"] == single.n and abs(seen["share"] - KEEP) < 0.01
-    assert single.said["complete"] and single.said["config"]["keep_ratio"] == KEEP
-    assert re.fullmatch("[0-9a-f]{64}", single.said["weights_sha256"])
-    assert {"lmms_eval", "transformers", "torch"} <= single.said["versions"].keys()
+    assert single.description["complete"] and single.description["config"]["keep_ratio"] == KEEP
+    assert re.fullmatch("[0-9a-f]{64}", single.description["weights_sha256"])
+    assert {"lmms_eval", "transformers", "torch"} <= single.description["versions"].keys()
     score = single.scores["rediprune_world"]["exact_match,none"]
     kept = f"{seen['kept']:,} of {seen['visual_tokens']:,} visual tokens read ({shown(seen['share'])})"
     proof["one process"] = f"n = {single.n}, exact match {share(score, single.n)}, {kept}"
@@ -277,7 +277,7 @@ def test_two_runs_are_compared_sample_by_sample(world, single, tmp_path, proof):
 
 def test_random_tokens_are_the_baseline(world, single, tmp_path, proof):
     random = run(world, tmp_path / "random", keep_ratio=KEEP, method="random")
-    assert random.said["config"]["method"] == "random"
+    assert random.description["config"]["method"] == "random"
     counts = [{line["doc_id"]: line["n_kept"] for line in one.lines()} for one in (random, single)]
     assert counts[0] == counts[1]
     _, line = compared(random, single, tmp_path / "difference.json")

@@ -44,7 +44,7 @@ def test_without_a_word_the_embedded_model_answers_one_by_one():
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "expected_text"),
     [
         (dict(keep_ration=0.2), "keep_ration=0.2.*did you mean keep_ratio"),
         (dict(zzz=1), "it knows alpha, batch_size, budget"),
@@ -54,8 +54,8 @@ def test_without_a_word_the_embedded_model_answers_one_by_one():
         (dict(batch_size="auto"), "batch_size='auto' is out of range"),
     ],
 )
-def test_what_means_nothing_is_refused(args, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_means_nothing_is_refused(args, expected_text):
+    with pytest.raises(ValueError, match=expected_text):
         settings.read(args)
 
 
@@ -78,7 +78,7 @@ def test_what_tasks_ask_for_is_honoured(kwargs, expected):
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "said"),
+    ("kwargs", "expected_text"),
     [
         (dict(do_sample=True), "pope ask for sampling .do_sample=True"),
         (dict(temperature=0.7), "sampling .temperature=0.7"),
@@ -88,8 +88,8 @@ def test_what_tasks_ask_for_is_honoured(kwargs, expected):
         (dict(repetition_penalty=1.2), "will not ignore"),
     ],
 )
-def test_what_cannot_be_honoured_is_refused_aloud(kwargs, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_cannot_be_honoured_is_refused_aloud(kwargs, expected_text):
+    with pytest.raises(ValueError, match=expected_text):
         decoding.read(kwargs, "pope")
 
 
