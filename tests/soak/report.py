@@ -7,9 +7,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rediprune.evaluation.marked_tables import write_marked_tables
+
 from .watch import Held
 
-BEGIN, END = "<!-- soak: begin -->", "<!-- soak: end -->"
+NAME = "soak-table"  # of the marks
 
 
 @dataclass
@@ -96,17 +98,13 @@ def table(figures: Figures) -> str:
 
 
 def write(figures: Figures, file: Path) -> None:
-    """Put the figures between the marks of `file`.
+    """Write the figures between the marks of `file`.
 
     Raises:
         ValueError: the file has no marks.
     """
-    text = file.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{file.name} has no place for the figures: it must hold {BEGIN} and {END}")
-    file.write_text(f"{before}{BEGIN}\n{table(figures)}{END}{after}", encoding="utf-8")
+    page = write_marked_tables(file.read_text(encoding="utf-8"), {NAME: table(figures).rstrip("\n")})
+    file.write_text(page, encoding="utf-8")
 
 
 def _spread(seconds: list[float]) -> str:
