@@ -44,7 +44,7 @@ def test_the_table_marks_what_misses_its_aim(found):
 
 def test_the_docs_page_has_the_place_for_the_table():
     text = (command.DOCS / "speed-of-the-page.md").read_text(encoding="utf-8")
-    assert command.insert(text, command.NAME, "x") != text
+    assert command.write_marked_tables(text, {command.NAME: "x"}) != text
 
 
 def test_sizes_and_spreads():
