@@ -14,7 +14,7 @@ from torch import Tensor
 from rediprune import Explainer, draw
 from rediprune.config import PruneConfig
 from rediprune.evaluation.sweep import RATIOS, SEEDS, Line, Point, SweepRun, list_lines, sweep
-from rediprune.evaluation.sweep_report import notes, overlaps, smallest_holding_ratio, to_csv
+from rediprune.evaluation.sweep_report import format_csv, notes, overlaps, smallest_holding_ratio
 from rediprune.explainer.encode import Look, Shown
 
 from ..state.app_state import OPENED, Desk, Run
@@ -177,7 +177,7 @@ def _curves(points: list[Point], media: Shown, look: Look, config: PruneConfig) 
             }
             for line in lines
         ],
-        "csv": to_csv(points),
+        "csv": format_csv(points),
     }
 
 

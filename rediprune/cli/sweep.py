@@ -82,6 +82,6 @@ def run(args: argparse.Namespace) -> int:
         print(table.format_row(point), flush=True)
     print(f"\n{table.format_summary(points)}")
     if args.csv:
-        write_text(args.csv, table.to_csv(points))
+        write_text(args.csv, table.format_csv(points))
         print(f"Wrote {args.csv}")
     return 0

@@ -69,7 +69,7 @@ def notes(points: Sequence[Point]) -> list[str]:
     return list(dict.fromkeys(note for found in each for note in found))
 
 
-def to_csv(points: Sequence[Point]) -> str:
+def format_csv(points: Sequence[Point]) -> str:
     """Write one CSV row per point; the weight is empty where a method has none."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows([COLUMNS, *map(row_values, points)])

@@ -13,13 +13,13 @@ from rediprune.costs.estimate import ModelShapes, estimate
 from rediprune.evaluation.sweep import Line, Point, SweepRun
 from rediprune.evaluation.sweep_report import (
     HEADER,
+    format_csv,
     format_row,
     format_summary,
     jaccard,
     notes,
     overlaps,
     smallest_holding_ratio,
-    to_csv,
 )
 
 SHAPES = ModelShapes(*[8] * 16)
@@ -67,7 +67,7 @@ def test_overlap_is_shared_over_all_and_the_mean_over_runs():
 
 
 def test_csv_reads_back_what_was_swept():
-    rows = list(csv.DictReader(io.StringIO(to_csv(POINTS))))
+    rows = list(csv.DictReader(io.StringIO(format_csv(POINTS))))
     assert len(rows) == 6 and rows[0]["answer"] == 'red, "or" blue'
     assert float(rows[0]["weight"]) == 1 / 3 and rows[1]["weight"] == ""
     one = rows[1]
