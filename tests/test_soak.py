@@ -1,4 +1,4 @@
-"""The parts of the soak: what it watches, what it sends, what it says. The soak itself is slow."""
+"""Check the parts of the soak: what it watches, sends and reports; the soak itself is slow."""
 
 import os
 from collections import Counter

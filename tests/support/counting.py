@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rediprune.costs import estimate
+from rediprune.costs.estimate import prefill_flops, projector_flops, vision_flops
 from rediprune.models import adapter_for
 from rediprune.models.transformers_names import cache_argument, cache_of
 
@@ -41,11 +41,8 @@ def check_estimates(model, towers: Sequence[torch.nn.Module], views: int, side: 
     """Compare the estimates of encoder, projector and prefill with the counted FLOPs of their forwards."""
     shapes = adapter_for(model).shapes()
     for tower in towers:
-        assert views * estimate.vision_flops(shapes) == count_flops(
-            lambda t=tower: t(zeros(views, 3, side, side))
-        )
+        counted = count_flops(lambda t=tower: t(zeros(views, 3, side, side)))
+        assert views * vision_flops(shapes) == counted
     features = zeros(1, KEPT, shapes.projector_in)
-    assert estimate.projector_flops(shapes, KEPT) == count_flops(
-        lambda: model.model.multi_modal_projector(features)
-    )
-    assert estimate.prefill_flops(shapes, LENGTH) == count_flops(lambda: llm(model, LENGTH))
+    assert projector_flops(shapes, KEPT) == count_flops(lambda: model.model.multi_modal_projector(features))
+    assert prefill_flops(shapes, LENGTH) == count_flops(lambda: llm(model, LENGTH))

@@ -35,7 +35,7 @@ class Decoding:
         return text[: min(ends, default=len(text))].strip()
 
 
-def read(kwargs: Mapping[str, object], task: str = "") -> Decoding:
+def read_decoding(kwargs: Mapping[str, object], task: str = "") -> Decoding:
     """Read what a task asks for.
 
     Raises:

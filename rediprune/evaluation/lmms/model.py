@@ -59,7 +59,7 @@ class ReDiPrune(lmms):
     @_exit_on_error
     def __init__(self, **args) -> None:
         super().__init__()
-        self.settings = settings.read(args)
+        self.settings = settings.read_settings(args)
         self.accelerator = Accelerator()
         self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
         prepared = prepare(self.settings.pretrained)

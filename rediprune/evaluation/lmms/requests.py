@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .decoding import Decoding
-from .decoding import read as read_decoding
+from .decoding import Decoding, read_decoding
 
 
 @dataclass(frozen=True)

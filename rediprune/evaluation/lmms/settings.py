@@ -36,7 +36,7 @@ class Settings:
     batch_size: int = 1
 
 
-def read(args: dict) -> Settings:
+def read_settings(args: dict) -> Settings:
     """Read the arguments that lmms-eval made of model_args and of its own flags.
 
     Raises:

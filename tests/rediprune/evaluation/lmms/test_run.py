@@ -313,7 +313,7 @@ def test_lmms_eval_has_every_task_that_the_documentation_names_and_all_it_asks_f
     assert len(named) > 30 and [name for name in named if name not in index] == []
     for name in named:
         asked = load_yaml_config(index[name]["yaml_path"], mode="simple")
-        decoding.read(asked.get("generation_kwargs") or {}, name)
+        decoding.read_decoding(asked.get("generation_kwargs") or {}, name)
         assert asked["output_type"] in ("generate_until", "multiple_choice")
     ours = load_yaml_config(str(ROOT / "rediprune/evaluation/lmms/tasks/local.yaml"), mode="full")
     assert callable(ours["process_results"]) and callable(ours["doc_to_visual"])

@@ -10,7 +10,7 @@ from rediprune.evaluation.lmms.decoding import MAX_NEW_TOKENS, Decoding
 
 
 def test_every_dial_of_a_prune_config_can_be_said():
-    made = settings.read(
+    made = settings.read_settings(
         dict(
             pretrained="llava-hf/llava-1.5-7b-hf",
             keep_ratio=0.15,
@@ -39,7 +39,7 @@ def test_every_dial_of_a_prune_config_can_be_said():
 
 
 def test_without_a_word_the_embedded_model_answers_one_by_one():
-    made = settings.read({})
+    made = settings.read_settings({})
     assert Path(made.pretrained).name == "tiny-llava" and made.prune_settings == {} and made.batch_size == 1
 
 
@@ -56,7 +56,7 @@ def test_without_a_word_the_embedded_model_answers_one_by_one():
 )
 def test_what_means_nothing_is_refused(args, expected_text):
     with pytest.raises(ValueError, match=expected_text):
-        settings.read(args)
+        settings.read_settings(args)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_what_means_nothing_is_refused(args, expected_text):
     ],
 )
 def test_what_tasks_ask_for_is_honoured(kwargs, expected):
-    assert decoding.read(kwargs) == expected
+    assert decoding.read_decoding(kwargs) == expected
 
 
 @pytest.mark.parametrize(
@@ -90,12 +90,14 @@ def test_what_tasks_ask_for_is_honoured(kwargs, expected):
 )
 def test_what_cannot_be_honoured_is_refused_aloud(kwargs, expected_text):
     with pytest.raises(ValueError, match=expected_text):
-        decoding.read(kwargs, "pope")
+        decoding.read_decoding(kwargs, "pope")
 
 
 def test_how_llava_prepares_pictures_plays_no_part_and_that_is_said():
     with pytest.warns(UserWarning, match="activitynetqa say image_aspect_ratio='original', which has no"):
-        made = decoding.read({"image_aspect_ratio": "original", "max_new_tokens": 64}, "activitynetqa")
+        made = decoding.read_decoding(
+            {"image_aspect_ratio": "original", "max_new_tokens": 64}, "activitynetqa"
+        )
     assert made == Decoding(64)
 
 
