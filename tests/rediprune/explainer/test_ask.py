@@ -44,7 +44,7 @@ def test_the_prompt_tail_query_is_made_of_the_text_behind_the_last_frame(adapter
     with torch.no_grad():
         expected = prompt_tail(adapter.model.get_input_embeddings()(ids))
     assert torch.equal(asked.query.vector, expected.vector)
-    assert " ".join(asked.query.tokens) == f"{QUESTION} assistant :"
+    assert "".join(asked.query.tokens) == f"{QUESTION} assistant :"
 
 
 @pytest.mark.parametrize("pointing", ["cosine", "negated", "value"])

@@ -267,7 +267,7 @@ def test_a_run_is_one_consistent_record(explainer):
     assert trace.vision.geometry[0].image_size == tiny.image().size
     assert (trace.model_name, trace.query.name) == ("tiny", "prompt-tail")
     assert len(trace.query.tokens) == len(trace.query.weights)
-    assert trace.query.tokens[-2:] == ("assistant", ":")
+    assert trace.query.tokens[-2:] == (" assistant", " :")
 
 
 def test_only_methods_that_ask_pay_for_the_question(explainer, asked):
