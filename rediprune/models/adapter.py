@@ -45,6 +45,11 @@ class Adapter(Splicing, ABC):
     def __init__(self, model: torch.nn.Module) -> None:
         self.model = model
 
+    @classmethod
+    def serves(cls, config: Any) -> bool:
+        """Whether this is the adapter of a model with such a config."""
+        return config.vision_config.model_type in cls.vision_types
+
     # What each family says -------------------------------------------------------------------------------
 
     @abstractmethod
@@ -209,8 +214,18 @@ class Adapter(Splicing, ABC):
         """
         return prompt
 
-    def reading(self, prompt: Prompt) -> AbstractContextManager:
-        """Inside this, the model's `generate` and `forward` may be given the prompt's embeddings."""
+    def token_types(
+        self, input_ids: Tensor, stays: Tensor, inputs: Mapping[str, Any]
+    ) -> dict[str, tuple[Tensor, int]]:
+        """What else the model's forward takes for each token of what stays, and its value for text behind."""
+        return {}
+
+    def reading(self, prompt: Prompt, following: Tensor | None = None) -> AbstractContextManager:
+        """Inside this, the model's `generate` and `forward` may be given the prompt's embeddings.
+
+        Args:
+            following: ids [B, n] of text whose embeddings are given behind those of the prompt, or None.
+        """
         return nullcontext()
 
     # What all families share -----------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from .families.qwen2_5_vl import Qwen25VlAdapter
 from .families.qwen3_vl import Qwen3VlAdapter
 from .families.video_llava import VideoLlavaAdapter
 from .families.vipllava import VipLlavaAdapter
+from .generic.adapter import GenericAdapter
+from .generic.lines import LINES
 from .unsupported import refuse_class
 
 # config.model_type -> adapter
@@ -45,7 +47,10 @@ def adapter_for(model: object) -> Adapter:
             f"{type(model).__name__} has no output layer and cannot generate: load it with "
             "AutoModelForImageTextToText"
         )
-    return FAMILIES[config.model_type](model)
+    family = FAMILIES.get(config.model_type)
+    if family is not None and family.serves(config):
+        return family(model)
+    return GenericAdapter(model, LINES[config.model_type])
 
 
 def _unwrapped(model: object) -> object:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from .adapter import Adapter
 from .errors import ModelError
+from .generic.lines import LINES
 
 # Why these cannot be pruned before a projector, by config.model_type.
 _CROSS_ATTENTION = "its visual tokens pass a Perceiver resampler and enter the LLM through cross-attention"
@@ -50,6 +51,8 @@ def refuse_class(class_name: str, config: object, families: Mapping[str, type[Ad
             f"{class_name} has no vision encoder and no projector: pruning needs a transformers "
             f"vision-language model of a family known here ({', '.join(families)})"
         )
+    if kind in LINES:
+        return
     if kind not in families:
         raise ModelError(f"{class_name} is of a family not known here yet: known are {', '.join(families)}")
     tower = config.vision_config.model_type

@@ -1,0 +1,134 @@
+"""Hand a shortened prompt to a model as ids and encoder outputs, as if its own encoder had seen so few tokens.
+
+The model then does by itself whatever it does with visual tokens: scaling, inputs made of ids for each layer,
+attention in both directions within an image, deepstack. `generate` is given embeddings, which carry the
+length, the positions and the beams; on the way into the model's forward they are exchanged.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..outputs import Prompt
+
+_COUNTING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A prompt [B, L'] as the model's forward takes it.
+
+    Attributes:
+        ids: [B, L'] with one placeholder for each kept token and separator.
+        visual: for each kind [B, L'] bool, where its placeholders are.
+        output: for each kind the class of the feature function's result, and the dimensions of its features
+            (0: a list).
+        deepstack: for each kind, of each layer [K, D], in the order of the prompts; () where there is none.
+        first_position: what is added to positions, which `generate` counts from zero.
+    """
+
+    ids: Tensor
+    visual: Mapping[str, Tensor]
+    output: Mapping[str, tuple[type, int]]
+    deepstack: Mapping[str, tuple[Tensor, ...]]
+    first_position: int = 0
+
+    def exchanged(self, embeds: Tensor, following: Tensor | None) -> dict[str, Any]:
+        """Arguments of the forward in place of embeddings [B * beams, L' + n, D]."""
+        times = len(embeds) // len(self.ids)
+        ids = self.ids
+        if following is not None and embeds.shape[1] > ids.shape[1]:
+            ids = torch.cat([ids, following], dim=1)
+        outputs = {}
+        for kind, where in self.visual.items():
+            if not where.any():
+                continue
+            start = embeds[:, : where.shape[1]]
+            features = start[where.repeat_interleave(times, dim=0).to(start.device)]
+            made, dims = self.output[kind]
+            fields: dict[str, Any] = {"pooler_output": _packed(features, dims)}
+            if self.deepstack.get(kind):
+                counts = where.sum(1).tolist()
+                fields["deepstack_features"] = [
+                    [torch.cat([part for part in layer.split(counts) for _ in range(times)])]
+                    for layer in self.deepstack[kind]
+                ]
+            outputs[kind] = made(**fields)
+        return {"input_ids": ids.repeat_interleave(times, dim=0), "mm_encoder_outputs": outputs}
+
+
+@contextmanager
+def delivering(model: torch.nn.Module, prompt: Prompt, following: Tensor | None) -> Iterator[None]:
+    """Inside, `generate` and `forward` of the model may be given the prompt's embeddings.
+
+    Args:
+        following: ids [B, n] of text behind the prompt whose embeddings are given along, or None.
+    """
+    thread, delivery = threading.get_ident(), prompt.extra
+
+    def exchange(module: torch.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        embeds = kwargs.get("inputs_embeds")
+        if threading.get_ident() != thread or embeds is None:
+            return None
+        start = embeds[0, : prompt.embeds.shape[1]]
+        if not torch.equal(start, prompt.embeds[0].to(start)):  # a streamer's or a logits processor's own
+            return None
+        kwargs = {name: value for name, value in kwargs.items() if name != "inputs_embeds"}
+        if delivery.first_position and prompt.position_ids is not None:
+            own = prompt.positions(embeds.shape[1] - prompt.embeds.shape[1])["position_ids"]
+            times = len(embeds) // len(own)
+            kwargs["position_ids"] = own.repeat_interleave(times, dim=0) + delivery.first_position
+        return args, kwargs | delivery.exchanged(embeds, following)
+
+    handle = model.register_forward_pre_hook(exchange, with_kwargs=True)
+    try:
+        with _embeddings_admitted(model):
+            yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _embeddings_admitted(model: torch.nn.Module) -> Iterator[None]:
+    """`generate` refuses embeddings where `prepare_inputs_for_generation` does not name them, though it takes
+    them; inside, it names them. Threads may be inside at once: the last one out takes it off.
+    """
+    own = type(model).prepare_inputs_for_generation
+    if "inputs_embeds" in inspect.signature(own).parameters:
+        yield
+        return
+
+    def prepare(self, input_ids, inputs_embeds=None, **kwargs):
+        embeds = {} if inputs_embeds is None else {"inputs_embeds": inputs_embeds}
+        return own(self, input_ids, **embeds, **kwargs)
+
+    with _COUNTING:
+        there = vars(model).get("prepare_inputs_for_generation")
+        if there is None:
+            there = functools.partial(prepare, model)
+            there.__signature__ = inspect.signature(prepare.__get__(model))
+            there.inside = 0
+            model.prepare_inputs_for_generation = there
+        there.inside += 1
+    try:
+        yield
+    finally:
+        with _COUNTING:
+            there.inside -= 1
+            if not there.inside:
+                del model.prepare_inputs_for_generation
+
+
+def _packed(features: Tensor, dims: int) -> Any:
+    if dims == 0:
+        return [features]
+    return features.reshape(*[1] * (dims - 2), *features.shape)

@@ -1,0 +1,92 @@
+"""Run the model's own projector on some of its tokens.
+
+Where the entry lies inside the projector (behind an average or a shuffle of neighbours), the projector's
+forward runs on the arguments of an earlier call, and the entry's input is swapped for the tokens on its way.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .rows import first_tensor
+
+
+def run_projector(
+    projector: torch.nn.Module,
+    entry: torch.nn.Module,
+    rows: Tensor,
+    example: tuple[tuple, dict] | None,
+) -> Tensor:
+    """Rows in the shape that the entry takes -> [n, D], one for each visual token.
+
+    Args:
+        projector, entry: as the line names them; they may be the same module.
+        rows: what the entry is to be given.
+        example: the arguments of any call of the projector; not read where the entry is the projector.
+    """
+    if entry is projector:
+        return _flat(projector(rows))
+    thread, calls = threading.get_ident(), 0
+
+    def swap(module: torch.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        nonlocal calls
+        given = first_tensor(args, kwargs)
+        if threading.get_ident() != thread or not given.is_floating_point():
+            return None
+        calls += 1
+        # A projector that works image by image comes here again: its further images give nothing.
+        return _with_first(args, kwargs, rows if calls == 1 else given[..., :0, :])
+
+    args, kwargs = _to(example, rows)
+    handle = entry.register_forward_pre_hook(swap, with_kwargs=True)
+    try:
+        return _flat(projector(*args, **kwargs))
+    finally:
+        handle.remove()
+
+
+def rows_like(tokens: Tensor, group: int, shape: Sequence[int], whole: bool) -> Tensor:
+    """Tokens [K, group * C] as the entry takes them.
+
+    Args:
+        shape: of what the model itself gave the entry.
+        whole: whether these are all tokens of that call; they then get the very shape, so that at 100% the
+            same matrix product runs and the result is equal to the last bit.
+    """
+    if whole:
+        return tokens.reshape(tuple(shape))
+    rows = tokens.reshape(-1, shape[-1])
+    return rows.reshape(*[1] * (len(shape) - 2), *rows.shape)
+
+
+def _flat(made: Any) -> Tensor:
+    if isinstance(made, list):
+        return torch.cat([one.reshape(-1, one.shape[-1]) for one in made])
+    made = made[0] if isinstance(made, tuple) else made
+    return made.reshape(-1, made.shape[-1])
+
+
+def _with_first(args: tuple, kwargs: dict, rows: Tensor) -> tuple[tuple, dict]:
+    if args:
+        return (rows, *args[1:]), kwargs
+    name = next(name for name, value in kwargs.items() if isinstance(value, Tensor))
+    return args, kwargs | {name: rows}
+
+
+def _to(example: tuple[tuple, dict], rows: Tensor) -> tuple[tuple, dict]:
+    """The same arguments where the rows are, in their number format."""
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(rows.device, rows.dtype if value.is_floating_point() else None)
+        if isinstance(value, list | tuple):
+            return type(value)(moved(one) for one in value)
+        return value
+
+    args, kwargs = example
+    return tuple(moved(value) for value in args), {name: moved(value) for name, value in kwargs.items()}
