@@ -21,6 +21,7 @@ from ..config import PruneConfig
 from ..generate import prefill, time_prompt
 from ..models import Adapter, Seen, adapter_for
 from ..models.catalog import find
+from ..models.transformers_names import cache_of
 from ..query import prompt_tail
 from ..savings import decode_flops, estimate, kv_bytes, vision_flops
 from ..selection import select_tokens
@@ -117,7 +118,7 @@ def _read(
     for ratio, prompt in prompts.items():  # the one run to warm up, too
         made: list = []
         needed = peak_bytes(lambda at=prompt, to=made: to.append(prefill(adapter, at())), how["device"])
-        cache = made.pop().past_key_values
+        cache = cache_of(made.pop())
         mine = case | {"keep": ratio, "K": len(kept[ratio]), "L": int(prompt().mask.sum())}
         yield counted("memory of the prefill", mine, needed, **how)
         yield counted("KV cache", mine, cache_bytes(cache), **how)

@@ -1,9 +1,9 @@
 """The only place that knows transformers: one file per model family, chosen by `adapter_for`.
 
 What a family answers: base (the questions), records (what it hands on), encoding (running the encoder), view
-and geometry (tokens to pixels), call (inside `model.generate`); the families: llava, vipllava, llava_next
-(with anyres and packing: tiles), llava_next_video, video_llava, llava_onevision (with mixing), internvl,
-qwen2_5_vl and qwen3_vl (with mrope).
+and geometry (tokens to pixels), call (inside `model.generate`), transformers_names (what transformers renames
+between releases); the families: llava, vipllava, llava_next (with anyres and packing: tiles),
+llava_next_video, video_llava, llava_onevision (with mixing), internvl, qwen2_5_vl and qwen3_vl (with mrope).
 refusals says which models cannot be pruned in front of a projector, and why.
 
 Getting a model: catalog (the public checkpoints), memory (what fits), then loading, which asks placement
