@@ -182,6 +182,9 @@ def prefill(adapter: Adapter, prompt: Prompt):
 def time_prompt(adapter: Adapter, prompt: Callable[[], Prompt], **how) -> Timing:
     """Measured prefill (projection included) and decode step of one prompt; `how` goes to `time_run`."""
 
+    # Not at the top: it imports transformers, and `import rediprune` is to be quick.
+    from ..models.transformers_names import cache_argument, cache_of
+
     def begin() -> dict:
         made = prompt()
         return {"prompt": made, "steps": 0} | carried(prefill(adapter, made))
@@ -190,12 +193,11 @@ def time_prompt(adapter: Adapter, prompt: Callable[[], Prompt], **how) -> Timing
         state["steps"] += 1
         # The cache knows how long it is; only positions that are not simply its length must be said.
         where = {name: at[..., -1:] for name, at in state["prompt"].positions(state["steps"]).items()}
-        out = adapter.model(
-            input_ids=state["input_ids"], past_key_values=state["past_key_values"], **where, use_cache=True
-        )
+        cache = cache_argument(state["cache"])
+        out = adapter.model(input_ids=state["input_ids"], **cache, **where, use_cache=True)
         state.update(carried(out))
 
     def carried(out) -> dict:
-        return {"past_key_values": out.past_key_values, "input_ids": out.logits[:, -1:].argmax(-1)}
+        return {"cache": cache_of(out), "input_ids": out.logits[:, -1:].argmax(-1)}
 
     return time_run(begin, step, **how)

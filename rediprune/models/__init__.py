@@ -5,6 +5,7 @@ adapter          what every family answers; outputs: the records it hands on
 families         one file per model family
 geometry         which pixels a visual token saw
 vision_encoder   runs the encoder up to the layer that the projector reads; class_attention beside it
+transformers_names  what transformers renames between releases
 splice           a prompt with the kept tokens in place of all
 generate_call    the arguments of `model.generate`, served or refused
 checkpoints      getting a model: catalog, memory, download, loading

@@ -12,6 +12,7 @@ from torch import Tensor
 from .adapter import Adapter
 from .errors import ModelError
 from .outputs import Prompt
+from .transformers_names import cached_length, caches_in
 
 _ONLY_PLAIN = "cannot be combined with pruning: pass only what the processor returned"
 _ONLY_CONFIG = "cannot be changed for one call while pruning: set it in model.config"
@@ -90,9 +91,9 @@ def refuse_unsupported(call: dict, adapter: Adapter) -> None:
         )
     if mask is not None and not mask.bool().any(-1).all():
         raise ModelError("attention_mask hides a whole prompt of the batch: nothing is left to read")
-    cache = call.get("past_key_values")
-    if cache is not None and cache.get_seq_length() > 0:
-        raise ModelError("past_key_values already hold tokens: pruning needs the whole prompt in one call")
+    for name in caches_in(call):
+        if cached_length({name: call[name]}) > 0:
+            raise ModelError(f"{name} already holds tokens: pruning needs the whole prompt in one call")
 
 
 def with_prompt(call: dict, model: torch.nn.Module, prompt: Prompt) -> dict:

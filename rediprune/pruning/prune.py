@@ -103,6 +103,7 @@ def prune(
 @contextmanager
 def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneReport]:
     from ..models.generate_call import arguments, refuse_unsupported
+    from ..models.transformers_names import without_cache
 
     model = adapter.model
     report, tried = PruneReport(config, type(model).__name__), False
@@ -130,7 +131,8 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
         with noting:
             report.images += images
             report.calls += 1
-        return output if prompt.stays.all() else _without_cache(output)
+        # No other call could go on from a cache of the pruned prompt.
+        return output if prompt.stays.all() else without_cache(output)
 
     with _ENTERING:
         there = vars(model).get("generate")
@@ -157,13 +159,6 @@ def _block(adapter: Adapter, config: PruneConfig, ask: Ask) -> Iterator[PruneRep
             + ("no generate call came to its end" if tried else "generate was never called")
             + " inside the prune block"
         )
-
-
-def _without_cache(output: object) -> object:
-    """What generate returned, without a cache of the pruned prompt, which no other call could go on from."""
-    if getattr(output, "past_key_values", None) is None:
-        return output
-    return type(output)(**{**output, "past_key_values": None})
 
 
 def _pruned_call(

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rediprune.costs import estimate as savings
 from rediprune.models.registry import adapter_for
+from rediprune.models.transformers_names import cache_argument, cache_of
 
 KEPT, LENGTH = 432, 600  # any counts will do
 
@@ -28,9 +29,11 @@ def llm(model, n: int, cache=None):
     """The LLM and its output layer for the last position, as generate() runs a prefill or a step."""
     # On meta only the mask-less, cached call avoids Tensor.item(); SDPA is counted there, on CPU it is not.
     width = model.config.text_config.hidden_size
-    out = model.model.language_model(inputs_embeds=zeros(1, n, width), past_key_values=cache, use_cache=True)
+    out = model.model.language_model(
+        inputs_embeds=zeros(1, n, width), use_cache=True, **cache_argument(cache)
+    )
     model.lm_head(out.last_hidden_state[:, -1:])
-    return out.past_key_values
+    return cache_of(out)
 
 
 def check_estimates(model, towers: Sequence[torch.nn.Module], views: int, side: int) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from rediprune import Explainer
+from rediprune.models.transformers_names import cache_argument
 from rediprune.tokens import parted
 
 from .cases import Case, Cases
@@ -99,7 +100,7 @@ def _tails(
     mask = torch.ones(len(embeds), length, dtype=torch.long)
     model(
         inputs_embeds=embeds, attention_mask=mask, position_ids=positions.expand(len(embeds), -1),
-        past_key_values=cache, use_cache=True,
+        **cache_argument(cache), use_cache=True,
     )  # fmt: skip
     owner = torch.tensor([row for row, mine in enumerate(asked) for _ in mine])
     if len(owner) != len(embeds):
@@ -115,7 +116,7 @@ def _tails(
         inputs_embeds=explainer.model.get_input_embeddings()(ids),
         attention_mask=torch.ones(len(cases), length + longest, dtype=torch.long),
         position_ids=(after + torch.arange(longest)).expand(len(cases), -1),
-        past_key_values=cache, use_cache=True,
+        **cache_argument(cache), use_cache=True,
     ).last_hidden_state  # fmt: skip
     where = wanted >= 0
     wrong = torch.zeros_like(where)

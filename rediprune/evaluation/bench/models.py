@@ -24,6 +24,7 @@ from ...explainer.generate import prefill, time_prompt
 from ...models import Adapter, Seen
 from ...models.checkpoints.catalog import find
 from ...models.registry import adapter_for
+from ...models.transformers_names import cache_of
 from ...query.prompt_tail import prompt_tail
 from ...selection.select import select_tokens
 from . import answer_tables as answers
@@ -118,7 +119,7 @@ def _read(
     for ratio, prompt in prompts.items():  # the one run to warm up, too
         made: list = []
         needed = peak_bytes(lambda at=prompt, to=made: to.append(prefill(adapter, at())), how["device"])
-        cache = made.pop().past_key_values
+        cache = cache_of(made.pop())
         mine = case | {"keep": ratio, "K": len(kept[ratio]), "L": int(prompt().mask.sum())}
         yield counted("memory of the prefill", mine, needed, **how)
         yield counted("KV cache", mine, cache_bytes(cache), **how)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ..outputs import Prompt, Seen
 from ..splice import packed
+from ..transformers_names import cached_length
 from .qwen2_5_vl import Qwen25VlAdapter
 
 
@@ -92,9 +93,9 @@ class Qwen3VlAdapter(Qwen25VlAdapter):
         def hand_over(llm: torch.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
             if threading.get_ident() != reader:
                 return None
-            cache, embeds = kwargs.get("past_key_values"), kwargs["inputs_embeds"]
-            if cache is not None and cache.get_seq_length() > 0:
+            if cached_length(kwargs) > 0:
                 return None
+            embeds = kwargs["inputs_embeds"]
             start = embeds[0, : prompt.embeds.shape[1]]
             if not torch.equal(start, prompt.embeds[0].to(start)):  # a streamer's or a logits processor's own
                 return None

@@ -16,6 +16,7 @@ from transformers import DynamicCache
 from rediprune.config import PruneConfig, kept_count
 from rediprune.models import ModelError
 from rediprune.models.registry import adapter_for
+from rediprune.models.transformers_names import CACHE, cache_argument, cache_of
 from rediprune.pruning.patch import Generate
 from rediprune.pruning.prune import prune
 from rediprune.pruning.report import PruneError
@@ -93,21 +94,20 @@ def test_an_output_carries_no_cache_of_a_pruned_prompt(model, inputs):
     told = BRIEF | {"return_dict_in_generate": True, "output_logits": True}
     with prune(model, FEW):
         few = model.generate(**inputs, **told)
-    assert few.past_key_values is None and "past_key_values" not in few
+    assert cache_of(few) is None and CACHE not in few
     assert few.sequences.shape[1] == inputs["input_ids"].shape[1] + 3 and len(few.logits) == 3
     with prune(model, ALL):
         every = model.generate(**inputs, **told)
-    assert (
-        every.past_key_values.get_seq_length() == inputs["input_ids"].shape[1] + 2
-    )  # another call may go on
+    # Another call may go on.
+    assert cache_of(every).get_seq_length() == inputs["input_ids"].shape[1] + 2
 
 
 def test_a_second_turn_with_the_cache_of_the_first_is_told_why_not(model, inputs):
     cache = DynamicCache(config=model.config.text_config)
     with prune(model, FEW):
-        ids = model.generate(**inputs, **BRIEF, past_key_values=cache)
-        with pytest.raises(ModelError, match="past_key_values already hold tokens"):
-            model.generate(input_ids=ids, **BRIEF, past_key_values=cache)
+        ids = model.generate(**inputs, **BRIEF, **cache_argument(cache))
+        with pytest.raises(ModelError, match=f"{CACHE} already holds tokens"):
+            model.generate(input_ids=ids, **BRIEF, **cache_argument(cache))
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])

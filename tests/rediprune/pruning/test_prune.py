@@ -11,6 +11,7 @@ from transformers import DynamicCache, GenerationConfig, LogitsProcessor, TextIt
 from rediprune.config import PruneConfig, kept_count
 from rediprune.models import ModelError
 from rediprune.models.registry import adapter_for
+from rediprune.models.transformers_names import CACHE_NAMES, cache_argument
 from rediprune.pruning.prune import prune
 from rediprune.pruning.report import PruneError
 from rediprune.query.prompt_tail import prompt_tail
@@ -205,7 +206,7 @@ def test_output_keeps_its_shape_and_its_prompt(model):
         {"max_new_tokens": 6, "cache_implementation": "static"},
         {"max_new_tokens": 6, "use_cache": False},
         {"max_new_tokens": 6, "repetition_penalty": 1.3, "no_repeat_ngram_size": 2},
-        {"max_new_tokens": 6, "past_key_values": DynamicCache},
+        {"max_new_tokens": 6} | cache_argument(DynamicCache),
     ],
     ids=lambda settings: ",".join(settings),
 )
@@ -485,11 +486,12 @@ def test_what_a_pruned_prompt_cannot_do_is_refused(model, extra, sentence):
         model.generate(**tiny.inputs(*ONE), **extra)
 
 
-def test_a_cache_that_already_holds_a_prompt_is_refused(model):
+@pytest.mark.parametrize("name", CACHE_NAMES)
+def test_a_cache_that_already_holds_a_prompt_is_refused_by_each_of_its_names(model, name):
     cache = DynamicCache()
     cache.update(torch.zeros(1, 2, 5, 16), torch.zeros(1, 2, 5, 16), 0)
-    with pytest.raises(ModelError, match="already hold tokens"), prune(model, FEW):
-        model.generate(**tiny.inputs(*ONE), past_key_values=cache)
+    with pytest.raises(ModelError, match=f"{name} already holds tokens"), prune(model, FEW):
+        model.generate(**tiny.inputs(*ONE), **{name: cache})
 
 
 def test_images_and_placeholders_must_match(model):
