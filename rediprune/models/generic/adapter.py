@@ -24,8 +24,8 @@ from ..splice import packed
 from .delivery import Delivery, delivering
 from .line import Line
 from .overlays import LAYOUTS, Given
-from .projection import rows_like, run_projector
-from .rows import Read, Reader, input_names
+from .projection import rows_in_place, rows_like, run_projector
+from .rows import Output, Read, Reader, input_names
 from .shapes import model_shapes
 
 _PIXELS = {"image": ("pixel_values", "pixel_values_images"), "video": ("pixel_values_videos",)}
@@ -41,7 +41,8 @@ class Source:
         look: number of the run of the encoder.
         call: [n] int64, which call of the entry gave each token, in the order of the image.
         row: [n] int64, which of that call's tokens it was.
-        shapes: the shape of what each call of the entry was given.
+        shapes: the shape, and the strides, of what each call of the entry was given.
+        reached: how many tokens of each call reach the prompt.
         separators: [m, D], what stands where `Seen.slots` is -1.
         beside: for each further projector, [n, C].
     """
@@ -49,7 +50,8 @@ class Source:
     look: int
     call: Tensor
     row: Tensor
-    shapes: tuple[tuple[int, ...], ...]
+    shapes: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]
+    reached: tuple[int, ...]
     separators: Tensor
     beside: tuple[Tensor, ...] = ()
 
@@ -71,7 +73,7 @@ class GenericAdapter(Adapter):
         self.media_inputs = tuple(dict.fromkeys([*features, *rope, *types, *line.inputs]))
         self._types = types
         self._example: tuple[tuple, dict] | None = None
-        self._output: dict[str, tuple[type, int]] = {}
+        self._output: dict[str, Output] = {}
 
     # Reading ---------------------------------------------------------------------------------------------
 
@@ -109,9 +111,10 @@ class GenericAdapter(Adapter):
         tokens = torch.cat(calls) if len(calls) > 1 else calls[0]
         call = torch.cat([torch.full((len(rows),), i) for i, rows in enumerate(calls)])
         row = torch.cat([torch.arange(len(rows)) for rows in calls])
-        look, shapes = next(_LOOKS), tuple(tuple(rows.shape) for rows in read.rows)
+        look, shapes = next(_LOOKS), tuple((tuple(rows.shape), rows.stride()) for rows in read.rows)
         beside = [rows.reshape(len(tokens), -1) for rows in read.beside]
         order = slots[slots >= 0]
+        reached = tuple(torch.bincount(call[order], minlength=len(calls)).tolist())
         images = LAYOUTS[self.line.layout].images(given, _view_counts(read, group), sizes)
         if sum(sum(views) for views, _ in images) != len(order):
             raise ModelError(
@@ -142,6 +145,7 @@ class GenericAdapter(Adapter):
                 call[mine],
                 row[mine],
                 shapes,
+                reached,
                 read.separators[separators_used : separators_used + n_separators],
                 tuple(layer[mine.to(layer.device)] for layer in beside),
             )
@@ -154,7 +158,7 @@ class GenericAdapter(Adapter):
     @torch.no_grad()
     def project(self, features: Tensor) -> Tensor:
         shape = (1, features.shape[-1] // self.line.group)
-        flat = rows_like(features.reshape(-1, features.shape[-1]), self.line.group, shape, whole=False)
+        flat = rows_like(features.reshape(-1, features.shape[-1]), self.line.group, shape)
         return self._run(flat.reshape(-1, shape[-1])).reshape(*features.shape[:-1], -1)
 
     def _run(self, rows: Tensor) -> Tensor:
@@ -169,16 +173,15 @@ class GenericAdapter(Adapter):
                 calls[one.source.look, call].append((i, ranks[one.source.call[ranks] == call]))
         projected: list[dict[int, Tensor]] = [{} for _ in seen]
         for (_, call), members in calls.items():
-            shape = seen[members[0][0]].source.shapes[call]
+            source = seen[members[0][0]].source
+            shape, strides = source.shapes[call]
             tokens = torch.cat([_flat(seen[i])[ranks.to(seen[i].vision.features.device)] for i, ranks in members])
-            total = _size(shape) // (shape[-1] * self.line.group)
             rows = torch.cat([seen[i].source.row[ranks] for i, ranks in members])
-            whole = len(rows) == total
-            if whole:
-                tokens = tokens[rows.argsort().to(tokens.device)]
-            made = self._run(rows_like(tokens, self.line.group, shape, whole))
-            if whole:
+            if len(rows) == source.reached[call]:
+                made = self._run(rows_in_place(tokens, rows, self.line.group, shape, strides))
                 made = made[rows.to(made.device)]
+            else:
+                made = self._run(rows_like(tokens, self.line.group, shape))
             for (i, ranks), part in zip(members, made.split([len(r) for _, r in members]), strict=True):
                 projected[i] |= {call: (ranks, part)}
         return [
@@ -301,7 +304,8 @@ def _view_counts(read: Read, group: int) -> list[int]:
     carries, by_parts = (read.way.slots >= 0).long(), []
     for part in carries.split(list(read.way.parts)):
         by_parts.append(int(part.sum()))
-    return by_rows if len(by_rows) >= len(by_parts) else by_parts
+    fits = sum(by_rows) == sum(by_parts)
+    return by_rows if fits and len(by_rows) >= len(by_parts) else by_parts
 
 
 def _views_of(shape: tuple[int, ...], group: int) -> list[int]:

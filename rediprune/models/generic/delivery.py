@@ -7,6 +7,7 @@ length, the positions and the beams; on the way into the model's forward they ar
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import threading
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ..outputs import Prompt
+from .rows import Output
 
 _COUNTING = threading.Lock()
 
@@ -30,15 +32,14 @@ class Delivery:
     Attributes:
         ids: [B, L'] with one placeholder for each kept token and separator.
         visual: for each kind [B, L'] bool, where its placeholders are.
-        output: for each kind the class of the feature function's result, and the dimensions of its features
-            (0: a list).
+        output: for each kind, what the feature function returns.
         deepstack: for each kind, of each layer [K, D], in the order of the prompts; () where there is none.
         first_position: what is added to positions, which `generate` counts from zero.
     """
 
     ids: Tensor
     visual: Mapping[str, Tensor]
-    output: Mapping[str, tuple[type, int]]
+    output: Mapping[str, Output]
     deepstack: Mapping[str, tuple[Tensor, ...]]
     first_position: int = 0
 
@@ -54,15 +55,16 @@ class Delivery:
                 continue
             start = embeds[:, : where.shape[1]]
             features = start[where.repeat_interleave(times, dim=0).to(start.device)]
-            made, dims = self.output[kind]
-            fields: dict[str, Any] = {"pooler_output": _packed(features, dims)}
+            output = self.output[kind]
+            fields: dict[str, Any] = dict.fromkeys(one.name for one in dataclasses.fields(output.made))
+            fields |= output.beside | {"pooler_output": _packed(features, output.dims)}
             if self.deepstack.get(kind):
                 counts = where.sum(1).tolist()
                 fields["deepstack_features"] = [
                     [torch.cat([part for part in layer.split(counts) for _ in range(times)])]
                     for layer in self.deepstack[kind]
                 ]
-            outputs[kind] = made(**fields)
+            outputs[kind] = output.made(**fields)
         return {"input_ids": ids.repeat_interleave(times, dim=0), "mm_encoder_outputs": outputs}
 
 

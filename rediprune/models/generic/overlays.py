@@ -64,7 +64,7 @@ class Layout(ABC):
 
 
 class Unknown(Layout):
-    """No overlay: every token stands for the whole image."""
+    """No overlay: every token stands for the whole image, as a grid of a single cell says it."""
 
     has_overlay = False
 
@@ -77,7 +77,7 @@ class Unknown(Layout):
         found = []
         for views, size in zip(grouped, sizes or [(1, 1)] * len(grouped), strict=True):
             box = (0.0, 0.0, float(size[0]), float(size[1]))
-            found.append((views, tuple(Geometry(0, 0, box, tuple(size), whole=n) for n in views)))
+            found.append((views, tuple(Geometry(1, 1, box, tuple(size), whole=n - 1) for n in views)))
         return found
 
 

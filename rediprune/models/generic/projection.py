@@ -6,6 +6,7 @@ forward runs on the arguments of an earlier call, and the entry's input is swapp
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -50,18 +51,28 @@ def run_projector(
         handle.remove()
 
 
-def rows_like(tokens: Tensor, group: int, shape: Sequence[int], whole: bool) -> Tensor:
-    """Tokens [K, group * C] as the entry takes them.
-
-    Args:
-        shape: of what the model itself gave the entry.
-        whole: whether these are all tokens of that call; they then get the very shape, so that at 100% the
-            same matrix product runs and the result is equal to the last bit.
-    """
-    if whole:
-        return tokens.reshape(tuple(shape))
+def rows_like(tokens: Tensor, group: int, shape: Sequence[int]) -> Tensor:
+    """Tokens [K, group * C] as the entry takes them; `shape` is that of what the model itself gave it."""
     rows = tokens.reshape(-1, shape[-1])
     return rows.reshape(*[1] * (len(shape) - 2), *rows.shape)
+
+
+def rows_in_place(tokens: Tensor, at: Tensor, group: int, shape: Sequence[int], strides: Sequence[int]) -> Tensor:
+    """All tokens [K, group * C] of one call of the entry, exactly as the model itself gave them.
+
+    In the very shape, and in the same order in memory, the same matrix product runs: at 100% its result is
+    equal to the last bit. Rows that no token came from (padding) are zeros.
+
+    Args:
+        at: [K], which of the call's tokens each is.
+        shape, strides: of what the model gave.
+    """
+    whole = tokens.new_zeros(math.prod(shape) // tokens.shape[-1], tokens.shape[-1])
+    whole[at.to(tokens.device)] = tokens
+    whole = whole.reshape(tuple(shape))
+    if whole.stride() == tuple(strides) or 0 in strides:
+        return whole
+    return torch.empty_strided(tuple(shape), tuple(strides), dtype=whole.dtype, device=whole.device).copy_(whole)
 
 
 def _flat(made: Any) -> Tensor:

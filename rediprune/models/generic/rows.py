@@ -38,11 +38,32 @@ class Way:
         slots: [S] int64, for every row of the feature function's result the index of its token, or -1.
         parts: rows of each of the result's parts, in order; one part where it is a plain tensor [S, D].
         n_calls: how often the entry is called.
+        n_rows: tokens that it is given in all, padding included.
     """
 
     slots: Tensor
     parts: tuple[int, ...]
     n_calls: int
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a feature function returns, without the features.
+
+    Attributes:
+        made: its class.
+        dims: dimensions of the features; 0 where they are a list.
+        beside: further fields that the model's forward reads, by name.
+    """
+
+    made: type
+    dims: int
+    beside: Mapping[str, Any]
+
+
+# Fields of outputs that no forward reads behind the encoder, and those that are made anew.
+_LEFT_OUT = ("last_hidden_state", "hidden_states", "attentions", "pooler_output", "deepstack_features")
 
 
 @dataclass
@@ -55,7 +76,7 @@ class Read:
         way: where the tokens go.
         separators: [S - tokens, D], the rows of the result that carry no token.
         example: the projector's arguments at its first call; None where the entry is the projector itself.
-        output: the class of the result, and how many dimensions its features have (0: a list).
+        output: what the function returns.
     """
 
     rows: list[Tensor]
@@ -63,7 +84,7 @@ class Read:
     way: Way
     separators: Tensor
     example: tuple[tuple, dict] | None
-    output: tuple[type, int] = (object, 2)
+    output: Output
 
 
 @dataclass
@@ -72,7 +93,7 @@ class Reader:
 
     model: torch.nn.Module
     line: Line
-    ways: OrderedDict[bytes, tuple[Way, tuple[type, int]]] = field(default_factory=OrderedDict)
+    ways: OrderedDict[bytes, tuple[Way, Output]] = field(default_factory=OrderedDict)
 
     @property
     def projector(self) -> torch.nn.Module:
@@ -112,7 +133,7 @@ class Reader:
         }
         key = _geometry(kind, given)
         known = self.ways.get(key)
-        recorder = _Recorder(self, known[0] if known else None)
+        recorder = _Recorder(self, known)
         result = None
         with recorder.hooks(), suppress(ReadEnough):
             result = function(**given, **settings, return_dict=True)
@@ -126,11 +147,18 @@ class Reader:
         beside = [torch.cat([rows.reshape(-1, rows.shape[-1]) for rows in one]) for one in recorder.beside]
         return Read(recorder.rows, beside, way, separators, recorder.example, output)
 
-    def _way(self, recorder: _Recorder, result: Any, known: tuple | None) -> tuple[Way, tuple, Tensor]:
+    def _way(
+        self, recorder: _Recorder, result: Any, known: tuple[Way, Output] | None
+    ) -> tuple[Way, Output, Tensor]:
         if result is None:  # it ended at the projector: the way is known and has no separators
             return (*known, torch.empty(0))
         pooled = result if isinstance(result, Tensor) else result.pooler_output
-        output = (type(result), 0 if isinstance(pooled, list | tuple) else pooled.dim())
+        dims = 0 if isinstance(pooled, list | tuple) else pooled.dim()
+        fields = {} if isinstance(result, Tensor) else dict(result.items())
+        beside = {
+            name: value for name, value in fields.items() if name not in _LEFT_OUT and value is not None
+        }
+        output = Output(type(result), dims, beside)
         parts = [part.reshape(-1, part.shape[-1]) for part in _parts(pooled)]
         flat = torch.cat(parts)
         slots = _decoded(flat, recorder.codes)
@@ -142,26 +170,28 @@ class Reader:
                 f"{recorder.coded} vectors of {tokens} visual tokens, so tokens are mixed there"
             )
         found = slots[slots >= 0]
-        if len(found) != tokens or len(found.unique()) != tokens:
+        # A projector may be given padding, which the model takes off again; what is mixed comes back as no code.
+        unmixed = len(found) == tokens or (len(found) == len(slots) and len(found) > 0)
+        if not unmixed or len(found.unique()) != len(found):
             raise ModelError(
                 f"{type(self.model).__name__} cannot be pruned in front of {where}: of its {tokens} visual "
                 f"tokens {len(found.unique())} reach the prompt unmixed, so tokens are mixed behind it"
             )
-        way = Way(slots, tuple(len(part) for part in parts), len(recorder.rows))
+        way = Way(slots, tuple(len(part) for part in parts), len(recorder.rows), tokens)
         return way, output, flat[(slots < 0).to(flat.device)]
 
 
 class _Recorder:
     """The hooks of one run; idle in any other thread than that which made it."""
 
-    def __init__(self, reader: Reader, known: Way | None) -> None:
-        self.reader, self.known = reader, known
+    def __init__(self, reader: Reader, known: tuple[Way, Output] | None) -> None:
+        self.reader, self.known = reader, known[0] if known else None
         self.rows: list[Tensor] = []
         self.beside: list[list[Tensor]] = [[] for _ in reader.further]
         self.example: tuple[tuple, dict] | None = None
         self.coded = 0
         self.codes: list[Tensor] = []
-        self._stops = known is not None and bool((known.slots >= 0).all())
+        self._stops = known is not None and not known[1].beside and bool((known[0].slots >= 0).all())
         self._thread = threading.get_ident()
         self._generator = torch.Generator().manual_seed(7)
 
@@ -169,7 +199,7 @@ class _Recorder:
     def fits(self) -> bool:
         """Whether as many rows came by as the known way has tokens."""
         rows = sum(rows.numel() // rows.shape[-1] for rows in self.rows) // self.reader.line.group
-        return len(self.rows) == self.known.n_calls and rows == int((self.known.slots >= 0).sum())
+        return len(self.rows) == self.known.n_calls and rows == self.known.n_rows
 
     def hooks(self) -> ExitStack:
         stack = ExitStack()

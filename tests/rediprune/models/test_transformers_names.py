@@ -11,8 +11,8 @@ from transformers import DynamicCache
 from transformers.utils import logging
 
 from rediprune.config import PruneConfig
-from rediprune.generate import generate_answer, next_token_log_probs, prefill, time_prompt
-from rediprune.models import adapter_for
+from rediprune.explainer.generate import generate_answer, next_token_log_probs, prefill, time_prompt
+from rediprune.models.registry import adapter_for
 from rediprune.models.transformers_names import (
     CACHE,
     CACHE_NAMES,
@@ -22,11 +22,11 @@ from rediprune.models.transformers_names import (
     caches_in,
     without_cache,
 )
-from rediprune.prune import prune
-from tests import tiny
+from rediprune.pruning.prune import prune
+from tests.support import tiny
 from tests.families import families
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 NAMES_FILE = ROOT / "rediprune/models/transformers_names.py"
 NEW = {"max_new_tokens": 2, "do_sample": False}
 
