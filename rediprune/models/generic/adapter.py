@@ -31,6 +31,8 @@ from .shapes import model_shapes
 _PIXELS = {"image": ("pixel_values", "pixel_values_images"), "video": ("pixel_values_videos",)}
 _TYPES = ("token_type_ids", "mm_token_type_ids")
 _LOOKS = count()
+# What get_rope_index takes by another name than the processor gives it.
+_ALSO_CALLED = {"second_per_grids": "video_second_per_grid"}
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,16 @@ class GenericAdapter(Adapter):
         self.kinds = ("image", "video") if line.video else ("image",)
         accepted = inspect.signature(model.forward).parameters
         types = tuple(name for name in _TYPES if name in accepted)
-        rope = self._rope_arguments if line.mrope else ()
+        rope = (_ALSO_CALLED.get(name, name) for name in self._rope_arguments) if line.mrope else ()
         features = (name for kind in self.kinds for name in input_names(model, kind, line))
         self.media_inputs = tuple(dict.fromkeys([*features, *rope, *types, *line.inputs]))
         self._types = types
+        self._shape: tuple[int, ...] = ()
         self._example: tuple[tuple, dict] | None = None
         self._output: dict[str, Output] = {}
+
+    def token_id(self, kind: str) -> int:
+        return super().token_id("image" if self.line.shared_placeholder else kind)
 
     # Reading ---------------------------------------------------------------------------------------------
 
@@ -90,7 +96,7 @@ class GenericAdapter(Adapter):
                 continue
             read = self.reader.read(kind, inputs)
             self._example = self._example or read.example
-            self._output[kind] = read.output
+            self._output[kind], self._shape = read.output, tuple(read.rows[0].shape)
             given = Given(kind, inputs, self.token_id(kind), self.model.config, processor)
             count_of = None if own is None else own[: self._n_media(kind, inputs, len(own))]
             seen += self._parted(read, given, count_of)
@@ -157,12 +163,11 @@ class GenericAdapter(Adapter):
 
     @torch.no_grad()
     def project(self, features: Tensor) -> Tensor:
-        shape = (1, features.shape[-1] // self.line.group)
-        flat = rows_like(features.reshape(-1, features.shape[-1]), self.line.group, shape)
-        return self._run(flat.reshape(-1, shape[-1])).reshape(*features.shape[:-1], -1)
+        rows = rows_like(features.reshape(-1, features.shape[-1]), self.line.group, self._shape)
+        return self._run(rows).reshape(*features.shape[:-1], -1)
 
     def _run(self, rows: Tensor) -> Tensor:
-        return run_projector(self.reader.projector, self.reader.entry, rows, self._example)
+        return run_projector(self.reader, rows, self._example)
 
     def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
         """Project by the calls of the entry in which the tokens came, so that 100% is equal to the last bit."""
@@ -211,7 +216,7 @@ class GenericAdapter(Adapter):
     def positions(self, input_ids: Tensor, mask: Tensor, inputs: Mapping[str, Any]) -> Tensor:
         if not self.line.mrope:
             return super().positions(input_ids, mask, inputs)
-        said = {name: inputs.get(name) for name in self._rope_arguments}
+        said = {name: inputs.get(_ALSO_CALLED.get(name, name)) for name in self._rope_arguments}
         if "mm_token_type_ids" in said:
             if said["mm_token_type_ids"] is None:
                 raise ModelError(
@@ -298,23 +303,28 @@ class GenericAdapter(Adapter):
 
 
 def _view_counts(read: Read, group: int) -> list[int]:
-    """Tokens of each view, by the model's own result or by the shapes of what the projector was given."""
-    shapes = [tuple(rows.shape) for rows in read.rows]
-    by_rows = [n for shape in shapes for n in _views_of(shape, group)]
-    carries, by_parts = (read.way.slots >= 0).long(), []
-    for part in carries.split(list(read.way.parts)):
-        by_parts.append(int(part.sum()))
-    fits = sum(by_rows) == sum(by_parts)
-    return by_rows if fits and len(by_rows) >= len(by_parts) else by_parts
+    """Tokens of each view, in the order of the prompt.
+
+    Views are told apart by the parts of the model's own result, or by the shapes of what the projector was
+    given, whichever tells more apart.
+    """
+    slots = read.way.slots
+    by_parts = [int((part >= 0).sum()) for part in slots.split(list(read.way.parts))]
+    of_token, view = [], 0
+    for rows in read.rows:
+        for n in _views_of(tuple(rows.shape), group):
+            of_token.append(torch.full((n,), view))
+            view += 1
+    views, by_rows = torch.cat(of_token)[slots[slots >= 0]].unique_consecutive(return_counts=True)
+    apart = len(views) == len(views.unique())  # else they are laid together, line by line
+    return by_rows.tolist() if apart and len(views) >= len(by_parts) else by_parts
 
 
 def _views_of(shape: tuple[int, ...], group: int) -> list[int]:
-    if len(shape) < 3:
-        return [shape[0] // group]
-    views = _size(shape[:-2])
-    if shape[-2] % group:
-        return [views * shape[-2] // group]
-    return [shape[-2] // group] * views
+    """Tokens of each view that one call of the entry was given."""
+    if len(shape) < 3 or shape[-2] % group:
+        return [_size(shape[:-1]) // group]
+    return [shape[-2] // group] * _size(shape[:-2])
 
 
 def _size(shape: Sequence[int]) -> int:

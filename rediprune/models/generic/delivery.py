@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ..outputs import Prompt
+from ..transformers_names import cached_length
 from .rows import Output
 
 _COUNTING = threading.Lock()
@@ -78,17 +79,20 @@ def delivering(model: torch.nn.Module, prompt: Prompt, following: Tensor | None)
     thread, delivery = threading.get_ident(), prompt.extra
 
     def exchange(module: torch.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
-        embeds = kwargs.get("inputs_embeds")
-        if threading.get_ident() != thread or embeds is None:
+        if threading.get_ident() != thread:
             return None
+        embeds = kwargs.get("inputs_embeds")
+        if embeds is None:
+            return _decoding(prompt, args, kwargs)
         start = embeds[0, : prompt.embeds.shape[1]]
         if not torch.equal(start, prompt.embeds[0].to(start)):  # a streamer's or a logits processor's own
             return None
         kwargs = {name: value for name, value in kwargs.items() if name != "inputs_embeds"}
-        if delivery.first_position and prompt.position_ids is not None:
+        if prompt.position_ids is not None:  # some models take none from generate and count anew
             own = prompt.positions(embeds.shape[1] - prompt.embeds.shape[1])["position_ids"]
-            times = len(embeds) // len(own)
-            kwargs["position_ids"] = own.repeat_interleave(times, dim=0) + delivery.first_position
+            rows = own.dim() - 2
+            own = own.repeat_interleave(len(embeds) // own.shape[rows], dim=rows)
+            kwargs["position_ids"] = own + delivery.first_position
         return args, kwargs | delivery.exchanged(embeds, following)
 
     handle = model.register_forward_pre_hook(exchange, with_kwargs=True)
@@ -128,6 +132,19 @@ def _embeddings_admitted(model: torch.nn.Module) -> Iterator[None]:
             there.inside -= 1
             if not there.inside:
                 del model.prepare_inputs_for_generation
+
+
+def _decoding(prompt: Prompt, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+    """A step of text behind the prompt: its position, where `generate` hands on none that the prompt's gaps
+    are in.
+    """
+    ids, length = kwargs.get("input_ids"), cached_length(kwargs) - prompt.embeds.shape[1]
+    if ids is None or length < 0 or prompt.position_ids is None or kwargs.get("position_ids", ids) is not None:
+        return None
+    new = prompt.positions(length + ids.shape[1])["position_ids"][..., -ids.shape[1] :]
+    rows = new.dim() - 2
+    times = len(ids) // new.shape[rows]
+    return args, kwargs | {"position_ids": new.repeat_interleave(times, dim=rows) + prompt.extra.first_position}
 
 
 def _packed(features: Tensor, dims: int) -> Any:

@@ -14,24 +14,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .rows import first_tensor
+from .rows import Reader, first_tensor, made_rows
 
 
-def run_projector(
-    projector: torch.nn.Module,
-    entry: torch.nn.Module,
-    rows: Tensor,
-    example: tuple[tuple, dict] | None,
-) -> Tensor:
+def run_projector(reader: Reader, rows: Tensor, example: tuple[tuple, dict] | None) -> Tensor:
     """Rows in the shape that the entry takes -> [n, D], one for each visual token.
 
     Args:
-        projector, entry: as the line names them; they may be the same module.
         rows: what the entry is to be given.
-        example: the arguments of any call of the projector; not read where the entry is the projector.
+        example: the arguments of any call of the projector; not read where one tensor is all it takes.
     """
+    line, projector, entry = reader.line, reader.projector, reader.entry
+    if line.channels_first:
+        return reader.through(made_rows(line, projector(rows.permute(0, 3, 1, 2))))
+    if line.joined:
+        widths = [value.shape[-1] for value in (*example[0], *example[1].values())]
+        return reader.through(_flat(projector(*rows.split(widths, dim=-1))))
     if entry is projector:
-        return _flat(projector(rows))
+        return reader.through(_flat(projector(rows)))
     thread, calls = threading.get_ident(), 0
 
     def swap(module: torch.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
@@ -46,13 +46,15 @@ def run_projector(
     args, kwargs = _to(example, rows)
     handle = entry.register_forward_pre_hook(swap, with_kwargs=True)
     try:
-        return _flat(projector(*args, **kwargs))
+        return reader.through(_flat(projector(*args, **kwargs)))
     finally:
         handle.remove()
 
 
 def rows_like(tokens: Tensor, group: int, shape: Sequence[int]) -> Tensor:
     """Tokens [K, group * C] as the entry takes them; `shape` is that of what the model itself gave it."""
+    if group > 1 and len(shape) == 3 and shape[-2] == group:
+        return tokens.reshape(-1, group, shape[-1])
     rows = tokens.reshape(-1, shape[-1])
     return rows.reshape(*[1] * (len(shape) - 2), *rows.shape)
 

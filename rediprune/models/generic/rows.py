@@ -113,6 +113,12 @@ class Reader:
         layers = getattr(owner, "deepstack_visual_indexes", range(len(mergers)))
         return [mergers[i] for i in sorted(range(len(mergers)), key=lambda i: layers[i])]
 
+    def through(self, made: Tensor) -> Tensor:
+        """What the modules behind the projector make of its rows [n, D]."""
+        for path in self.line.behind:
+            made = self.model.get_submodule(path)(made)
+        return made
+
     def read(self, kind: str, inputs: Mapping[str, Any]) -> Read:
         """Run the feature function of a kind on the processor's output.
 
@@ -161,7 +167,7 @@ class Reader:
         output = Output(type(result), dims, beside)
         parts = [part.reshape(-1, part.shape[-1]) for part in _parts(pooled)]
         flat = torch.cat(parts)
-        slots = _decoded(flat, recorder.codes)
+        slots = _decoded(flat, self.through(torch.cat(recorder.codes)), exact=not self.line.behind)
         tokens = sum(rows.numel() // rows.shape[-1] for rows in recorder.rows) // self.line.group
         where = self.line.projector
         if recorder.coded != tokens:
@@ -204,7 +210,7 @@ class _Recorder:
     def hooks(self) -> ExitStack:
         stack = ExitStack()
         projector, entry = self.reader.projector, self.reader.entry
-        if entry is not projector:
+        if entry is not projector or self.reader.line.joined:
             stack.enter_context(projector.register_forward_pre_hook(self._example, with_kwargs=True))
         stack.enter_context(entry.register_forward_pre_hook(self._entry, with_kwargs=True))
         stack.enter_context(projector.register_forward_hook(self._code, with_kwargs=True))
@@ -230,7 +236,7 @@ class _Recorder:
     def _entry(self, module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
         if not self._mine(args, kwargs):
             return
-        self.rows.append(first_tensor(args, kwargs))
+        self.rows.append(given_rows(self.reader.line, args, kwargs))
         if self._stops and len(self.rows) == self.known.n_calls and self.fits:
             raise ReadEnough
 
@@ -246,7 +252,7 @@ class _Recorder:
 
     def _codes_like(self, made: Tensor) -> Tensor:
         codes = torch.randn(made.shape, generator=self._generator).to(made.device, made.dtype)
-        flat = codes.reshape(-1, codes.shape[-1])
+        flat = made_rows(self.reader.line, codes)
         self.codes.append(flat)
         self.coded += len(flat)
         return codes
@@ -287,6 +293,21 @@ def first_tensor(args: tuple, kwargs: dict) -> Tensor | None:
     return None
 
 
+def given_rows(line: Line, args: tuple, kwargs: dict) -> Tensor:
+    """What an entry was given, one row (or `group` rows) for each token, the last dimension its numbers."""
+    if line.joined:
+        given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+        return torch.cat(given, dim=-1)
+    rows = first_tensor(args, kwargs)
+    return rows.permute(0, 2, 3, 1) if line.channels_first else rows
+
+
+def made_rows(line: Line, made: Tensor) -> Tensor:
+    """What a projector made as [n, D]."""
+    made = made.permute(0, 2, 3, 1) if line.channels_first else made
+    return made.reshape(-1, made.shape[-1])
+
+
 def _movable(value: Any, model: torch.nn.Module) -> bool:
     return isinstance(value, Tensor) and model.device.type != "meta"
 
@@ -297,10 +318,17 @@ def _parts(pooled: Tensor | Sequence[Tensor]) -> list[Tensor]:
     return [part for one in pooled for part in _parts(one)]
 
 
-def _decoded(flat: Tensor, codes: list[Tensor]) -> Tensor:
-    """[S] int64 on the CPU: of which code each row is, or -1."""
+def _decoded(flat: Tensor, codes: Tensor, exact: bool) -> Tensor:
+    """[S] int64 on the CPU: of which code each row is, or -1.
+
+    `exact`: codes come back as they were; else up to the rounding of what the model did with them.
+    """
+    if not exact:
+        apart = torch.cdist(flat.float(), codes.float())
+        near, which = apart.min(1)
+        return torch.where(near < 0.02 * codes.float().norm(dim=-1)[which], which, -1).cpu()
     by_bytes: dict[bytes, int] = {}
-    for code in torch.cat(codes).float().cpu().numpy():
+    for code in codes.float().cpu().numpy():
         by_bytes[code.tobytes()] = len(by_bytes)
     rows = flat.float().cpu().numpy()
     return torch.tensor([by_bytes.get(row.tobytes(), -1) for row in rows], dtype=torch.long)
