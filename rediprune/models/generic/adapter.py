@@ -97,7 +97,7 @@ class GenericAdapter(Adapter):
             read = self.reader.read(kind, inputs)
             self._example = self._example or read.example
             self._output[kind], self._shape = read.output, tuple(read.rows[0].shape)
-            given = Given(kind, inputs, self.token_id(kind), self.model.config, processor)
+            given = Given(kind, inputs, self.token_id(kind), read.way.slots, processor)
             count_of = None if own is None else own[: self._n_media(kind, inputs, len(own))]
             seen += self._parted(read, given, count_of)
             own = None if own is None else own[len(count_of) :]
@@ -127,14 +127,16 @@ class GenericAdapter(Adapter):
                 f"{len(order)} visual tokens were encoded, but the {given.kind}s that came with them have "
                 f"{sum(sum(views) for views, _ in images)}: use the processor that belongs to the model"
             )
-        seen, at, separators_used = [], 0, 0
+        seen, at, start, separators_used = [], 0, 0, 0
         ends = (slots >= 0).long().cumsum(0)
+        edges = torch.tensor(read.way.parts).cumsum(0)
         for views, places in images:
             mine = order[at : at + sum(views)]
             at += len(mine)
-            # Separators behind the last token of an image belong to it.
-            start = 0 if at == len(mine) else int((ends <= at - len(mine)).sum())
+            # Separators behind the last token of an image belong to it, unless the model's result parts them.
             stop = int((ends <= at).sum())
+            parted = edges[ends[edges - 1] == at]
+            stop = int(parted[0]) if len(parted) else stop
             most = max(views)
             flat = torch.cat([t * most + torch.arange(n) for t, n in enumerate(views)])
             own = torch.full((stop - start,), -1)
@@ -155,7 +157,7 @@ class GenericAdapter(Adapter):
                 read.separators[separators_used : separators_used + n_separators],
                 tuple(layer[mine.to(layer.device)] for layer in beside),
             )
-            separators_used += n_separators
+            start, separators_used = stop, separators_used + n_separators
             seen.append(Seen(VisionTokens(spread, places, present), own, given.kind, source))
         return seen
 

@@ -48,7 +48,7 @@ LINES: dict[str, Line] = {
     "got_ocr2": Line(_PROJECTOR + ".multimodal_projector", layout="optimal"),
     "pp_chart2table": Line(_PROJECTOR + ".multimodal_projector", layout="optimal"),
     "qianfan_ocr": Line(_PROJECTOR, layout="optimal"),
-    "nemotron_h_omni": Line("multi_modal_projector"),
+    "nemotron_h_omni": Line("multi_modal_projector", layout="unknown"),
     "hyperclovax_vision_v2": Line("model.projector", **_GRID),
     "step3p7": Line(_PROJECTOR),
     "deepseek_ocr2": Line(_PROJECTOR),
@@ -57,7 +57,7 @@ LINES: dict[str, Line] = {
     "llava": Line(_PROJECTOR, layout="sizes"),
     # An entry inside the projector.
     "gemma3": Line(_PROJECTOR, "mm_soft_emb_norm", layout="square"),
-    "shieldgemma2": Line("model." + _PROJECTOR, "mm_soft_emb_norm", layout="square"),
+    "shieldgemma2": Line(_PROJECTOR, "mm_soft_emb_norm", layout="square"),
     "gemma3n": Line("model.embed_vision", "soft_embedding_norm", layout="square"),
     "aya_vision": Line(_PROJECTOR, "layernorm", layout="optimal"),
     "cohere2_vision": Line(_PROJECTOR, "linear_1", layout="optimal"),

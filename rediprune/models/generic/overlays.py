@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ...tokens import Geometry
@@ -28,14 +27,14 @@ class Given:
         kind: "image" or "video".
         inputs: what the processor returned.
         token_id: of the placeholders.
-        config: the model's.
+        slots: [S] int64, of every placeholder of this kind in the prompts its token, or -1 for a separator.
         processor: the one that made the inputs, or None where nothing is asked in the upload's pixels.
     """
 
     kind: str
     inputs: Mapping[str, Any]
     token_id: int
-    config: Any
+    slots: Tensor
     processor: Any = None
 
     @property
@@ -208,7 +207,7 @@ def runs_of(given: Given, counts: Sequence[int], ends: str = "run") -> list[list
     if ids is None:
         return [[n] for n in counts]
     found: list[list[int]] = []
-    left = list(counts)
+    left, at = list(counts), 0
     for row in ids.tolist():
         is_view = [token == given.token_id for token in row]
         edges = [0, *[i for i, (a, b) in enumerate(pairwise(is_view), 1) if a != b], len(row)]
@@ -216,7 +215,8 @@ def runs_of(given: Given, counts: Sequence[int], ends: str = "run") -> list[list
         marks = [_mark(row, run, ends) for run in runs]
         open_image: list[int] = []
         for (start, end), mark in zip(runs, marks, strict=True):
-            room = end - start
+            room = int((given.slots[at : at + end - start] >= 0).sum())
+            at += end - start
             while left and room > 0:
                 open_image.append(left[0])
                 room -= left.pop(0)

@@ -54,6 +54,8 @@ class Tiny:
         video: the same for clips; None where the family takes none.
         types: name of the token types that its processor makes, or "".
         shared_placeholder: whether the moments of clips have the placeholders of images.
+        side_by_side: names of the tensors that are joined along their last dimension.
+        lists: names of what its processor returns as lists.
         nested: whether pixels come with a dimension for the prompts, [B, views, ...].
     """
 
@@ -63,6 +65,8 @@ class Tiny:
     types: str = ""
     nested: bool = False
     shared_placeholder: bool = False
+    side_by_side: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
     adjust: Callable[[torch.nn.Module], None] = field(default=lambda model: None)
 
     @property
@@ -158,7 +162,9 @@ def inputs(tiny: Tiny, kind: str = "image", media: Sequence[int] = (1,)) -> dict
             )
         else:
             parts = [one.tensors[name] for mine in prompts for one in mine]
-            made[name] = torch.cat(_padded(parts))
+            made[name] = torch.cat(parts, -1) if name in tiny.side_by_side else torch.cat(_padded(parts))
+            if name in tiny.lists:
+                made[name] = made[name].tolist()
     return made
 
 

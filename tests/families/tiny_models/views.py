@@ -217,7 +217,7 @@ MODELS = {
                     image_size=512,
                     patch_size=8,
                     window_size=4,
-                    global_attn_indexes=[1],
+                    global_attn_indexes=[],
                     mlp_dim=64,
                     downsample_channels=[16, 64],
                 ),
