@@ -66,6 +66,12 @@ class GenericAdapter(Adapter):
 
     def __init__(self, model: torch.nn.Module, line: Line) -> None:
         super().__init__(model)
+        self._use(line)
+
+    def _use(self, line: Line) -> None:
+        """Serve the model by this line."""
+        model = self.model
+        line = replace(line, group=_merge(model.config) ** 2) if line.group > 1 else line
         self.line, self.reader = line, Reader(model, line)
         self.kinds = ("image", "video") if line.video else ("image",)
         accepted = inspect.signature(model.forward).parameters
@@ -327,6 +333,16 @@ def _views_of(shape: tuple[int, ...], group: int) -> list[int]:
     if len(shape) < 3 or shape[-2] % group:
         return [_size(shape[:-1]) // group]
     return [shape[-2] // group] * _size(shape[:-2])
+
+
+def _merge(config: Any) -> int:
+    """Side of a group of patches that a projector makes one token of; 2 where the config does not say it."""
+    for owner in (getattr(config, "vision_config", None), config):
+        for name in ("spatial_merge_size", "merge_size", "merge_kernel_size"):
+            value = getattr(owner, name, None)
+            if value:
+                return value[0] if isinstance(value, list | tuple) else value
+    return 2
 
 
 def _size(shape: Sequence[int]) -> int:

@@ -161,6 +161,11 @@ class Reader:
         pooled = result if isinstance(result, Tensor) else result.pooler_output
         dims = 0 if isinstance(pooled, list | tuple) else pooled.dim()
         fields = {} if isinstance(result, Tensor) else dict(result.items())
+        if fields.get("deepstack_features") is not None and not self.line.deepstack:
+            raise ModelError(
+                f"{type(self.model).__name__} adds further features to its visual tokens behind the first "
+                "layers of its LLM, and which projectors make them is not known here"
+            )
         beside = {
             name: value for name, value in fields.items() if name not in _LEFT_OUT and value is not None
         }
