@@ -61,7 +61,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         "pixel_values_videos",
         "image_sizes_videos",
     )
-    vision_types: ClassVar[frozenset[str]] = frozenset({"siglip_vision_model"})
+    class_token = False  # a placeholder is a mix of tokens, and nobody says how to mix their shares
 
     @torch.no_grad()
     def look(

@@ -54,7 +54,7 @@ LINES: dict[str, Line] = {
     "deepseek_ocr2": Line(_PROJECTOR),
     "unlimited_ocr": Line(_PROJECTOR),
     "molmo2": Line(_PROJECTOR + ".image_projector"),
-    "llava": Line(_PROJECTOR, layout="sizes"),
+    "llava": Line(_PROJECTOR, layout="plain"),
     # An entry inside the projector.
     "gemma3": Line(_PROJECTOR, "mm_soft_emb_norm", layout="square"),
     "shieldgemma2": Line(_PROJECTOR, "mm_soft_emb_norm", layout="square"),

@@ -118,6 +118,21 @@ class Grid(Layout):
         return found
 
 
+class Plain(Layout):
+    """A view an image: resized to `image_sizes` where the processor says them, else to a square.
+
+    Where the tokens fill no grid, because a class token is among them, there is no overlay.
+    """
+
+    def images(self, given, counts, sizes):
+        if given.inputs.get("image_sizes") is not None:
+            return LAYOUTS["sizes"].images(given, counts, sizes)
+        if any(math.isqrt(n) ** 2 != n for n in counts):
+            check_count(sizes, len(counts))
+            return LAYOUTS["unknown"].images(given, counts, sizes)
+        return LAYOUTS["square"].images(given, counts, sizes)
+
+
 class Sizes(Layout):
     """`image_sizes` says what the processor resized each image to; what the grid covers of it is read."""
 
@@ -239,5 +254,6 @@ LAYOUTS: dict[str, Layout] = {
     "square": Square(),
     "grid": Grid(),
     "sizes": Sizes(),
+    "plain": Plain(),
     **{name: Tiled(canvas) for name, canvas in CANVASES.items()},
 }
