@@ -330,9 +330,9 @@ def _view_counts(read: Read, group: int) -> list[int]:
 
 def _views_of(shape: tuple[int, ...], group: int) -> list[int]:
     """Tokens of each view that one call of the entry was given."""
-    if len(shape) < 3 or shape[-2] % group:
+    if len(shape) < 3 or _size(shape[1:-1]) % group:
         return [_size(shape[:-1]) // group]
-    return [shape[-2] // group] * _size(shape[:-2])
+    return [_size(shape[1:-1]) // group] * shape[0]
 
 
 def _merge(config: Any) -> int:

@@ -156,6 +156,22 @@ class Sizes(Layout):
         return found
 
 
+class Places(Layout):
+    """`image_position_ids` says column and row of every patch; several neighbours make a token (Gemma 4)."""
+
+    def images(self, given, counts, sizes):
+        places = given.inputs["image_position_ids"]
+        check_count(sizes, len(places))
+        found = []
+        for n, where, size in zip(counts, places, sizes or [None] * len(places), strict=True):
+            across, down = (where[where.min(-1).values >= 0].max(0).values + 1).tolist()
+            pool = round(math.sqrt(across * down / n))
+            whole = size or (across, down)
+            box = (0.0, 0.0, float(whole[0]), float(whole[1]))
+            found.append(([n], (Geometry(down // pool, across // pool, box, tuple(whole)),)))
+        return found
+
+
 class Tiled(Layout):
     """An image is cut into tiles with, mostly, an overview of it; `CANVASES` has each processor's own rule."""
 
@@ -211,12 +227,12 @@ def check_count(sizes: Sequence[Size] | None, count: int) -> None:
         raise ModelError(f"{len(sizes)} sizes were given for {count} images and clips")
 
 
-def runs_of(given: Given, counts: Sequence[int], ends: str = "run") -> list[list[int]]:
+def runs_of(given: Given, counts: Sequence[int], ends: int = 0) -> list[list[int]]:
     """Views of one image put together, by the prompts alone.
 
     Args:
-        ends: what the view that ends an image shares with the last view of its prompt: "before" or "after",
-            the token on that side; "run", that placeholders stop.
+        ends: which token the view that ends an image shares with the last view of its prompt: the one so far
+            behind its placeholders, or in front of them (negative); 0, that every run of them is an image.
     """
     ids = given.inputs.get("input_ids")
     if ids is None:
@@ -235,7 +251,7 @@ def runs_of(given: Given, counts: Sequence[int], ends: str = "run") -> list[list
             while left and room > 0:
                 open_image.append(left[0])
                 room -= left.pop(0)
-            if ends == "run" or mark == marks[-1]:
+            if not ends or mark == marks[-1]:
                 found.append(open_image)
                 open_image = []
     if left or not all(found) or sum(map(sum, found)) != sum(counts):
@@ -243,10 +259,9 @@ def runs_of(given: Given, counts: Sequence[int], ends: str = "run") -> list[list
     return found
 
 
-def _mark(row: list[int], run: tuple[int, int], ends: str) -> int | None:
-    if ends == "before":
-        return row[run[0] - 1] if run[0] else None
-    return row[run[1]] if run[1] < len(row) else None
+def _mark(row: list[int], run: tuple[int, int], ends: int) -> int | None:
+    place = run[0] + ends if ends < 0 else run[1] + ends - 1
+    return row[place] if 0 <= place < len(row) else None
 
 
 LAYOUTS: dict[str, Layout] = {
@@ -255,5 +270,6 @@ LAYOUTS: dict[str, Layout] = {
     "grid": Grid(),
     "sizes": Sizes(),
     "plain": Plain(),
+    "places": Places(),
     **{name: Tiled(canvas) for name, canvas in CANVASES.items()},
 }
