@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -117,11 +118,12 @@ class Adapter(Splicing, ABC):
 
     def _llm_shapes(self) -> dict[str, int]:
         """The LLM's half of `shapes`: its config reads alike in every family."""
-        t = self.model.config.text_config
+        t = self.model.config.get_text_config(decoder=True)
+        mlp = t.intermediate_size
         return dict(
             llm_layers=t.num_hidden_layers,
             llm_width=t.hidden_size,
-            llm_mlp=t.intermediate_size,
+            llm_mlp=round(fmean(mlp)) if isinstance(mlp, list | tuple) else mlp,
             n_heads=t.num_attention_heads,
             n_kv_heads=getattr(t, "num_key_value_heads", None) or t.num_attention_heads,
             head_dim=getattr(t, "head_dim", None) or t.hidden_size // t.num_attention_heads,

@@ -245,7 +245,8 @@ class GenericAdapter(Adapter):
             if any(one.kind == kind for one in seen)
         }
         deepstack = self._deepstack(input_ids, slots, seen, kept) if self.line.deepstack else {}
-        extra = Delivery(ids, visual, dict(self._output), deepstack, self.line.first_position)
+        tokens = {kind: self.token_id(kind) for kind in visual}
+        extra = Delivery(ids, visual, dict(self._output), deepstack, tokens, self.line.first_position)
         return replace(prompt, extra=extra)
 
     def _deepstack(self, input_ids, slots, seen, kept) -> dict[str, tuple[Tensor, ...]]:

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import inspect
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +35,7 @@ class Delivery:
         visual: for each kind [B, L'] bool, where its placeholders are.
         output: for each kind, what the feature function returns.
         deepstack: for each kind, of each layer [K, D], in the order of the prompts; () where there is none.
+        tokens: for each kind the id of its placeholders.
         first_position: what is added to positions, which `generate` counts from zero.
     """
 
@@ -42,28 +43,31 @@ class Delivery:
     visual: Mapping[str, Tensor]
     output: Mapping[str, Output]
     deepstack: Mapping[str, tuple[Tensor, ...]]
+    tokens: Mapping[str, int]
     first_position: int = 0
 
     def exchanged(self, embeds: Tensor, following: Tensor | None) -> dict[str, Any]:
         """Arguments of the forward in place of embeddings [B * beams, L' + n, D]."""
         times = len(embeds) // len(self.ids)
-        ids = self.ids
-        if following is not None and embeds.shape[1] > ids.shape[1]:
-            ids = torch.cat([ids, following], dim=1)
+        behind = self.ids[:, :0]
+        if following is not None and embeds.shape[1] > self.ids.shape[1]:
+            behind = following.to(self.ids.device)
+        ids = torch.cat([self.ids, behind], dim=1)
         outputs = {}
-        for kind, where in self.visual.items():
+        for kind, prompt in self.visual.items():
+            # A placeholder that the model wrote itself is a word: its embedding takes the feature's place.
+            written = behind == self.tokens[kind]
+            where = torch.cat([prompt, written.to(prompt.device)], dim=1)
             if not where.any():
                 continue
-            start = embeds[:, : where.shape[1]]
-            features = start[where.repeat_interleave(times, dim=0).to(start.device)]
+            features = embeds[where.repeat_interleave(times, dim=0).to(embeds.device)]
             output = self.output[kind]
             fields: dict[str, Any] = dict.fromkeys(one.name for one in dataclasses.fields(output.made))
             fields |= output.beside | {"pooler_output": _packed(features, output.dims)}
             if self.deepstack.get(kind):
-                counts = where.sum(1).tolist()
+                rows = list(zip(prompt.sum(1).tolist(), written.sum(1).tolist(), strict=True))
                 fields["deepstack_features"] = [
-                    [torch.cat([part for part in layer.split(counts) for _ in range(times)])]
-                    for layer in self.deepstack[kind]
+                    [_repeated(layer, rows, times)] for layer in self.deepstack[kind]
                 ]
             outputs[kind] = output.made(**fields)
         return {"input_ids": ids.repeat_interleave(times, dim=0), "mm_encoder_outputs": outputs}
@@ -145,6 +149,19 @@ def _decoding(prompt: Prompt, args: tuple, kwargs: dict) -> tuple[tuple, dict] |
     rows = new.dim() - 2
     times = len(ids) // new.shape[rows]
     return args, kwargs | {"position_ids": new.repeat_interleave(times, dim=rows) + prompt.extra.first_position}
+
+
+def _repeated(layer: Tensor, rows: Sequence[tuple[int, int]], times: int) -> Tensor:
+    """A layer's features [K, D] as often as there are beams; nothing is added to words that come behind.
+
+    rows: of each prompt, how many features it has and how many such words.
+    """
+    parts = layer.split([n for n, _ in rows])
+    longer = [
+        torch.cat([part, part.new_zeros(words, part.shape[-1])])
+        for part, (_, words) in zip(parts, rows, strict=True)
+    ]
+    return torch.cat([part for part in longer for _ in range(times)])
 
 
 def _packed(features: Tensor, dims: int) -> Any:

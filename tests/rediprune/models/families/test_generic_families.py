@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from rediprune import PruneConfig, kept_count, prune
+from rediprune.costs.flops import prefill_flops, projector_flops, vision_flops
+from rediprune.explainer.generate import next_token_log_probs
 from rediprune.models.reference import definition_for, own_rows, short_prompt
 from rediprune.models.registry import adapter_for
 from tests.families import tiny_models
@@ -169,3 +171,34 @@ def test_kept_count(name, kind):
         counts = [kept_count(n, FEW.keep_ratio) for n in one.vision.counts]
         assert [len(k) for k in one.vision.per_frame(image.kept)] == counts
         assert sorted(one.slots[one.slots >= 0].tolist()) == one.vision.all.tolist()
+
+
+@pytest.mark.parametrize("name", sorted(tiny_models.models()))
+def test_costs(name):
+    """Fewer tokens cost less in every station that they go through, and a prompt's costs can be told."""
+    adapter = adapter_for(model_of(name))
+    seen = adapter.look(inputs_of(name, "image", (1,)))
+    shapes = adapter.shapes_for(seen[0].vision)
+    assert 0 < projector_flops(shapes, 2) < projector_flops(shapes, 4)
+    assert 0 < prefill_flops(shapes, 20) < prefill_flops(shapes, 40)
+    assert vision_flops(shapes) > 0 or name in NO_VISION_COSTS
+
+
+# Their encoders are convolutional networks of another package, whose config says no widths.
+NO_VISION_COSTS = ("fast_vlm", "gemma3n")
+
+
+@pytest.mark.parametrize("name", BEAMS)
+def test_an_answer_is_judged_as_it_was_written(name):
+    """Log-probabilities of given text behind a prompt are those of its words written one by one, though one
+    of them is a placeholder."""
+    model, inputs = model_of(name), inputs_of(name, "image", (1,))
+    adapter = adapter_for(model)
+    seen = adapter.look(inputs)
+    kept = [one.vision.all[::3] for one in seen]
+    prompt = adapter.splice(inputs["input_ids"], inputs["attention_mask"], seen, kept, inputs=inputs)
+    answer = [40, tiny_models.IMAGE, 41, 42]
+    together = next_token_log_probs(adapter, prompt, answer)
+    first = next_token_log_probs(adapter, prompt, answer[:1])
+    torch.testing.assert_close(together[:1], first, atol=2e-5, rtol=1e-4)
+    assert together.shape[0] == 4 and torch.isfinite(together.max(-1).values).all()
