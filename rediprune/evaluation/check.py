@@ -179,7 +179,9 @@ def masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
     )
 
 
-def _whole_prompt(adapter: Adapter, inputs: Mapping[str, Any], seen: Sequence[Seen], ahead: int = 0) -> Prompt:
+def _whole_prompt(
+    adapter: Adapter, inputs: Mapping[str, Any], seen: Sequence[Seen], ahead: int = 0
+) -> Prompt:
     """Return the prompt with every token, behind as much padding: copies of its last word, which is text."""
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     padded = {

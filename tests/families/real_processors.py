@@ -268,7 +268,9 @@ REAL: dict[str, Real] = {
     ),
     "janus": Real(
         lambda tok: hf.JanusProcessor(
-            image_processor=hf.JanusImageProcessor(size=SQUARE, min_size=7), tokenizer=tok, num_image_tokens=64
+            image_processor=hf.JanusImageProcessor(size=SQUARE, min_size=7),
+            tokenizer=tok,
+            num_image_tokens=64,
         ),
         {
             "image_token": "<image_placeholder>",
@@ -367,7 +369,11 @@ REAL: dict[str, Real] = {
             ),
             tokenizer=tok,
         ),
-        {"image_token": "<|IMAGE_PLACEHOLDER|>", "start_token": "<|IMAGE_START|>", "end_token": "<|IMAGE_END|>"},
+        {
+            "image_token": "<|IMAGE_PLACEHOLDER|>",
+            "start_token": "<|IMAGE_START|>",
+            "end_token": "<|IMAGE_END|>",
+        },
         {
             "image_token_id": "<|IMAGE_PLACEHOLDER|>",
             "vision_start_token_id": "<|IMAGE_START|>",

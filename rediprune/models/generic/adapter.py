@@ -188,7 +188,9 @@ class GenericAdapter(Adapter):
         for (_, call), members in calls.items():
             source = seen[members[0][0]].source
             shape, strides = source.shapes[call]
-            tokens = torch.cat([_flat(seen[i])[ranks.to(seen[i].vision.features.device)] for i, ranks in members])
+            tokens = torch.cat(
+                [_flat(seen[i])[ranks.to(seen[i].vision.features.device)] for i, ranks in members]
+            )
             rows = torch.cat([seen[i].source.row[ranks] for i, ranks in members])
             if len(rows) == source.reached[call]:
                 made = self._run(rows_in_place(tokens, rows, self.line.group, shape, strides))
@@ -255,15 +257,14 @@ class GenericAdapter(Adapter):
             mine = [i for i, one in enumerate(seen) if one.kind == kind]
             where = torch.cat(
                 [
-                    slots[i][0] * input_ids.shape[1] + slots[i][1][seen[i].stays(kept[i]).to(slots[i][1].device)]
+                    slots[i][0] * input_ids.shape[1]
+                    + slots[i][1][seen[i].stays(kept[i]).to(slots[i][1].device)]
                     for i in mine
                 ]
             )
             order, layers = where.argsort(), []
             for number, merger in enumerate(self.reader.further):
-                tokens = torch.cat(
-                    [seen[i].source.beside[number][_ranks(seen[i], kept[i])] for i in mine]
-                )
+                tokens = torch.cat([seen[i].source.beside[number][_ranks(seen[i], kept[i])] for i in mine])
                 made = merger(tokens.reshape(-1, tokens.shape[-1] // self.line.group))
                 layers.append(made[order.to(made.device)])
             found[kind] = tuple(layers)

@@ -100,7 +100,8 @@ def _natural(processor: Any, size: Size) -> list[tuple[Box, float]]:
     """A small image in its own aspect ratio; a large one in tiles, with such an overview last (LFM2-VL)."""
     settings = getattr(processor, "image_processor", processor)
     token = {
-        name: getattr(settings, name) for name in ("max_image_tokens", "encoder_patch_size", "downsample_factor")
+        name: getattr(settings, name)
+        for name in ("max_image_tokens", "encoder_patch_size", "downsample_factor")
     }
     width, height = settings.smart_resize(
         size[1], size[0], min_image_tokens=settings.min_image_tokens, **token

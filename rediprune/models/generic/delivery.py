@@ -143,12 +143,19 @@ def _decoding(prompt: Prompt, args: tuple, kwargs: dict) -> tuple[tuple, dict] |
     are in.
     """
     ids, length = kwargs.get("input_ids"), cached_length(kwargs) - prompt.embeds.shape[1]
-    if ids is None or length < 0 or prompt.position_ids is None or kwargs.get("position_ids", ids) is not None:
+    if (
+        ids is None
+        or length < 0
+        or prompt.position_ids is None
+        or kwargs.get("position_ids", ids) is not None
+    ):
         return None
     new = prompt.positions(length + ids.shape[1])["position_ids"][..., -ids.shape[1] :]
     rows = new.dim() - 2
     times = len(ids) // new.shape[rows]
-    return args, kwargs | {"position_ids": new.repeat_interleave(times, dim=rows) + prompt.extra.first_position}
+    return args, kwargs | {
+        "position_ids": new.repeat_interleave(times, dim=rows) + prompt.extra.first_position
+    }
 
 
 def _repeated(layer: Tensor, rows: Sequence[tuple[int, int]], times: int) -> Tensor:

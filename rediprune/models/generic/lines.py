@@ -23,7 +23,6 @@ def _qwen(deepstack: bool | str = False) -> Line:
     return Line(_MERGER, group=4, layout="grid", mrope=True, video=True, deepstack=path)
 
 
-
 _GRID = {"layout": "grid", "video": True}
 _GLM = Line(_MERGER, mrope=True, shared_placeholder=True, **_GRID)
 
@@ -73,9 +72,13 @@ LINES: dict[str, Line] = {
     "muse_spark": _MUSE,
     "ernie4_5_vl_moe": Line("model.resampler_model", "temporal_linear", layout="grid", mrope=True),
     "hunyuan_vl": Line(
-        "model.vision_tower.patch_merger.mlp", behind=("model.vision_tower.patch_merger.after_rms",), mrope=True
+        "model.vision_tower.patch_merger.mlp",
+        behind=("model.vision_tower.patch_merger.after_rms",),
+        mrope=True,
     ),
-    "hy_v4_vl": Line("model.vision_tower.patch_merger.proj_out", channels_first=True, mrope=True, **_GRID),
+    "hy_v4_vl": Line(
+        "model.vision_tower.patch_merger.proj_out", channels_first=True, mrope=True, layout="grid"
+    ),
     "deepseek_vl_hybrid": Line("model.aligner", joined=True, layout="square"),
     # Several neighbouring rows for each token.
     "qwen2_vl": _qwen(),
@@ -91,7 +94,7 @@ LINES: dict[str, Line] = {
     "exaone4_5": Line(_MERGER, group=4, **_GRID),
     "dots3_note": Line("model.vision_tower.merger", group=4, **_GRID),
     "minimax_m3_vl": Line(_PROJECTOR, group=4, **_GRID),
-    "kimi_k25": Line("model.mm_projector", group=4, **_GRID),
+    "kimi_k25": Line("model.mm_projector", group=4, layout="grid"),
     "inkling2": Line("model.vision_tower.merger", layout="grid"),
     "inkling2_loop": Line("model.vision_tower.merger", layout="grid"),
     "lfm3_vl": Line(_PROJECTOR, group=4, **_GRID),

@@ -68,7 +68,9 @@ class Unknown(Layout):
     has_overlay = False
 
     def images(self, given, counts, sizes):
-        grouped = runs_of(given, counts) if sizes is None or len(sizes) != len(counts) else [[n] for n in counts]
+        grouped = (
+            runs_of(given, counts) if sizes is None or len(sizes) != len(counts) else [[n] for n in counts]
+        )
         if sizes is not None and len(grouped) != len(sizes):
             if len(sizes) != 1:
                 raise ModelError(f"{len(sizes)} sizes were given for {len(grouped)} images")
@@ -103,7 +105,9 @@ class Grid(Layout):
     def images(self, given, counts, sizes):
         grids = given.inputs.get(self.name.format(given.kind))
         if grids is None:
-            raise ModelError(f"{self.name.format(given.kind)} is missing: pass all that the processor returned")
+            raise ModelError(
+                f"{self.name.format(given.kind)} is missing: pass all that the processor returned"
+            )
         if len(grids) == 0 or sum(counts) == 0:
             return []
         check_count(sizes, len(grids))
@@ -146,8 +150,12 @@ class Sizes(Layout):
             counts, resized.tolist(), sizes or [None] * len(resized), strict=True
         ):
             side = next(
-                (s for s in range(1, height + 1) if -(-height // s) * -(-width // s) == n and height % s == 0)
-                , None,
+                (
+                    s
+                    for s in range(1, height + 1)
+                    if -(-height // s) * -(-width // s) == n and height % s == 0
+                ),
+                None,
             ) or math.sqrt(height * width / n)
             rows, cols = round(height / side), round(width / side)
             whole = size or (width, height)

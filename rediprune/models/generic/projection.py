@@ -59,7 +59,9 @@ def rows_like(tokens: Tensor, group: int, shape: Sequence[int]) -> Tensor:
     return rows.reshape(*[1] * (len(shape) - 2), *rows.shape)
 
 
-def rows_in_place(tokens: Tensor, at: Tensor, group: int, shape: Sequence[int], strides: Sequence[int]) -> Tensor:
+def rows_in_place(
+    tokens: Tensor, at: Tensor, group: int, shape: Sequence[int], strides: Sequence[int]
+) -> Tensor:
     """All tokens [K, group * C] of one call of the entry, exactly as the model itself gave them.
 
     In the very shape, and in the same order in memory, the same matrix product runs: at 100% its result is
@@ -74,7 +76,9 @@ def rows_in_place(tokens: Tensor, at: Tensor, group: int, shape: Sequence[int], 
     whole = whole.reshape(tuple(shape))
     if whole.stride() == tuple(strides) or 0 in strides:
         return whole
-    return torch.empty_strided(tuple(shape), tuple(strides), dtype=whole.dtype, device=whole.device).copy_(whole)
+    return torch.empty_strided(tuple(shape), tuple(strides), dtype=whole.dtype, device=whole.device).copy_(
+        whole
+    )
 
 
 def _flat(made: Any) -> Tensor:

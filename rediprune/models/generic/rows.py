@@ -347,7 +347,9 @@ def _geometry(kind: str, given: Mapping[str, Any]) -> bytes:
         if isinstance(value, Tensor) and value.is_floating_point():
             digest.update(f"{name} {tuple(value.shape)}".encode())
         elif isinstance(value, Tensor):
-            digest.update(f"{name} {tuple(value.shape)}".encode() + value.cpu().contiguous().numpy().tobytes())
+            digest.update(
+                f"{name} {tuple(value.shape)}".encode() + value.cpu().contiguous().numpy().tobytes()
+            )
         else:
             digest.update(f"{name} {value}".encode())
     return digest.digest()

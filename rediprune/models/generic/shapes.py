@@ -23,7 +23,9 @@ def model_shapes(model: torch.nn.Module, reader: Reader, n_tokens: int, llm: dic
     per_token = max(1, round(wide_in / width)) if width else 1
     patches = n_tokens * per_token
     channels = _named(vision, "num_channels", "in_channels", "in_chans") or 3
-    mlp = _named(vision, "intermediate_size", "mlp_dim") or int(width * (getattr(vision, "mlp_ratio", 0) or 0))
+    mlp = _named(vision, "intermediate_size", "mlp_dim") or int(
+        width * (getattr(vision, "mlp_ratio", 0) or 0)
+    )
     return ModelShapes(
         vision_layers=_named(vision, "num_hidden_layers", "depth", "num_layers") if width else 0,
         vision_width=width,
@@ -50,8 +52,9 @@ def _projector(reader: Reader, llm_width: int) -> tuple[int, int, int]:
         names = [name for name, _ in reader.projector.named_modules()]
         start = names.index(reader.line.entry)
         matrices = [one for one in matrices if names.index(one[0]) >= start]
-    if not matrices:
-        return llm_width, llm_width, 0
+    if not matrices:  # a bare weight, a convolution or a table of words
+        weights = sum(one.numel() for one in reader.projector.parameters() if one.dim() > 1)
+        return max(1, weights // llm_width), llm_width, weights
     return matrices[0][1], matrices[-1][2], sum(a * b for _, a, b in matrices)
 
 

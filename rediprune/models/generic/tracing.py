@@ -58,7 +58,9 @@ def traced_line(model: torch.nn.Module, inputs: Mapping[str, Any], known: Line) 
         ModelError: no module makes the tokens of the prompt one by one; names where they are mixed.
     """
     function = feature_function(model, "image")
-    given = {name: inputs[name] for name in input_names(model, "image", known) if inputs.get(name) is not None}
+    given = {
+        name: inputs[name] for name in input_names(model, "image", known) if inputs.get(name) is not None
+    }
     settings = {
         name: getattr(model.config, name)
         for name in SETTINGS

@@ -157,9 +157,7 @@ def inputs(tiny: Tiny, kind: str = "image", media: Sequence[int] = (1,)) -> dict
         if tiny.nested:
             each = [torch.cat([one.tensors[name] for one in mine]) for mine in prompts]
             most = max(map(len, each))
-            made[name] = torch.stack(
-                [torch.cat([x, x.new_zeros(most - len(x), *x.shape[1:])]) for x in each]
-            )
+            made[name] = torch.stack([torch.cat([x, x.new_zeros(most - len(x), *x.shape[1:])]) for x in each])
         else:
             parts = [one.tensors[name] for mine in prompts for one in mine]
             made[name] = torch.cat(parts, -1) if name in tiny.side_by_side else torch.cat(_padded(parts))

@@ -10,7 +10,12 @@ from . import IMAGE, VIDEO, Medium, Tiny, pixels, rope, text
 
 GRIDS = ((1, 8, 6), (1, 4, 8), (1, 6, 6))
 HEAD = {"head_dim": 16}
-MARKS = {"image_token_id": IMAGE, "video_token_id": VIDEO, "vision_start_token_id": 9, "vision_end_token_id": 10}
+MARKS = {
+    "image_token_id": IMAGE,
+    "video_token_id": VIDEO,
+    "vision_start_token_id": 9,
+    "vision_end_token_id": 10,
+}
 GLM = {
     "image_token_id": IMAGE,
     "video_token_id": VIDEO,
@@ -136,7 +141,17 @@ MODELS = {
     "qwen4_exp": Tiny(
         MARKS
         | {
-            "text_config": text("qwen4_exp_text", **LINEAR | MOE, rope_parameters=rope(2, 3, 3), hc_lowrank=8, indexer_n_heads=2, indexer_kv_heads=1, indexer_head_dim=16, indexer_budget=512, indexer_compress_ratio=4),
+            "text_config": text(
+                "qwen4_exp_text",
+                **LINEAR | MOE,
+                rope_parameters=rope(2, 3, 3),
+                hc_lowrank=8,
+                indexer_n_heads=2,
+                indexer_kv_heads=1,
+                indexer_head_dim=16,
+                indexer_budget=512,
+                indexer_compress_ratio=4,
+            ),
             "vision_config": QWEN3_VISION,
         },
         grid(),
@@ -167,7 +182,10 @@ MODELS = {
         MARKS
         | {
             "text_config": text(
-                "cohere_compass_text", **HEAD, sliding_window=512, layer_types=["full_attention", "sliding_attention"],
+                "cohere_compass_text",
+                **HEAD,
+                sliding_window=512,
+                layer_types=["full_attention", "sliding_attention"],
                 rope_parameters={name: rope(2, 3, 3) for name in ("full_attention", "sliding_attention")},
             ),
             "vision_config": QWEN3_VISION | {"deepstack_visual_indexes": [0, 1]},
@@ -312,9 +330,9 @@ MODELS = {
                 "patch_size": 7,
             },
         },
-        lambda number: (lambda one: Medium(one.tensors | {"image_merge_sizes": torch.tensor([2])}, one.views))(
-            grid(3 * 49)(number)
-        ),
+        lambda number: (
+            lambda one: Medium(one.tensors | {"image_merge_sizes": torch.tensor([2])}, one.views)
+        )(grid(3 * 49)(number)),
         lambda number: (
             lambda one: Medium(
                 one.tensors | {"video_merge_sizes": torch.tensor([2])},
@@ -363,7 +381,14 @@ MODELS = {
             "image_token_id": IMAGE,
             "video_token_id": VIDEO,
             "audio_token_id": 13,
-            "text_config": text("dots3_note_text", **MLA, index_topk=512, index_head_dim=16, index_n_heads=2, per_layer_config={}),
+            "text_config": text(
+                "dots3_note_text",
+                **MLA,
+                index_topk=512,
+                index_head_dim=16,
+                index_n_heads=2,
+                per_layer_config={},
+            ),
             "vision_config": {
                 "hidden_size": 32,
                 "intermediate_size": 64,
@@ -580,9 +605,9 @@ MODELS = {
                 "max_image_size": 56,
             },
         },
-        lambda number: (
-            lambda one, h, w: Medium(one.tensors, (h // 2 * (w // 2 + 1) + 2,), ((9,), (10,)))
-        )(grid(3 * 49)(number), *GRIDS[number % 3][1:]),
+        lambda number: (lambda one, h, w: Medium(one.tensors, (h // 2 * (w // 2 + 1) + 2,), ((9,), (10,))))(
+            grid(3 * 49)(number), *GRIDS[number % 3][1:]
+        ),
         types="mm_token_type_ids",
     ),
     "hy_v4_vl": Tiny(

@@ -54,9 +54,7 @@ def _slices(merged: int):
 def _gemma4(number: int) -> Medium:
     row, col = torch.meshgrid(torch.arange(8), torch.arange(6), indexing="ij")
     places = torch.stack([col.flatten(), row.flatten()], -1)[None]
-    return Medium(
-        {"pixel_values": pixels(number, 1, 48, 48).sigmoid(), "image_position_ids": places}, (12,)
-    )
+    return Medium({"pixel_values": pixels(number, 1, 48, 48).sigmoid(), "image_position_ids": places}, (12,))
 
 
 def _molmo2(number: int) -> Medium:
@@ -97,17 +95,18 @@ def _minicpm(kind: str, downsample: str = "16x") -> dict:
         "video_token_id": VIDEO,
         "insert_layer_id": 1,
         "downsample_mode": downsample,
-        "text_config": text("qwen3_5_text", **LINEAR)
-        if kind != "minicpmv4_7"
-        else qwen3_5("qwen3_5_text"),
+        "text_config": text("qwen3_5_text", **LINEAR) if kind != "minicpmv4_7" else qwen3_5("qwen3_5_text"),
         "vision_config": vision(num_hidden_layers=4, insert_layer_id=1),
     }
 
 
 MODELS = {
     "mistral3": Tiny(
-        {"image_token_index": IMAGE, "text_config": text("mistral", **HEAD, sliding_window=None),
-         "vision_config": PIXTRAL},
+        {
+            "image_token_index": IMAGE,
+            "text_config": text("mistral", **HEAD, sliding_window=None),
+            "vision_config": PIXTRAL,
+        },
         _sized(14),
     ),
     "mistral_large4": Tiny(
@@ -152,7 +151,9 @@ MODELS = {
         _naflex,
     ),
     "minicpmv4_6": Tiny(_minicpm("minicpmv4_6"), _slices(16), side_by_side=("pixel_values",)),
-    "minicpmv4_7": Tiny(_minicpm("minicpmv4_7"), _slices(16), side_by_side=("pixel_values",), types="mm_token_type_ids"),
+    "minicpmv4_7": Tiny(
+        _minicpm("minicpmv4_7"), _slices(16), side_by_side=("pixel_values",), types="mm_token_type_ids"
+    ),
     "minicpm_ocr": Tiny(_minicpm("minicpm_ocr", "4x"), _slices(4), side_by_side=("pixel_values",)),
     "gemma4": Tiny(
         {

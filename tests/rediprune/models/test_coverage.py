@@ -44,6 +44,12 @@ def test_every_line_is_tried_on_a_model():
     assert set(LINES) - {"llava"} == set(tiny_models.models())
 
 
+def test_a_line_says_clips_where_they_are_tried():
+    assert {name for name, line in LINES.items() if line.video} == {
+        name for name, tiny in tiny_models.models().items() if tiny.video
+    }
+
+
 def test_at_least_sixty_of_those_with_a_projector_are_served():
     assert len({*FAMILIES, *LINES}) >= 60
 

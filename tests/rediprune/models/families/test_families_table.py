@@ -14,6 +14,12 @@ from world.evaluation.report.__main__ import insert
 def test_the_readme_holds_the_table_that_the_tests_make():
     text = table.README.read_text()
     assert insert(text, table.NAME, table.body()) == text, "write it anew: python -m tests.families"
+    assert insert(text, table.LINES_NAME, table.compact()) == text, "write it anew: python -m tests.families"
+
+
+def test_the_page_of_all_families_is_the_one_that_the_tables_make():
+    text = table.DOCS.read_text()
+    assert insert(text, table.NAME, table.full()) == text, "write it anew: python -m tests.families"
 
 
 def test_every_family_that_can_be_pruned_is_in_it():

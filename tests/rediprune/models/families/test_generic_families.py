@@ -184,8 +184,8 @@ def test_costs(name):
     assert vision_flops(shapes) > 0 or name in NO_VISION_COSTS
 
 
-# Their encoders are convolutional networks of another package, whose config says no widths.
-NO_VISION_COSTS = ("fast_vlm", "gemma3n")
+# Their encoders are networks of another package, or two of them, and no config says one width.
+NO_VISION_COSTS = ("fast_vlm", "gemma3n", "deepseek_ocr2", "unlimited_ocr")
 
 
 @pytest.mark.parametrize("name", BEAMS)

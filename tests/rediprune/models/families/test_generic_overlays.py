@@ -30,7 +30,9 @@ def processor_of(name: str):
 def pictures(count: int) -> list[Image.Image]:
     blocks = np.random.default_rng(0).integers(0, 256, (count, 9, 9, 3), dtype=np.uint8)
     sizes = ((84, 84), (150, 70))
-    return [Image.fromarray(one).resize(sizes[i % 2], Image.Resampling.NEAREST) for i, one in enumerate(blocks)]
+    return [
+        Image.fromarray(one).resize(sizes[i % 2], Image.Resampling.NEAREST) for i, one in enumerate(blocks)
+    ]
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -38,7 +40,12 @@ def test_identical_at_100(name):
     """What the family's own processor returns goes through a prune block unchanged, with two images."""
     model = model_of(name)
     inputs = REAL[name].processed(pictures(2), processor_of(name))
-    settings = {"max_new_tokens": 3, "do_sample": False, "output_logits": True, "return_dict_in_generate": True}
+    settings = {
+        "max_new_tokens": 3,
+        "do_sample": False,
+        "output_logits": True,
+        "return_dict_in_generate": True,
+    }
     full = model.generate(**inputs, **settings)
     with prune(model, PruneConfig(1.0)) as report:
         ours = model.generate(**inputs, **settings)

@@ -238,8 +238,16 @@ TOWERS = {
     "siglip-default": (SiglipVisionConfig(**SIGLIP), "default", 35),
     "vit-full": (ViTConfig(**SIGLIP), "full", 37),
     "vit-default": (ViTConfig(**SIGLIP), "default", 36),
-    "dinov2-default": (Dinov2Config(**{k: v for k, v in SIGLIP.items() if k != "intermediate_size"}), "default", 36),
-    "internvl": (InternVLVisionConfig(**SIGLIP | {"image_size": [84, 84], "patch_size": [14, 14]}), "default", 36),
+    "dinov2-default": (
+        Dinov2Config(**{k: v for k, v in SIGLIP.items() if k != "intermediate_size"}),
+        "default",
+        36,
+    ),
+    "internvl": (
+        InternVLVisionConfig(**SIGLIP | {"image_size": [84, 84], "patch_size": [14, 14]}),
+        "default",
+        36,
+    ),
     "pixtral": (PixtralVisionConfig(**SIGLIP, head_dim=8), "full", 36),
 }
 
@@ -258,7 +266,12 @@ def test_any_vision_encoder_and_strategy_that_transformers_runs_is_served(tower)
     }
     if tower == "pixtral":
         inputs["image_sizes"] = torch.tensor([[84, 84]])
-    settings = {"max_new_tokens": 4, "do_sample": False, "output_logits": True, "return_dict_in_generate": True}
+    settings = {
+        "max_new_tokens": 4,
+        "do_sample": False,
+        "output_logits": True,
+        "return_dict_in_generate": True,
+    }
     full = model.generate(**inputs, **settings)
     with prune(model, PruneConfig(1.0)) as report:
         ours = model.generate(**inputs, **settings)

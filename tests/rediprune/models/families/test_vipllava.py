@@ -109,7 +109,9 @@ def test_the_published_query_is_repeated_to_the_five_layers_width():
 
 def test_an_encoder_without_a_class_token_is_served_as_the_model_runs_it():
     """The model cuts the first token of every image off, which is a patch here: one token is never there."""
-    siglip = SiglipVisionConfig(hidden_size=32, num_hidden_layers=6, num_attention_heads=4, image_size=84, patch_size=14)
+    siglip = SiglipVisionConfig(
+        hidden_size=32, num_hidden_layers=6, num_attention_heads=4, image_size=84, patch_size=14
+    )
     model = family.VipLlavaForConditionalGeneration(family.config(vision_config=siglip)).eval()
     adapter = adapter_for(model)
     assert isinstance(adapter, TracedAdapter) and not adapter.has_overlay
