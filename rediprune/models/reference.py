@@ -122,7 +122,7 @@ def language_model(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def short_prompt(prompt: Prompt, rows: Tensor) -> Prompt:
-    """The same prompt with the unmodified model's own rows [B, L, D] in place of those that were projected."""
+    """Return the prompt with the unmodified model's own rows [B, L, D] in place of the projected ones."""
     embeds = torch.zeros_like(prompt.embeds)
     for b, (own, stays) in enumerate(zip(rows, prompt.stays, strict=True)):
         kept = own[stays.to(own.device)]

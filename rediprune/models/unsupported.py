@@ -14,6 +14,7 @@ _Q_FORMER = "a Q-Former mixes all visual tokens where the projector would be"
 _DISCRETE = "its images become discrete words of the LLM's own vocabulary"
 _QUERIES = "learned queries mix all visual tokens where the projector would be"
 _ENCODER_DECODER = "its text decoder reads the picture through cross-attention, not in a prompt"
+_TEXT_ENCODER = "its visual tokens go into a text encoder, which mixes them before anything is generated"
 _PATCHES = "it has no vision encoder: image patches enter the LLM directly"
 _NO_SEPARATE_PROJECTOR = {
     "apertus1p5": _DISCRETE,
@@ -42,17 +43,17 @@ _NO_SEPARATE_PROJECTOR = {
     "mistral4": "it is a language model without a vision encoder",
     "pi0": "it answers with the motions of a robot, not with text",
     # Borderline: there is something like a projector, but no prompt of an LLM that could be shorter.
-    "florence2": "its projected visual tokens go into a text encoder, which mixes them before anything is generated",
-    "t5gemma2": "its projected visual tokens go into a text encoder, which mixes them before anything is generated",
-    "diffusion_gemma": "it fills in a canvas of text by diffusion, without the generate call that is pruned here",
-    "git": "its one projection is a layer of the text decoder itself, in front of which nothing can be generated from",
+    "florence2": _TEXT_ENCODER,
+    "t5gemma2": _TEXT_ENCODER,
+    "diffusion_gemma": "it fills in a canvas of text by diffusion, without the generate call that is pruned",
+    "git": "its one projection is a layer of the text decoder itself, which has no prompt of embeddings",
 }
 # What has a projector, but is not served yet, and what is missing.
 _NOT_SERVED = {
-    "llama4": "its projector runs inside the model's forward, and not where its images are encoded",
-    "granite_docling": "its projector adds a position to every token, and has two routes of different resolution",
+    "llama4": "its projector runs inside the model's forward, not where its images are encoded",
+    "granite_docling": "its projector adds a position to every token and has routes of two resolutions",
     "perception_lm": "its projector reads patch by patch and averages 2 x 2 of them afterwards",
-    "phi4_multimodal": "its images are encoded inside the embedding of words, so its tokens cannot be read apart",
+    "phi4_multimodal": "its images are encoded inside the embedding of words, so no token can be read apart",
 }
 # Served, never published. Without an owner or with the maker's: someone's own model may carry such a name.
 _CLOSED = re.compile(r"((openai|google)/)?(gpt-?[4-9]|gemini)(\W.*|v.*|o.*|)", re.IGNORECASE)

@@ -92,8 +92,8 @@ def compact() -> str:
         "one line each:\n\n" + "\n".join(lines) + "\n\n"
         "¹ judged against the unmodified LLM on the same short prompt, because its LLM has recurrence or "
         "convolutions; all others against the whole prompt with the dropped tokens masked. ² its overlay is "
-        "tested with its real processor. ³ clips too. [docs/families.md](docs/families.md) has the whole table, "
-        "and why every other family is refused."
+        "tested with its real processor. ³ clips too. [docs/families.md](docs/families.md) has the whole "
+        "table, and why every other family is refused."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -178,7 +178,7 @@ class GenericAdapter(Adapter):
         return run_projector(self.reader, rows, self._example)
 
     def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
-        """Project by the calls of the entry in which the tokens came, so that 100% is equal to the last bit."""
+        """Project call by call, as the tokens came, so that 100% is equal to the last bit."""
         calls: dict[tuple[int, int], list[tuple[int, Tensor]]] = defaultdict(list)
         positions = [_ranks(one, k) for one, k in zip(seen, kept, strict=True)]
         for i, (one, ranks) in enumerate(zip(seen, positions, strict=True)):

@@ -19,8 +19,8 @@ class Canvas:
     """The rule of one kind of processor.
 
     Attributes:
-        boxes: (processor, (width, height)) -> for each view in order its box in the upload, and how many times
-            as wide as high the encoder gets it.
+        boxes: (processor, (width, height)) -> for each view in order its box in the upload, and the width of
+            the view by its height.
         ends: how the last view of an image is told in a prompt, see `overlays.runs_of`.
     """
 
@@ -57,7 +57,7 @@ def _optimal(processor: Any, size: Size) -> list[tuple[Box, float]]:
 
 
 def _splits(processor: Any, size: Size) -> list[tuple[Box, float]]:
-    """Tiles of one side that the enlarged image is a multiple of, and an overview last (Idefics3, SmolVLM)."""
+    """Tiles that the enlarged image is a multiple of, and an overview last (Idefics3, SmolVLM)."""
     settings = getattr(processor, "image_processor", processor)
     if not settings.do_image_splitting:
         return [(whole(size), 1.0)]

@@ -1,4 +1,4 @@
-"""Hand a shortened prompt to a model as ids and encoder outputs, as if its own encoder had seen so few tokens.
+"""Hand a shortened prompt to a model as ids and encoder outputs, as if its encoder had seen so few tokens.
 
 The model then does by itself whatever it does with visual tokens: scaling, inputs made of ids for each layer,
 attention in both directions within an image, deepstack. `generate` is given embeddings, which carry the

@@ -181,7 +181,7 @@ class Places(Layout):
 
 
 class Tiled(Layout):
-    """An image is cut into tiles with, mostly, an overview of it; `CANVASES` has each processor's own rule."""
+    """An image is cut into tiles, mostly with an overview of it; `CANVASES` has every processor's rule."""
 
     def __init__(self, canvas: Canvas) -> None:
         self.canvas = canvas

@@ -181,7 +181,7 @@ class Reader:
                 f"{recorder.coded} vectors of {tokens} visual tokens, so tokens are mixed there"
             )
         found = slots[slots >= 0]
-        # A projector may be given padding, which the model takes off again; what is mixed comes back as no code.
+        # A projector may be given padding, which the model takes off again. A mixture is no code.
         unmixed = len(found) == tokens or (len(found) == len(slots) and len(found) > 0)
         if not unmixed or len(found.unique()) != len(found):
             raise ModelError(

@@ -80,12 +80,13 @@ def traced_line(model: torch.nn.Module, inputs: Mapping[str, Any], known: Line) 
             return Line(path, group=group, mrope=known.mrope)
     where = f"in {candidates[-1]}" if candidates else "behind the last module that makes them"
     raise ModelError(
-        f"{type(model).__name__} cannot be pruned in front of a projector: its visual tokens are mixed {where}"
+        f"{type(model).__name__} cannot be pruned in front of a projector: its visual tokens are mixed "
+        + where
     )
 
 
 def _makers(model: torch.nn.Module, run) -> list[str]:
-    """Paths of the modules that make as many numbers as the prompt is given, of the same sum; outermost first."""
+    """Paths of the modules that make what the prompt is given, judged by its sum; outermost first."""
     made: dict[str, tuple[int, float]] = {}
     reader = threading.get_ident()
 

@@ -1,4 +1,4 @@
-"""Every image-text-to-text class of transformers is served, or refused with its reason; a new one shows here."""
+"""Every image-text-to-text class of transformers is served or refused with its reason; a new one shows."""
 
 import pytest
 import transformers

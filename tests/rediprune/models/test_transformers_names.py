@@ -23,8 +23,8 @@ from rediprune.models.transformers_names import (
     without_cache,
 )
 from rediprune.pruning.prune import prune
-from tests.support import tiny
 from tests.families import families
+from tests.support import tiny
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES_FILE = ROOT / "rediprune/models/transformers_names.py"

@@ -89,5 +89,5 @@ def test_overlay(name):
 def test_a_processor_of_another_cut_is_said_to_be_one(name):
     """Sizes that the pixels were not made of are refused in one sentence."""
     inputs = REAL[name].processed(pictures(1), processor_of(name))
-    with pytest.raises(ModelError, match="sizes were given for|cuts images of|turns a"):
+    with pytest.raises(ModelError, match=r"sizes were given for|cuts images of|turns a"):
         adapter_for(model_of(name)).look(inputs, [(84, 84)] * 3, processor_of(name))

@@ -6,14 +6,12 @@ import pytest
 import torch
 from transformers import CLIPImageProcessor, SiglipVisionConfig
 
-from rediprune import Explainer, PruneConfig
-from rediprune.models import ModelError
 from rediprune.models.checkpoints.catalog import find
 from rediprune.models.generic.tracing import TracedAdapter
 from rediprune.models.registry import adapter_for
 from rediprune.query.prompt_tail import fold
 from tests.families import vipllava as family
-from tests.rediprune.models.families.test_every_family import ALL, COMPARE, run, same
+from tests.rediprune.models.families.test_every_family import ALL, run, same
 from tests.support import tiny
 from tests.support.counting import check_estimates, zeros
 
