@@ -177,9 +177,10 @@ def masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
         rounding = float((logits(whole()) - logits(whole(ahead=8))).abs().max())
         same_rows = True
         against = "the whole prompt with the dropped tokens masked"
+    rows_said = "" if same_rows else " (whose rows DIFFER)"
     return same_rows and apart <= 10 * rounding + 1e-6, (
-        f"kept {report.n_kept} of {report.n_visual}, against {against}{'' if same_rows else ' (whose rows DIFFER)'}, because {definition.why}; largest "
-        f"difference of a logit {apart:.2g} (rounding alone: {rounding:.2g})"
+        f"kept {report.n_kept} of {report.n_visual}, against {against}{rows_said}, because {definition.why}; "
+        f"largest difference of a logit {apart:.2g} (rounding alone: {rounding:.2g})"
     )
 
 
