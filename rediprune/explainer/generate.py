@@ -121,7 +121,7 @@ def next_token_log_probs(adapter: Adapter, prompt: Prompt, answer: Sequence[int]
     given = torch.tensor([list(answer[:-1])], dtype=torch.long, device=start.device)
     embeddings = torch.cat([start, model.get_input_embeddings()(given).to(start.dtype)], dim=1)
     # The all-ones mask is not idle: without it and without a cache, transformers guesses packed sequences.
-    with adapter.reading(prompt):
+    with adapter.reading(prompt, given):
         out = model(
             inputs_embeds=embeddings,
             **prompt.arguments(given.shape[1]),

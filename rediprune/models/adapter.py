@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -48,6 +49,11 @@ class Adapter(Splicing, ABC):
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.model = model
+
+    @classmethod
+    def serves(cls, config: Any) -> bool:
+        """Whether this is the adapter of a model with such a config."""
+        return config.vision_config.model_type in cls.vision_types
 
     # What each family says -------------------------------------------------------------------------------
 
@@ -116,11 +122,12 @@ class Adapter(Splicing, ABC):
 
     def _llm_shapes(self) -> dict[str, int]:
         """The LLM's half of `shapes`: its config reads alike in every family."""
-        t = self.model.config.text_config
+        t = self.model.config.get_text_config(decoder=True)
+        mlp = t.intermediate_size
         return dict(
             llm_layers=t.num_hidden_layers,
             llm_width=t.hidden_size,
-            llm_mlp=t.intermediate_size,
+            llm_mlp=round(fmean(mlp)) if isinstance(mlp, list | tuple) else mlp,
             n_heads=t.num_attention_heads,
             n_kv_heads=getattr(t, "num_key_value_heads", None) or t.num_attention_heads,
             head_dim=getattr(t, "head_dim", None) or t.hidden_size // t.num_attention_heads,
@@ -213,8 +220,18 @@ class Adapter(Splicing, ABC):
         """
         return prompt
 
-    def reading(self, prompt: Prompt) -> AbstractContextManager:
-        """Inside this, the model's `generate` and `forward` may be given the prompt's embeddings."""
+    def token_types(
+        self, input_ids: Tensor, stays: Tensor, inputs: Mapping[str, Any]
+    ) -> dict[str, tuple[Tensor, int]]:
+        """What else the model's forward takes for each token of what stays, and its value for text behind."""
+        return {}
+
+    def reading(self, prompt: Prompt, following: Tensor | None = None) -> AbstractContextManager:
+        """Inside this, the model's `generate` and `forward` may be given the prompt's embeddings.
+
+        Args:
+            following: ids [B, n] of text whose embeddings are given behind those of the prompt, or None.
+        """
         return nullcontext()
 
     # What all families share -----------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -65,6 +66,8 @@ class Prompt:
         stays: [B, L] bool, which tokens of the prompt as the processor made it are left.
         position_ids: [B, L'] or [axes, B, L'] where positions are not simply 0, 1, 2, ...; else None.
         extra: what the family's `reading` needs besides, where it needs more.
+        types: further arguments of the forward with a value for each token, by name: (values [B, L'], the
+            value for text that follows).
     """
 
     embeds: Tensor
@@ -72,11 +75,16 @@ class Prompt:
     stays: Tensor
     position_ids: Tensor | None = None
     extra: Any = None
+    types: Mapping[str, tuple[Tensor, int]] = field(default_factory=dict)
 
     def arguments(self, n_new: int = 0) -> dict[str, Tensor]:
-        """Mask and positions for the model's forward, as if n_new text tokens followed the prompt."""
+        """Mask, positions and types for the model's forward, as if n_new text tokens followed the prompt."""
         mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), n_new)], dim=-1)
-        return {"attention_mask": mask} | self.positions(n_new)
+        types = {
+            name: torch.cat([values, values.new_full((len(values), n_new), text)], dim=-1)
+            for name, (values, text) in self.types.items()
+        }
+        return {"attention_mask": mask} | types | self.positions(n_new)
 
     def positions(self, n_new: int = 0) -> dict[str, Tensor]:
         """`position_ids` of the prompt and of n_new text tokens behind it; {} where they say nothing new."""

@@ -13,6 +13,9 @@ from .families.qwen2_5_vl import Qwen25VlAdapter
 from .families.qwen3_vl import Qwen3VlAdapter
 from .families.video_llava import VideoLlavaAdapter
 from .families.vipllava import VipLlavaAdapter
+from .generic.adapter import GenericAdapter
+from .generic.lines import LINES
+from .generic.tracing import TracedAdapter
 from .unsupported import refuse_class
 
 # config.model_type -> adapter
@@ -40,12 +43,16 @@ def adapter_for(model: object) -> Adapter:
     model = _unwrapped(model)
     config = getattr(model, "config", None)
     refuse_class(type(model).__name__, config, FAMILIES)
-    if not hasattr(model, "lm_head"):
+    if not getattr(model, "can_generate", lambda: False)():
         raise ModelError(
             f"{type(model).__name__} has no output layer and cannot generate: load it with "
             "AutoModelForImageTextToText"
         )
-    return FAMILIES[config.model_type](model)
+    family = FAMILIES.get(config.model_type)
+    if family is not None and family.serves(config):
+        return family(model)
+    line = LINES.get(config.model_type)
+    return TracedAdapter(model) if line is None else GenericAdapter(model, line)
 
 
 def _unwrapped(model: object) -> object:

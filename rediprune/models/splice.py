@@ -99,7 +99,8 @@ class Splicing:
             stays[row, places[~here]] = False
         positions = self.positions(input_ids, mask, inputs or {})
         if stays.all():
-            whole = Prompt(embeds, mask, stays, positions if positions.dim() > 2 else None)
+            types = self.token_types(input_ids, stays, inputs or {})
+            whole = Prompt(embeds, mask, stays, positions if positions.dim() > 2 else None, types=types)
             return self.completed(whole, input_ids, slots, seen, kept)
         # Padding that made room for tokens which are gone now would be paid for in every layer.
         stays &= mask.bool()
@@ -109,7 +110,8 @@ class Splicing:
             by_token = positions if positions.dim() == 2 else positions.permute(1, 2, 0)
             moved = packed(by_token, stays)
             positions = moved if positions.dim() == 2 else moved.permute(2, 0, 1)
-        pruned = Prompt(packed(embeds, stays), packed(mask, stays), stays, positions)
+        types = self.token_types(input_ids, stays, inputs or {})
+        pruned = Prompt(packed(embeds, stays), packed(mask, stays), stays, positions, types=types)
         return self.completed(pruned, input_ids, slots, seen, kept)
 
 

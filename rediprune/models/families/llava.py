@@ -34,6 +34,19 @@ _OPENAI_TOWERS = {
 class LlavaAdapter(Adapter):
     """LLaVA-1.5 family, still images. Every image has the same number of tokens, N = rows * cols."""
 
+    @classmethod
+    def serves(cls, config: Any) -> bool:
+        """Whether tokens and patches match: a class token is taken off where there is one, and only there.
+
+        Any other LLaVA is served by its line (models/generic), without what needs the grid of patches.
+        """
+        known = super().serves(config)
+        if config.model_type not in ("llava", "llava_onevision"):
+            return known
+        has_class_token = config.vision_config.model_type == "clip_vision_model"
+        strategy = getattr(config, "vision_feature_select_strategy", "full")
+        return known and (strategy == "default") is has_class_token
+
     @torch.no_grad()
     def look(
         self,

@@ -61,7 +61,6 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         "pixel_values_videos",
         "image_sizes_videos",
     )
-    vision_types: ClassVar[frozenset[str]] = frozenset({"siglip_vision_model"})
 
     @torch.no_grad()
     def look(
@@ -119,7 +118,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
 
     @property
     def class_token(self) -> bool:
-        return False  # SigLIP has none
+        return False  # SigLIP has none, and of a mix of tokens nobody says how to mix their shares
 
     def _images(
         self,

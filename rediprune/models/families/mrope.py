@@ -36,7 +36,7 @@ def closed_up(positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor:
             left, start = stays[b, run], start + length
             count = int(left.sum())
             if not is_visual:
-                closed[:, b, run][:, left] = torch.arange(at, at + count, device=positions.device)
+                closed[:, b, run][:, left] = torch.arange(at, at + count).to(positions)
                 at += count
             elif count:
                 axes = [_up(axis, left) for axis in positions[:, b, run]]

@@ -85,7 +85,7 @@ class Qwen3VlAdapter(Qwen25VlAdapter):
         return replace(prompt, extra=Deepstack(visual, tuple(features)))
 
     @contextmanager
-    def reading(self, prompt: Prompt) -> Iterator[None]:
+    def reading(self, prompt: Prompt, following: Tensor | None = None) -> Iterator[None]:
         """The LLM is handed the deepstack features whenever it reads the prompt, and not when it decodes."""
 
         reader = threading.get_ident()

@@ -50,23 +50,31 @@ def test_open_flamingos_own_class_has_no_config_and_is_known():
         refuse_class("Flamingo", None, FAMILIES)
 
 
-def test_which_encoders_are_known_is_each_familys_own_word():
-    class Adapter(FAMILIES["llava"]):
-        vision_types = frozenset({"pixtral"})
-
+def test_a_vision_encoder_that_a_familys_own_adapter_does_not_know_is_served_by_a_line():
     pixtral = LlavaConfig(vision_config=PixtralVisionConfig())
-    refuse_class("Llava", pixtral, {"llava": Adapter})
-    with pytest.raises(ModelError, match="vision encoder of type clip_vision_model is not known"):
-        refuse_class("Llava", LlavaConfig(vision_config=CLIPVisionConfig()), {"llava": Adapter})
+    refuse_class("Llava", pixtral, FAMILIES)
+    assert not FAMILIES["llava"].serves(pixtral)
+    assert FAMILIES["llava"].serves(LlavaConfig(vision_config=CLIPVisionConfig()))
 
 
-def test_a_model_without_pictures_and_an_unknown_family_are_told_apart():
+def test_a_model_without_pictures_is_told_apart_from_an_unknown_family():
     with pytest.raises(ModelError, match="Bert has no vision encoder"):
         refuse_class("Bert", BertConfig(), FAMILIES)
     unknown = Config("owlvit")
     unknown.vision_config = CLIPVisionConfig()
-    with pytest.raises(ModelError, match="Owl is of a family not known here yet"):
-        refuse_class("Owl", unknown, FAMILIES)
+    refuse_class("Owl", unknown, FAMILIES)  # whether its tokens reach the prompt unmixed shows when it runs
+
+
+def test_a_model_that_has_nothing_to_run_is_refused_when_it_is_loaded():
+    class Owl:
+        config = Config("owlvit")
+
+        def can_generate(self):
+            return True
+
+    Owl.config.vision_config = CLIPVisionConfig()
+    with pytest.raises(ModelError, match="Owl has no get_image_features, so its images cannot be read"):
+        adapter_for(Owl())
 
 
 class PromptLearning:

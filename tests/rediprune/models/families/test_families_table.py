@@ -13,7 +13,13 @@ from tests.families import families
 
 def test_the_readme_holds_the_table_that_the_tests_make():
     text = table.README.read_text()
-    assert write_marked_tables(text, {table.NAME: table.body()}) == text, (
+    tables = {table.NAME: table.body(), table.LINES_NAME: table.compact()}
+    assert write_marked_tables(text, tables) == text, "write it anew: python -m tests.families"
+
+
+def test_the_page_of_all_families_is_the_one_that_the_tables_make():
+    text = table.DOCS.read_text()
+    assert write_marked_tables(text, {table.NAME: table.full()}) == text, (
         "write it anew: python -m tests.families"
     )
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from transformers import (
+    CLIPVisionConfig,
     LlavaOnevisionImageProcessor,
     LlavaOnevisionProcessor,
     LlavaOnevisionVideoProcessor,
@@ -19,6 +20,7 @@ from rediprune import Explainer, PruneConfig, draw, prune
 from rediprune.costs import estimate as savings
 from rediprune.models import ModelError, adapter_for
 from rediprune.models.checkpoints.catalog import find
+from rediprune.models.families.llava_onevision import LlavaOnevisionAdapter
 from tests.families import llava_onevision as family
 from tests.rediprune.models.families.test_every_family import ALL, COMPARE, FEW, run, same
 from tests.support.counting import check_estimates
@@ -407,3 +409,32 @@ def test_explainer(frames):
     projected = explainer.adapter.n_projected(one, trace.kept)
     assert len(trace.kept) < projected < views * N
     assert trace.savings.pruned.projector == savings.projector_flops(shapes, projected)
+
+
+def test_a_clip_encoder_is_served_as_the_model_runs_it():
+    """With its class token taken off, tokens and patches match as SigLIP's do."""
+    clip = CLIPVisionConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        image_size=family.SIDE,
+        patch_size=family.PATCH,
+    )
+    model = family.model(vision_config=clip, vision_feature_select_strategy="default")
+    assert isinstance(adapter_for(model), LlavaOnevisionAdapter)
+    inputs = family.FAMILY.inputs("image", (1, 2))
+    settings = {
+        "max_new_tokens": 4,
+        "do_sample": False,
+        "output_logits": True,
+        "return_dict_in_generate": True,
+    }
+    full = model.generate(**inputs, **settings)
+    with prune(model, PruneConfig(1.0)):
+        ours = model.generate(**inputs, **settings)
+    assert torch.equal(ours.sequences, full.sequences)
+    assert all(map(torch.equal, ours.logits, full.logits))
+    with prune(model, PruneConfig(0.2)) as report:
+        model.generate(**inputs, **settings)
+    assert 0 < report.n_kept < report.n_visual

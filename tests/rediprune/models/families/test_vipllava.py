@@ -6,12 +6,12 @@ import pytest
 import torch
 from transformers import CLIPImageProcessor, SiglipVisionConfig
 
-from rediprune import Explainer, PruneConfig
-from rediprune.models import ModelError, adapter_for
+from rediprune.models import adapter_for
 from rediprune.models.checkpoints.catalog import find
+from rediprune.models.generic.tracing import TracedAdapter
 from rediprune.query.prompt_tail import fold
 from tests.families import vipllava as family
-from tests.rediprune.models.families.test_every_family import ALL, COMPARE, run, same
+from tests.rediprune.models.families.test_every_family import ALL, run, same
 from tests.support import tiny
 from tests.support.counting import check_estimates, zeros
 
@@ -105,38 +105,13 @@ def test_the_published_query_is_repeated_to_the_five_layers_width():
 # Refusals ---------------------------------------------------------------------------------------------------
 
 
-def test_an_encoder_without_a_class_token_is_refused():
-    """The model cuts the first token of every image off, which would be a patch."""
-    siglip = SiglipVisionConfig(hidden_size=32, num_hidden_layers=6, num_attention_heads=4, image_size=84)
-    with torch.device("meta"):
-        model = family.VipLlavaForConditionalGeneration(family.config(vision_config=siglip))
-    with pytest.raises(ModelError, match="vision encoder of type siglip_vision_model is not known here"):
-        adapter_for(model)
-
-
-def test_wrong_inputs_are_one_sentence():
-    adapter = adapter_for(family.model())
-    with pytest.raises(ModelError, match="this vision encoder takes"):
-        adapter.look({"pixel_values": torch.zeros(1, 3, 56, 56)})
-    with pytest.raises(ModelError, match="2 image sizes were given for 1 images"):
-        adapter.look({"pixel_values": torch.zeros(1, 3, 84, 84)}, [(84, 84)] * 2, family.processor())
-
-
-# The whole path ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("frames", [1, 3], ids=["image", "clip as images"])
-def test_explainer(frames):
-    size, question = (150, 61), "What color is the star?"
-    pictures = [FAMILY.pictures(i, size=size)[0] for i in range(frames)]
-    explainer, config = Explainer(family.model(), family.processor()), PruneConfig(0.2)
-    trace = explainer.run(pictures[0] if frames == 1 else pictures, question, config, max_new_tokens=6)
-    inputs = shown(*[size] * frames, question=question)
-    plain = family.model().generate(**inputs, **COMPARE | {"max_new_tokens": 6})
-    assert trace.full.token_ids == tuple(plain.sequences[0, inputs["input_ids"].shape[1] :].tolist())
-    assert (trace.vision.shape, len(trace.kept)) == ((frames, N), 7 * frames)
-    assert trace.savings.n_visual_full == N * frames
-    assert trace.agreement.kl_first > 0
-    look = explainer.look(pictures[0] if frames == 1 else pictures)
-    asked = explainer.ask(look, question, config)
-    assert explainer.time(look, asked, trace.kept, repeats=1, warmup=0, steps=1).prefill > 0
+def test_an_encoder_without_a_class_token_is_served_as_the_model_runs_it():
+    """The model cuts the first token of every image off, which is a patch here: one token is never there."""
+    siglip = SiglipVisionConfig(
+        hidden_size=32, num_hidden_layers=6, num_attention_heads=4, image_size=84, patch_size=14
+    )
+    model = family.VipLlavaForConditionalGeneration(family.config(vision_config=siglip)).eval()
+    adapter = adapter_for(model)
+    assert isinstance(adapter, TracedAdapter) and not adapter.has_overlay
+    (seen,) = adapter.look({"pixel_values": torch.randn(1, 3, 84, 84)})
+    assert seen.vision.n_tokens == 35

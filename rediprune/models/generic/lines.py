@@ -1,0 +1,101 @@
+"""The line of every family that is served by the generic adapter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .line import Line
+
+_PROJECTOR = "model.multi_modal_projector"
+_MERGER = "model.visual.merger"
+
+
+_MUSE = Line(
+    "model.vision_adapter",
+    behind=("model.vision_projection", "model.perception_emb_norm"),
+    layout="grid",
+    video=True,
+)
+
+
+def _qwen(deepstack: bool | str = False) -> Line:
+    path = "model.visual.deepstack_merger_list" if deepstack is True else deepstack or ""
+    return Line(_MERGER, group=4, layout="grid", mrope=True, video=True, deepstack=path)
+
+
+_GRID = {"layout": "grid", "video": True}
+_GLM = Line(_MERGER, mrope=True, shared_placeholder=True, **_GRID)
+
+# config.model_type -> line
+LINES: dict[str, Line] = {
+    # The projector as it is: one row for each token.
+    "smolvlm": Line("model.connector.modality_projection", layout="splits"),
+    "idefics3": Line("model.connector.modality_projection", layout="splits"),
+    "fast_vlm": Line(_PROJECTOR, layout="square"),
+    "paligemma": Line(_PROJECTOR, layout="square", first_position=1, causal_type=1),
+    "glm4v": _GLM,
+    "glm46v": _GLM,
+    "glmga": _GLM,
+    "glm4v_moe": _GLM,
+    "glm_ocr": _GLM,
+    "glm5_next": replace(_GLM, mrope=False),
+    "gemma4": Line("model.embed_vision", layout="places"),
+    "video_llama_3": Line("model.projector", **_GRID),
+    "janus": Line("model.aligner", layout="square"),
+    "deepseek_vl": Line("model.aligner", layout="square"),
+    "ovis2": Line("model.visual_embeddings_table", layout="covering"),
+    "got_ocr2": Line(_PROJECTOR + ".multimodal_projector", layout="optimal"),
+    "pp_chart2table": Line(_PROJECTOR + ".multimodal_projector", layout="optimal"),
+    "qianfan_ocr": Line(_PROJECTOR, layout="optimal"),
+    "nemotron_h_omni": Line("multi_modal_projector", layout="unknown"),
+    "hyperclovax_vision_v2": Line("model.projector", **_GRID),
+    "step3p7": Line(_PROJECTOR),
+    "deepseek_ocr2": Line(_PROJECTOR),
+    "unlimited_ocr": Line(_PROJECTOR),
+    "molmo2": Line(_PROJECTOR + ".image_projector"),
+    "llava": Line(_PROJECTOR, layout="plain"),
+    # An entry inside the projector.
+    "gemma3": Line(_PROJECTOR, "mm_soft_emb_norm", layout="square"),
+    "shieldgemma2": Line(_PROJECTOR, "mm_soft_emb_norm", layout="square"),
+    "gemma3n": Line("model.embed_vision", "soft_embedding_norm", layout="square"),
+    "aya_vision": Line(_PROJECTOR, "layernorm", layout="optimal"),
+    "cohere2_vision": Line(_PROJECTOR, "linear_1", layout="optimal-lines"),
+    "mistral3": Line(_PROJECTOR, "patch_merger.merging_layer", layout="sizes"),
+    "mistral_large4": Line(_PROJECTOR, "patch_merger.merging_layer", layout="sizes"),
+    "lighton_ocr": Line("model.vision_projection", "patch_merger.merging_layer", layout="sizes"),
+    "lfm2_vl": Line(_PROJECTOR, "layer_norm", layout="natural"),
+    "paddleocr_vl": Line("model.projector", "linear_1", layout="grid", mrope=True),
+    "minicpmv4_6": Line("model.merger", "mlp.0", inputs=("pixel_values", "target_sizes")),
+    "minicpmv4_7": Line("model.merger", "mlp.0", mrope=True, inputs=("pixel_values", "target_sizes")),
+    "minicpm_ocr": Line("model.merger", "mlp.0", inputs=("pixel_values", "target_sizes")),
+    "muse_glimmer": _MUSE,
+    "muse_spark": _MUSE,
+    "ernie4_5_vl_moe": Line("model.resampler_model", "temporal_linear", layout="grid", mrope=True),
+    "hunyuan_vl": Line(
+        "model.vision_tower.patch_merger.mlp",
+        behind=("model.vision_tower.patch_merger.after_rms",),
+        mrope=True,
+    ),
+    "hy_v4_vl": Line(
+        "model.vision_tower.patch_merger.proj_out", channels_first=True, mrope=True, layout="grid"
+    ),
+    "deepseek_vl_hybrid": Line("model.aligner", joined=True, layout="square"),
+    # Several neighbouring rows for each token.
+    "qwen2_vl": _qwen(),
+    "qwen3_5": _qwen(),
+    "qwen3_5_moe": _qwen(),
+    "qwen4_exp": _qwen(),
+    "qwen2_5_omni_thinker": _qwen(),
+    "qwen3_vl_moe": _qwen(deepstack=True),
+    "qwen3_omni_moe_thinker": _qwen(deepstack="model.visual.merger_list"),
+    "cohere_compass": _qwen(deepstack=True),
+    "cosmos3_omni": _qwen(deepstack=True),
+    "cosmos3_edge": Line("model.projector", group=4, mrope=True, **_GRID),
+    "exaone4_5": Line(_MERGER, group=4, **_GRID),
+    "dots3_note": Line("model.vision_tower.merger", group=4, **_GRID),
+    "minimax_m3_vl": Line(_PROJECTOR, group=4, **_GRID),
+    "kimi_k25": Line("model.mm_projector", group=4, layout="grid"),
+    "inkling2": Line("model.vision_tower.merger", layout="grid"),
+    "inkling2_loop": Line("model.vision_tower.merger", layout="grid"),
+    "lfm3_vl": Line(_PROJECTOR, group=4, **_GRID),
+}
