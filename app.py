@@ -91,7 +91,7 @@ def flags() -> argparse.Namespace:
 def models_for(args: argparse.Namespace):
     """What holds the model, read once per process: `gradio app.py` runs this file again at every edit."""
     from rediprune import Explainer
-    from rediprune.explainer.model_holder import OneModel
+    from rediprune.explainer.model_holder import ModelHolder
 
     kept = sys.modules.setdefault("_rediprune_kept", ModuleType("_rediprune_kept")).__dict__
     if (old := kept.get("models")) is not None:  # the same weights under the edited code
@@ -99,7 +99,7 @@ def models_for(args: argparse.Namespace):
             explainer = Explainer(one.model, one.processor, one.name, one.card)
     else:
         explainer = first_explainer(args)
-    kept["models"] = OneModel(
+    kept["models"] = ModelHolder(
         explainer, device="cpu" if ZERO_GPU else args.device or "auto", dtype=args.dtype
     )
     return kept["models"]

@@ -29,7 +29,7 @@ MOVED = {
     "commands": "cli",
     "devices": "trace",
     "export": "replay.to_json",
-    "fingerprint": "explainer.fingerprint",
+    "fingerprint": "explainer.model_card",
     "flops": "costs.flops",
     "generate": "explainer.generate",
     "greedy": "selection.greedy",
@@ -87,6 +87,26 @@ MOVED = {
     "values": "replay.checked_json",
     "walk": "selection.greedy_loop",
 }
+# New path -> old name of something in it -> its new name; an old path still hands it on by the old name.
+RENAMED = {
+    "explainer.ask": {"Asked": "PreparedQuestion", "put_question": "prepare_question"},
+    "explainer.encode": {
+        "Look": "Encoding",
+        "Shown": "MediaInput",
+        "processed": "run_processor",
+        "shown_media": "as_media_input",
+    },
+    "explainer.lru_cache": {"Recent": "LruCache"},
+    "explainer.model_card": {"weights_name": "weights_fingerprint"},
+    "explainer.model_holder": {"OneModel": "ModelHolder"},
+    "explainer.prompt_spec": {"Choice": "PromptSpec"},
+    "pruning.patch": {
+        "CallNumbers": "CallCounter",
+        "Generate": "GeneratePatch",
+        "ToEnter": "PruneContext",
+    },
+    "replay.recorded_run": {"Recorded": "RecordedRun"},
+}
 _PACKAGE = __package__ + "."
 
 
@@ -140,7 +160,8 @@ class _HandsOn(ModuleType):
         self.__path__ = []  # what was in an old folder is asked for by its own old path
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._new, name)
+        renamed = RENAMED.get(self._new.__name__.removeprefix(_PACKAGE), {})
+        return getattr(self._new, renamed.get(name, name))
 
     def __dir__(self) -> list[str]:
         return dir(self._new)

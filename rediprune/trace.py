@@ -257,8 +257,8 @@ def on_device(record: R, device: str | torch.device) -> R:
     device already is not copied.
 
     Args:
-        record: a tensor, a dataclass such as Look or Seen, a tuple or list of these, or anything else, which
-            is returned as it is.
+        record: a tensor, a dataclass such as Encoding or Seen, a tuple or list of these, or anything else,
+            which is returned as it is.
     """
     if isinstance(record, Tensor):
         return record.to(device) if record.is_floating_point() else record

@@ -16,7 +16,7 @@ from torch import Tensor
 from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weight
 from rediprune.config import ASKS_QUERY
 from rediprune.costs.stopwatch import PAUSES, Timing, contradicts, doubt, measured_again
-from rediprune.explainer.encode import Shown
+from rediprune.explainer.encode import MediaInput
 from rediprune.models import ModelError
 from rediprune.query.question import checked_question
 
@@ -104,15 +104,15 @@ def _answer_with(
 ) -> Iterator[View]:
     changed = ()
     if run.model == OPENED and run.source.trace:  # its own model, which has not answered here yet
-        run, redraw = replace(run, model=desk.models.number), True
-    if own is not None and run.model != desk.models.number:
+        run, redraw = replace(run, model=desk.models.generation), True
+    if own is not None and run.model != desk.models.generation:
         raise ValueError("These tokens were chosen from an earlier model's picture: answer again first.")
-    if run.model != desk.models.number:  # by this visitor or another: nothing on the page is this model's
+    if run.model != desk.models.generation:  # by this visitor or another: nothing on the page is this model's
         if run.model != OPENED:
             changed = (f"The model is now {explainer.name}, for everyone who has this page open.",)
         methods, queries = method_choices(explainer), query_choices(explainer)
         method = run.method if run.method in dict(methods).values() else explainer.defaults.method
-        run = replace(run, model=desk.models.number, method=method, query=default_query(explainer))
+        run = replace(run, model=desk.models.generation, method=method, query=default_query(explainer))
         redraw = True
         yield View(
             method=views.menu(methods, method),
@@ -136,7 +136,7 @@ def _answer_shown(
     stop: threading.Event,
     redraw: bool,
     own: object,
-    media: Shown,
+    media: MediaInput,
     config: PruneConfig,
     notes: tuple[str, ...],
 ) -> Iterator[View]:

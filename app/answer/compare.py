@@ -16,7 +16,7 @@ from rediprune.config import PruneConfig
 from rediprune.evaluation.sweep import RATIOS, SEEDS, Line, Point, lines_of, sweep
 from rediprune.evaluation.sweep import Run as Kept
 from rediprune.evaluation.sweep_report import as_csv, holds_from, notes, overlaps
-from rediprune.explainer.encode import Look, Shown
+from rediprune.explainer.encode import Encoding, MediaInput
 
 from ..state.app_state import OPENED, Desk, Run
 from ..state.options import METHODS, settings
@@ -92,7 +92,7 @@ def _swept(desk, run, knobs, methods, stop, ratios, more, told, own=None) -> Ite
 
 
 def _own(
-    explainer: Explainer, desk: Desk, run: Run, look: Look, kept: Tensor | None, config: PruneConfig, stop
+    explainer: Explainer, desk: Desk, run: Run, look: Encoding, kept: Tensor | None, config: PruneConfig, stop
 ) -> Iterator[Point]:
     """The visitor's tokens as one more point, where there are any; nothing where the stop came before."""
     if kept is None or stop.is_set():
@@ -120,7 +120,7 @@ def words(line: Line) -> str:
     return "Your own tokens" if line.method == OWN else METHODS[line.method].partition(":")[0]
 
 
-def _cards(points: list[Point], media: Shown, look: Look, config: PruneConfig) -> dict:
+def _cards(points: list[Point], media: MediaInput, look: Encoding, config: PruneConfig) -> dict:
     shared = overlaps(points, config.keep_ratio)
     return {
         "full": points[0].full_text,
@@ -138,7 +138,7 @@ def _overlap(a: Point, b: Point, shared: dict) -> float | None:
     return shared.get((a.line, b.line), shared.get((b.line, a.line)))
 
 
-def _small(point: Point, media: Shown, look: Look) -> list[str]:
+def _small(point: Point, media: MediaInput, look: Encoding) -> list[str]:
     """The first run's kept tokens on the picture, or on some frames, as data URLs."""
     t = look.vision.shape[0]
     frames = draw.film(media.frames, look.vision, point.runs[0].kept, SIDE if t == 1 else SIDE // 2)
@@ -164,7 +164,7 @@ def _numbers(point: Point) -> dict:
     }
 
 
-def _curves(points: list[Point], media: Shown, look: Look, config: PruneConfig) -> dict:
+def _curves(points: list[Point], media: MediaInput, look: Encoding, config: PruneConfig) -> dict:
     lines = list(dict.fromkeys(point.line for point in points))
     return {
         "full": points[0].full_text,

@@ -104,7 +104,7 @@ def open_trace(desk: Desk, file: object, before: Run) -> Iterator[View]:
 def restore(desk: Desk, search: object, before: Run, knobs: dict, stop: threading.Event) -> Iterator[View]:
     """Answer what a link says; what makes no sense in it is left out, and the notice says so."""
     try:
-        with desk.models.using() as explainer:
+        with desk.models.borrow() as explainer:
             linked = link.read(search, before, knobs, explainer)
             methods, queries = method_choices(explainer), query_choices(explainer)
     except SAID as error:

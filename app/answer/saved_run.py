@@ -9,7 +9,7 @@ import torch
 
 from rediprune import alpha_from_weight
 from rediprune.models import ModelError
-from rediprune.replay.recorded_run import Recorded
+from rediprune.replay.recorded_run import RecordedRun
 
 from ..state.app_state import OPENED, Desk, Run, made_by
 from ..state.options import METHODS, WEIGHTS, method_choices, query_choices, query_name
@@ -36,7 +36,7 @@ def shown_again(desk: Desk, source: Source) -> View:
     by_hand = not torch.equal(trace.kept, trace.selection.kept())
     own = trace.kept if by_hand else None
     knobs = {"keep": config.keep_ratio, "weight": config.weight}
-    drawn = explorer_view(made, run, made.shown, look, asked, config, orders)
+    drawn = explorer_view(made, run, made.media, look, asked, config, orders)
     if by_hand:
         drawn["own"] = picture.chosen(trace.kept, config)
     cards = {
@@ -77,15 +77,15 @@ def with_dials(view: View) -> View:
     return view if view.answers is None else replace(view, answers={**view.answers, "dials": True})
 
 
-def _choices(desk: Desk, made: Recorded, run: Run) -> tuple[bool, list, list]:
+def _choices(desk: Desk, made: RecordedRun, run: Run) -> tuple[bool, list, list]:
     """Whether the open model made the run, and what methods and queries there are: then all of its own."""
-    with suppress(ModelError), desk.models.using() as explainer:
+    with suppress(ModelError), desk.models.borrow() as explainer:
         if made_by(explainer, made):
             return True, method_choices(explainer), query_choices(explainer)
     return False, [(METHODS[run.method], run.method)], query_choices(made)
 
 
-def _about(made: Recorded, same: bool) -> str:
+def _about(made: RecordedRun, same: bool) -> str:
     who = f"The run was made by {made.name or 'an unnamed model'}"
     said = (
         f"{who}, which is open: it can be asked further." if same else f"{who}, which is not the open model."

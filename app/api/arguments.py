@@ -6,7 +6,7 @@ from torch import Tensor
 
 from rediprune import Explainer, PruneConfig
 from rediprune.draw import shown_in
-from rediprune.explainer.encode import Shown
+from rediprune.explainer.encode import MediaInput
 from rediprune.tokens import VisionTokens
 
 from ..state.options import QUERIES, default_query, query_name, settings
@@ -15,7 +15,7 @@ from ..state.sources import file_source, shown
 MODELS_OWN = "default"  # whichever query is the open model's default
 
 
-def given(media: object, n_frames: object) -> tuple[Shown, tuple[str, ...]]:
+def given(media: object, n_frames: object) -> tuple[MediaInput, tuple[str, ...]]:
     """The picture or the frames, and what had to be done to them, as sentences.
 
     Raises:
@@ -52,7 +52,7 @@ def said(config: PruneConfig) -> dict:
     }
 
 
-def frames(media: Shown, vision: VisionTokens, kept: Tensor) -> list[dict]:
+def frames(media: MediaInput, vision: VisionTokens, kept: Tensor) -> list[dict]:
     """Of each frame (or part): when it is shown, and how many of its tokens were kept."""
     each = zip(shown_in(len(media.frames), vision), vision.counts, vision.per_frame(kept), strict=True)
     return [

@@ -37,7 +37,7 @@ def draw_overlay(
     kind = "mp4" if frame is None and shown(source)[0].clip else "png"
     with cannot_store_in_a_sentence(), desk.using() as explainer, TemporaryDirectory() as folder:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
-        run = Run(source, question, method, said(config)["query"], budget, model=desk.models.number)
+        run = Run(source, question, method, said(config)["query"], budget, model=desk.models.generation)
         knobs = {"keep": keep_ratio, "weight": weight}
         file, _ = overlay_file(desk, run, knobs, kind, 0 if frame is None else frame, Path(folder))
         return into_cache(file, get_upload_folder())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rediprune import draw
-from rediprune.explainer.encode import Shown
+from rediprune.explainer.encode import MediaInput
 from rediprune.files.atomic_write import replacing
 from rediprune.media.save_clip import save_clip
 from rediprune.tokens import VisionTokens
@@ -77,7 +77,7 @@ def overlay_file(
     return file, f"Saved {file.name}: {len(pictures)} frames of {size}, {fps:.3g} a second.{more}"
 
 
-def _picking(media: Shown, vision: VisionTokens, selection: Selection, file: Path) -> tuple[Path, str]:
+def _picking(media: MediaInput, vision: VisionTokens, selection: Selection, file: Path) -> tuple[Path, str]:
     """Write the picking as the file's ending says."""
     ending = file.suffix[1:]
     side = PICKING[ending][vision.shape[0] > 1]

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from rediprune import Explainer, Trace, save_trace
-from rediprune.replay.recorded_run import Recorded
 
 from ..answer.answering import foreign
 from ..state.app_state import Desk, Run
@@ -32,9 +31,7 @@ def trace_file(desk: Desk, run: Run, knobs: dict, own: object, folder: Path) -> 
         ModelError: no model is open at this moment.
     """
     with desk.model_of(run) as explainer:
-        trace = (
-            explainer.trace if isinstance(explainer, Recorded) else _traced(explainer, desk, run, knobs, own)
-        )
+        trace = explainer.trace or _traced(explainer, desk, run, knobs, own)
     file = save_trace(trace, folder / f"rediprune-{_named(run)}.json")
     size = file.stat().st_size
     said = f"{size / 2**20:.1f} MB" if size >= 2**20 else f"{max(1, round(size / 2**10))} KB"
@@ -52,7 +49,7 @@ def _traced(explainer: Explainer, desk: Desk, run: Run, knobs: dict, own: object
     full, made = desk.full.get(key), desk.pruned.get((*key, config, tuple(kept.tolist())))
     if full is None or made is None:
         raise ValueError("there is no finished answer of this: ask, let both answers end, then save.")
-    trace = explainer.traced(media, look, asked, selection, kept, full, *made)
+    trace = explainer.build_trace(media, look, asked, selection, kept, full, *made)
     outside = (explainer.knows,) if foreign(explainer, run) else ()
     return replace(trace, notes=(*outside, *notes, *trace.notes))
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rediprune.explainer.explainer import DEFAULT_MODEL
-from rediprune.explainer.model_holder import OneModel
+from rediprune.explainer.model_holder import ModelHolder
 from rediprune.models import ModelError
 from rediprune.models.checkpoints.catalog import Checkpoint, find
 from rediprune.models.checkpoints.memory import fit, room
@@ -42,7 +42,7 @@ class Opening:
 
 
 class ModelMenu:
-    """The menu of one OneModel; safe between threads.
+    """The menu of one ModelHolder; safe between threads.
 
     Which model is open concerns everyone who has the page open; how an opening ended concerns only the
     visitor who asked for it. So `state` tells the first, and `follow` tells the second as well.
@@ -52,7 +52,7 @@ class ModelMenu:
         fixed: why the model cannot be changed on this page, one sentence; empty where it can.
     """
 
-    def __init__(self, models: OneModel, fixed: str = "") -> None:
+    def __init__(self, models: ModelHolder, fixed: str = "") -> None:
         self.models, self.fixed = models, fixed
         self._change = threading.Condition()
         self._steps = 0  # grows with every piece of news
@@ -176,11 +176,11 @@ class ModelMenu:
 
     def _open_model(self) -> dict:
         try:
-            with self.models.using() as explainer:
-                model, number = explainer.model, self.models.number
+            with self.models.borrow() as explainer:
+                model, number = explainer.model, self.models.generation
                 return {"name": explainer.name, "number": number, "about": about(model)}
         except ModelError:
-            return {"name": "", "number": self.models.number, "about": ""}
+            return {"name": "", "number": self.models.generation, "about": ""}
 
 
 def about(model) -> str:

@@ -21,9 +21,9 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from rediprune import Answer, Explainer, PruneConfig
-from rediprune.explainer.encode import shown_media
+from rediprune.explainer.encode import as_media_input
 from rediprune.explainer.explainer import MAX_NEW_TOKENS
-from rediprune.explainer.prompt_spec import Choice
+from rediprune.explainer.prompt_spec import PromptSpec
 from rediprune.models import ModelError
 from rediprune.query.question import checked_question
 
@@ -72,6 +72,8 @@ class LentExplainer(Explainer):
         refused: what it raises to say no; `gradio.Error`.
     """
 
+    one_at_a_time = True  # each visitor would borrow a GPU
+
     def __init__(self, plain: Explainer, gpu: Callable, refused: type[Exception]) -> None:
         same = (plain.model, plain.processor, plain.name, plain.card)
         # The name of the weights was read before they went to where only a lent GPU finds them.
@@ -84,20 +86,20 @@ class LentExplainer(Explainer):
         self._refused = refused
 
     def look(self, media):
-        shown = shown_media(media)
+        shown = as_media_input(media)
         key = shown.fingerprint()
-        if (known := self._looks.get(key)) is None:
+        if (known := self._encodings.get(key)) is None:
             (found,) = self._borrowed("look", shown, pictures=len(shown.frames))
-            known, self.encodes = self._looks.put(key, found), self.encodes + 1
+            known, self.encodes = self._encodings.put(key, found), self.encodes + 1
         return known
 
     def ask(self, look, question: str, config: PruneConfig | None = None):
         config = self._config(config)
         question = checked_question(question, self.processor)  # a bad one is refused without a GPU
         key = (look.key, question, config.query, config.pointing)
-        if (known := self._asked.get(key)) is None:
+        if (known := self._questions.get(key)) is None:
             (found,) = self._borrowed("ask", look, question, config)
-            known = self._asked.put(key, found)
+            known = self._questions.put(key, found)
         return known
 
     def answer(
@@ -121,7 +123,7 @@ class LentExplainer(Explainer):
                     on_text(found.text)
             if isinstance(found, Answer):
                 return found
-        choice = Choice(self.adapter, look, asked, kept)
+        choice = PromptSpec(self.adapter, look, asked, kept)
         return Answer(
             text=found.text,
             token_ids=(),
@@ -166,7 +168,7 @@ class LentExplainer(Explainer):
         return found
 
     def _prompt_tokens(self, look, asked, *choices) -> int:
-        prompts = (Choice(self.adapter, look, asked, kept) for kept in choices)
+        prompts = (PromptSpec(self.adapter, look, asked, kept) for kept in choices)
         return sum(prompt.n_text + prompt.n_visual for prompt in prompts)
 
     def _borrowed(

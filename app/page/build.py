@@ -8,11 +8,10 @@ import gradio as gr
 
 from rediprune import Explainer
 from rediprune.draw import palette
-from rediprune.explainer.model_holder import OneModel
+from rediprune.explainer.model_holder import ModelHolder
 
 from .. import api
 from ..answer import handlers
-from ..model.zero_gpu import LentExplainer
 from ..server import HostRules, middleware, protect
 from ..server.waiting import others_wait
 from ..state.app_state import Desk, Run
@@ -56,7 +55,7 @@ def _style(name: str) -> str:
     return (WEB / name).read_text(encoding="utf-8")
 
 
-def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str = "") -> gr.Blocks:
+def build_demo(models: ModelHolder | Explainer, first_run: bool = True, fixed: str = "") -> gr.Blocks:
     """The page; not launched.
 
     Args:
@@ -69,10 +68,10 @@ def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str 
     # Files that visitors give are forgotten: looked at every ten minutes, removed after an hour.
     demo = gr.Blocks(title="ReDiPrune", analytics_enabled=False, delete_cache=(600, 3600))
     with desk.using() as explainer, demo:
-        if isinstance(explainer, LentExplainer):
+        if explainer.one_at_a_time:
             desk.one_at_a_time()  # each would borrow a GPU
         knobs = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
-        source, number = Source(seed=EXAMPLES[0]), desk.models.number
+        source, number = Source(seed=EXAMPLES[0]), desk.models.generation
         run = Run(
             source,
             suggestions(source)[0],

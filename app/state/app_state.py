@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rediprune import Answer, Explainer
-from rediprune.explainer.lru_cache import Recent
-from rediprune.explainer.model_holder import OneModel
-from rediprune.replay.recorded_run import Recorded
+from rediprune.explainer.lru_cache import LruCache
+from rediprune.explainer.model_holder import ModelHolder
+from rediprune.explainer.protocol import ExplainerLike
+from rediprune.replay.recorded_run import RecordedRun
 from rediprune.trace import Agreement
 
 from ..model.menu import ModelMenu
@@ -32,7 +33,7 @@ class Run:
     method: str
     query: str
     budget: str = "frame"
-    model: int = 0  # OneModel.number of the model that answered, or OPENED
+    model: int = 0  # ModelHolder.generation of the model that answered, or OPENED
     answered: bool = field(
         default=False, compare=False
     )  # for this visitor; False in the Run that every page begins with
@@ -51,7 +52,7 @@ class Desk:
         at_once: how many requests are worked on together; runs of the model take turns all the same.
 
     Attributes:
-        models: work with the model inside `models.using()`; it may be exchanged at any other time.
+        models: work with the model inside `models.borrow()`; it may be exchanged at any other time.
         full: unpruned answers by (number of the model, look's key, question).
         pruned: pruned answers and how far they agree, by the same, the settings and the kept tokens.
         others_wait: says whether a request waits in the page's queue now; then nothing is run that can be
@@ -59,15 +60,15 @@ class Desk:
     """
 
     def __init__(
-        self, models: OneModel | Explainer, remember: int = 64, fixed: str = "", at_once: int = AT_ONCE
+        self, models: ModelHolder | Explainer, remember: int = 64, fixed: str = "", at_once: int = AT_ONCE
     ):
         self.at_once, self._slots, self._waiting = at_once, threading.Semaphore(at_once), 0
-        self.models = models if isinstance(models, OneModel) else OneModel(models)
+        self.models = models if isinstance(models, ModelHolder) else ModelHolder(models)
         self.menu = ModelMenu(self.models, fixed)
-        self.full: Recent[Answer] = Recent(remember)
-        self.pruned: Recent[tuple[Answer, Agreement]] = Recent(remember)
+        self.full: LruCache[Answer] = LruCache(remember)
+        self.pruned: LruCache[tuple[Answer, Agreement]] = LruCache(remember)
         self.others_wait: Callable[[], bool] = lambda: False
-        self._over: Recent[int] = Recent(VISITORS)  # the newest ticket that was stopped
+        self._over: LruCache[int] = LruCache(VISITORS)  # the newest ticket that was stopped
         self._running: dict[str, tuple[int, threading.Event, threading.Event]] = {}
         self._lock = threading.Lock()
 
@@ -78,7 +79,7 @@ class Desk:
         Raises:
             ModelError: no model is open at this moment.
         """
-        with self.models.using() as explainer:
+        with self.models.borrow() as explainer:
             fit_threads(explainer.model)
             yield explainer
 
@@ -112,7 +113,7 @@ class Desk:
         return self._waiting > 0 or self.others_wait()
 
     @contextmanager
-    def model_of(self, run: Run) -> Iterator[Explainer | Recorded]:
+    def model_of(self, run: Run) -> Iterator[ExplainerLike]:
         """What tells of `run`: the open model that answered it, which stays open meanwhile, or its file.
 
         Raises:
@@ -123,7 +124,7 @@ class Desk:
             yield opened(run.source)
             return
         with self.using() as explainer:
-            if run.model != self.models.number:
+            if run.model != self.models.generation:
                 raise ValueError("These answers are an earlier model's: answer again, then come back.")
             yield explainer
 
@@ -179,7 +180,7 @@ class Desk:
         return -1 if over is None else over
 
 
-def made_by(explainer: Explainer, made: Recorded) -> bool:
+def made_by(explainer: Explainer, made: RecordedRun) -> bool:
     """Whether an opened run was made by the very model that is open."""
     return (explainer.name, explainer.fingerprint) == (made.name, made.fingerprint)
 

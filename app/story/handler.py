@@ -8,10 +8,10 @@ from dataclasses import asdict
 from PIL import Image
 from torch import Tensor
 
-from rediprune import Explainer, draw
+from rediprune import draw
 from rediprune.draw.film import resized, scaled
-from rediprune.explainer.encode import Look, Shown
-from rediprune.replay.recorded_run import Recorded
+from rediprune.explainer.encode import Encoding, MediaInput
+from rediprune.explainer.protocol import ExplainerLike
 from rediprune.trace import Selection
 
 from ..answer.answering import SAID
@@ -42,12 +42,15 @@ def tell(desk: Desk, run: Run, knobs: dict) -> dict:
         return {"said": str(error)}
 
 
-def _told(explainer: Explainer | Recorded, desk: Desk, run: Run, knobs: dict, media: Shown) -> dict:
-    recorded = isinstance(explainer, Recorded)
-    config = explainer.defaults if recorded else settings(explainer, knobs, run.method, run.query, run.budget)
+def _told(explainer: ExplainerLike, desk: Desk, run: Run, knobs: dict, media: MediaInput) -> dict:
+    recorded = explainer.trace
+    if recorded:
+        config = explainer.defaults
+    else:
+        config = settings(explainer, knobs, run.method, run.query, run.budget)
     look = explainer.look(media)
     asked = explainer.ask(look, run.question, config)
-    full = explainer.trace.full if recorded else desk.full.get((run.model, look.key, asked.question))
+    full = recorded.full if recorded else desk.full.get((run.model, look.key, asked.question))
     if full is None:
         raise ValueError("The story is told of a finished answer: ask, and let both answers end.")
     selection = explainer.select(look, asked, config)
@@ -63,7 +66,7 @@ def _told(explainer: Explainer | Recorded, desk: Desk, run: Run, knobs: dict, me
 
 
 def _pictures(
-    look: Look, selection: Selection, media: Shown, kept: Tensor, relevance: Tensor
+    look: Encoding, selection: Selection, media: MediaInput, kept: Tensor, relevance: Tensor
 ) -> dict[str, str]:
     """What lights up, on the frame of the first pick, as data URLs."""
     n, picks = look.vision.shape[1], [pick.token for pick in first_picks(look.vision, selection)]

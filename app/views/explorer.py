@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rediprune import PruneConfig
 from rediprune.draw import shown_in
-from rediprune.explainer.encode import Shown
+from rediprune.explainer.encode import MediaInput
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
 
@@ -24,7 +24,7 @@ FILM = 480  # the same for each frame of a clip
 
 
 def explorer(
-    shown: Shown,
+    shown: MediaInput,
     vision: VisionTokens,
     selection: Selection,
     relevance: np.ndarray | None,
@@ -73,7 +73,7 @@ def chosen(own: Tensor, config: PruneConfig) -> dict:
     return {"tokens": own.tolist(), **stops}
 
 
-def _frames(shown: Shown, vision: VisionTokens, used: list[int], side: int) -> list[dict]:
+def _frames(shown: MediaInput, vision: VisionTokens, used: list[int], side: int) -> list[dict]:
     """Of every frame: in which of the small pictures its tokens lie and where, and what it is called."""
     found = []
     for t, (i, place) in enumerate(zip(shown_in(len(shown.frames), vision), vision.geometry, strict=True)):

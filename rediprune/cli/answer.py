@@ -13,7 +13,7 @@ from .answer_report import report
 from .arguments import BadInput, add_input, add_where, config_changes, load
 
 if TYPE_CHECKING:
-    from ..explainer.encode import Shown
+    from ..explainer.encode import MediaInput
     from ..trace import Trace
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -73,13 +73,13 @@ def run(args: argparse.Namespace) -> int:
     changes = config_changes(args)
     PruneConfig(**changes)
     _check_outputs(args)
-    from ..explainer.encode import shown_media
+    from ..explainer.encode import as_media_input
     from ..media.load import load_media
     from ..query.question import checked_text
 
     checked_text(args.question)
     loaded = load_media(args.file, args.frames)
-    shown = shown_media(loaded)
+    shown = as_media_input(loaded)
     if args.clip and not shown.clip:
         raise BadInput(f"--clip={args.clip} needs a clip, but {args.file} is a still picture: leave it out")
 
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _write_picking(trace: Trace, shown: Shown, file: Path) -> None:
+def _write_picking(trace: Trace, shown: MediaInput, file: Path) -> None:
     """The film of the picking, or its sheet, as the file's ending says."""
     from .. import draw
     from ..media.save_clip import save_clip

@@ -58,13 +58,13 @@ def run(args: argparse.Namespace) -> int:
     if weights and "rediprune" not in (methods or METHODS):
         raise BadInput(f"--weights={args.weights} are of rediprune: name it in --methods, or leave them out")
     check_outputs(args.csv, inputs=[args.file])
-    from ..explainer.encode import shown_media
+    from ..explainer.encode import as_media_input
     from ..media.load import load_media
     from ..query.question import checked_text
 
     checked_text(args.question)
 
-    shown = shown_media(load_media(args.file, args.frames))
+    shown = as_media_input(load_media(args.file, args.frames))
     from ..evaluation import sweep_report as table
     from ..evaluation.sweep import Point, sweep
 

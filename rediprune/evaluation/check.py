@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..config import POINTINGS, PruneConfig
 from ..costs.stopwatch import Timing, doubt
-from ..explainer.encode import Shown, processed
+from ..explainer.encode import MediaInput, run_processor
 from ..explainer.explainer import Explainer
 from ..files.bundled import ASSETS
 from ..pruning.prune import prune
@@ -74,8 +74,8 @@ def read_known(folder: Path = KNOWN) -> list[Known]:
 
 def check(explainer: Explainer, known: Sequence[Known], repeats: int = 3) -> Iterator[Verdict]:
     """All checks, one after the other as they are done."""
-    picture = Shown((known[0].image,))
-    clip = Shown(tuple(k.image for k in known[:4]), True, (0.0, 1.0, 2.0, 3.0)[: len(known)])
+    picture = MediaInput((known[0].image,))
+    clip = MediaInput(tuple(k.image for k in known[:4]), True, (0.0, 1.0, 2.0, 3.0)[: len(known)])
     for name, shown in (("image", picture), ("clip", clip)):
         yield _timed(f"identical at 100%, {name}", partial(identical, explainer, shown))
     yield _timed("identical at 100%, batch of 2", lambda: identical_batch(explainer, known))
@@ -92,7 +92,7 @@ def _timed(name: str, run: Callable[[], tuple[bool | None, str]]) -> Verdict:
     return Verdict(name, passed, detail, time.perf_counter() - started)
 
 
-def identical(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
+def identical(explainer: Explainer, shown: MediaInput) -> tuple[bool, str]:
     """Tokens and logits of the unmodified model.generate against those of a prune block that keeps all."""
     return _same(explainer, _inputs(explainer, shown, QUESTIONS[0]))
 
@@ -126,7 +126,7 @@ def _same(explainer: Explainer, inputs: dict) -> tuple[bool, str]:
 
 
 @torch.no_grad()
-def masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
+def masked(explainer: Explainer, shown: MediaInput) -> tuple[bool, str]:
     """Original positions: the pruned prompt against the whole one with attention to the dropped forbidden.
 
     Both are the same sum in another order, so they differ by rounding; how much that is with this model and
@@ -227,7 +227,7 @@ def pointing(explainer: Explainer, known: Sequence[Known]) -> tuple[bool | None,
     return low > 0.5, f"{detail}, {len(scores['cosine'])} objects"
 
 
-def timed(explainer: Explainer, shown: Shown, repeats: int) -> tuple[bool | None, str]:
+def timed(explainer: Explainer, shown: MediaInput, repeats: int) -> tuple[bool | None, str]:
     """MEASURED prefill with all tokens and with the kept ones; no check, a figure."""
     look = explainer.look(shown)
     asked = explainer.ask(look, QUESTIONS[0])
@@ -249,8 +249,8 @@ def _spread(timing: Timing) -> str:
     return f"{timing.prefill * 1000:.0f} ms ({least * 1000:.0f}..{most * 1000:.0f})"
 
 
-def _inputs(explainer: Explainer, shown: Shown, question: str) -> dict:
-    return _moved(explainer, processed(explainer.adapter, explainer.processor, shown, question))
+def _inputs(explainer: Explainer, shown: MediaInput, question: str) -> dict:
+    return _moved(explainer, run_processor(explainer.adapter, explainer.processor, shown, question))
 
 
 def _moved(explainer: Explainer, inputs) -> dict:

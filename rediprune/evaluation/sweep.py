@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ..config import METHODS, PruneConfig, alpha_from_weight, kept_count
 from ..costs.estimate import Savings
-from ..explainer.ask import Asked
-from ..explainer.encode import Look
+from ..explainer.ask import PreparedQuestion
+from ..explainer.encode import Encoding
 from ..explainer.explainer import MAX_NEW_TOKENS, Explainer
 from ..explainer.generate import divergence
 from ..trace import Selection
@@ -126,7 +126,7 @@ def lines_of(methods: Sequence[str], weights: Sequence[float], known: Sequence[s
 
 def sweep(
     explainer: Explainer,
-    look: Look,
+    look: Encoding,
     question: str,
     methods: Sequence[str],
     ratios: Sequence[float] = RATIOS,
@@ -200,7 +200,12 @@ def sweep(
 
 
 def _orders(
-    explainer: Explainer, look: Look, asked: Asked, lines: Sequence[Line], config: PruneConfig, seeds: int
+    explainer: Explainer,
+    look: Encoding,
+    asked: PreparedQuestion,
+    lines: Sequence[Line],
+    config: PruneConfig,
+    seeds: int,
 ) -> dict[Line, list[Selection]]:
     """The full picking orders behind every line: one, or for random one for each seed."""
     found: dict[Line, list[Selection]] = {}

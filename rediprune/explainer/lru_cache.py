@@ -16,7 +16,7 @@ V = TypeVar("V")
 _BYTES_A_PIXEL = {"1": 1, "L": 1, "P": 1}  # as Pillow keeps them in memory; of all other modes 4
 
 
-class Recent(Generic[V]):
+class LruCache(Generic[V]):
     """The most recently used values by key; safe between threads.
 
     Args:

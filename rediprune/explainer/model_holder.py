@@ -19,10 +19,10 @@ from .explainer import Explainer
 from .model_card import read_card
 
 
-class OneModel:
+class ModelHolder:
     """Holds one Explainer for many threads.
 
-    Work with it inside `using()`, and keep no reference to it, its model or its adapter beyond that: what
+    Work with it inside `borrow()`, and keep no reference to it, its model or its adapter beyond that: what
     someone still refers to cannot be freed. Looks, answers and traces hold no model and may be kept.
 
     Args:
@@ -40,7 +40,7 @@ class OneModel:
     ) -> None:
         self.device, self.dtype, self.patience = device, dtype, patience
         self._explainer = explainer
-        self._number = 0
+        self._generation = 0
         self._users = 0
         self._leaving = False  # the open model is on its way out: nobody new may start with it
         self._change = threading.Condition()
@@ -53,12 +53,12 @@ class OneModel:
         return explainer.name if explainer else ""
 
     @property
-    def number(self) -> int:
+    def generation(self) -> int:
         """Another one after every change of the open model, of which two may have the same name.
 
-        Inside `using()` it is that of the model in use.
+        Inside `borrow()` it is that of the model in use.
         """
-        return self._number
+        return self._generation
 
     @property
     def weight_bytes(self) -> int:
@@ -67,7 +67,7 @@ class OneModel:
         return sum(w.numel() * w.element_size() for w in explainer.model.parameters()) if explainer else 0
 
     @contextmanager
-    def using(self) -> Iterator[Explainer]:
+    def borrow(self) -> Iterator[Explainer]:
         """The open model, which stays open until the block ends.
 
         Raises:
@@ -142,7 +142,7 @@ class OneModel:
                 if not self._change.wait_for(lambda: not self._users, self.patience):
                     raise ModelError(f"{self.name} is still answering: try again when it is done")
                 self._explainer = explainer
-                self._number += 1
+                self._generation += 1
             finally:
                 self._leaving = False
         gc.collect()  # model, hooks and processor refer to each other in circles

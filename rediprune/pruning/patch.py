@@ -17,7 +17,7 @@ import torch
 from .report import PruneError, PruneReport
 
 
-class ToEnter(ContextDecorator):
+class PruneContext(ContextDecorator):
     """Opens a block at each `with`. One that is never entered, or dropped while open, says so."""
 
     _missed = False
@@ -52,7 +52,7 @@ class ToEnter(ContextDecorator):
         )
 
 
-class Generate:
+class GeneratePatch:
     """`model.generate` while a block is open; a plain call of the original once it is closed."""
 
     def __init__(self, original: Callable, pruned: Callable, pixels: Sequence[str]) -> None:
@@ -81,7 +81,7 @@ class Generate:
         return super().__reduce_ex__(protocol)
 
 
-class CallNumbers:
+class CallCounter:
     """Numbers of calls that may run at once: each has one of its own, and one that failed gives it back."""
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ from ..query.text_tower import TextTower, text_tower_query
 from ..selection.select import select_tokens
 from ..tokens import VisionTokens, joined, parted
 from ..trace import Query, on_device
-from .patch import CallNumbers, Generate, ToEnter
+from .patch import CallCounter, GeneratePatch, PruneContext
 from .report import PrunedImage, PruneError, PruneReport
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def prune(
         query = text_tower_query(text_tower, questions[prompt], features, config.pointing, value_path)
         return query, ""
 
-    return ToEnter(functools.partial(_block, adapter, config, ask, text_tower))
+    return PruneContext(functools.partial(_block, adapter, config, ask, text_tower))
 
 
 @contextmanager
@@ -116,7 +116,7 @@ def _block(
     model = adapter.model
     report, tried = PruneReport(config, type(model).__name__), False
     pixels = [name for name in adapter.media_inputs if name.startswith("pixel_values")]
-    numbers, noting = CallNumbers(), threading.Lock()
+    numbers, noting = CallCounter(), threading.Lock()
 
     @torch.no_grad()
     def pruned(*args, **kwargs):
@@ -149,12 +149,12 @@ def _block(
 
     with _ENTERING:
         there = vars(model).get("generate")
-        if isinstance(there, Generate) and there.open:
+        if isinstance(there, GeneratePatch) and there.open:
             raise PruneError(
                 "this model is already inside a prune block, perhaps another thread's: it must be left first"
             )
         original, was_own = model.generate, there is not None
-        model.generate = generate = Generate(original, pruned, pixels)
+        model.generate = generate = GeneratePatch(original, pruned, pixels)
     hook = model.register_forward_pre_hook(generate.refuse_pixels, with_kwargs=True)
     try:
         yield report

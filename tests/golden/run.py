@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from app.state.options import WEIGHTS
 from app.views import explorer as picture
 from rediprune import PruneConfig
-from rediprune.explainer.encode import Shown
+from rediprune.explainer.encode import MediaInput
 from rediprune.tokens import Geometry, VisionTokens
 from rediprune.trace import Selection
 
@@ -62,7 +62,7 @@ def _message(
     counts = None if present is None else tuple(present.sum(-1).tolist())
     nothing = torch.zeros(orders.shape)
     selection = Selection(orders, relevance, nothing, nothing, tuple(WEIGHTS), PruneConfig(), counts)
-    shown = Shown(tuple(frames), clip=t > 1, seconds=seconds)
+    shown = MediaInput(tuple(frames), clip=t > 1, seconds=seconds)
     setting = {
         "method": "rediprune",
         "query": "",

@@ -45,6 +45,21 @@ def test_names_of_old_modules_are_imported_as_before():
     assert "NoneType" in done.stdout
 
 
+@pytest.mark.parametrize("old", sorted(_moved.MOVED))
+def test_an_old_path_knows_what_was_renamed_by_its_old_name(old):
+    sys.modules.pop(f"rediprune.{old}", None)
+    before = rediprune.prune
+    try:
+        with pytest.warns(DeprecationWarning):
+            module = importlib.import_module(f"rediprune.{old}")
+        new = importlib.import_module(f"rediprune.{_moved.MOVED[old]}")
+        for was, now in _moved.RENAMED.get(_moved.MOVED[old], {}).items():
+            assert not hasattr(new, was) and getattr(module, was) is getattr(new, now)
+    finally:
+        sys.modules.pop(f"rediprune.{old}", None)
+        rediprune.prune = before
+
+
 def test_the_warning_points_at_the_line_that_holds_the_import(tmp_path):
     script = tmp_path / "theirs.py"
     script.write_text("import os\n\nfrom rediprune.trace_file import load_trace\n")

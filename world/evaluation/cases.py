@@ -9,7 +9,7 @@ from itertools import count
 from torch import Tensor
 
 from rediprune import Explainer
-from rediprune.explainer.encode import Look
+from rediprune.explainer.encode import Encoding
 
 from .. import AskedClip, AskedScene
 from ..text.packing import Pages
@@ -45,7 +45,7 @@ class Cases:
     """
 
     seeds: tuple[int, ...]
-    looks: tuple[Look, ...]
+    looks: tuple[Encoding, ...]
     before: Tensor
     cases: tuple[Case, ...]
 

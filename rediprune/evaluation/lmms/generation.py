@@ -92,8 +92,8 @@ def spliced(
     seen, kept = [], []
     for one in batch:
         of_all = one.look.vision.all if one.kept is None else one.kept
-        seen += one.look.seen
-        kept += parted(of_all, [part.vision for part in one.look.seen])
+        seen += one.look.items
+        kept += parted(of_all, [part.vision for part in one.look.items])
     inputs = together([one.asked.inputs for one in batch], pad)
     ids, mask = (inputs[name].to(adapter.device) for name in ("input_ids", "attention_mask"))
     prompt = adapter.splice(ids, mask, seen, kept, positions == "original", inputs)

@@ -15,7 +15,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 def weights_sha256(folder: Path) -> str:
     """SHA-256 over the names and the SHA-256 of all weight files in a folder, whatever the folder is called.
 
-    Exact, of the files; `explainer.fingerprint` samples a loaded model, which need not come from a folder.
+    Exact, of the files; `weights_fingerprint` samples a loaded model, which need not come from a folder.
     The Hub's cache files big blobs under their SHA-256, which then need not be made again of gigabytes.
     """
     digest = hashlib.sha256()

@@ -15,15 +15,15 @@ from PIL import Image
 from torch import Tensor
 
 from ...config import PruneConfig
-from ...explainer.encode import Shown, shown_media
+from ...explainer.encode import MediaInput, as_media_input
 from ...media import load_image
 from ...media.load import load_media
 from ...media.video import MAX_FRAMES, load_video
 from ...models.query_text import TURN_NOTE
 
 if TYPE_CHECKING:
-    from ...explainer.ask import Asked
-    from ...explainer.encode import Look
+    from ...explainer.ask import PreparedQuestion
+    from ...explainer.encode import Encoding
     from ...explainer.explainer import Explainer
 
 
@@ -49,8 +49,8 @@ class Chosen:
         kept: [K] flat indices (t * N + n) of the kept tokens, ascending; None at keep_ratio 1.
     """
 
-    look: Look
-    asked: Asked
+    look: Encoding
+    asked: PreparedQuestion
     kept: Tensor | None
 
     @property
@@ -59,7 +59,7 @@ class Chosen:
         return self.look.n_visual
 
 
-def shown(visuals: Sequence[object] | None, n_frames: int) -> Shown:
+def shown(visuals: Sequence[object] | None, n_frames: int) -> MediaInput:
     """What a task's doc_to_visual gave, ready to be shown: a picture, or frames of a video.
 
     Args:
@@ -78,9 +78,9 @@ def shown(visuals: Sequence[object] | None, n_frames: int) -> Shown:
         )
     (one,) = visuals
     if isinstance(one, Image.Image):
-        return shown_media(load_image(one, seconds=None))
+        return as_media_input(load_image(one, seconds=None))
     if isinstance(one, str | os.PathLike):
-        return shown_media(load_media(one, n_frames, seconds=None))
+        return as_media_input(load_media(one, n_frames, seconds=None))
     if isinstance(one, Segment):
         return _part(one, n_frames)
     raise SampleError(
@@ -88,7 +88,7 @@ def shown(visuals: Sequence[object] | None, n_frames: int) -> Shown:
     )
 
 
-def choose(explainer: Explainer, media: Shown, text: str, config: PruneConfig, name: str) -> Chosen:
+def choose(explainer: Explainer, media: MediaInput, text: str, config: PruneConfig, name: str) -> Chosen:
     """Look, ask and select, as the page does.
 
     Args:
@@ -117,7 +117,7 @@ def choose(explainer: Explainer, media: Shown, text: str, config: PruneConfig, n
     return Chosen(look, asked, selection.kept())
 
 
-def _part(segment: Segment, n: int) -> Shown:
+def _part(segment: Segment, n: int) -> MediaInput:
     """Of `MAX_FRAMES` frames of the whole video those on screen at n moments of the segment, evenly spaced.
 
     So a moment is met to within the video's length by MAX_FRAMES; frames between are not looked at.
@@ -127,4 +127,6 @@ def _part(segment: Segment, n: int) -> Shown:
     moments = [segment.start + i * step for i in range(n)]
     found = sorted({max(0, bisect_right(clip.seconds, moment) - 1) for moment in moments})
     first = clip.seconds[found[0]]
-    return Shown(tuple(clip.frames[i] for i in found), True, tuple(clip.seconds[i] - first for i in found))
+    return MediaInput(
+        tuple(clip.frames[i] for i in found), True, tuple(clip.seconds[i] - first for i in found)
+    )

@@ -23,14 +23,14 @@ def desk():
 
 
 def run_of(desk, budget="frame"):
-    number = desk.models.number
+    number = desk.models.generation
     return Run(Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", budget, number)
 
 
 @pytest.mark.parametrize("budget", ["frame", "shared"])
 def test_the_triangle_above_the_diagonal_comes_row_by_row_to_the_last_bit(desk, budget):
     found = measured(desk, run_of(desk, budget))
-    with desk.models.using() as explainer:
+    with desk.models.borrow() as explainer:
         look = explainer.look(shown(Source(seed=1))[0])
     between = distances(look.vision.features)[0]
     sent = np.frombuffer(base64.b64decode(found["between"]), "<f4")
@@ -46,4 +46,4 @@ def test_too_many_are_refused_with_what_to_do(desk, monkeypatch):
 
 def test_another_models_picture_is_refused(desk):
     with pytest.raises(ValueError, match="earlier model"):
-        measured(desk, replace(run_of(desk), model=desk.models.number + 1))
+        measured(desk, replace(run_of(desk), model=desk.models.generation + 1))

@@ -23,7 +23,7 @@ from app.views import cards as views
 from app.views import explorer as picture
 from rediprune import Explainer, PruneConfig, alpha_from_weight, kept_count
 from rediprune.costs.stopwatch import Timing
-from rediprune.explainer.encode import shown_media
+from rediprune.explainer.encode import as_media_input
 from rediprune.explainer.model_card import Card
 from tests.support import tiny
 from tests.support.footage import write, write_sound
@@ -503,7 +503,7 @@ def test_tiles_lie_in_one_picture_and_tokens_of_the_whole_are_told(name):
     family = importlib.import_module(f"tests.families.{name}").FAMILY
     explainer = Explainer(family.model(), family.processor(), name, Card())
     frames = [tiny.image(t, (150, 61)) for t in range(2)]
-    shown = shown_media(frames if "video" in family.kinds else frames[0])
+    shown = as_media_input(frames if "video" in family.kinds else frames[0])
     look = explainer.look(shown)
     asked = explainer.ask(look, "Is it near?")
     orders = explainer.select(look, asked, alphas=[0.0, 1.0])

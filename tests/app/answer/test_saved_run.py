@@ -19,7 +19,7 @@ from app.state.sources import Source
 from app.story.handler import tell
 from rediprune import Explainer, load_trace
 from rediprune.explainer.model_card import Card
-from rediprune.explainer.model_holder import OneModel
+from rediprune.explainer.model_holder import ModelHolder
 from tests.support import tiny
 
 KNOBS = {"keep": 0.25, "weight": 1 / 3}
@@ -51,7 +51,7 @@ def stranger():
 
 
 def run_of(desk, **more):
-    return Run(Source(seed=1), QUESTION, "rediprune", "prompt-tail", model=desk.models.number, **more)
+    return Run(Source(seed=1), QUESTION, "rediprune", "prompt-tail", model=desk.models.generation, **more)
 
 
 def answered(desk, run, **how):
@@ -183,7 +183,7 @@ def test_its_own_model_goes_on_with_it(desk, explainer, uploads):
     found = answered(fresh, run, redraw=False)
     cards = last(found, "answers")
     assert cards["full"]["text"] == last(before, "answers")["full"]["text"]
-    assert not cards.get("opened") and cards["at"]["model"] == fresh.models.number
+    assert not cards.get("opened") and cards["at"]["model"] == fresh.models.generation
     assert "everyone" not in last(found, "notice")["text"]
     mine = list(handlers.mine(fresh, [1, 2], run, KNOBS, Event()))
     assert last(mine, "answers")["pruned"]["n"] == 2
@@ -195,7 +195,7 @@ def test_from_an_opened_run_one_goes_on_to_an_example(desk, stranger, uploads):
     file, _ = saved(desk, uploads)
     run = opened(stranger, file).run
     found = list(handlers.pick(stranger, 2, False, "", run, KNOBS, Event()))
-    assert last(found, "answers")["at"]["model"] == stranger.models.number
+    assert last(found, "answers")["at"]["model"] == stranger.models.generation
     assert "everyone" not in last(found, "notice")["text"]
     assert last(found, "run").source == Source(seed=2)
 
@@ -232,7 +232,7 @@ def test_a_weight_between_two_stops_is_the_answers_own(desk, explainer, uploads)
 
 def test_a_run_opens_while_no_model_does(desk, uploads):
     file, before = saved(desk, uploads)
-    alone = Desk(OneModel(None))
+    alone = Desk(ModelHolder(None))
     (view,) = handlers.open_trace(alone, {"path": str(file)}, run_of(desk))
     assert view.answers["full"]["text"] == last(before, "answers")["full"]["text"]
     assert "no model is open" in answered(alone, view.run)[-1].notice["text"]

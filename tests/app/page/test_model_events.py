@@ -16,7 +16,7 @@ from app.state.app_state import Desk, Run
 from app.state.sources import Source
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
-from rediprune.explainer.model_holder import OneModel
+from rediprune.explainer.model_holder import ModelHolder
 from tests.support import tiny
 from tests.support.visitor import brief, save, visitor
 
@@ -208,12 +208,15 @@ def test_a_method_that_the_new_model_does_not_offer_gives_way_to_its_default(fol
         view = handlers.first_paint(desk, before, {"keep": 0.25, "weight": 1 / 3})
         assert view.method["value"] == view.run.method == answered
         assert view.query["value"] == view.run.query == "prompt-tail"
-        assert view.run.model == desk.models.number != before.model
+        assert view.run.model == desk.models.generation != before.model
         assert view.models["name"] == "other"
 
 
 def test_where_no_model_is_open_the_page_says_so_and_nothing_is_lost():
-    desk, run = Desk(OneModel()), Run(Source(seed=1), "What color is the star?", "rediprune", "prompt-tail")
+    desk, run = (
+        Desk(ModelHolder()),
+        Run(Source(seed=1), "What color is the star?", "rediprune", "prompt-tail"),
+    )
     view = handlers.first_paint(desk, run, {"keep": 0.25, "weight": 1 / 3})
     assert view.notice["kind"] == "error" and "no model is open at this moment" in view.notice["text"]
     assert view.run is None and view.answers is None

@@ -20,7 +20,7 @@ from app.state.app_state import Desk, Run
 from app.state.sources import Source
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
-from rediprune.explainer.model_holder import OneModel
+from rediprune.explainer.model_holder import ModelHolder
 from rediprune.media.limits import ReadingStopped
 from tests.soak.client import PATIENCE, HttpVisitor, PageSchema, RefusedError
 from tests.support import tiny
@@ -69,7 +69,7 @@ def address(explainer, demo):
     real = app.page.build.build_demo
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.page.build.build_demo", built)
-        with served(OneModel(explainer)) as url:
+        with served(ModelHolder(explainer)) as url:
             yield url
 
 

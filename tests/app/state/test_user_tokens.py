@@ -58,7 +58,7 @@ def desk():
 
 
 def run_of(desk):
-    return Run(Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=desk.models.number)
+    return Run(Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=desk.models.generation)
 
 
 def test_the_answer_says_whose_choice_it_is_and_the_estimate_is_of_these_tokens(desk):
@@ -80,6 +80,8 @@ def test_a_bad_list_gets_a_sentence_and_answers_nothing(desk, tokens):
 
 
 def test_tokens_of_an_earlier_models_picture_are_refused(desk):
-    old = Run(Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=desk.models.number + 1)
+    old = Run(
+        Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=desk.models.generation + 1
+    )
     views = list(handlers.mine(desk, [1], old, KNOBS, Event()))
     assert "earlier model" in views[-1].notice["text"]

@@ -16,7 +16,7 @@ from app.page import widget
 from app.state.options import WEIGHTS
 from app.views import explorer as picture
 from rediprune import PruneConfig, alpha_from_weight, kept_count
-from rediprune.explainer.encode import Shown
+from rediprune.explainer.encode import MediaInput
 from rediprune.selection.select import select
 from rediprune.tokens import Geometry, VisionTokens
 from tests.support import reference
@@ -45,7 +45,7 @@ def case(features: np.ndarray, cols: int, budget: str = "frame", present=None, w
     orders = select(
         vision.features, query, config, [alpha_from_weight(w) for w in WEIGHTS], present=vision.present
     )
-    shown = Shown(
+    shown = MediaInput(
         (Image.new("RGB", place.image_size, "red"),) * t, clip=t > 1, seconds=tuple(range(t)) if t > 1 else ()
     )
     setting = {"method": "rediprune", "budget": budget}

@@ -18,7 +18,7 @@ from app.state.app_state import Desk, Run
 from app.state.sources import Source
 from app.story.handler import tell
 from rediprune import Explainer, PruneConfig, TraceError, load_trace, save_trace
-from rediprune.explainer.encode import Shown
+from rediprune.explainer.encode import MediaInput
 from rediprune.explainer.model_card import Card
 from rediprune.models import ModelError
 from tests.support import tiny
@@ -58,7 +58,7 @@ def explainer():
 @pytest.fixture(scope="module")
 def records(explainer, tmp_path_factory):
     """Traces of a picture and of a clip."""
-    clip = Shown(tuple(tiny.image(seed) for seed in range(3)), True, (0.0, 0.5, 1.0))
+    clip = MediaInput(tuple(tiny.image(seed) for seed in range(3)), True, (0.0, 0.5, 1.0))
     made = [
         explainer.run(tiny.image(), QUESTION, PruneConfig(0.25), max_new_tokens=2),
         explainer.run(clip, QUESTION, PruneConfig(0.25, budget="shared"), max_new_tokens=2),
@@ -155,7 +155,7 @@ def survives(seed, records, explainer, folder):
         assert time.process_time() - began < LONGEST
         return False
     desk = Desk(explainer)
-    before = Run(Source(seed=1), QUESTION, "rediprune", "prompt-tail", model=desk.models.number)
+    before = Run(Source(seed=1), QUESTION, "rediprune", "prompt-tail", model=desk.models.generation)
     (view,) = handlers.open_trace(desk, {"path": str(path)}, before)
     if view.run is None:
         assert view.notice["kind"] == "error" and "inside" not in view.notice["text"]

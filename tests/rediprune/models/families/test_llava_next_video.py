@@ -263,7 +263,7 @@ def test_explainer(kind):
     plain = family.model().generate(**inputs, **COMPARE | {"max_new_tokens": 6})
     assert full.token_ids == tuple(plain.sequences[0, inputs["input_ids"].shape[1] :].tolist())
     assert full.n_visual + full.n_text == inputs["input_ids"].shape[1]
-    assert len(look.seen) == 1 and look.seen[0].kind == kind
+    assert len(look.items) == 1 and look.items[0].kind == kind
 
     few = explainer.answer(look, asked, kept, max_new_tokens=6)
     assert few.n_visual == len(kept) == round(0.2 * look.n_visual)

@@ -403,7 +403,7 @@ def test_explainer(frames):
     views, shapes = frames or 7, explainer.adapter.shapes()
     assert trace.savings.full.vision == views * savings.vision_flops(shapes)
     assert trace.savings.full.projector == savings.projector_flops(shapes, views * N)
-    (one,) = look.seen
+    (one,) = look.items
     projected = explainer.adapter.n_projected(one, trace.kept)
     assert len(trace.kept) < projected < views * N
     assert trace.savings.pruned.projector == savings.projector_flops(shapes, projected)
