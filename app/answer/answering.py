@@ -17,10 +17,10 @@ from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weig
 from rediprune.config import ASKS_QUERY
 from rediprune.costs.stopwatch import PAUSES, Timing, contradicts, doubt, measured_again
 from rediprune.explainer.encode import MediaInput
-from rediprune.models import ModelError
+from rediprune.models.errors import USER_ERRORS
 from rediprune.query.question import checked_question
 
-from ..state.app_state import OPENED, Desk, Run
+from ..state.app_state import OPENED, AppState, Run
 from ..state.options import (
     QUERIES,
     QUERY_WORDS,
@@ -41,7 +41,6 @@ from ..views import explorer as picture
 from ..views.cards import View, notice
 from ..views.snippet import snippet
 
-SAID = (ValueError, OSError, ModelError)  # what the library says of bad input: sentences for the visitor
 QUICK_SECONDS = 2.0  # where both answers come within this, a released slider answers again by itself
 PUBLIC_MODEL = "python app.py --model llava-hf/llava-1.5-7b-hf"
 IDLE = {"busy": False}  # back to the answers that were there before
@@ -49,7 +48,7 @@ log = logging.getLogger(__name__)
 
 
 def answer(
-    desk: Desk,
+    state: AppState,
     run: Run,
     knobs: dict,
     stop: threading.Event,
@@ -69,11 +68,11 @@ def answer(
     """
     cards = None  # this run's own, once the page shows them
     try:
-        for view in _answer(desk, run, knobs, stop, redraw, own, news):
+        for view in _answer(state, run, knobs, stop, redraw, own, news):
             if view.answers and "full" in view.answers:
                 cards = view.answers
             yield view
-    except SAID as error:  # their messages are written for the person at the page
+    except USER_ERRORS as error:  # their messages are written for the person at the page
         yield View(notice=notice(str(error), "error"), answers=_given_up(cards))
     except Exception:
         log.exception("an answer failed")
@@ -86,15 +85,21 @@ def answer(
 
 
 def _answer(
-    desk: Desk, run: Run, knobs: dict, stop: threading.Event, redraw: bool, own: object, news: tuple[str, ...]
+    state: AppState,
+    run: Run,
+    knobs: dict,
+    stop: threading.Event,
+    redraw: bool,
+    own: object,
+    news: tuple[str, ...],
 ) -> Iterator[View]:
-    with desk.answering(run) as explainer:  # it stays open until this run ends
-        yield from _answer_with(explainer, desk, run, knobs, stop, redraw, own, news)
+    with state.answering(run) as explainer:  # it stays open until this run ends
+        yield from _answer_with(explainer, state, run, knobs, stop, redraw, own, news)
 
 
 def _answer_with(
     explainer: Explainer,
-    desk: Desk,
+    state: AppState,
     run: Run,
     knobs: dict,
     stop: threading.Event,
@@ -104,34 +109,36 @@ def _answer_with(
 ) -> Iterator[View]:
     changed = ()
     if run.model == OPENED and run.source.trace:  # its own model, which has not answered here yet
-        run, redraw = replace(run, model=desk.models.generation), True
-    if own is not None and run.model != desk.models.generation:
+        run, redraw = replace(run, model=state.models.generation), True
+    if own is not None and run.model != state.models.generation:
         raise ValueError("These tokens were chosen from an earlier model's picture: answer again first.")
-    if run.model != desk.models.generation:  # by this visitor or another: nothing on the page is this model's
+    if (
+        run.model != state.models.generation
+    ):  # by this visitor or another: nothing on the page is this model's
         if run.model != OPENED:
             changed = (f"The model is now {explainer.name}, for everyone who has this page open.",)
         methods, queries = method_choices(explainer), query_choices(explainer)
         method = run.method if run.method in dict(methods).values() else explainer.defaults.method
-        run = replace(run, model=desk.models.generation, method=method, query=default_query(explainer))
+        run = replace(run, model=state.models.generation, method=method, query=default_query(explainer))
         redraw = True
         yield View(
             method=views.menu(methods, method),
             query=views.menu(queries, run.query),
             outside=views.outside(explainer.knows, PUBLIC_MODEL),
-            models=desk.menu.state(),
+            models=state.menu.state(),
         )
     config = settings(explainer, knobs, run.method, run.query, run.budget)
     media, media_notes = shown(run.source, stop.is_set)
     yield View(answers={"busy": True, "line": f"Reading the {'clip' if media.clip else 'picture'}."})
     checked_question(run.question, explainer.processor)  # before the encoder runs for nothing
     notes = (*news, *changed, *media_notes)
-    with desk.slot(stop):
-        yield from _answer_shown(explainer, desk, run, stop, redraw, own, media, config, notes)
+    with state.slot(stop):
+        yield from _answer_shown(explainer, state, run, stop, redraw, own, media, config, notes)
 
 
 def _answer_shown(
     explainer: Explainer,
-    desk: Desk,
+    state: AppState,
     run: Run,
     stop: threading.Event,
     redraw: bool,
@@ -156,7 +163,7 @@ def _answer_shown(
 
     n, k = look.n_visual, kept.numel()
     key = (run.model, look.key, asked.question)
-    earlier = full = desk.full.get(key)
+    earlier = full = state.full.get(key)
     run = replace(run, answered=True)
     cards = {
         "busy": True,
@@ -173,18 +180,18 @@ def _answer_shown(
     # Equal work is done once where others wait; a visitor alone gets new times at every request.
     agreed = None
     answered = (*key, config, tuple(kept.tolist()))
-    if full is not None and desk.is_crowded() and (known := desk.pruned.get(answered)):
+    if full is not None and state.is_crowded() and (known := state.pruned.get(answered)):
         pruned, agreed = known
         cards["pruned"] = views.answer(pruned, k, earlier=True)
     # One after the other, so that neither answer's time is spoiled by the other; the quick one comes first.
     for pruned in () if agreed else _stream(explainer, look, asked, kept, stop):
         cards["pruned"] = views.answer(*_either(pruned, k))
-        if not desk.is_crowded():  # where others wait, cards that are complete a moment later are sent once
+        if not state.is_crowded():  # where others wait, cards that are complete a moment later are sent once
             yield View(answers=dict(cards))
     if full is None:
         for full in _stream(explainer, look, asked, None, stop):
             cards["full"] = views.answer(*_either(full, n))
-            if not desk.is_crowded():
+            if not state.is_crowded():
                 yield View(answers=dict(cards))
     stopped = stop.is_set()
     quick = not stopped and pruned.seconds + full.seconds < QUICK_SECONDS
@@ -194,12 +201,12 @@ def _answer_shown(
         return
     if agreed is None:
         cards["line"] = "Comparing the answers."
-        if not desk.is_crowded():
+        if not state.is_crowded():
             yield View(answers=dict(cards))
         agreed = explainer.agreement(look, asked, kept, full, pruned)
     cards |= {"busy": False, "quick": quick, "line": views.agreement(agreed)}
-    desk.full.put(key, full)
-    desk.pruned.put(answered, (pruned, agreed))
+    state.full.put(key, full)
+    state.pruned.put(answered, (pruned, agreed))
     yield View(answers=dict(cards))
     chosen = None if own is None else kept
 
@@ -208,7 +215,7 @@ def _answer_shown(
     # At once, for what stands there is another run's; better times follow where they do not take long and
     # nobody waits for them.
     yield View(savings=saved)
-    if not quick or desk.is_crowded():
+    if not quick or state.is_crowded():
         return
     timings, doubtful = _timed(explainer, look, asked, kept, full, pruned, stop)
     often = views.timing(*timings, doubtful)
@@ -219,9 +226,9 @@ def _answer_shown(
             cards[side] = views.answer(made, tokens)
             yield View(answers=dict(cards))
     if again[0] is not None:
-        desk.full.put(key, again[0])
+        state.full.put(key, again[0])
     if again[1] is not None:
-        desk.pruned.put(answered, (again[1], agreed))
+        state.pruned.put(answered, (again[1], agreed))
 
 
 def _timed(

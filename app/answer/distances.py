@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..state.app_state import Desk, Run
+from ..state.app_state import AppState, Run
 from ..state.sources import shown
 from ..views import evidence
 
 
-def measured(desk: Desk, run: Run) -> dict:
+def measured(state: AppState, run: Run) -> dict:
     """What the explorer asks for when a view needs it: evidence.between, and what it belongs to.
 
     Raises:
@@ -15,7 +15,7 @@ def measured(desk: Desk, run: Run) -> dict:
         ModelError: no model is open at this moment.
     """
     media, _ = shown(run.source)
-    with desk.model_of(run) as explainer:
+    with state.model_of(run) as explainer:
         look = explainer.look(media)
     if (count := evidence.pairs(look.vision, run.budget)) > evidence.MOST:
         raise ValueError(f"{count:,} distances are too many for a browser: give each frame its own budget.")

@@ -6,8 +6,10 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from rediprune.models.errors import USER_ERRORS
+
 from ..state import link
-from ..state.app_state import OPENED, Desk, Run
+from ..state.app_state import OPENED, AppState, Run
 from ..state.options import method_choices, query_choices
 from ..state.sources import (
     Source,
@@ -22,18 +24,18 @@ from ..state.sources import (
 from ..views import cards as views
 from ..views.cards import View, notice
 from . import saved_run as opening
-from .answering import IDLE, SAID, answer
+from .answering import IDLE, answer
 
 
 def pick(
-    desk: Desk, seed: object, clip: bool, asked: str, before: Run, knobs: dict, stop: threading.Event
+    state: AppState, seed: object, clip: bool, asked: str, before: Run, knobs: dict, stop: threading.Event
 ) -> Iterator[View]:
     """Show the scene or clip of that number and ask about it. `asked` is what stands in the question box."""
-    yield from _show(desk, lambda: scene_source(seed, clip), asked, before, knobs, stop)
+    yield from _show(state, lambda: scene_source(seed, clip), asked, before, knobs, stop)
 
 
 def give(
-    desk: Desk,
+    state: AppState,
     file: object,
     n_frames: object,
     asked: str,
@@ -49,26 +51,28 @@ def give(
     if file is None:
         yield View(answers=IDLE)
     else:
-        yield from _show(desk, lambda: file_source(file, n_frames), asked, before, knobs, stop, to)
+        yield from _show(state, lambda: file_source(file, n_frames), asked, before, knobs, stop, to)
 
 
-def sample(desk: Desk, n_frames: object, before: Run, knobs: dict, stop: threading.Event) -> Iterator[View]:
+def sample(
+    state: AppState, n_frames: object, before: Run, knobs: dict, stop: threading.Event
+) -> Iterator[View]:
     """Answer the answered question on another number of frames, where a visitor's clip is shown."""
     try:
         wanted = replace(before.source, n_frames=checked_n_frames(n_frames))
         still = before.source.is_scene or before.source.trace
         same = still or wanted == before.source or not shown(wanted, stop.is_set)[0].clip
-    except SAID as error:
+    except USER_ERRORS as error:
         yield View(notice=notice(str(error), "error"), answers=IDLE)
         return
     if same:
         yield View(answers=IDLE)
     else:
-        yield from answer(desk, replace(before, source=wanted), knobs, stop)
+        yield from answer(state, replace(before, source=wanted), knobs, stop)
 
 
 def _show(
-    desk: Desk,
+    state: AppState,
     find: Callable[[], Source],
     asked: str,
     before: Run,
@@ -81,7 +85,7 @@ def _show(
         source = find()
         shown(source, stop.is_set)  # before all else that reads the file
         fitting = suggestions(source)
-    except SAID as error:
+    except USER_ERRORS as error:
         yield View(notice=notice(str(error), "error"), answers=IDLE, **({to: empty[to]} if to else {}))
         return
     # What a visitor wrote is not thrown away; the question of an opened run came from its file.
@@ -90,24 +94,26 @@ def _show(
     question = asked if own else fitting[0]
     empty.pop(to, None)
     yield View(question=question, suggestions=list(fitting), **empty)
-    yield from answer(desk, replace(before, source=source, question=question), knobs, stop)
+    yield from answer(state, replace(before, source=source, question=question), knobs, stop)
 
 
-def open_trace(desk: Desk, file: object, before: Run) -> Iterator[View]:
+def open_trace(state: AppState, file: object, before: Run) -> Iterator[View]:
     """Show a saved run that a visitor gave; where it cannot be opened, everything stays as it was."""
     try:
-        yield opening.shown_again(desk, trace_source(file))
-    except SAID as error:
+        yield opening.shown_again(state, trace_source(file))
+    except USER_ERRORS as error:
         yield View(notice=notice(str(error), "error"), answers=IDLE)
 
 
-def restore(desk: Desk, search: object, before: Run, knobs: dict, stop: threading.Event) -> Iterator[View]:
+def restore(
+    state: AppState, search: object, before: Run, knobs: dict, stop: threading.Event
+) -> Iterator[View]:
     """Answer what a link says; what makes no sense in it is left out, and the notice says so."""
     try:
-        with desk.models.borrow() as explainer:
+        with state.models.borrow() as explainer:
             linked = link.read(search, before, knobs, explainer)
             methods, queries = method_choices(explainer), query_choices(explainer)
-    except SAID as error:
+    except USER_ERRORS as error:
         yield View(notice=notice(str(error), "error"), answers=IDLE)
         return
     run = linked.run
@@ -119,24 +125,24 @@ def restore(desk: Desk, search: object, before: Run, knobs: dict, stop: threadin
         budget={"value": run.budget, "__type__": "update"},
         knobs=linked.knobs,
     )
-    for view in answer(desk, run, linked.knobs, stop, news=linked.notes):
+    for view in answer(state, run, linked.knobs, stop, news=linked.notes):
         yield opening.with_dials(view)
 
 
-def choose(desk: Desk, run: Run, knobs: dict, stop: threading.Event) -> Iterator[View]:
+def choose(state: AppState, run: Run, knobs: dict, stop: threading.Event) -> Iterator[View]:
     """Ask a suggested question: it is written into the box, then asked."""
     yield View(question=run.question)
-    yield from answer(desk, run, knobs, stop)
+    yield from answer(state, run, knobs, stop)
 
 
-def mine(desk: Desk, tokens: object, before: Run, knobs: dict, stop: threading.Event) -> Iterator[View]:
+def mine(state: AppState, tokens: object, before: Run, knobs: dict, stop: threading.Event) -> Iterator[View]:
     """Answer the answered question from the tokens that the visitor chose, as the browser lists them."""
     own = [] if tokens is None else tokens
-    yield from answer(desk, before, knobs, stop, redraw=False, own=own)
+    yield from answer(state, before, knobs, stop, redraw=False, own=own)
 
 
 def change(
-    desk: Desk, before: Run, method: str, query: str, budget: str, knobs: dict, stop: threading.Event
+    state: AppState, before: Run, method: str, query: str, budget: str, knobs: dict, stop: threading.Event
 ) -> Iterator[View]:
     """Answer the answered question by another method, query or budget; what is unsent in the box stays so.
 
@@ -146,12 +152,12 @@ def change(
     if wanted == before:
         yield View(answers=IDLE)
     else:
-        yield from answer(desk, wanted, knobs, stop)
+        yield from answer(state, wanted, knobs, stop)
 
 
-def first_paint(desk: Desk, run: Run, knobs: dict) -> View:
+def first_paint(state: AppState, run: Run, knobs: dict) -> View:
     """A real run, to its end, as one View."""
     found: dict = {}
-    for view in answer(desk, run, knobs, threading.Event()):
+    for view in answer(state, run, knobs, threading.Event()):
         found |= {name: value for name, value in vars(view).items() if value is not None and value != IDLE}
     return View(**found)

@@ -11,7 +11,7 @@ from rediprune import alpha_from_weight
 from rediprune.models import ModelError
 from rediprune.replay.recorded_run import RecordedRun
 
-from ..state.app_state import OPENED, Desk, Run, made_by
+from ..state.app_state import OPENED, AppState, Run, made_by
 from ..state.options import METHODS, WEIGHTS, method_choices, query_choices, query_name
 from ..state.shown_run import describe
 from ..state.sources import Source, opened, suggestions
@@ -22,7 +22,7 @@ from ..views.snippet import snippet
 from .answering import answered_at, explorer_view, savings_view
 
 
-def shown_again(desk: Desk, source: Source) -> View:
+def shown_again(state: AppState, source: Source) -> View:
     """The whole page of an opened trace.
 
     Raises:
@@ -52,7 +52,7 @@ def shown_again(desk: Desk, source: Source) -> View:
         "pruned": views.answer(trace.pruned, len(trace.kept), earlier=True),
         "full": views.answer(trace.full, look.n_visual, earlier=True),
     }
-    same, methods, queries = _choices(desk, made, run)
+    same, methods, queries = _choices(state, made, run)
     measured = views.one_timing(trace.full, trace.pruned, False) + ", when it was saved"
     n_new = len(trace.full.token_ids)
     return View(
@@ -77,9 +77,9 @@ def with_dials(view: View) -> View:
     return view if view.answers is None else replace(view, answers={**view.answers, "dials": True})
 
 
-def _choices(desk: Desk, made: RecordedRun, run: Run) -> tuple[bool, list, list]:
+def _choices(state: AppState, made: RecordedRun, run: Run) -> tuple[bool, list, list]:
     """Whether the open model made the run, and what methods and queries there are: then all of its own."""
-    with suppress(ModelError), desk.models.borrow() as explainer:
+    with suppress(ModelError), state.models.borrow() as explainer:
         if made_by(explainer, made):
             return True, method_choices(explainer), query_choices(explainer)
     return False, [(METHODS[run.method], run.method)], query_choices(made)

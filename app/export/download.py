@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from gradio.data_classes import FileData
 from gradio.processing_utils import hash_bytes, save_bytes_to_cache
 
-from ..answer.answering import SAID
+from rediprune.models.errors import USER_ERRORS
 
 CANNOT_STORE = "the server cannot store files at this moment, its disk may be full: try again later."
 
@@ -27,7 +27,7 @@ def download(make: Callable[..., tuple[Path, str]], cache: str) -> dict:
         with cannot_store_in_a_sentence(), TemporaryDirectory() as folder:
             file, said = make(folder=Path(folder))
             path = into_cache(file, cache)
-    except SAID as error:
+    except USER_ERRORS as error:
         return {"said": f"Not saved: {error}"}
     return {"file": FileData(path=path, orig_name=file.name).model_dump(), "said": said}
 

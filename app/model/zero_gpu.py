@@ -25,6 +25,7 @@ from rediprune.explainer.encode import as_media_input
 from rediprune.explainer.explainer import MAX_NEW_TOKENS
 from rediprune.explainer.prompt_spec import PromptSpec
 from rediprune.models import ModelError
+from rediprune.models.errors import USER_ERRORS
 from rediprune.query.question import checked_question
 
 from ..streaming import streamed
@@ -35,8 +36,6 @@ PICTURES = 2.0  # a second through the vision encoder, with all their tiles
 READ = 1000.0  # prompt tokens a second
 WRITTEN = 10.0  # answer tokens a second
 SHORTEST, LONGEST = 10, 120  # seconds
-
-SAID = (ValueError, OSError, ModelError)  # sentences for the visitor; ZeroGPU itself hands on no message
 
 
 def seconds_needed(weights: int, pictures: int = 0, read: int = 0, written: int = 0) -> int:
@@ -199,7 +198,7 @@ class LentExplainer(Explainer):
                         yield pickle.dumps(found)
             else:
                 yield pickle.dumps(getattr(self._there, task)(*args, **how))
-        except SAID as error:
+        except USER_ERRORS as error:
             yield pickle.dumps(error)
 
     def _streamed_answer(self, *args, **how) -> Iterator[SoFar | Answer]:

@@ -14,7 +14,7 @@ from .. import api
 from ..answer import handlers
 from ..server import HostRules, middleware, protect
 from ..server.waiting import others_wait
-from ..state.app_state import Desk, Run
+from ..state.app_state import AppState, Run
 from ..state.options import default_query
 from ..state.sources import EXAMPLES, Source, suggestions
 from ..views.cards import View
@@ -64,14 +64,14 @@ def build_demo(models: ModelHolder | Explainer, first_run: bool = True, fixed: s
             take long) the page computes them when it opens.
         fixed: why visitors may not change the model, one sentence; empty where they may.
     """
-    desk = Desk(models, fixed=fixed)
+    state = AppState(models, fixed=fixed)
     # Files that visitors give are forgotten: looked at every ten minutes, removed after an hour.
     demo = gr.Blocks(title="ReDiPrune", analytics_enabled=False, delete_cache=(600, 3600))
-    with desk.using() as explainer, demo:
+    with state.using() as explainer, demo:
         if explainer.one_at_a_time:
-            desk.one_at_a_time()  # each would borrow a GPU
+            state.one_at_a_time()  # each would borrow a GPU
         knobs = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
-        source, number = Source(seed=EXAMPLES[0]), desk.models.generation
+        source, number = Source(seed=EXAMPLES[0]), state.models.generation
         run = Run(
             source,
             suggestions(source)[0],
@@ -80,12 +80,12 @@ def build_demo(models: ModelHolder | Explainer, first_run: bool = True, fixed: s
             model=number,
         )
         if first_run:  # once before, to warm up, so that the times shown are not those of a start
-            handlers.first_paint(Desk(desk.models), run, knobs)
-        first = handlers.first_paint(desk, run, knobs) if first_run else View()
-        parts, controls = layout(explainer, desk, run, knobs, first)
-        wire(desk, parts, controls, at_load=None if first_run else demo.load, unload=demo.unload)
-        wire_menu(desk.menu, parts["models"], at_load=demo.load)
-        below(desk, explainer, parts["run"], demo.unload)
-        api.offer(desk, explainer)
-    desk.others_wait = partial(others_wait, demo)
+            handlers.first_paint(AppState(state.models), run, knobs)
+        first = handlers.first_paint(state, run, knobs) if first_run else View()
+        parts, controls = layout(explainer, state, run, knobs, first)
+        wire(state, parts, controls, at_load=None if first_run else demo.load, unload=demo.unload)
+        wire_menu(state.menu, parts["models"], at_load=demo.load)
+        below(state, explainer, parts["run"], demo.unload)
+        api.offer(state, explainer)
+    state.others_wait = partial(others_wait, demo)
     return protect(demo.queue(max_size=MAX_WAITING, api_open=False))  # every way in waits in this queue

@@ -10,12 +10,14 @@ from threading import Event
 
 import gradio as gr
 
+from rediprune.models.errors import USER_ERRORS
+
 from ..answer import handlers
 from ..answer.distances import measured
 from ..export.download import download
 from ..export.overlay import overlay_file
 from ..export.run_file import trace_file
-from ..state.app_state import EVERY, Desk, Run
+from ..state.app_state import EVERY, AppState, Run
 from ..state.shown_run import LostRunError, shown_run, shown_run_or_first
 from ..views.cards import View, notice
 
@@ -43,15 +45,15 @@ GIVE = "(...args) => window.rediprune?.given?.(args) ?? args"
 CHANGE = "(...args) => window.rediprune?.change?.(args) ?? args"
 
 
-def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unload: Callable) -> None:
+def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None, unload: Callable) -> None:
     """Who calls whom. Answers take turns at the model; none is a public endpoint (see api.py)."""
 
     def ask(text: str, before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request):
         def answered(stop: Event) -> Iterator[View]:
             run = replace(own(before, knobs), question=text, method=method, query=query, budget=budget)
-            return handlers.answer(desk, run, knobs, stop)
+            return handlers.answer(state, run, knobs, stop)
 
-        yield from _turn(desk, request, knobs, answered)
+        yield from _turn(state, request, knobs, answered)
 
     def choose(
         before: Run,
@@ -65,35 +67,35 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         def chosen(stop: Event) -> Iterator[View]:
             question = str(event.text)
             run = replace(own(before, knobs), question=question, method=method, query=query, budget=budget)
-            return handlers.choose(desk, run, knobs, stop)
+            return handlers.choose(state, run, knobs, stop)
 
-        yield from _turn(desk, request, knobs, chosen)
+        yield from _turn(state, request, knobs, chosen)
 
     def change(before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request):
         def changed(stop: Event) -> Iterator[View]:
-            return handlers.change(desk, own(before, knobs), method, query, budget, knobs, stop)
+            return handlers.change(state, own(before, knobs), method, query, budget, knobs, stop)
 
-        yield from _turn(desk, request, knobs, changed)
+        yield from _turn(state, request, knobs, changed)
 
     def again(before: Run, knobs: dict, request: gr.Request):
         def repeated(stop: Event) -> Iterator[View]:
-            return handlers.answer(desk, own(before, knobs), knobs, stop, redraw=False)
+            return handlers.answer(state, own(before, knobs), knobs, stop, redraw=False)
 
-        yield from _turn(desk, request, knobs, repeated)
+        yield from _turn(state, request, knobs, repeated)
 
     def mine(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
         def answered(stop: Event) -> Iterator[View]:
-            return handlers.mine(desk, event.tokens, own(before, knobs), knobs, stop)
+            return handlers.mine(state, event.tokens, own(before, knobs), knobs, stop)
 
-        yield from _turn(desk, request, knobs, answered)
+        yield from _turn(state, request, knobs, answered)
 
     def pick(
         text: str, before: Run, knobs: dict, method: str, query: str, budget: str,
         event: gr.EventData, request: gr.Request,
     ):  # fmt: skip
         run = replace(shown_run_or_first(before, told_by(knobs)), method=method, query=query, budget=budget)
-        picked = partial(handlers.pick, desk, event.seed, event.clip is True, text, run, knobs)
-        yield from _turn(desk, request, knobs, picked)
+        picked = partial(handlers.pick, state, event.seed, event.clip is True, text, run, knobs)
+        yield from _turn(state, request, knobs, picked)
 
     def giver(to: str) -> Callable:
         def give(
@@ -103,8 +105,8 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
             run = replace(
                 shown_run_or_first(before, told_by(knobs)), method=method, query=query, budget=budget
             )
-            given = partial(handlers.give, desk, file, n_frames, text, run, knobs, to=to)
-            yield from _turn(desk, request, knobs, given)
+            given = partial(handlers.give, state, file, n_frames, text, run, knobs, to=to)
+            yield from _turn(state, request, knobs, given)
 
         return give
 
@@ -112,48 +114,48 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
         n_frames: int, before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request
     ):
         def sampled(stop: Event) -> Iterator[View]:
-            return handlers.sample(desk, n_frames, own(before, knobs), knobs, stop)
+            return handlers.sample(state, n_frames, own(before, knobs), knobs, stop)
 
-        yield from _turn(desk, request, knobs, sampled)
+        yield from _turn(state, request, knobs, sampled)
 
     def open_trace(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
         given, run = {"path": event.path}, shown_run_or_first(before, told_by(knobs))
-        yield from _turn(desk, request, knobs, lambda stop: handlers.open_trace(desk, given, run))
+        yield from _turn(state, request, knobs, lambda stop: handlers.open_trace(state, given, run))
 
     def restore(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
         run = shown_run_or_first(before, told_by(knobs))
-        restored = partial(handlers.restore, desk, event.search, run, knobs)
-        yield from _turn(desk, request, knobs, restored)
+        restored = partial(handlers.restore, state, event.search, run, knobs)
+        yield from _turn(state, request, knobs, restored)
 
     def take(before: Run, event: gr.EventData):
         knobs = {"keep": event.keep, "weight": event.weight}
 
         def make(folder: Path) -> tuple[Path, str]:
             run = shown_run(before, told_by_event(event))
-            return trace_file(desk, run, knobs, event.tokens, folder)
+            return trace_file(state, run, knobs, event.tokens, folder)
 
         return download(make, controls["along"].GRADIO_CACHE)
 
     def save(before: Run, knobs: dict, event: gr.EventData):
         def make(folder: Path) -> tuple[Path, str]:
             run = shown_run(before, told_by_event(event))
-            return overlay_file(desk, run, knobs, event.kind, event.at, folder, own=event.tokens)
+            return overlay_file(state, run, knobs, event.kind, event.at, folder, own=event.tokens)
 
         return download(make, controls["saved"].GRADIO_CACHE)
 
     def measure(before: Run, event: gr.EventData) -> dict:
-        return _measured(desk, before, event)
+        return _measured(state, before, event)
 
     def stop(event: gr.EventData, request: gr.Request) -> None:
-        desk.stop(_visitor(request), _ticket({"ticket": event.ticket}))
+        state.stop(_visitor(request), _ticket({"ticket": event.ticket}))
 
     def leave(request: gr.Request) -> None:
-        desk.stop(_visitor(request))
+        state.stop(_visitor(request))
 
     turn = {
         "outputs": [parts[name] for name in PARTS],
         "concurrency_id": "model",
-        "concurrency_limit": desk.at_once,
+        "concurrency_limit": state.at_once,
         # A second request waits in the queue; answers.js stops the first. Not "always_last": Gradio 6.31 runs
         # the second with the event data of the first.
         "trigger_mode": "multiple",
@@ -205,11 +207,11 @@ def wire(desk: Desk, parts: dict, controls: dict, at_load: Callable | None, unlo
 
 
 def _turn(
-    desk: Desk, request: gr.Request, knobs: object, found: Callable[[Event], Iterator[View]]
+    state: AppState, request: gr.Request, knobs: object, found: Callable[[Event], Iterator[View]]
 ) -> Iterator[list]:
     """Views as outputs in the order of PARTS; what did not change is skipped. Answers carry their ticket."""
     ticket = _ticket(knobs)
-    with desk.turn(_visitor(request), ticket, patience=10) as stop:
+    with state.turn(_visitor(request), ticket, patience=10) as stop:
         for view in [View(answers=handlers.IDLE)] if stop.is_set() else _found(found, stop):
             if view.answers is not None:
                 view = replace(view, answers={**view.answers, "ticket": ticket})
@@ -243,10 +245,10 @@ def told_by_event(event: gr.EventData) -> object:
     return getattr(event, "shows", None)
 
 
-def _measured(desk: Desk, before: Run, event: gr.EventData) -> dict:
+def _measured(state: AppState, before: Run, event: gr.EventData) -> dict:
     try:
-        return measured(desk, shown_run(before, told_by_event(event)))
-    except handlers.SAID as error:
+        return measured(state, shown_run(before, told_by_event(event)))
+    except USER_ERRORS as error:
         return {"said": f"Not measured: {error}"}
 
 

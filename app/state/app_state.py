@@ -39,7 +39,7 @@ class Run:
     )  # for this visitor; False in the Run that every page begins with
 
 
-class Desk:
+class AppState:
     """One model for many visitors; remembers no picture, and of answers the unpruned ones, bounded.
 
     A visitor's requests carry tickets, numbered upwards by the browser. To stop means: this ticket and all

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from app.answer import handlers
-from app.state.app_state import Desk, Run
+from app.state.app_state import AppState, Run
 from app.state.sources import Source
 from app.state.user_tokens import own_tokens
 from rediprune import Explainer
@@ -53,16 +53,16 @@ def test_padding_cannot_be_chosen():
 
 
 @pytest.fixture(scope="module")
-def desk():
-    return Desk(Explainer(tiny.model(), tiny.processor(), "tiny", Card()))
+def state():
+    return AppState(Explainer(tiny.model(), tiny.processor(), "tiny", Card()))
 
 
-def run_of(desk):
-    return Run(Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=desk.models.generation)
+def run_of(state):
+    return Run(Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=state.models.generation)
 
 
-def test_the_answer_says_whose_choice_it_is_and_the_estimate_is_of_these_tokens(desk):
-    views = list(handlers.mine(desk, [9, 2, 4], run_of(desk), KNOBS, Event()))
+def test_the_answer_says_whose_choice_it_is_and_the_estimate_is_of_these_tokens(state):
+    views = list(handlers.mine(state, [9, 2, 4], run_of(state), KNOBS, Event()))
     cards = [view.answers for view in views if view.answers and "full" in view.answers][-1]
     assert cards["at"]["own"] == "2,4,9" and cards["pruned"]["n"] == 3 and "KL" in cards["line"]
     assert all(view.explorer is None for view in views)  # the picture shows it already
@@ -73,15 +73,15 @@ def test_the_answer_says_whose_choice_it_is_and_the_estimate_is_of_these_tokens(
 
 
 @pytest.mark.parametrize("tokens", [None, [], [36], "all", [{"a": 1}]])
-def test_a_bad_list_gets_a_sentence_and_answers_nothing(desk, tokens):
-    views = list(handlers.mine(desk, tokens, run_of(desk), KNOBS, Event()))
+def test_a_bad_list_gets_a_sentence_and_answers_nothing(state, tokens):
+    views = list(handlers.mine(state, tokens, run_of(state), KNOBS, Event()))
     assert views[-1].notice["kind"] == "error"
     assert views[-1].answers == {"busy": False}
 
 
-def test_tokens_of_an_earlier_models_picture_are_refused(desk):
+def test_tokens_of_an_earlier_models_picture_are_refused(state):
     old = Run(
-        Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=desk.models.generation + 1
+        Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=state.models.generation + 1
     )
-    views = list(handlers.mine(desk, [1], old, KNOBS, Event()))
+    views = list(handlers.mine(state, [1], old, KNOBS, Event()))
     assert "earlier model" in views[-1].notice["text"]

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from app.answer import handlers
 from app.state import sources
-from app.state.app_state import Desk, Run
+from app.state.app_state import AppState, Run
 from app.state.sources import CLIP_QUESTIONS
 from rediprune import Explainer, PruneConfig, draw, kept_count, load_video
 from rediprune.explainer.model_card import Card
@@ -318,9 +318,9 @@ def tiles():
         yield url
 
 
-def test_tiles_are_views_of_one_picture_and_padding_holds_no_tokens(desk, tiles, tmp_path):
+def test_tiles_are_views_of_one_picture_and_padding_holds_no_tokens(state, tiles, tmp_path):
     tiny.image(5, (150, 61)).save(tmp_path / "wide.png")
-    with visitor(desk, tiles) as page:
+    with visitor(state, tiles) as page:
         settled(page)
         page.get_by_role("button", name="Your own picture or clip").click()
         page.locator("#rp-photo input[type=file]").first.set_input_files(tmp_path / "wide.png")
@@ -351,8 +351,8 @@ def with_class_token():
         yield url
 
 
-def test_a_token_of_the_whole_frame_is_counted_and_said(desk, with_class_token):
-    with visitor(desk, with_class_token) as page:
+def test_a_token_of_the_whole_frame_is_counted_and_said(state, with_class_token):
+    with visitor(state, with_class_token) as page:
         settled(page)
         show_clip(page, 0)
         expect(page.locator("#rp-explorer .readout")).to_contain_text(
@@ -415,7 +415,7 @@ def test_paint_puts_patches_where_they_lie(browser):
 def test_the_message_of_a_clip_is_small_and_flat(explainer):
     """Gradio walks through every nested value on each message: what is long must be a string."""
     run = Run(sources.Source(seed=0, clip=True), "Is dog 0 near?", "rediprune", "prompt-tail")
-    view = handlers.first_paint(Desk(explainer), run, {"keep": 0.15, "weight": 1 / 3})
+    view = handlers.first_paint(AppState(explainer), run, {"keep": 0.15, "weight": 1 / 3})
     nested = [value for value in view.explorer.values() if isinstance(value, (list, dict))]
     assert max(map(len, nested)) <= 22
     assert json.loads(view.explorer["frames"])

@@ -14,7 +14,7 @@ from app.answer import handlers
 from app.export.overlay import overlay_file
 from app.export.run_file import trace_file
 from app.state import link, sources
-from app.state.app_state import Desk, Run
+from app.state.app_state import AppState, Run
 from app.state.sources import Source
 from app.story.handler import tell
 from rediprune import Explainer, PruneConfig, TraceError, load_trace, save_trace
@@ -154,24 +154,24 @@ def survives(seed, records, explainer, folder):
         assert len(str(error)) < 400 and "\n" not in str(error)
         assert time.process_time() - began < LONGEST
         return False
-    desk = Desk(explainer)
-    before = Run(Source(seed=1), QUESTION, "rediprune", "prompt-tail", model=desk.models.generation)
-    (view,) = handlers.open_trace(desk, {"path": str(path)}, before)
+    state = AppState(explainer)
+    before = Run(Source(seed=1), QUESTION, "rediprune", "prompt-tail", model=state.models.generation)
+    (view,) = handlers.open_trace(state, {"path": str(path)}, before)
     if view.run is None:
         assert view.notice["kind"] == "error" and "inside" not in view.notice["text"]
     else:
         strict(view.savings["table"])
         strict(view.explorer["frames"])
         assert math.isfinite(view.knobs["keep"] + view.knobs["weight"])
-        told = tell(desk, view.run, view.knobs)
+        told = tell(state, view.run, view.knobs)
         if "told" in told:
             strict(told["told"])
         for kind in ("png", "picking.png", "gif"):
             try:
-                overlay_file(desk, view.run, view.knobs, kind, 0, folder)
+                overlay_file(state, view.run, view.knobs, kind, 0, folder)
             except SENTENCES as error:
                 assert len(str(error)) < 400
-        trace_file(desk, view.run, view.knobs, None, folder)
+        trace_file(state, view.run, view.knobs, None, folder)
     assert time.process_time() - began < 2 * LONGEST
     return True
 
