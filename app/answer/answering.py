@@ -20,7 +20,7 @@ from rediprune.explainer.encode import MediaInput
 from rediprune.models.errors import USER_ERRORS
 from rediprune.query.question import checked_question
 
-from ..state.app_state import OPENED, AppState, Run
+from ..state.app_state import OPENED, AppState, PageRun
 from ..state.options import (
     QUERIES,
     QUERY_WORDS,
@@ -38,7 +38,7 @@ from ..state.user_tokens import own_tokens
 from ..streaming import streamed
 from ..views import cards as views
 from ..views import explorer as picture
-from ..views.cards import View, notice
+from ..views.cards import PageUpdate, notice
 from ..views.snippet import snippet
 
 QUICK_SECONDS = 2.0  # where both answers come within this, a released slider answers again by itself
@@ -49,13 +49,13 @@ log = logging.getLogger(__name__)
 
 def answer(
     state: AppState,
-    run: Run,
+    run: PageRun,
     knobs: dict,
     stop: threading.Event,
     redraw: bool = True,
     own: object = None,
     news: tuple[str, ...] = (),
-) -> Iterator[View]:
+) -> Iterator[PageUpdate]:
     """Answer with the kept tokens and with all of them; yields the page's changes as they come.
 
     Args:
@@ -68,31 +68,31 @@ def answer(
     """
     cards = None  # this run's own, once the page shows them
     try:
-        for view in _answer(state, run, knobs, stop, redraw, own, news):
-            if view.answers and "full" in view.answers:
-                cards = view.answers
-            yield view
+        for update in _answer(state, run, knobs, stop, redraw, own, news):
+            if update.answers and "full" in update.answers:
+                cards = update.answers
+            yield update
     except USER_ERRORS as error:  # their messages are written for the person at the page
-        yield View(notice=notice(str(error), "error"), answers=_given_up(cards))
+        yield PageUpdate(notice=notice(str(error), "error"), answers=_given_up(cards))
     except Exception:
         log.exception("an answer failed")
         text = (
             "Something went wrong inside (the program's log says what). Nothing of yours is lost: try again."
         )
-        yield View(notice=notice(text, "error"), answers=_given_up(cards))
+        yield PageUpdate(notice=notice(text, "error"), answers=_given_up(cards))
     finally:
         stop.set()  # also when the visitor left: the thread that answers must end
 
 
 def _answer(
     state: AppState,
-    run: Run,
+    run: PageRun,
     knobs: dict,
     stop: threading.Event,
     redraw: bool,
     own: object,
     news: tuple[str, ...],
-) -> Iterator[View]:
+) -> Iterator[PageUpdate]:
     with state.answering(run) as explainer:  # it stays open until this run ends
         yield from _answer_with(explainer, state, run, knobs, stop, redraw, own, news)
 
@@ -100,13 +100,13 @@ def _answer(
 def _answer_with(
     explainer: Explainer,
     state: AppState,
-    run: Run,
+    run: PageRun,
     knobs: dict,
     stop: threading.Event,
     redraw: bool,
     own: object,
     news: tuple[str, ...],
-) -> Iterator[View]:
+) -> Iterator[PageUpdate]:
     changed = ()
     if run.model == OPENED and run.source.trace:  # its own model, which has not answered here yet
         run, redraw = replace(run, model=state.models.generation), True
@@ -121,7 +121,7 @@ def _answer_with(
         method = run.method if run.method in dict(methods).values() else explainer.defaults.method
         run = replace(run, model=state.models.generation, method=method, query=default_query(explainer))
         redraw = True
-        yield View(
+        yield PageUpdate(
             method=views.menu(methods, method),
             query=views.menu(queries, run.query),
             outside=views.outside(explainer.knows, PUBLIC_MODEL),
@@ -129,7 +129,7 @@ def _answer_with(
         )
     config = settings(explainer, knobs, run.method, run.query, run.budget)
     media, media_notes = shown(run.source, stop.is_set)
-    yield View(answers={"busy": True, "line": f"Reading the {'clip' if media.clip else 'picture'}."})
+    yield PageUpdate(answers={"busy": True, "line": f"Reading the {'clip' if media.clip else 'picture'}."})
     checked_question(run.question, explainer.processor)  # before the encoder runs for nothing
     notes = (*news, *changed, *media_notes)
     with state.slot(stop):
@@ -139,14 +139,14 @@ def _answer_with(
 def _answer_shown(
     explainer: Explainer,
     state: AppState,
-    run: Run,
+    run: PageRun,
     stop: threading.Event,
     redraw: bool,
     own: object,
     media: MediaInput,
     config: PruneConfig,
     notes: tuple[str, ...],
-) -> Iterator[View]:
+) -> Iterator[PageUpdate]:
     look = explainer.look(media)
     asked = explainer.ask(look, run.question, config)
     orders = explainer.select(look, asked, config, [alpha_from_weight(w) for w in WEIGHTS])
@@ -175,7 +175,7 @@ def _answer_shown(
         "pruned": views.answer(None, k, state="wait"),
         "full": views.answer(full, n, state="wait" if full is None else "done", earlier=full is not None),
     }
-    yield View(explorer=drawn, answers=dict(cards), notice=said, budget=menu, run=run)
+    yield PageUpdate(explorer=drawn, answers=dict(cards), notice=said, budget=menu, run=run)
 
     # Equal work is done once where others wait; a visitor alone gets new times at every request.
     agreed = None
@@ -187,44 +187,44 @@ def _answer_shown(
     for pruned in () if agreed else _stream(explainer, look, asked, kept, stop):
         cards["pruned"] = views.answer(*_either(pruned, k))
         if not state.is_crowded():  # where others wait, cards that are complete a moment later are sent once
-            yield View(answers=dict(cards))
+            yield PageUpdate(answers=dict(cards))
     if full is None:
         for full in _stream(explainer, look, asked, None, stop):
             cards["full"] = views.answer(*_either(full, n))
             if not state.is_crowded():
-                yield View(answers=dict(cards))
+                yield PageUpdate(answers=dict(cards))
     stopped = stop.is_set()
     quick = not stopped and pruned.seconds + full.seconds < QUICK_SECONDS
     if stopped:
         cards |= {"busy": False, "quick": quick, "line": "Stopped: the answers end where they stood."}
-        yield View(answers=dict(cards))
+        yield PageUpdate(answers=dict(cards))
         return
     if agreed is None:
         cards["line"] = "Comparing the answers."
         if not state.is_crowded():
-            yield View(answers=dict(cards))
+            yield PageUpdate(answers=dict(cards))
         agreed = explainer.agreement(look, asked, kept, full, pruned)
     cards |= {"busy": False, "quick": quick, "line": views.agreement(agreed)}
     state.full.put(key, full)
     state.pruned.put(answered, (pruned, agreed))
-    yield View(answers=dict(cards))
+    yield PageUpdate(answers=dict(cards))
     chosen = None if own is None else kept
 
     once = views.one_timing(full, pruned, earlier is not None)
     saved = savings_view(explainer, look, asked, selection, len(full.token_ids), once, chosen)
     # At once, for what stands there is another run's; better times follow where they do not take long and
     # nobody waits for them.
-    yield View(savings=saved)
+    yield PageUpdate(savings=saved)
     if not quick or state.is_crowded():
         return
     timings, doubtful = _timed(explainer, look, asked, kept, full, pruned, stop)
     often = views.timing(*timings, doubtful)
-    yield View(savings=saved | {"measured": saved["measured"].replace(once, often)})
+    yield PageUpdate(savings=saved | {"measured": saved["measured"].replace(once, often)})
     again = _answered_again(explainer, look, asked, kept, (full, pruned), timings, stop)
     for side, tokens, made in zip(("full", "pruned"), (n, k), again, strict=True):
         if made is not None:
             cards[side] = views.answer(made, tokens)
-            yield View(answers=dict(cards))
+            yield PageUpdate(answers=dict(cards))
     if again[0] is not None:
         state.full.put(key, again[0])
     if again[1] is not None:
@@ -274,7 +274,7 @@ def _answered_again(
     return found
 
 
-def answered_at(run: Run, config: PruneConfig, picture: str, own: Tensor | None) -> dict:
+def answered_at(run: PageRun, config: PruneConfig, picture: str, own: Tensor | None) -> dict:
     """What the cards belong to, as the browser compares it with what the page stands at."""
     return {
         "keep": config.keep_ratio,
@@ -298,7 +298,9 @@ def _either(found: str | Answer, n: int) -> tuple:
     return (None, n, found, "stream") if isinstance(found, str) else (found, n)
 
 
-def explorer_view(explainer, run: Run, media, look, asked, config: PruneConfig, orders: Selection) -> dict:
+def explorer_view(
+    explainer, run: PageRun, media, look, asked, config: PruneConfig, orders: Selection
+) -> dict:
     relevance = orders.relevance
     if relevance is None:  # the method looks at no query, but the reader may want to
         relevance = explainer.select(look, asked, replace(config, method="relevance")).relevance
@@ -349,14 +351,14 @@ def _given_up(cards: dict | None) -> dict:
     return {**cards, **ended, "busy": False, "line": "Not answered: the message above says why."}
 
 
-def foreign(explainer: Explainer, run: Run) -> bool:
+def foreign(explainer: Explainer, run: PageRun) -> bool:
     """Whether the picture lies outside what the model says it knows; a saved run has it among its notes."""
     if not explainer.knows or run.source.is_scene:
         return False
     return not run.source.trace or explainer.knows in opened(run.source).trace.notes
 
 
-def _news(explainer: Explainer, run: Run, notes: tuple[str, ...]) -> dict:
+def _news(explainer: Explainer, run: PageRun, notes: tuple[str, ...]) -> dict:
     if foreign(explainer, run):
         text = " ".join((*notes, explainer.knows, "For photos, start with a public checkpoint:"))
         return notice(text, code=PUBLIC_MODEL)

@@ -19,7 +19,7 @@ from rediprune.evaluation.sweep_report import as_csv, holds_from, notes, overlap
 from rediprune.explainer.encode import Encoding, MediaInput
 from rediprune.models.errors import USER_ERRORS
 
-from ..state.app_state import OPENED, AppState, Run
+from ..state.app_state import OPENED, AppState, PageRun
 from ..state.options import METHODS, settings
 from ..state.sources import shown
 from ..state.user_tokens import own_tokens
@@ -31,7 +31,9 @@ FRAMES = 4  # of a clip, of which small pictures are shown
 OWN = "own"  # stands where a method's name does, for the tokens that the visitor chose
 
 
-def compare(state: AppState, run: Run, knobs: dict, methods: object, stop: threading.Event) -> Iterator[dict]:
+def compare(
+    state: AppState, run: PageRun, knobs: dict, methods: object, stop: threading.Event
+) -> Iterator[dict]:
     """Every method at the page's keep ratio, one card after the other; then how far they overlap.
 
     Args:
@@ -44,7 +46,7 @@ def compare(state: AppState, run: Run, knobs: dict, methods: object, stop: threa
 
 
 def over_ratios(
-    state: AppState, run: Run, knobs: dict, methods: object, stop: threading.Event
+    state: AppState, run: PageRun, knobs: dict, methods: object, stop: threading.Event
 ) -> Iterator[dict]:
     """Every method at every ratio of RATIOS, as curves that grow; arguments as in `compare`.
 
@@ -96,7 +98,7 @@ def _swept(state, run, knobs, methods, stop, ratios, more, told, own=None) -> It
 def _own(
     explainer: Explainer,
     state: AppState,
-    run: Run,
+    run: PageRun,
     look: Encoding,
     kept: Tensor | None,
     config: PruneConfig,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..state.app_state import AppState, Run
+from ..state.app_state import AppState, PageRun
 from ..state.sources import shown
 from ..views import evidence
 
 
-def measured(state: AppState, run: Run) -> dict:
+def measured(state: AppState, run: PageRun) -> dict:
     """What the explorer asks for when a view needs it: evidence.between, and what it belongs to.
 
     Raises:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from rediprune.models.errors import USER_ERRORS
 
 from ..state import link
-from ..state.app_state import OPENED, AppState, Run
+from ..state.app_state import OPENED, AppState, PageRun
 from ..state.options import method_choices, query_choices
 from ..state.sources import (
     Source,
@@ -22,14 +22,14 @@ from ..state.sources import (
     trace_source,
 )
 from ..views import cards as views
-from ..views.cards import View, notice
+from ..views.cards import PageUpdate, notice
 from . import saved_run as opening
 from .answering import IDLE, answer
 
 
 def pick(
-    state: AppState, seed: object, clip: bool, asked: str, before: Run, knobs: dict, stop: threading.Event
-) -> Iterator[View]:
+    state: AppState, seed: object, clip: bool, asked: str, before: PageRun, knobs: dict, stop: threading.Event
+) -> Iterator[PageUpdate]:
     """Show the scene or clip of that number and ask about it. `asked` is what stands in the question box."""
     yield from _show(state, lambda: scene_source(seed, clip), asked, before, knobs, stop)
 
@@ -39,34 +39,34 @@ def give(
     file: object,
     n_frames: object,
     asked: str,
-    before: Run,
+    before: PageRun,
     knobs: dict,
     stop: threading.Event,
     to: str = "photo",
-) -> Iterator[View]:
+) -> Iterator[PageUpdate]:
     """Show a visitor's own file and ask about it; `file` as in file_source, None where it was removed.
 
     `to` is the part of the page that it was given to, "photo" or "clip"; the other one is emptied.
     """
     if file is None:
-        yield View(answers=IDLE)
+        yield PageUpdate(answers=IDLE)
     else:
         yield from _show(state, lambda: file_source(file, n_frames), asked, before, knobs, stop, to)
 
 
 def sample(
-    state: AppState, n_frames: object, before: Run, knobs: dict, stop: threading.Event
-) -> Iterator[View]:
+    state: AppState, n_frames: object, before: PageRun, knobs: dict, stop: threading.Event
+) -> Iterator[PageUpdate]:
     """Answer the answered question on another number of frames, where a visitor's clip is shown."""
     try:
         wanted = replace(before.source, n_frames=checked_n_frames(n_frames))
         still = before.source.is_scene or before.source.trace
         same = still or wanted == before.source or not shown(wanted, stop.is_set)[0].clip
     except USER_ERRORS as error:
-        yield View(notice=notice(str(error), "error"), answers=IDLE)
+        yield PageUpdate(notice=notice(str(error), "error"), answers=IDLE)
         return
     if same:
-        yield View(answers=IDLE)
+        yield PageUpdate(answers=IDLE)
     else:
         yield from answer(state, replace(before, source=wanted), knobs, stop)
 
@@ -75,49 +75,49 @@ def _show(
     state: AppState,
     find: Callable[[], Source],
     asked: str,
-    before: Run,
+    before: PageRun,
     knobs: dict,
     stop: threading.Event,
     to: str = "",
-) -> Iterator[View]:
+) -> Iterator[PageUpdate]:
     empty = {part: views.cleared() for part in ("photo", "clip")}
     try:
         source = find()
         shown(source, stop.is_set)  # before all else that reads the file
         fitting = suggestions(source)
     except USER_ERRORS as error:
-        yield View(notice=notice(str(error), "error"), answers=IDLE, **({to: empty[to]} if to else {}))
+        yield PageUpdate(notice=notice(str(error), "error"), answers=IDLE, **({to: empty[to]} if to else {}))
         return
     # What a visitor wrote is not thrown away; the question of an opened run came from its file.
     ours = suggested(asked, before.source) or (before.model == OPENED and asked == before.question)
     own = asked.strip() and not ours
     question = asked if own else fitting[0]
     empty.pop(to, None)
-    yield View(question=question, suggestions=list(fitting), **empty)
+    yield PageUpdate(question=question, suggestions=list(fitting), **empty)
     yield from answer(state, replace(before, source=source, question=question), knobs, stop)
 
 
-def open_trace(state: AppState, file: object, before: Run) -> Iterator[View]:
+def open_trace(state: AppState, file: object, before: PageRun) -> Iterator[PageUpdate]:
     """Show a saved run that a visitor gave; where it cannot be opened, everything stays as it was."""
     try:
         yield opening.shown_again(state, trace_source(file))
     except USER_ERRORS as error:
-        yield View(notice=notice(str(error), "error"), answers=IDLE)
+        yield PageUpdate(notice=notice(str(error), "error"), answers=IDLE)
 
 
 def restore(
-    state: AppState, search: object, before: Run, knobs: dict, stop: threading.Event
-) -> Iterator[View]:
+    state: AppState, search: object, before: PageRun, knobs: dict, stop: threading.Event
+) -> Iterator[PageUpdate]:
     """Answer what a link says; what makes no sense in it is left out, and the notice says so."""
     try:
         with state.models.borrow() as explainer:
             linked = link.read(search, before, knobs, explainer)
             methods, queries = method_choices(explainer), query_choices(explainer)
     except USER_ERRORS as error:
-        yield View(notice=notice(str(error), "error"), answers=IDLE)
+        yield PageUpdate(notice=notice(str(error), "error"), answers=IDLE)
         return
     run = linked.run
-    yield View(
+    yield PageUpdate(
         question=run.question,
         suggestions=list(suggestions(run.source)),
         method=views.menu(methods, run.method),
@@ -125,39 +125,41 @@ def restore(
         budget={"value": run.budget, "__type__": "update"},
         knobs=linked.knobs,
     )
-    for view in answer(state, run, linked.knobs, stop, news=linked.notes):
-        yield opening.with_dials(view)
+    for update in answer(state, run, linked.knobs, stop, news=linked.notes):
+        yield opening.with_dials(update)
 
 
-def choose(state: AppState, run: Run, knobs: dict, stop: threading.Event) -> Iterator[View]:
+def choose(state: AppState, run: PageRun, knobs: dict, stop: threading.Event) -> Iterator[PageUpdate]:
     """Ask a suggested question: it is written into the box, then asked."""
-    yield View(question=run.question)
+    yield PageUpdate(question=run.question)
     yield from answer(state, run, knobs, stop)
 
 
-def mine(state: AppState, tokens: object, before: Run, knobs: dict, stop: threading.Event) -> Iterator[View]:
+def mine(
+    state: AppState, tokens: object, before: PageRun, knobs: dict, stop: threading.Event
+) -> Iterator[PageUpdate]:
     """Answer the answered question from the tokens that the visitor chose, as the browser lists them."""
     own = [] if tokens is None else tokens
     yield from answer(state, before, knobs, stop, redraw=False, own=own)
 
 
 def change(
-    state: AppState, before: Run, method: str, query: str, budget: str, knobs: dict, stop: threading.Event
-) -> Iterator[View]:
+    state: AppState, before: PageRun, method: str, query: str, budget: str, knobs: dict, stop: threading.Event
+) -> Iterator[PageUpdate]:
     """Answer the answered question by another method, query or budget; what is unsent in the box stays so.
 
     Gradio reports a menu also when it only loses the focus: where nothing changed, nothing is done.
     """
     wanted = replace(before, method=method, query=query, budget=budget)
     if wanted == before:
-        yield View(answers=IDLE)
+        yield PageUpdate(answers=IDLE)
     else:
         yield from answer(state, wanted, knobs, stop)
 
 
-def first_paint(state: AppState, run: Run, knobs: dict) -> View:
+def first_paint(state: AppState, run: PageRun, knobs: dict) -> PageUpdate:
     """A real run, to its end, as one View."""
     found: dict = {}
-    for view in answer(state, run, knobs, threading.Event()):
-        found |= {name: value for name, value in vars(view).items() if value is not None and value != IDLE}
-    return View(**found)
+    for update in answer(state, run, knobs, threading.Event()):
+        found |= {name: value for name, value in vars(update).items() if value is not None and value != IDLE}
+    return PageUpdate(**found)

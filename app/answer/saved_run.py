@@ -11,18 +11,18 @@ from rediprune import alpha_from_weight
 from rediprune.models import ModelError
 from rediprune.replay.recorded_run import RecordedRun
 
-from ..state.app_state import OPENED, AppState, Run, made_by
+from ..state.app_state import OPENED, AppState, PageRun, made_by
 from ..state.options import METHODS, WEIGHTS, method_choices, query_choices, query_name
 from ..state.shown_run import describe
 from ..state.sources import Source, opened, suggestions
 from ..views import cards as views
 from ..views import explorer as picture
-from ..views.cards import View, notice
+from ..views.cards import PageUpdate, notice
 from ..views.snippet import snippet
 from .answering import answered_at, explorer_view, savings_view
 
 
-def shown_again(state: AppState, source: Source) -> View:
+def shown_again(state: AppState, source: Source) -> PageUpdate:
     """The whole page of an opened trace.
 
     Raises:
@@ -30,7 +30,9 @@ def shown_again(state: AppState, source: Source) -> View:
     """
     made = opened(source)
     config, trace = made.defaults, made.trace
-    run = Run(source, trace.question, config.method, query_name(config), config.budget, OPENED, answered=True)
+    run = PageRun(
+        source, trace.question, config.method, query_name(config), config.budget, OPENED, answered=True
+    )
     look, asked = made.look(), made.ask(made.look(), trace.question)
     orders = made.select(look, asked, config, [alpha_from_weight(w) for w in WEIGHTS])
     by_hand = not torch.equal(trace.kept, trace.selection.kept())
@@ -55,7 +57,7 @@ def shown_again(state: AppState, source: Source) -> View:
     same, methods, queries = _choices(state, made, run)
     measured = views.one_timing(trace.full, trace.pruned, False) + ", when it was saved"
     n_new = len(trace.full.token_ids)
-    return View(
+    return PageUpdate(
         explorer=drawn,
         answers=cards,
         savings=savings_view(made, look, asked, orders.at(0), n_new, measured, own),
@@ -72,12 +74,12 @@ def shown_again(state: AppState, source: Source) -> View:
     )
 
 
-def with_dials(view: View) -> View:
+def with_dials(update: PageUpdate) -> PageUpdate:
     """The same, telling the cards that sliders and menus were set from here and not by the visitor's hand."""
-    return view if view.answers is None else replace(view, answers={**view.answers, "dials": True})
+    return update if update.answers is None else replace(update, answers={**update.answers, "dials": True})
 
 
-def _choices(state: AppState, made: RecordedRun, run: Run) -> tuple[bool, list, list]:
+def _choices(state: AppState, made: RecordedRun, run: PageRun) -> tuple[bool, list, list]:
     """Whether the open model made the run, and what methods and queries there are: then all of its own."""
     with suppress(ModelError), state.models.borrow() as explainer:
         if made_by(explainer, made):

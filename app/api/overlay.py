@@ -9,7 +9,7 @@ from gradio.utils import get_upload_folder
 
 from ..export.download import cannot_store_in_a_sentence, into_cache
 from ..export.overlay import overlay_file
-from ..state.app_state import AppState, Run
+from ..state.app_state import AppState, PageRun
 from ..state.sources import file_source, shown
 from .arguments import dials, said
 
@@ -37,7 +37,7 @@ def draw_overlay(
     kind = "mp4" if frame is None and shown(source)[0].clip else "png"
     with cannot_store_in_a_sentence(), state.using() as explainer, TemporaryDirectory() as folder:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
-        run = Run(source, question, method, said(config)["query"], budget, model=state.models.generation)
+        run = PageRun(source, question, method, said(config)["query"], budget, model=state.models.generation)
         knobs = {"keep": keep_ratio, "weight": weight}
         file, _ = overlay_file(state, run, knobs, kind, 0 if frame is None else frame, Path(folder))
         return into_cache(file, get_upload_folder())

@@ -11,7 +11,7 @@ from rediprune.media.save_clip import save_clip
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
 
-from ..state.app_state import AppState, Run
+from ..state.app_state import AppState, PageRun
 from ..state.options import settings
 from ..state.sources import shown
 from ..state.user_tokens import own_tokens
@@ -23,7 +23,7 @@ KINDS = (*SIDES, *(f"picking.{ending}" for ending in PICKING))
 
 
 def overlay_file(
-    state: AppState, run: Run, knobs: dict, kind: object, at: object, folder: Path, own: object = None
+    state: AppState, run: PageRun, knobs: dict, kind: object, at: object, folder: Path, own: object = None
 ) -> tuple[Path, str]:
     """Write what the page shows, kept tokens outlined and the rest dimmed, or how it was picked.
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from rediprune import Explainer, Trace, save_trace
 
 from ..answer.answering import foreign
-from ..state.app_state import AppState, Run
+from ..state.app_state import AppState, PageRun
 from ..state.options import settings
 from ..state.sources import shown
 from ..state.user_tokens import own_tokens
 
 
-def trace_file(state: AppState, run: Run, knobs: dict, own: object, folder: Path) -> tuple[Path, str]:
+def trace_file(state: AppState, run: PageRun, knobs: dict, own: object, folder: Path) -> tuple[Path, str]:
     """Write the trace of the answers on the page; nothing is answered for it.
 
     Args:
@@ -38,7 +38,7 @@ def trace_file(state: AppState, run: Run, knobs: dict, own: object, folder: Path
     return file, f"Saved {file.name}, {said}."
 
 
-def _traced(explainer: Explainer, state: AppState, run: Run, knobs: dict, own: object) -> Trace:
+def _traced(explainer: Explainer, state: AppState, run: PageRun, knobs: dict, own: object) -> Trace:
     media, notes = shown(run.source)
     config = settings(explainer, knobs, run.method, run.query, run.budget)
     look = explainer.look(media)
@@ -54,7 +54,7 @@ def _traced(explainer: Explainer, state: AppState, run: Run, knobs: dict, own: o
     return replace(trace, notes=(*outside, *notes, *trace.notes))
 
 
-def _named(run: Run) -> str:
+def _named(run: PageRun) -> str:
     source = run.source
     if source.is_scene:
         return f"{'clip' if source.clip else 'scene'}-{source.seed}"

@@ -14,10 +14,10 @@ from .. import api
 from ..answer import handlers
 from ..server import HostRules, middleware, protect
 from ..server.waiting import others_wait
-from ..state.app_state import AppState, Run
+from ..state.app_state import AppState, PageRun
 from ..state.options import default_query
 from ..state.sources import EXAMPLES, Source, suggestions
-from ..views.cards import View
+from ..views.cards import PageUpdate
 from .events import wire
 from .layout import layout
 from .model_events import wire_menu
@@ -72,7 +72,7 @@ def build_demo(models: ModelHolder | Explainer, first_run: bool = True, fixed: s
             state.one_at_a_time()  # each would borrow a GPU
         knobs = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
         source, number = Source(seed=EXAMPLES[0]), state.models.generation
-        run = Run(
+        run = PageRun(
             source,
             suggestions(source)[0],
             explainer.defaults.method,
@@ -81,7 +81,7 @@ def build_demo(models: ModelHolder | Explainer, first_run: bool = True, fixed: s
         )
         if first_run:  # once before, to warm up, so that the times shown are not those of a start
             handlers.first_paint(AppState(state.models), run, knobs)
-        first = handlers.first_paint(state, run, knobs) if first_run else View()
+        first = handlers.first_paint(state, run, knobs) if first_run else PageUpdate()
         parts, controls = layout(explainer, state, run, knobs, first)
         wire(state, parts, controls, at_load=None if first_run else demo.load, unload=demo.unload)
         wire_menu(state.menu, parts["models"], at_load=demo.load)

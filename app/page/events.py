@@ -17,9 +17,9 @@ from ..answer.distances import measured
 from ..export.download import download
 from ..export.overlay import overlay_file
 from ..export.run_file import trace_file
-from ..state.app_state import EVERY, AppState, Run
+from ..state.app_state import EVERY, AppState, PageRun
 from ..state.shown_run import LostRunError, shown_run, shown_run_or_first
-from ..views.cards import View, notice
+from ..views.cards import PageUpdate, notice
 
 # The parts of a View, in the order of the outputs.
 PARTS = (
@@ -48,15 +48,17 @@ CHANGE = "(...args) => window.rediprune?.change?.(args) ?? args"
 def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None, unload: Callable) -> None:
     """Who calls whom. Answers take turns at the model; none is a public endpoint (see api.py)."""
 
-    def ask(text: str, before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request):
-        def answered(stop: Event) -> Iterator[View]:
+    def ask(
+        text: str, before: PageRun, knobs: dict, method: str, query: str, budget: str, request: gr.Request
+    ):
+        def answered(stop: Event) -> Iterator[PageUpdate]:
             run = replace(own(before, knobs), question=text, method=method, query=query, budget=budget)
             return handlers.answer(state, run, knobs, stop)
 
         yield from _turn(state, request, knobs, answered)
 
     def choose(
-        before: Run,
+        before: PageRun,
         knobs: dict,
         method: str,
         query: str,
@@ -64,33 +66,33 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
         event: gr.EventData,
         request: gr.Request,
     ):
-        def chosen(stop: Event) -> Iterator[View]:
+        def chosen(stop: Event) -> Iterator[PageUpdate]:
             question = str(event.text)
             run = replace(own(before, knobs), question=question, method=method, query=query, budget=budget)
             return handlers.choose(state, run, knobs, stop)
 
         yield from _turn(state, request, knobs, chosen)
 
-    def change(before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request):
-        def changed(stop: Event) -> Iterator[View]:
+    def change(before: PageRun, knobs: dict, method: str, query: str, budget: str, request: gr.Request):
+        def changed(stop: Event) -> Iterator[PageUpdate]:
             return handlers.change(state, own(before, knobs), method, query, budget, knobs, stop)
 
         yield from _turn(state, request, knobs, changed)
 
-    def again(before: Run, knobs: dict, request: gr.Request):
-        def repeated(stop: Event) -> Iterator[View]:
+    def again(before: PageRun, knobs: dict, request: gr.Request):
+        def repeated(stop: Event) -> Iterator[PageUpdate]:
             return handlers.answer(state, own(before, knobs), knobs, stop, redraw=False)
 
         yield from _turn(state, request, knobs, repeated)
 
-    def mine(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
-        def answered(stop: Event) -> Iterator[View]:
+    def mine(before: PageRun, knobs: dict, event: gr.EventData, request: gr.Request):
+        def answered(stop: Event) -> Iterator[PageUpdate]:
             return handlers.mine(state, event.tokens, own(before, knobs), knobs, stop)
 
         yield from _turn(state, request, knobs, answered)
 
     def pick(
-        text: str, before: Run, knobs: dict, method: str, query: str, budget: str,
+        text: str, before: PageRun, knobs: dict, method: str, query: str, budget: str,
         event: gr.EventData, request: gr.Request,
     ):  # fmt: skip
         run = replace(shown_run_or_first(before, told_by(knobs)), method=method, query=query, budget=budget)
@@ -99,7 +101,7 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
 
     def giver(to: str) -> Callable:
         def give(
-            file: dict | None, n_frames: int, text: str, before: Run, knobs: dict,
+            file: dict | None, n_frames: int, text: str, before: PageRun, knobs: dict,
             method: str, query: str, budget: str, request: gr.Request,
         ):  # fmt: skip
             run = replace(
@@ -111,23 +113,23 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
         return give
 
     def sample(
-        n_frames: int, before: Run, knobs: dict, method: str, query: str, budget: str, request: gr.Request
+        n_frames: int, before: PageRun, knobs: dict, method: str, query: str, budget: str, request: gr.Request
     ):
-        def sampled(stop: Event) -> Iterator[View]:
+        def sampled(stop: Event) -> Iterator[PageUpdate]:
             return handlers.sample(state, n_frames, own(before, knobs), knobs, stop)
 
         yield from _turn(state, request, knobs, sampled)
 
-    def open_trace(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
+    def open_trace(before: PageRun, knobs: dict, event: gr.EventData, request: gr.Request):
         given, run = {"path": event.path}, shown_run_or_first(before, told_by(knobs))
         yield from _turn(state, request, knobs, lambda stop: handlers.open_trace(state, given, run))
 
-    def restore(before: Run, knobs: dict, event: gr.EventData, request: gr.Request):
+    def restore(before: PageRun, knobs: dict, event: gr.EventData, request: gr.Request):
         run = shown_run_or_first(before, told_by(knobs))
         restored = partial(handlers.restore, state, event.search, run, knobs)
         yield from _turn(state, request, knobs, restored)
 
-    def take(before: Run, event: gr.EventData):
+    def take(before: PageRun, event: gr.EventData):
         knobs = {"keep": event.keep, "weight": event.weight}
 
         def make(folder: Path) -> tuple[Path, str]:
@@ -136,14 +138,14 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
 
         return download(make, controls["along"].GRADIO_CACHE)
 
-    def save(before: Run, knobs: dict, event: gr.EventData):
+    def save(before: PageRun, knobs: dict, event: gr.EventData):
         def make(folder: Path) -> tuple[Path, str]:
             run = shown_run(before, told_by_event(event))
             return overlay_file(state, run, knobs, event.kind, event.at, folder, own=event.tokens)
 
         return download(make, controls["saved"].GRADIO_CACHE)
 
-    def measure(before: Run, event: gr.EventData) -> dict:
+    def measure(before: PageRun, event: gr.EventData) -> dict:
         return _measured(state, before, event)
 
     def stop(event: gr.EventData, request: gr.Request) -> None:
@@ -207,26 +209,26 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
 
 
 def _turn(
-    state: AppState, request: gr.Request, knobs: object, found: Callable[[Event], Iterator[View]]
+    state: AppState, request: gr.Request, knobs: object, found: Callable[[Event], Iterator[PageUpdate]]
 ) -> Iterator[list]:
     """Views as outputs in the order of PARTS; what did not change is skipped. Answers carry their ticket."""
     ticket = _ticket(knobs)
     with state.turn(_visitor(request), ticket, patience=10) as stop:
-        for view in [View(answers=handlers.IDLE)] if stop.is_set() else _found(found, stop):
-            if view.answers is not None:
-                view = replace(view, answers={**view.answers, "ticket": ticket})
-            yield [gr.skip() if (value := getattr(view, name)) is None else value for name in PARTS]
+        for update in [PageUpdate(answers=handlers.IDLE)] if stop.is_set() else _found(found, stop):
+            if update.answers is not None:
+                update = replace(update, answers={**update.answers, "ticket": ticket})
+            yield [gr.skip() if (value := getattr(update, name)) is None else value for name in PARTS]
 
 
-def _found(found: Callable[[Event], Iterator[View]], stop: Event) -> Iterator[View]:
+def _found(found: Callable[[Event], Iterator[PageUpdate]], stop: Event) -> Iterator[PageUpdate]:
     """Yield the Views, or the sentence that says why the visitor's Run is not known any more."""
     try:
         yield from found(stop)
     except LostRunError as error:
-        yield View(notice=notice(str(error), "error"), answers=handlers.IDLE)
+        yield PageUpdate(notice=notice(str(error), "error"), answers=handlers.IDLE)
 
 
-def own(before: Run, knobs: object) -> Run:
+def own(before: PageRun, knobs: object) -> PageRun:
     """Return the visitor's Run, from what came with the sliders where the server's own was lost.
 
     Raises:
@@ -245,7 +247,7 @@ def told_by_event(event: gr.EventData) -> object:
     return getattr(event, "shows", None)
 
 
-def _measured(state: AppState, before: Run, event: gr.EventData) -> dict:
+def _measured(state: AppState, before: PageRun, event: gr.EventData) -> dict:
     try:
         return measured(state, shown_run(before, told_by_event(event)))
     except USER_ERRORS as error:

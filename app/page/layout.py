@@ -10,11 +10,11 @@ from rediprune.draw import palette
 
 from ..answer.answering import PUBLIC_MODEL
 from ..model import offer as model_offer
-from ..state.app_state import AppState, Run
+from ..state.app_state import AppState, PageRun
 from ..state.options import BUDGETS, WEIGHTS, method_choices, query_choices
 from ..state.sources import CLIP_EXAMPLES, EXAMPLES, N_FRAMES, Source, shown, suggestions
 from ..views import cards as views
-from ..views.cards import View
+from ..views.cards import PageUpdate
 from ..views.explorer import data_url
 from .widget import widget
 
@@ -22,7 +22,9 @@ HEAD = """<h1>ReDiPrune: answer from a few of the picture's tokens</h1>
 <p>The language model is handed only tokens that fit the question and are unlike each other.</p>"""
 
 
-def layout(explainer: Explainer, state: AppState, run: Run, knobs: dict, first: View) -> tuple[dict, dict]:
+def layout(
+    explainer: Explainer, state: AppState, run: PageRun, knobs: dict, first: PageUpdate
+) -> tuple[dict, dict]:
     """The components: those that a View changes, by its field's name, and those that a visitor works."""
     parts, controls = {"run": gr.State(run)}, {}
     with gr.Row(elem_id="rp-head"):

@@ -10,7 +10,7 @@ from rediprune import Explainer
 from rediprune.evaluation.sweep import RATIOS
 
 from ..answer.compare import MORE_WEIGHTS, compare, method_names, over_ratios
-from ..state.app_state import EVERY, AppState, Run
+from ..state.app_state import EVERY, AppState, PageRun
 from ..state.shown_run import LostRunError, shown_run
 from ..story.handler import tell
 from .widget import widget
@@ -29,7 +29,7 @@ def below(state: AppState, explainer: Explainer, run: gr.State, unload: Callable
         compared = widget("cards/compare", elem_id="rp-compare", methods=method_names(explainer))
         swept = widget("cards/sweep", elem_id="rp-sweep", ratios=RATIOS, more=len(MORE_WEIGHTS))
 
-    def tells(answered: Run, event: gr.EventData) -> dict:
+    def tells(answered: PageRun, event: gr.EventData) -> dict:
         knobs = {"keep": event.keep, "weight": event.weight}
         try:
             run = shown_run(answered, getattr(event, "shows", None))
@@ -58,7 +58,7 @@ def _series(
     def visitor(request: gr.Request) -> str:
         return f"{kind} {request.session_hash}"
 
-    def start(answered: Run, event: gr.EventData, request: gr.Request) -> Iterator[dict]:
+    def start(answered: PageRun, event: gr.EventData, request: gr.Request) -> Iterator[dict]:
         knobs = {name: getattr(event, name) for name in ("keep", "weight", "weights", "own")}
         with state.turn(visitor(request), _ticket(event.ticket)) as stop:
             about = {"ticket": event.ticket, "at": event.at}

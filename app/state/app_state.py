@@ -25,7 +25,7 @@ VISITORS = 1024  # of so many it is remembered which of their requests are over
 
 
 @dataclass(frozen=True)
-class Run:
+class PageRun:
     """What the answers on the page belong to, beside the two sliders; all that a visitor's state holds."""
 
     source: Source
@@ -113,7 +113,7 @@ class AppState:
         return self._waiting > 0 or self.others_wait()
 
     @contextmanager
-    def model_of(self, run: Run) -> Iterator[ExplainerLike]:
+    def model_of(self, run: PageRun) -> Iterator[ExplainerLike]:
         """What tells of `run`: the open model that answered it, which stays open meanwhile, or its file.
 
         Raises:
@@ -129,7 +129,7 @@ class AppState:
             yield explainer
 
     @contextmanager
-    def answering(self, run: Run) -> Iterator[Explainer]:
+    def answering(self, run: PageRun) -> Iterator[Explainer]:
         """The open model, to work on what `run` shows; it stays open meanwhile.
 
         Raises:

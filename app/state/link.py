@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from rediprune import Explainer
 from rediprune.query.question import checked_question
 
-from .app_state import Run
+from .app_state import PageRun
 from .options import BUDGETS, method_choices, query_choices
 from .sources import Source, scene_source, suggestions
 
@@ -25,12 +25,12 @@ VIEWS = ("kept", "heat", "order", "distance")  # explorer.html
 class Linked:
     """What a link says, and sentences on what was left out of it."""
 
-    run: Run
+    run: PageRun
     knobs: dict
     notes: tuple[str, ...]
 
 
-def read(search: object, before: Run, knobs: dict, explainer: Explainer) -> Linked:
+def read(search: object, before: PageRun, knobs: dict, explainer: Explainer) -> Linked:
     """What to show for the part of an address behind its "?".
 
     Args:

@@ -15,7 +15,7 @@ from rediprune.explainer.protocol import ExplainerLike
 from rediprune.models.errors import USER_ERRORS
 from rediprune.trace import Selection
 
-from ..state.app_state import AppState, Run
+from ..state.app_state import AppState, PageRun
 from ..state.options import METHODS, QUERIES, settings
 from ..state.sources import shown
 from ..views.explorer import data_url
@@ -25,7 +25,7 @@ from .steps import story
 SIDE = 320  # of the picture beside the steps, in pixels
 
 
-def tell(state: AppState, run: Run, knobs: dict) -> dict:
+def tell(state: AppState, run: PageRun, knobs: dict) -> dict:
     """The steps of the answered run, or under "said" one sentence on why there are none.
 
     Nothing is encoded or answered for it: the look, the question and the unpruned answer are remembered.
@@ -42,7 +42,7 @@ def tell(state: AppState, run: Run, knobs: dict) -> dict:
         return {"said": str(error)}
 
 
-def _told(explainer: ExplainerLike, state: AppState, run: Run, knobs: dict, media: MediaInput) -> dict:
+def _told(explainer: ExplainerLike, state: AppState, run: PageRun, knobs: dict, media: MediaInput) -> dict:
     recorded = explainer.trace
     if recorded:
         config = explainer.defaults

@@ -61,7 +61,7 @@ MEASURED = (
 
 
 @dataclass(frozen=True)
-class View:
+class PageUpdate:
     """What changes on the page; None leaves a part as it is. `run` is what the answers then belong to."""
 
     explorer: dict | None = None

@@ -15,7 +15,7 @@ from app.answer import compare as comparing
 from app.page.widget import WEB
 from app.state import options as controls
 from app.state import sources
-from app.state.app_state import AppState, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
 from rediprune import Explainer, config
 from rediprune.draw import palette
@@ -28,7 +28,7 @@ from tests.support.footage import write
 KNOBS = {"keep": 0.25, "weight": 1 / 3}
 QUESTION = "what color is the star?"
 METHODS = ["rediprune", "grid"]
-RUN = Run(Source(seed=1), QUESTION, "rediprune", "prompt-tail")
+RUN = PageRun(Source(seed=1), QUESTION, "rediprune", "prompt-tail")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from app.answer.distances import measured
-from app.state.app_state import AppState, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import Source, shown
 from app.views import evidence
 from rediprune import Explainer
@@ -24,7 +24,7 @@ def state():
 
 def run_of(state, budget="frame"):
     number = state.models.generation
-    return Run(Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", budget, number)
+    return PageRun(Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", budget, number)
 
 
 @pytest.mark.parametrize("budget", ["frame", "shared"])

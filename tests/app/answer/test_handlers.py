@@ -17,7 +17,7 @@ from PIL import Image
 from app.answer import answering, handlers
 from app.state import options as controls
 from app.state import sources
-from app.state.app_state import AppState, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
 from app.views import cards as views
 from app.views import explorer as picture
@@ -70,7 +70,7 @@ def photo(uploads):
 
 
 def run_of(source=None, question="What color is the star?", method="rediprune", query="prompt-tail", **more):
-    return Run(source or Source(seed=1), question, method, query, **more)
+    return PageRun(source or Source(seed=1), question, method, query, **more)
 
 
 def media(source):
@@ -348,7 +348,7 @@ def test_a_menu_that_did_not_change_does_nothing_and_a_changed_one_asks_what_was
     before = run_of()
     same = (before.method, before.query, before.budget)
     (nothing,) = handlers.change(state, before, *same, KNOBS, threading.Event())
-    assert nothing == views.View(answers=answering.IDLE)
+    assert nothing == views.PageUpdate(answers=answering.IDLE)
     found = list(handlers.change(state, before, "grid", before.query, "frame", KNOBS, threading.Event()))
     assert last(found, "run") == run_of(method="grid")
     assert last(found, "answers")["at"]["method"] == "grid"
@@ -448,7 +448,7 @@ def test_another_number_of_frames_asks_again_but_only_about_a_visitors_clip(stat
     assert last(found, "answers")["full"]["n"] == 8 * tiny.N
     for other, n in ((before, 4), (run_of(photo), 16), (run_of(Source(seed=1, clip=True)), 16)):
         (nothing,) = handlers.sample(state, n, other, KNOBS, threading.Event())
-        assert nothing == views.View(answers=answering.IDLE)
+        assert nothing == views.PageUpdate(answers=answering.IDLE)
     for n in (0, 33, 2.5, "8", None, True):
         assert "from 1 to 32" in news(list(handlers.sample(state, n, before, KNOBS, threading.Event())))
         assert "from 1 to 32" in news(given(state, video, n))

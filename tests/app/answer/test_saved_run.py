@@ -14,7 +14,7 @@ from app.answer.distances import measured
 from app.export.overlay import overlay_file
 from app.export.run_file import trace_file
 from app.state import sources
-from app.state.app_state import OPENED, AppState, Run
+from app.state.app_state import OPENED, AppState, PageRun
 from app.state.sources import Source
 from app.story.handler import tell
 from rediprune import Explainer, load_trace
@@ -51,7 +51,9 @@ def stranger():
 
 
 def run_of(state, **more):
-    return Run(Source(seed=1), QUESTION, "rediprune", "prompt-tail", model=state.models.generation, **more)
+    return PageRun(
+        Source(seed=1), QUESTION, "rediprune", "prompt-tail", model=state.models.generation, **more
+    )
 
 
 def answered(state, run, **how):

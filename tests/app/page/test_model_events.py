@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.answer import handlers
-from app.state.app_state import AppState, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
@@ -204,7 +204,7 @@ def test_a_method_that_the_new_model_does_not_offer_gives_way_to_its_default(fol
     state = AppState(Explainer(tiny.model(), tiny.processor(), "first"))
     state.models.open(folders["other"])
     for asked, answered in (("random", "rediprune"), ("grid", "grid")):
-        before = Run(Source(seed=1), "What color is the star?", asked, "text-tower/value")
+        before = PageRun(Source(seed=1), "What color is the star?", asked, "text-tower/value")
         view = handlers.first_paint(state, before, {"keep": 0.25, "weight": 1 / 3})
         assert view.method["value"] == view.run.method == answered
         assert view.query["value"] == view.run.query == "prompt-tail"
@@ -215,7 +215,7 @@ def test_a_method_that_the_new_model_does_not_offer_gives_way_to_its_default(fol
 def test_where_no_model_is_open_the_page_says_so_and_nothing_is_lost():
     state, run = (
         AppState(ModelHolder()),
-        Run(Source(seed=1), "What color is the star?", "rediprune", "prompt-tail"),
+        PageRun(Source(seed=1), "What color is the star?", "rediprune", "prompt-tail"),
     )
     view = handlers.first_paint(state, run, {"keep": 0.25, "weight": 1 / 3})
     assert view.notice["kind"] == "error" and "no model is open at this moment" in view.notice["text"]

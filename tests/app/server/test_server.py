@@ -16,7 +16,7 @@ from app.answer import answering
 from app.server import waiting
 from app.server.refusals import INSIDE
 from app.state import sources
-from app.state.app_state import AppState, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
@@ -230,7 +230,7 @@ def test_the_expected_wait_is_that_of_those_before(monkeypatch):
 
 def test_while_others_wait_nothing_is_timed_again_and_equal_work_is_done_once(explainer, monkeypatch):
     state = AppState(explainer)
-    run = Run(Source(seed=1), "What color is the dog?", "rediprune", "prompt-tail")
+    run = PageRun(Source(seed=1), "What color is the dog?", "rediprune", "prompt-tail")
     knobs = {"keep": 0.25, "weight": 1 / 3}
 
     def cards():

@@ -3,14 +3,14 @@
 import pytest
 
 from app.state import link
-from app.state.app_state import Run
+from app.state.app_state import PageRun
 from app.state.sources import Source, suggestions
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
 from tests.support import tiny
 
 KNOBS = {"keep": 0.15, "weight": 1 / 3}
-BEFORE = Run(Source(seed=3), "Where is the dog?", "rediprune", "prompt-tail", model=5)
+BEFORE = PageRun(Source(seed=3), "Where is the dog?", "rediprune", "prompt-tail", model=5)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_a_whole_link_is_restored(explainer):
     )
     assert found.notes == ()
     assert found.knobs == {"keep": 0.3, "weight": 0.3333}
-    assert found.run == Run(
+    assert found.run == PageRun(
         Source(seed=42), "Is the ★ <b>red?", "random", "prompt-tail", "shared", BEFORE.model
     )
 
@@ -48,7 +48,7 @@ def test_of_a_scene_and_a_clip_the_scene_is_shown_and_the_clip_is_said_to_be_lef
 def test_what_a_link_does_not_say_stays_and_a_scene_brings_its_question(explainer):
     found = read("?scene=7&__theme=dark&other=1", explainer)
     assert found.knobs == KNOBS and found.notes == ()
-    assert found.run == Run(
+    assert found.run == PageRun(
         Source(seed=7), suggestions(Source(seed=7))[0], "rediprune", "prompt-tail", model=5
     )
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from app.state import sources
-from app.state.app_state import OPENED, Run
+from app.state.app_state import OPENED, PageRun
 from app.state.shown_run import LOST, LostRunError, describe, shown_run, shown_run_or_first
 from app.state.sources import Source
 from rediprune import Explainer
@@ -19,7 +19,7 @@ from tests.soak.client import PATIENCE, HttpVisitor, PageSchema, RefusedError
 from tests.support import tiny
 from tests.support.visitor import let_go, served, settled, slide, visitor
 
-FIRST = Run(Source(seed=42), "What color is the star?", "rediprune", "prompt-tail")
+FIRST = PageRun(Source(seed=42), "What color is the star?", "rediprune", "prompt-tail")
 SHOWN = replace(FIRST, source=Source(seed=4321), question="What color is the dog?", answered=True)
 
 

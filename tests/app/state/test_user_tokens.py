@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from app.answer import handlers
-from app.state.app_state import AppState, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
 from app.state.user_tokens import own_tokens
 from rediprune import Explainer
@@ -58,7 +58,9 @@ def state():
 
 
 def run_of(state):
-    return Run(Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=state.models.generation)
+    return PageRun(
+        Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=state.models.generation
+    )
 
 
 def test_the_answer_says_whose_choice_it_is_and_the_estimate_is_of_these_tokens(state):
@@ -80,7 +82,7 @@ def test_a_bad_list_gets_a_sentence_and_answers_nothing(state, tokens):
 
 
 def test_tokens_of_an_earlier_models_picture_are_refused(state):
-    old = Run(
+    old = PageRun(
         Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=state.models.generation + 1
     )
     views = list(handlers.mine(state, [1], old, KNOBS, Event()))

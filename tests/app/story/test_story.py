@@ -10,7 +10,7 @@ import torch
 
 from app.answer import answering
 from app.state import sources
-from app.state.app_state import AppState, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
 from app.story import handler as telling
 from app.story import numbers as findings
@@ -35,7 +35,7 @@ def state(explainer):
 
 
 def run_of(method="rediprune", source=None, budget="frame"):
-    return Run(source or Source(seed=1), QUESTION, method, "prompt-tail", budget)
+    return PageRun(source or Source(seed=1), QUESTION, method, "prompt-tail", budget)
 
 
 def told(state, run, knobs=KNOBS):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import rediprune
-from app.state.app_state import Run
+from app.state.app_state import PageRun
 from app.state.options import settings
 from app.state.sources import Source, opened, shown
 from app.views import snippet as told
@@ -25,7 +25,9 @@ def explainer():
 
 
 def program(explainer, source, knobs, own="", **dials):
-    run = Run(source, QUESTION, dials.get("method", "rediprune"), "prompt-tail", dials.get("budget", "frame"))
+    run = PageRun(
+        source, QUESTION, dials.get("method", "rediprune"), "prompt-tail", dials.get("budget", "frame")
+    )
     config = settings(explainer, knobs, run.method, run.query, run.budget)
     made = told.snippet(explainer, run, config, shown(source)[0].clip)
     return config, told.filled(made, knobs["keep"], knobs["weight"], own), made["note"]
@@ -86,7 +88,7 @@ def test_an_upload_stands_in_it_by_a_place_to_fill_in_and_that_is_said(explainer
 def test_so_does_an_opened_trace(explainer, monkeypatch, folder):
     trace = explainer.run(tiny.image(3), QUESTION, rediprune.PruneConfig(0.25), max_new_tokens=3)
     source = Source(path=str(save_trace(trace, folder / "run.json")), trace=True)
-    run = Run(source, QUESTION, "rediprune", "prompt-tail")
+    run = PageRun(source, QUESTION, "rediprune", "prompt-tail")
     made = told.snippet(opened(source), run, trace.config, False)
     lines, _ = printed(told.filled(made, 0.25, 1 / 3), explainer, monkeypatch)
     assert lines[0] == str(trace.kept.tolist()) and "your own file" in made["note"]

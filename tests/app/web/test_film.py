@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from app.answer import handlers
 from app.state import sources
-from app.state.app_state import AppState, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import CLIP_QUESTIONS
 from rediprune import Explainer, PruneConfig, draw, kept_count, load_video
 from rediprune.explainer.model_card import Card
@@ -414,7 +414,7 @@ def test_paint_puts_patches_where_they_lie(browser):
 
 def test_the_message_of_a_clip_is_small_and_flat(explainer):
     """Gradio walks through every nested value on each message: what is long must be a string."""
-    run = Run(sources.Source(seed=0, clip=True), "Is dog 0 near?", "rediprune", "prompt-tail")
+    run = PageRun(sources.Source(seed=0, clip=True), "Is dog 0 near?", "rediprune", "prompt-tail")
     view = handlers.first_paint(AppState(explainer), run, {"keep": 0.15, "weight": 1 / 3})
     nested = [value for value in view.explorer.values() if isinstance(value, (list, dict))]
     assert max(map(len, nested)) <= 22

@@ -14,7 +14,7 @@ from app.answer import handlers
 from app.export.overlay import overlay_file
 from app.export.run_file import trace_file
 from app.state import link, sources
-from app.state.app_state import AppState, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
 from app.story.handler import tell
 from rediprune import Explainer, PruneConfig, TraceError, load_trace, save_trace
@@ -155,7 +155,7 @@ def survives(seed, records, explainer, folder):
         assert time.process_time() - began < LONGEST
         return False
     state = AppState(explainer)
-    before = Run(Source(seed=1), QUESTION, "rediprune", "prompt-tail", model=state.models.generation)
+    before = PageRun(Source(seed=1), QUESTION, "rediprune", "prompt-tail", model=state.models.generation)
     (view,) = handlers.open_trace(state, {"path": str(path)}, before)
     if view.run is None:
         assert view.notice["kind"] == "error" and "inside" not in view.notice["text"]
@@ -224,7 +224,7 @@ def hostile_link(seed):
 
 
 def read_link(seed, explainer):
-    before = Run(Source(seed=3), QUESTION, "rediprune", "prompt-tail")
+    before = PageRun(Source(seed=3), QUESTION, "rediprune", "prompt-tail")
     began = time.process_time()
     try:
         found = link.read(hostile_link(seed), before, KNOBS, explainer)
