@@ -30,10 +30,10 @@ from ..state.options import (
     nearest_stop,
     query_choices,
     query_name,
-    settings,
+    to_prune_config,
 )
 from ..state.shown_run import describe
-from ..state.sources import opened, shown
+from ..state.sources import load_frames, load_saved_run
 from ..state.user_tokens import own_tokens
 from ..streaming import streamed
 from ..views import cards as views
@@ -127,8 +127,8 @@ def _answer_with(
             outside=views.outside(explainer.knows, PUBLIC_MODEL),
             models=state.menu.state(),
         )
-    config = settings(explainer, knobs, run.method, run.query, run.budget)
-    media, media_notes = shown(run.source, stop.is_set)
+    config = to_prune_config(explainer, knobs, run.method, run.query, run.budget)
+    media, media_notes = load_frames(run.source, stop.is_set)
     yield PageUpdate(answers={"busy": True, "line": f"Reading the {'clip' if media.clip else 'picture'}."})
     checked_question(run.question, explainer.processor)  # before the encoder runs for nothing
     notes = (*news, *changed, *media_notes)
@@ -355,7 +355,7 @@ def foreign(explainer: Explainer, run: PageRun) -> bool:
     """Whether the picture lies outside what the model says it knows; a saved run has it among its notes."""
     if not explainer.knows or run.source.is_scene:
         return False
-    return not run.source.trace or explainer.knows in opened(run.source).trace.notes
+    return not run.source.trace or explainer.knows in load_saved_run(run.source).trace.notes
 
 
 def _news(explainer: Explainer, run: PageRun, notes: tuple[str, ...]) -> dict:

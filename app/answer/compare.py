@@ -20,8 +20,8 @@ from rediprune.explainer.encode import Encoding, MediaInput
 from rediprune.models.errors import USER_ERRORS
 
 from ..state.app_state import OPENED, AppState, PageRun
-from ..state.options import METHODS, settings
-from ..state.sources import shown
+from ..state.options import METHODS, to_prune_config
+from ..state.sources import load_frames
 from ..state.user_tokens import own_tokens
 from ..views.explorer import data_url
 
@@ -63,9 +63,9 @@ def _swept(state, run, knobs, methods, stop, ratios, more, told, own=None) -> It
     try:
         if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
             raise ValueError("The methods to compare must be a list of their names.")
-        media, _ = shown(run.source)
+        media, _ = load_frames(run.source)
         with state.answering(run) if run.model == OPENED else state.model_of(run) as explainer:
-            config = settings(explainer, knobs, run.method, run.query, run.budget)
+            config = to_prune_config(explainer, knobs, run.method, run.query, run.budget)
             ratios = ratios or (config.keep_ratio,)
             chosen, weights = methods or ["random"], [config.weight, *more]
             lines = lines_of(chosen, weights, explainer.methods)

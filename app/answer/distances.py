@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..state.app_state import AppState, PageRun
-from ..state.sources import shown
+from ..state.sources import load_frames
 from ..views import evidence
 
 
@@ -14,7 +14,7 @@ def measured(state: AppState, run: PageRun) -> dict:
         ValueError: too many tokens compete, or the picture is another model's.
         ModelError: no model is open at this moment.
     """
-    media, _ = shown(run.source)
+    media, _ = load_frames(run.source)
     with state.model_of(run) as explainer:
         look = explainer.look(media)
     if (count := evidence.pairs(look.vision, run.budget)) > evidence.MOST:

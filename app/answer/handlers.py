@@ -15,8 +15,8 @@ from ..state.sources import (
     Source,
     checked_n_frames,
     file_source,
+    load_frames,
     scene_source,
-    shown,
     suggested,
     suggestions,
     trace_source,
@@ -61,7 +61,7 @@ def sample(
     try:
         wanted = replace(before.source, n_frames=checked_n_frames(n_frames))
         still = before.source.is_scene or before.source.trace
-        same = still or wanted == before.source or not shown(wanted, stop.is_set)[0].clip
+        same = still or wanted == before.source or not load_frames(wanted, stop.is_set)[0].clip
     except USER_ERRORS as error:
         yield PageUpdate(notice=notice(str(error), "error"), answers=IDLE)
         return
@@ -83,7 +83,7 @@ def _show(
     empty = {part: views.cleared() for part in ("photo", "clip")}
     try:
         source = find()
-        shown(source, stop.is_set)  # before all else that reads the file
+        load_frames(source, stop.is_set)  # before all else that reads the file
         fitting = suggestions(source)
     except USER_ERRORS as error:
         yield PageUpdate(notice=notice(str(error), "error"), answers=IDLE, **({to: empty[to]} if to else {}))

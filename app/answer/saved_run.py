@@ -14,7 +14,7 @@ from rediprune.replay.recorded_run import RecordedRun
 from ..state.app_state import OPENED, AppState, PageRun, made_by
 from ..state.options import METHODS, WEIGHTS, method_choices, query_choices, query_name
 from ..state.shown_run import describe
-from ..state.sources import Source, opened, suggestions
+from ..state.sources import Source, load_saved_run, suggestions
 from ..views import cards as views
 from ..views import explorer as picture
 from ..views.cards import PageUpdate, notice
@@ -28,7 +28,7 @@ def shown_again(state: AppState, source: Source) -> PageUpdate:
     Raises:
         ValueError: the file is gone; the tokens in it cannot be chosen from.
     """
-    made = opened(source)
+    made = load_saved_run(source)
     config, trace = made.defaults, made.trace
     run = PageRun(
         source, trace.question, config.method, query_name(config), config.budget, OPENED, answered=True

@@ -10,7 +10,7 @@ from gradio.utils import get_upload_folder
 from ..export.download import cannot_store_in_a_sentence, into_cache
 from ..export.overlay import overlay_file
 from ..state.app_state import AppState, PageRun
-from ..state.sources import file_source, shown
+from ..state.sources import file_source, load_frames
 from .arguments import dials, said
 
 
@@ -34,7 +34,7 @@ def draw_overlay(
         A PNG of a picture or of one frame, or an MP4 of all frames of a clip at their own pace.
     """
     source = file_source(media, n_frames)
-    kind = "mp4" if frame is None and shown(source)[0].clip else "png"
+    kind = "mp4" if frame is None and load_frames(source)[0].clip else "png"
     with cannot_store_in_a_sentence(), state.using() as explainer, TemporaryDirectory() as folder:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
         run = PageRun(source, question, method, said(config)["query"], budget, model=state.models.generation)

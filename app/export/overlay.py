@@ -12,8 +12,8 @@ from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
 
 from ..state.app_state import AppState, PageRun
-from ..state.options import settings
-from ..state.sources import shown
+from ..state.options import to_prune_config
+from ..state.sources import load_frames
 from ..state.user_tokens import own_tokens
 
 SIDES = {"mp4": 640, "gif": 480, "png": 448}  # longer side in pixels; a larger still picture stays as it is
@@ -48,9 +48,9 @@ def overlay_file(
         raise ValueError(f"A file of kind {kind!r} is not offered: choose one of {', '.join(KINDS)}.")
     if own is not None and kind.startswith("picking."):
         raise ValueError("tokens of your own choice have no order of picking; reset them first.")
-    media, _ = shown(run.source)
+    media, _ = load_frames(run.source)
     with state.model_of(run) as explainer:
-        config = settings(explainer, knobs, run.method, run.query, run.budget)
+        config = to_prune_config(explainer, knobs, run.method, run.query, run.budget)
         look = explainer.look(media)
         if own is None:
             selection = explainer.select(look, explainer.ask(look, run.question, config), config)

@@ -9,8 +9,8 @@ from rediprune import Explainer, Trace, save_trace
 
 from ..answer.answering import foreign
 from ..state.app_state import AppState, PageRun
-from ..state.options import settings
-from ..state.sources import shown
+from ..state.options import to_prune_config
+from ..state.sources import load_frames
 from ..state.user_tokens import own_tokens
 
 
@@ -39,8 +39,8 @@ def trace_file(state: AppState, run: PageRun, knobs: dict, own: object, folder: 
 
 
 def _traced(explainer: Explainer, state: AppState, run: PageRun, knobs: dict, own: object) -> Trace:
-    media, notes = shown(run.source)
-    config = settings(explainer, knobs, run.method, run.query, run.budget)
+    media, notes = load_frames(run.source)
+    config = to_prune_config(explainer, knobs, run.method, run.query, run.budget)
     look = explainer.look(media)
     asked = explainer.ask(look, run.question, config)
     selection = explainer.select(look, asked, config)

@@ -12,7 +12,7 @@ from ..answer.answering import PUBLIC_MODEL
 from ..model import offer as model_offer
 from ..state.app_state import AppState, PageRun
 from ..state.options import BUDGETS, WEIGHTS, method_choices, query_choices
-from ..state.sources import CLIP_EXAMPLES, EXAMPLES, N_FRAMES, Source, shown, suggestions
+from ..state.sources import CLIP_EXAMPLES, EXAMPLES, N_FRAMES, Source, load_frames, suggestions
 from ..views import cards as views
 from ..views.cards import PageUpdate
 from ..views.explorer import data_url
@@ -101,7 +101,7 @@ def _look() -> dict:
 
 def _thumbnails() -> list[dict]:
     def example(source: Source) -> dict:
-        frames = shown(source)[0].frames
+        frames = load_frames(source)[0].frames
         small = frames[len(frames) // 2].resize((96, 96), Image.Resampling.LANCZOS)
         return {"seed": source.seed, "clip": source.clip, "picture": data_url(small)}
 

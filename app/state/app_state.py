@@ -16,7 +16,7 @@ from rediprune.trace import Agreement
 
 from ..model.menu import ModelMenu
 from ..model.threads import fit_threads
-from .sources import Source, opened
+from .sources import Source, load_saved_run
 
 EVERY = 2**53  # above every ticket a browser can count to
 OPENED = -1  # Run.model where the answers were opened from a file
@@ -121,7 +121,7 @@ class AppState:
             ModelError: no model is open at this moment.
         """
         if run.model == OPENED:
-            yield opened(run.source)
+            yield load_saved_run(run.source)
             return
         with self.using() as explainer:
             if run.model != self.models.generation:
@@ -137,8 +137,8 @@ class AppState:
             ModelError: no model is open at this moment.
         """
         with self.using() as explainer:
-            if run.source.trace and not made_by(explainer, opened(run.source)):
-                raise ValueError(_another(opened(run.source).name, explainer.name))
+            if run.source.trace and not made_by(explainer, load_saved_run(run.source)):
+                raise ValueError(_another(load_saved_run(run.source).name, explainer.name))
             yield explainer
 
     @contextmanager

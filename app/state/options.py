@@ -58,7 +58,7 @@ def query_choices(explainer: Explainer) -> list[tuple[str, str]]:
     return found
 
 
-def settings(
+def to_prune_config(
     explainer: Explainer, knobs: dict, method: str, query: str, budget: str = "frame"
 ) -> PruneConfig:
     """The PruneConfig of the page's controls; the weight is the nearest stop's, as the picture shows it.

@@ -16,8 +16,8 @@ from rediprune.models.errors import USER_ERRORS
 from rediprune.trace import Selection
 
 from ..state.app_state import AppState, PageRun
-from ..state.options import METHODS, QUERIES, settings
-from ..state.sources import shown
+from ..state.options import METHODS, QUERIES, to_prune_config
+from ..state.sources import load_frames
 from ..views.explorer import data_url
 from .numbers import against, first_picks
 from .steps import story
@@ -35,7 +35,7 @@ def tell(state: AppState, run: PageRun, knobs: dict) -> dict:
         knobs: {"keep", "weight"} that it was answered at.
     """
     try:
-        media, _ = shown(run.source)
+        media, _ = load_frames(run.source)
         with state.model_of(run) as explainer:
             return _told(explainer, state, run, knobs, media)
     except USER_ERRORS as error:
@@ -47,7 +47,7 @@ def _told(explainer: ExplainerLike, state: AppState, run: PageRun, knobs: dict, 
     if recorded:
         config = explainer.defaults
     else:
-        config = settings(explainer, knobs, run.method, run.query, run.budget)
+        config = to_prune_config(explainer, knobs, run.method, run.query, run.budget)
     look = explainer.look(media)
     asked = explainer.ask(look, run.question, config)
     full = recorded.full if recorded else state.full.get((run.model, look.key, asked.question))

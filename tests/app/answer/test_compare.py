@@ -63,7 +63,7 @@ def test_cards_come_one_by_one_and_random_is_always_among_them(compared):
 
 
 def test_the_numbers_are_those_of_the_librarys_sweep(compared, explainer):
-    look = explainer.look(sources.shown(RUN.source)[0])
+    look = explainer.look(sources.load_frames(RUN.source)[0])
     points = list(sweep(explainer, look, QUESTION, METHODS, [0.25]))
     data = told(compared)
     for card, point in zip(data["cards"], points, strict=True):
@@ -149,14 +149,14 @@ def test_the_visitors_own_tokens_are_one_more_card_with_the_numbers_of_the_page(
     cards, overlap = told(found)["cards"], told(found)["overlap"]
     assert [card["name"] for card in cards] == ["Uniform grid", "Random", "Your own tokens"]
     assert found[-1]["done"] == found[-1]["of"] == 3
-    look = explainer.look(sources.shown(RUN.source)[0])
+    look = explainer.look(sources.load_frames(RUN.source)[0])
     asked, kept = explainer.ask(look, QUESTION), torch.tensor(own)
     full, pruned = explainer.answer(look, asked), explainer.answer(look, asked, kept)
     agreed = explainer.agreement(look, asked, kept, full, pruned)
     assert cards[-1]["text"] == pruned.text and cards[-1]["kept"] == 4
     assert cards[-1]["probability"] == pytest.approx(math.exp(agreed.pruned_on_full))
     assert cards[-1]["kl"] == pytest.approx(agreed.kl_first)
-    config = controls.settings(explainer, KNOBS, "grid", "prompt-tail")
+    config = controls.to_prune_config(explainer, KNOBS, "grid", "prompt-tail")
     grid = set(explainer.select(look, asked, config).kept().tolist())
     assert overlap[-1][0] == pytest.approx(len(grid & set(own)) / len(grid | set(own)))
 

@@ -9,7 +9,7 @@ import torch
 
 from app.answer.distances import measured
 from app.state.app_state import AppState, PageRun
-from app.state.sources import Source, shown
+from app.state.sources import Source, load_frames
 from app.views import evidence
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
@@ -31,7 +31,7 @@ def run_of(state, budget="frame"):
 def test_the_triangle_above_the_diagonal_comes_row_by_row_to_the_last_bit(state, budget):
     found = measured(state, run_of(state, budget))
     with state.models.borrow() as explainer:
-        look = explainer.look(shown(Source(seed=1))[0])
+        look = explainer.look(load_frames(Source(seed=1))[0])
     between = distances(look.vision.features)[0]
     sent = np.frombuffer(base64.b64decode(found["between"]), "<f4")
     assert (found["picture"], found["budget"]) == (look.key, budget)

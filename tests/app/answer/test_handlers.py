@@ -74,7 +74,7 @@ def run_of(source=None, question="What color is the star?", method="rediprune", 
 
 
 def media(source):
-    return sources.shown(source)[0]
+    return sources.load_frames(source)[0]
 
 
 def answered(state, run, knobs=KNOBS, **how):

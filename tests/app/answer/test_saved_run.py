@@ -100,7 +100,7 @@ def test_it_is_the_trace_of_the_library(state, explainer, uploads):
     file, _ = saved(state, uploads)
     trace, made = (
         load_trace(file),
-        explainer.run(sources.shown(Source(seed=1))[0], QUESTION, explainer.defaults),
+        explainer.run(sources.load_frames(Source(seed=1))[0], QUESTION, explainer.defaults),
     )
     assert torch.equal(trace.vision.features, made.vision.features)
     assert trace.full.text == made.full.text and trace.fingerprint == explainer.fingerprint

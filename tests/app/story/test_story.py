@@ -86,7 +86,7 @@ def test_every_step_lights_up_a_picture_that_was_sent(state):
 
 
 def test_shapes_and_counts_are_the_models(state, explainer, steps):
-    look = explainer.look(sources.shown(Source(seed=1))[0])
+    look = explainer.look(sources.load_frames(Source(seed=1))[0])
     asked = explainer.ask(look, QUESTION)
     assert f"{tiny.N} visual tokens" in words(steps["encoder"])
     assert f"C = {tiny.C}" in words(steps["encoder"]) and f"D = {tiny.D}" in words(steps["encoder"])
@@ -95,7 +95,7 @@ def test_shapes_and_counts_are_the_models(state, explainer, steps):
 
 
 def test_the_bars_are_the_weights_of_the_query_and_the_suffix_is_told_apart(state, explainer, steps):
-    asked = explainer.ask(explainer.look(sources.shown(Source(seed=1))[0]), QUESTION)
+    asked = explainer.ask(explainer.look(sources.load_frames(Source(seed=1))[0]), QUESTION)
     (bars,) = steps["query"]["shows"]
     assert [row["text"] for row in bars["rows"]] == [f"{w:.1%}" for w in asked.query.weights.tolist()]
     own = [row["name"] for row in bars["rows"] if row["own"]]

@@ -71,7 +71,7 @@ def counts(page):
 
 def kept_by_library(explainer, seed, keep, budget):
     """Of the example clip of that seed, kept tokens per frame."""
-    look = explainer.look(sources.shown(sources.Source(seed=seed, clip=True))[0])
+    look = explainer.look(sources.load_frames(sources.Source(seed=seed, clip=True))[0])
     config = PruneConfig(keep_ratio=keep, budget=budget)
     asked = explainer.ask(look, f"Is dog {seed} near?", config)
     return list(map(len, look.vision.per_frame(explainer.select(look, asked, config).kept())))
@@ -282,11 +282,11 @@ def test_the_clip_is_saved_as_the_sliders_stand_and_reads_back(clip, explainer, 
     side = {"mp4": 640, "gif": 480}[kind]
     assert [frame.size for frame in film.frames] == [(side, side)] * T
     assert film.seconds == pytest.approx([t * sources.CLIP_SECONDS for t in range(T)], abs=0.01)
-    look = explainer.look(sources.shown(source)[0])
+    look = explainer.look(sources.load_frames(source)[0])
     config = PruneConfig(keep_ratio=0.4)
     kept = explainer.select(look, explainer.ask(look, f"Is dog {source.seed} near?"), config).kept()
     for ours, theirs in zip(
-        draw.film(sources.shown(source)[0].frames, look.vision, kept, side), film.frames, strict=True
+        draw.film(sources.load_frames(source)[0].frames, look.vision, kept, side), film.frames, strict=True
     ):
         assert np.abs(np.asarray(ours, int) - np.asarray(theirs, int)).mean() < 6
     expect(page.locator("#rp-explorer .readout")).to_contain_text(
@@ -438,10 +438,10 @@ def test_the_picking_is_saved_as_a_film_that_ends_on_what_is_kept(clip, explaine
     found.value.save_as(tmp_path / "picking.gif")
     film = load_video(tmp_path / "picking.gif", 75)
     assert film.duration == pytest.approx(7.5, abs=0.05)
-    look = explainer.look(sources.shown(source)[0])
+    look = explainer.look(sources.load_frames(source)[0])
     config = PruneConfig(keep_ratio=0.3)
     selection = explainer.select(look, explainer.ask(look, f"Is dog {source.seed} near?", config), config)
-    ours = draw.picking(sources.shown(source)[0].frames, look.vision, selection, side=720)
+    ours = draw.picking(sources.load_frames(source)[0].frames, look.vision, selection, side=720)
     for mine, theirs in ((ours[0], film.frames[0]), (ours[-1], film.frames[-1])):
         assert np.abs(np.asarray(mine, int) - np.asarray(theirs, int)[: mine.height, : mine.width]).mean() < 6
     expect(page.locator("#rp-explorer .readout")).to_contain_text("7.5 seconds of")
