@@ -34,7 +34,7 @@ from ..state.options import (
 )
 from ..state.shown_run import describe
 from ..state.sources import load_frames, load_saved_run
-from ..state.user_tokens import own_tokens
+from ..state.user_tokens import parse_user_tokens
 from ..streaming import streamed
 from ..views import cards as views
 from ..views import explorer as picture
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 def answer(
     state: AppState,
     run: PageRun,
-    knobs: dict,
+    sliders: dict,
     stop: threading.Event,
     redraw: bool = True,
     own: object = None,
@@ -68,7 +68,7 @@ def answer(
     """
     cards = None  # this run's own, once the page shows them
     try:
-        for update in _answer(state, run, knobs, stop, redraw, own, news):
+        for update in _answer(state, run, sliders, stop, redraw, own, news):
             if update.answers and "full" in update.answers:
                 cards = update.answers
             yield update
@@ -87,21 +87,21 @@ def answer(
 def _answer(
     state: AppState,
     run: PageRun,
-    knobs: dict,
+    sliders: dict,
     stop: threading.Event,
     redraw: bool,
     own: object,
     news: tuple[str, ...],
 ) -> Iterator[PageUpdate]:
     with state.answering(run) as explainer:  # it stays open until this run ends
-        yield from _answer_with(explainer, state, run, knobs, stop, redraw, own, news)
+        yield from _answer_with(explainer, state, run, sliders, stop, redraw, own, news)
 
 
 def _answer_with(
     explainer: Explainer,
     state: AppState,
     run: PageRun,
-    knobs: dict,
+    sliders: dict,
     stop: threading.Event,
     redraw: bool,
     own: object,
@@ -127,7 +127,7 @@ def _answer_with(
             outside=views.outside(explainer.knows, PUBLIC_MODEL),
             models=state.menu.state(),
         )
-    config = to_prune_config(explainer, knobs, run.method, run.query, run.budget)
+    config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
     media, media_notes = load_frames(run.source, stop.is_set)
     yield PageUpdate(answers={"busy": True, "line": f"Reading the {'clip' if media.clip else 'picture'}."})
     checked_question(run.question, explainer.processor)  # before the encoder runs for nothing
@@ -151,7 +151,7 @@ def _answer_shown(
     asked = explainer.ask(look, run.question, config)
     orders = explainer.select(look, asked, config, [alpha_from_weight(w) for w in WEIGHTS])
     selection = orders.at(nearest_stop(config.weight))
-    kept = selection.kept(config.keep_ratio) if own is None else own_tokens(own, look.vision)
+    kept = selection.kept(config.keep_ratio) if own is None else parse_user_tokens(own, look.vision)
     drawn = menu = None
     if redraw:
         drawn = explorer_view(explainer, run, media, look, asked, config, orders)

@@ -22,7 +22,7 @@ from rediprune.models.errors import USER_ERRORS
 from ..state.app_state import OPENED, AppState, PageRun
 from ..state.options import METHODS, to_prune_config
 from ..state.sources import load_frames
-from ..state.user_tokens import own_tokens
+from ..state.user_tokens import parse_user_tokens
 from ..views.explorer import data_url
 
 SIDE = 200  # of a small picture, in pixels
@@ -32,7 +32,7 @@ OWN = "own"  # stands where a method's name does, for the tokens that the visito
 
 
 def compare(
-    state: AppState, run: PageRun, knobs: dict, methods: object, stop: threading.Event
+    state: AppState, run: PageRun, sliders: dict, methods: object, stop: threading.Event
 ) -> Iterator[dict]:
     """Every method at the page's keep ratio, one card after the other; then how far they overlap.
 
@@ -42,21 +42,21 @@ def compare(
         methods: names of METHODS; random is always among them, as the mean of several masks.
         stop: ends it after the token in progress.
     """
-    yield from _swept(state, run, knobs, methods, stop, None, (), _cards, knobs.get("own"))
+    yield from _swept(state, run, sliders, methods, stop, None, (), _cards, sliders.get("own"))
 
 
 def over_ratios(
-    state: AppState, run: PageRun, knobs: dict, methods: object, stop: threading.Event
+    state: AppState, run: PageRun, sliders: dict, methods: object, stop: threading.Event
 ) -> Iterator[dict]:
     """Every method at every ratio of RATIOS, as curves that grow; arguments as in `compare`.
 
     With knobs["weights"] true, rediprune has a curve for each of MORE_WEIGHTS as well.
     """
-    more = MORE_WEIGHTS if knobs.get("weights") is True else ()
-    yield from _swept(state, run, knobs, methods, stop, RATIOS, more, _curves)
+    more = MORE_WEIGHTS if sliders.get("weights") is True else ()
+    yield from _swept(state, run, sliders, methods, stop, RATIOS, more, _curves)
 
 
-def _swept(state, run, knobs, methods, stop, ratios, more, told, own=None) -> Iterator[dict]:
+def _swept(state, run, sliders, methods, stop, ratios, more, told, own=None) -> Iterator[dict]:
     """News for the page: how far it is, a line about it, and `told(...)` as one JSON string."""
     points: list[Point] = []
     began = time.perf_counter()
@@ -65,7 +65,7 @@ def _swept(state, run, knobs, methods, stop, ratios, more, told, own=None) -> It
             raise ValueError("The methods to compare must be a list of their names.")
         media, _ = load_frames(run.source)
         with state.answering(run) if run.model == OPENED else state.model_of(run) as explainer:
-            config = to_prune_config(explainer, knobs, run.method, run.query, run.budget)
+            config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
             ratios = ratios or (config.keep_ratio,)
             chosen, weights = methods or ["random"], [config.weight, *more]
             lines = lines_of(chosen, weights, explainer.methods)
@@ -73,7 +73,7 @@ def _swept(state, run, knobs, methods, stop, ratios, more, told, own=None) -> It
             at = {"done": 0, "of": total, "question": run.question}
             yield {**at, "busy": True, "line": "The unpruned answer first."}
             look = explainer.look(media)
-            mine = own_tokens(own, look.vision) if own else None
+            mine = parse_user_tokens(own, look.vision) if own else None
             cost = [SEEDS if line.method == "random" else 1 for line in lines] * len(ratios) + [1] * bool(own)
             found = sweep(explainer, look, run.question, chosen, ratios, weights, config=config, stop=stop)
             for point in chain(found, _own(explainer, state, run, look, mine, config, stop)):

@@ -28,10 +28,16 @@ from .answering import IDLE, answer
 
 
 def pick(
-    state: AppState, seed: object, clip: bool, asked: str, before: PageRun, knobs: dict, stop: threading.Event
+    state: AppState,
+    seed: object,
+    clip: bool,
+    asked: str,
+    before: PageRun,
+    sliders: dict,
+    stop: threading.Event,
 ) -> Iterator[PageUpdate]:
     """Show the scene or clip of that number and ask about it. `asked` is what stands in the question box."""
-    yield from _show(state, lambda: scene_source(seed, clip), asked, before, knobs, stop)
+    yield from _show(state, lambda: scene_source(seed, clip), asked, before, sliders, stop)
 
 
 def give(
@@ -40,7 +46,7 @@ def give(
     n_frames: object,
     asked: str,
     before: PageRun,
-    knobs: dict,
+    sliders: dict,
     stop: threading.Event,
     to: str = "photo",
 ) -> Iterator[PageUpdate]:
@@ -51,11 +57,11 @@ def give(
     if file is None:
         yield PageUpdate(answers=IDLE)
     else:
-        yield from _show(state, lambda: file_source(file, n_frames), asked, before, knobs, stop, to)
+        yield from _show(state, lambda: file_source(file, n_frames), asked, before, sliders, stop, to)
 
 
 def sample(
-    state: AppState, n_frames: object, before: PageRun, knobs: dict, stop: threading.Event
+    state: AppState, n_frames: object, before: PageRun, sliders: dict, stop: threading.Event
 ) -> Iterator[PageUpdate]:
     """Answer the answered question on another number of frames, where a visitor's clip is shown."""
     try:
@@ -68,7 +74,7 @@ def sample(
     if same:
         yield PageUpdate(answers=IDLE)
     else:
-        yield from answer(state, replace(before, source=wanted), knobs, stop)
+        yield from answer(state, replace(before, source=wanted), sliders, stop)
 
 
 def _show(
@@ -76,7 +82,7 @@ def _show(
     find: Callable[[], Source],
     asked: str,
     before: PageRun,
-    knobs: dict,
+    sliders: dict,
     stop: threading.Event,
     to: str = "",
 ) -> Iterator[PageUpdate]:
@@ -94,7 +100,7 @@ def _show(
     question = asked if own else fitting[0]
     empty.pop(to, None)
     yield PageUpdate(question=question, suggestions=list(fitting), **empty)
-    yield from answer(state, replace(before, source=source, question=question), knobs, stop)
+    yield from answer(state, replace(before, source=source, question=question), sliders, stop)
 
 
 def open_trace(state: AppState, file: object, before: PageRun) -> Iterator[PageUpdate]:
@@ -106,12 +112,12 @@ def open_trace(state: AppState, file: object, before: PageRun) -> Iterator[PageU
 
 
 def restore(
-    state: AppState, search: object, before: PageRun, knobs: dict, stop: threading.Event
+    state: AppState, search: object, before: PageRun, sliders: dict, stop: threading.Event
 ) -> Iterator[PageUpdate]:
     """Answer what a link says; what makes no sense in it is left out, and the notice says so."""
     try:
         with state.models.borrow() as explainer:
-            linked = link.read(search, before, knobs, explainer)
+            linked = link.read(search, before, sliders, explainer)
             methods, queries = method_choices(explainer), query_choices(explainer)
     except USER_ERRORS as error:
         yield PageUpdate(notice=notice(str(error), "error"), answers=IDLE)
@@ -123,28 +129,34 @@ def restore(
         method=views.menu(methods, run.method),
         query=views.menu(queries, run.query),
         budget={"value": run.budget, "__type__": "update"},
-        knobs=linked.knobs,
+        sliders=linked.sliders,
     )
-    for update in answer(state, run, linked.knobs, stop, news=linked.notes):
+    for update in answer(state, run, linked.sliders, stop, news=linked.notes):
         yield opening.with_dials(update)
 
 
-def choose(state: AppState, run: PageRun, knobs: dict, stop: threading.Event) -> Iterator[PageUpdate]:
+def choose(state: AppState, run: PageRun, sliders: dict, stop: threading.Event) -> Iterator[PageUpdate]:
     """Ask a suggested question: it is written into the box, then asked."""
     yield PageUpdate(question=run.question)
-    yield from answer(state, run, knobs, stop)
+    yield from answer(state, run, sliders, stop)
 
 
 def mine(
-    state: AppState, tokens: object, before: PageRun, knobs: dict, stop: threading.Event
+    state: AppState, tokens: object, before: PageRun, sliders: dict, stop: threading.Event
 ) -> Iterator[PageUpdate]:
     """Answer the answered question from the tokens that the visitor chose, as the browser lists them."""
     own = [] if tokens is None else tokens
-    yield from answer(state, before, knobs, stop, redraw=False, own=own)
+    yield from answer(state, before, sliders, stop, redraw=False, own=own)
 
 
 def change(
-    state: AppState, before: PageRun, method: str, query: str, budget: str, knobs: dict, stop: threading.Event
+    state: AppState,
+    before: PageRun,
+    method: str,
+    query: str,
+    budget: str,
+    sliders: dict,
+    stop: threading.Event,
 ) -> Iterator[PageUpdate]:
     """Answer the answered question by another method, query or budget; what is unsent in the box stays so.
 
@@ -154,12 +166,12 @@ def change(
     if wanted == before:
         yield PageUpdate(answers=IDLE)
     else:
-        yield from answer(state, wanted, knobs, stop)
+        yield from answer(state, wanted, sliders, stop)
 
 
-def first_paint(state: AppState, run: PageRun, knobs: dict) -> PageUpdate:
+def first_paint(state: AppState, run: PageRun, sliders: dict) -> PageUpdate:
     """A real run, to its end, as one View."""
     found: dict = {}
-    for update in answer(state, run, knobs, threading.Event()):
+    for update in answer(state, run, sliders, threading.Event()):
         found |= {name: value for name, value in vars(update).items() if value is not None and value != IDLE}
     return PageUpdate(**found)

@@ -37,7 +37,7 @@ def shown_again(state: AppState, source: Source) -> PageUpdate:
     orders = made.select(look, asked, config, [alpha_from_weight(w) for w in WEIGHTS])
     by_hand = not torch.equal(trace.kept, trace.selection.kept())
     own = trace.kept if by_hand else None
-    knobs = {"keep": config.keep_ratio, "weight": config.weight}
+    sliders = {"keep": config.keep_ratio, "weight": config.weight}
     drawn = explorer_view(made, run, made.media, look, asked, config, orders)
     if by_hand:
         drawn["own"] = picture.chosen(trace.kept, config)
@@ -69,7 +69,7 @@ def shown_again(state: AppState, source: Source) -> PageUpdate:
         budget={**views.budget_menu(look.vision.shape[0]), "value": config.budget},
         method=views.menu(methods, run.method),
         query=views.menu(queries, run.query),
-        knobs=knobs,
+        sliders=sliders,
         run=run,
     )
 

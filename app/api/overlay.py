@@ -38,6 +38,6 @@ def draw_overlay(
     with cannot_store_in_a_sentence(), state.using() as explainer, TemporaryDirectory() as folder:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
         run = PageRun(source, question, method, said(config)["query"], budget, model=state.models.generation)
-        knobs = {"keep": keep_ratio, "weight": weight}
-        file, _ = overlay_file(state, run, knobs, kind, 0 if frame is None else frame, Path(folder))
+        sliders = {"keep": keep_ratio, "weight": weight}
+        file, _ = overlay_file(state, run, sliders, kind, 0 if frame is None else frame, Path(folder))
         return into_cache(file, get_upload_folder())

@@ -11,10 +11,10 @@ from ..answer.answering import foreign
 from ..state.app_state import AppState, PageRun
 from ..state.options import to_prune_config
 from ..state.sources import load_frames
-from ..state.user_tokens import own_tokens
+from ..state.user_tokens import parse_user_tokens
 
 
-def trace_file(state: AppState, run: PageRun, knobs: dict, own: object, folder: Path) -> tuple[Path, str]:
+def trace_file(state: AppState, run: PageRun, sliders: dict, own: object, folder: Path) -> tuple[Path, str]:
     """Write the trace of the answers on the page; nothing is answered for it.
 
     Args:
@@ -31,20 +31,20 @@ def trace_file(state: AppState, run: PageRun, knobs: dict, own: object, folder: 
         ModelError: no model is open at this moment.
     """
     with state.model_of(run) as explainer:
-        trace = explainer.trace or _traced(explainer, state, run, knobs, own)
+        trace = explainer.trace or _traced(explainer, state, run, sliders, own)
     file = save_trace(trace, folder / f"rediprune-{_named(run)}.json")
     size = file.stat().st_size
     said = f"{size / 2**20:.1f} MB" if size >= 2**20 else f"{max(1, round(size / 2**10))} KB"
     return file, f"Saved {file.name}, {said}."
 
 
-def _traced(explainer: Explainer, state: AppState, run: PageRun, knobs: dict, own: object) -> Trace:
+def _traced(explainer: Explainer, state: AppState, run: PageRun, sliders: dict, own: object) -> Trace:
     media, notes = load_frames(run.source)
-    config = to_prune_config(explainer, knobs, run.method, run.query, run.budget)
+    config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
     look = explainer.look(media)
     asked = explainer.ask(look, run.question, config)
     selection = explainer.select(look, asked, config)
-    kept = selection.kept() if own is None else own_tokens(own, look.vision)
+    kept = selection.kept() if own is None else parse_user_tokens(own, look.vision)
     key = (run.model, look.key, asked.question)
     full, made = state.full.get(key), state.pruned.get((*key, config, tuple(kept.tolist())))
     if full is None or made is None:

@@ -70,7 +70,7 @@ def build_demo(models: ModelHolder | Explainer, first_run: bool = True, fixed: s
     with state.using() as explainer, demo:
         if explainer.one_at_a_time:
             state.one_at_a_time()  # each would borrow a GPU
-        knobs = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
+        sliders = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
         source, number = Source(seed=EXAMPLES[0]), state.models.generation
         run = PageRun(
             source,
@@ -80,9 +80,9 @@ def build_demo(models: ModelHolder | Explainer, first_run: bool = True, fixed: s
             model=number,
         )
         if first_run:  # once before, to warm up, so that the times shown are not those of a start
-            handlers.first_paint(AppState(state.models), run, knobs)
-        first = handlers.first_paint(state, run, knobs) if first_run else PageUpdate()
-        parts, controls = layout(explainer, state, run, knobs, first)
+            handlers.first_paint(AppState(state.models), run, sliders)
+        first = handlers.first_paint(state, run, sliders) if first_run else PageUpdate()
+        parts, controls = layout(explainer, state, run, sliders, first)
         wire(state, parts, controls, at_load=None if first_run else demo.load, unload=demo.unload)
         wire_menu(state.menu, parts["models"], at_load=demo.load)
         below(state, explainer, parts["run"], demo.unload)

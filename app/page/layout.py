@@ -23,7 +23,7 @@ HEAD = """<h1>ReDiPrune: answer from a few of the picture's tokens</h1>
 
 
 def layout(
-    explainer: Explainer, state: AppState, run: PageRun, knobs: dict, first: PageUpdate
+    explainer: Explainer, state: AppState, run: PageRun, sliders: dict, first: PageUpdate
 ) -> tuple[dict, dict]:
     """The components: those that a View changes, by its field's name, and those that a visitor works."""
     parts, controls = {"run": gr.State(run)}, {}
@@ -41,11 +41,11 @@ def layout(
     with gr.Row(elem_id="rp-page"):
         with gr.Column(scale=6, min_width=320, elem_id="rp-left"):
             parts["explorer"] = widget(
-                "explorer/explorer", first.explorer, elem_id="rp-explorer", look=_look(), **knobs
+                "explorer/explorer", first.explorer, elem_id="rp-explorer", look=_look(), **sliders
             )
             controls["saved"] = widget("explorer/saved", elem_id="rp-saved")
             controls["measured"] = widget("explorer/measured", elem_id="rp-measured")
-            parts["knobs"] = widget("explorer/knobs", knobs, elem_id="rp-knobs", weights=WEIGHTS)
+            parts["sliders"] = widget("explorer/knobs", sliders, elem_id="rp-knobs", weights=WEIGHTS)
             with gr.Row(elem_id="rp-menus"):
                 parts["method"] = gr.Dropdown(method_choices(explainer), value=run.method, label="Method")
                 queries = query_choices(explainer)

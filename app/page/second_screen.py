@@ -30,12 +30,12 @@ def below(state: AppState, explainer: Explainer, run: gr.State, unload: Callable
         swept = widget("cards/sweep", elem_id="rp-sweep", ratios=RATIOS, more=len(MORE_WEIGHTS))
 
     def tells(answered: PageRun, event: gr.EventData) -> dict:
-        knobs = {"keep": event.keep, "weight": event.weight}
+        sliders = {"keep": event.keep, "weight": event.weight}
         try:
             run = shown_run(answered, getattr(event, "shows", None))
         except LostRunError as error:
             return {"said": str(error), "at": event.at}
-        return {**tell(state, run, knobs), "at": event.at}
+        return {**tell(state, run, sliders), "at": event.at}
 
     _said(told.tell(tells, run, told, trigger_mode="multiple", **QUIET), "untold")
     _series(state, "compare", compared, run, compare, unload)
@@ -59,7 +59,7 @@ def _series(
         return f"{kind} {request.session_hash}"
 
     def start(answered: PageRun, event: gr.EventData, request: gr.Request) -> Iterator[dict]:
-        knobs = {name: getattr(event, name) for name in ("keep", "weight", "weights", "own")}
+        sliders = {name: getattr(event, name) for name in ("keep", "weight", "weights", "own")}
         with state.turn(visitor(request), _ticket(event.ticket)) as stop:
             about = {"ticket": event.ticket, "at": event.at}
             try:
@@ -67,7 +67,7 @@ def _series(
             except LostRunError as error:
                 yield {"busy": False, "line": str(error), **about}
                 return
-            for news in work(state, run, knobs, event.methods, stop):
+            for news in work(state, run, sliders, event.methods, stop):
                 yield {**news, **about}
 
     def halt(event: gr.EventData, request: gr.Request) -> None:

@@ -25,7 +25,7 @@ from .steps import story
 SIDE = 320  # of the picture beside the steps, in pixels
 
 
-def tell(state: AppState, run: PageRun, knobs: dict) -> dict:
+def tell(state: AppState, run: PageRun, sliders: dict) -> dict:
     """The steps of the answered run, or under "said" one sentence on why there are none.
 
     Nothing is encoded or answered for it: the look, the question and the unpruned answer are remembered.
@@ -37,17 +37,17 @@ def tell(state: AppState, run: PageRun, knobs: dict) -> dict:
     try:
         media, _ = load_frames(run.source)
         with state.model_of(run) as explainer:
-            return _told(explainer, state, run, knobs, media)
+            return _told(explainer, state, run, sliders, media)
     except USER_ERRORS as error:
         return {"said": str(error)}
 
 
-def _told(explainer: ExplainerLike, state: AppState, run: PageRun, knobs: dict, media: MediaInput) -> dict:
+def _told(explainer: ExplainerLike, state: AppState, run: PageRun, sliders: dict, media: MediaInput) -> dict:
     recorded = explainer.trace
     if recorded:
         config = explainer.defaults
     else:
-        config = to_prune_config(explainer, knobs, run.method, run.query, run.budget)
+        config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
     look = explainer.look(media)
     asked = explainer.ask(look, run.question, config)
     full = recorded.full if recorded else state.full.get((run.model, look.key, asked.question))

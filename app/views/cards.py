@@ -77,7 +77,7 @@ class PageUpdate:
     query: dict | None = None
     outside: dict | None = None
     models: dict | None = None
-    knobs: dict | None = None
+    sliders: dict | None = None
     run: Any = None
 
 

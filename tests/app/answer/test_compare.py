@@ -13,8 +13,7 @@ import torch
 
 from app.answer import compare as comparing
 from app.page.widget import WEB
-from app.state import options as controls
-from app.state import sources
+from app.state import options, sources
 from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
 from rediprune import Explainer, config
@@ -25,7 +24,7 @@ from rediprune.explainer.model_card import Card
 from tests.support import tiny
 from tests.support.footage import write
 
-KNOBS = {"keep": 0.25, "weight": 1 / 3}
+SLIDERS = {"keep": 0.25, "weight": 1 / 3}
 QUESTION = "what color is the star?"
 METHODS = ["rediprune", "grid"]
 RUN = PageRun(Source(seed=1), QUESTION, "rediprune", "prompt-tail")
@@ -42,7 +41,7 @@ def state(explainer):
 
 
 def news(state, work=comparing.compare, run=RUN, methods=METHODS, stop=None):
-    return list(work(state, run, KNOBS, methods, stop or threading.Event()))
+    return list(work(state, run, SLIDERS, methods, stop or threading.Event()))
 
 
 @pytest.fixture(scope="module")
@@ -90,14 +89,14 @@ def test_a_sweep_has_every_method_at_every_ratio_and_its_csv(state):
 
 
 def test_a_ratio_that_keeps_everything_by_rounding_is_said(state):
-    knobs, stop = KNOBS | {"keep": 0.99}, threading.Event()
-    *_, end = comparing.compare(state, RUN, knobs, METHODS, stop)
+    sliders, stop = SLIDERS | {"keep": 0.99}, threading.Event()
+    *_, end = comparing.compare(state, RUN, sliders, METHODS, stop)
     assert end["line"].startswith("keep_ratio=0.99 keeps all 36 visual tokens")
 
 
 def test_stopped_it_keeps_what_it_has_and_says_so(state):
     stop, found = threading.Event(), []
-    for one in comparing.over_ratios(state, RUN, KNOBS, METHODS, stop):
+    for one in comparing.over_ratios(state, RUN, SLIDERS, METHODS, stop):
         found.append(one)
         if one["done"] == 2:
             stop.set()
@@ -132,8 +131,8 @@ def test_a_clip_shows_some_of_its_frames(state, tmp_path, monkeypatch):
 
 
 def test_a_sweep_has_more_weights_where_they_are_asked_for(state):
-    stop, knobs = threading.Event(), {**KNOBS, "weights": True}
-    data = told(list(comparing.over_ratios(state, RUN, knobs, ["rediprune"], stop)))
+    stop, sliders = threading.Event(), {**SLIDERS, "weights": True}
+    data = told(list(comparing.over_ratios(state, RUN, sliders, ["rediprune"], stop)))
     names = [line["name"] for line in data["lines"]]
     weights = [f"ReDiPrune, weight {w:.2f}" for w in (1 / 3, *comparing.MORE_WEIGHTS)]
     assert names == [*weights, "Random"]
@@ -145,7 +144,7 @@ def test_every_method_has_its_colour():
 
 def test_the_visitors_own_tokens_are_one_more_card_with_the_numbers_of_the_page(state, explainer):
     own = [3, 4, 10, 30]
-    found = list(comparing.compare(state, RUN, {**KNOBS, "own": own}, ["grid"], threading.Event()))
+    found = list(comparing.compare(state, RUN, {**SLIDERS, "own": own}, ["grid"], threading.Event()))
     cards, overlap = told(found)["cards"], told(found)["overlap"]
     assert [card["name"] for card in cards] == ["Uniform grid", "Random", "Your own tokens"]
     assert found[-1]["done"] == found[-1]["of"] == 3
@@ -156,13 +155,13 @@ def test_the_visitors_own_tokens_are_one_more_card_with_the_numbers_of_the_page(
     assert cards[-1]["text"] == pruned.text and cards[-1]["kept"] == 4
     assert cards[-1]["probability"] == pytest.approx(math.exp(agreed.pruned_on_full))
     assert cards[-1]["kl"] == pytest.approx(agreed.kl_first)
-    config = controls.to_prune_config(explainer, KNOBS, "grid", "prompt-tail")
+    config = options.to_prune_config(explainer, SLIDERS, "grid", "prompt-tail")
     grid = set(explainer.select(look, asked, config).kept().tolist())
     assert overlap[-1][0] == pytest.approx(len(grid & set(own)) / len(grid | set(own)))
 
 
 def test_own_tokens_that_are_none_of_this_picture_get_a_sentence(state):
-    found = list(comparing.compare(state, RUN, {**KNOBS, "own": [tiny.N]}, ["grid"], threading.Event()))
+    found = list(comparing.compare(state, RUN, {**SLIDERS, "own": [tiny.N]}, ["grid"], threading.Event()))
     assert "no token" in found[-1]["line"] and not found[-1]["busy"]
 
 

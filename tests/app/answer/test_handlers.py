@@ -15,8 +15,7 @@ import pytest
 from PIL import Image
 
 from app.answer import answering, handlers
-from app.state import options as controls
-from app.state import sources
+from app.state import options, sources
 from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
 from app.views import cards as views
@@ -28,7 +27,7 @@ from rediprune.explainer.model_card import Card
 from tests.support import tiny
 from tests.support.footage import write, write_sound
 
-KNOBS = {"keep": 0.25, "weight": 1 / 3}
+SLIDERS = {"keep": 0.25, "weight": 1 / 3}
 KNOWS = "It knows only its own pictures."
 
 
@@ -77,13 +76,13 @@ def media(source):
     return sources.load_frames(source)[0]
 
 
-def answered(state, run, knobs=KNOBS, **how):
-    return list(answering.answer(state, run, knobs, threading.Event(), **how))
+def answered(state, run, sliders=SLIDERS, **how):
+    return list(answering.answer(state, run, sliders, threading.Event(), **how))
 
 
 def given(state, path, n_frames=8, asked="", **how):
     file = {"path": str(path)}
-    return list(handlers.give(state, file, n_frames, asked, run_of(), KNOBS, threading.Event(), **how))
+    return list(handlers.give(state, file, n_frames, asked, run_of(), SLIDERS, threading.Event(), **how))
 
 
 def news(found):
@@ -123,19 +122,19 @@ def test_both_answers_stream_growing_text(state):
 def test_the_browser_gets_the_orders_of_every_weight_as_the_library_picks_them(state, explainer):
     run = run_of()
     sent = last(answered(state, run), "explorer")
-    orders = np.frombuffer(base64.b64decode(sent["orders"]), "<u2").reshape(len(controls.WEIGHTS), tiny.N)
+    orders = np.frombuffer(base64.b64decode(sent["orders"]), "<u2").reshape(len(options.WEIGHTS), tiny.N)
     look = explainer.look(media(run.source))
     asked = explainer.ask(look, run.question)
-    for w in (0, 7, len(controls.WEIGHTS) - 1):
-        config = PruneConfig(alpha=alpha_from_weight(controls.WEIGHTS[w]))
+    for w in (0, 7, len(options.WEIGHTS) - 1):
+        config = PruneConfig(alpha=alpha_from_weight(options.WEIGHTS[w]))
         assert (orders[w] == explainer.select(look, asked, config).order[0].numpy()).all()
     relevance = np.frombuffer(base64.b64decode(sent["relevance"]), "<f4")
     assert relevance == pytest.approx(explainer.select(look, asked).relevance[0].numpy())
 
 
 def test_the_default_weight_is_a_stop_of_the_slider():
-    assert PruneConfig().weight in [pytest.approx(w) for w in controls.WEIGHTS]
-    assert controls.WEIGHTS[0] == 0 and controls.WEIGHTS[-1] == 1
+    assert PruneConfig().weight in [pytest.approx(w) for w in options.WEIGHTS]
+    assert options.WEIGHTS[0] == 0 and options.WEIGHTS[-1] == 1
 
 
 def test_a_moved_slider_encodes_nothing_and_answers_only_the_pruned_side_again(state, explainer, monkeypatch):
@@ -229,8 +228,8 @@ def test_a_script_in_a_question_is_asked_as_text(state):
         None,
     ],
 )
-def test_sliders_out_of_range_get_a_sentence(state, knobs):
-    assert news(answered(state, run_of(), knobs))
+def test_sliders_out_of_range_get_a_sentence(state, sliders):
+    assert news(answered(state, run_of(), sliders))
 
 
 @pytest.mark.parametrize("changed", [{"method": "magic"}, {"query": "magic"}, {"budget": "magic"}])
@@ -240,7 +239,7 @@ def test_an_unknown_menu_entry_gets_a_sentence(state, changed):
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "7", None, True, 2**40, math.nan, math.inf])
 def test_a_scene_that_does_not_exist_gets_a_sentence(state, seed):
-    found = list(handlers.pick(state, seed, False, "", run_of(), KNOBS, threading.Event()))
+    found = list(handlers.pick(state, seed, False, "", run_of(), SLIDERS, threading.Event()))
     assert "whole number" in news(found)
 
 
@@ -288,14 +287,14 @@ def test_odd_pictures_are_answered(state, uploads, mode, size):
     path = uploads / "odd.tiff"
     Image.new(mode, size).save(path)
     found = given(state, path)
-    assert last(found, "answers")["pruned"]["n"] == kept_count(tiny.N, KNOBS["keep"])
+    assert last(found, "answers")["pruned"]["n"] == kept_count(tiny.N, SLIDERS["keep"])
 
 
 def test_a_new_picture_replaces_a_suggested_question_but_not_ones_own(state):
     before = run_of()
     suggested = sources.suggestions(before.source)[0]
     for asked, expected in ((suggested, sources.suggestions(Source(seed=2))[0]), ("My own?", "My own?")):
-        found = list(handlers.pick(state, 2, False, asked, before, KNOBS, threading.Event()))
+        found = list(handlers.pick(state, 2, False, asked, before, SLIDERS, threading.Event()))
         assert last(found, "question") == expected
         assert last(found, "run") == run_of(Source(seed=2), expected)
 
@@ -303,7 +302,7 @@ def test_a_new_picture_replaces_a_suggested_question_but_not_ones_own(state):
 def test_a_stopped_answer_says_so_and_is_not_remembered(state, explainer):
     stop = threading.Event()
     found = []
-    for view in answering.answer(state, run_of(), KNOBS, stop):
+    for view in answering.answer(state, run_of(), SLIDERS, stop):
         found.append(view)
         if view.answers and view.answers.get("pruned", {}).get("state") == "stream":
             stop.set()
@@ -315,7 +314,7 @@ def test_a_stopped_answer_says_so_and_is_not_remembered(state, explainer):
 
 def test_a_visitor_who_leaves_ends_the_answer(state):
     stop = threading.Event()
-    running = answering.answer(state, run_of(), KNOBS, stop)
+    running = answering.answer(state, run_of(), SLIDERS, stop)
     next(running)
     running.close()
     assert stop.is_set()
@@ -347,9 +346,9 @@ def test_a_request_that_was_stopped_in_the_queue_is_over_before_it_begins(state)
 def test_a_menu_that_did_not_change_does_nothing_and_a_changed_one_asks_what_was_answered(state):
     before = run_of()
     same = (before.method, before.query, before.budget)
-    (nothing,) = handlers.change(state, before, *same, KNOBS, threading.Event())
+    (nothing,) = handlers.change(state, before, *same, SLIDERS, threading.Event())
     assert nothing == views.PageUpdate(answers=answering.IDLE)
-    found = list(handlers.change(state, before, "grid", before.query, "frame", KNOBS, threading.Event()))
+    found = list(handlers.change(state, before, "grid", before.query, "frame", SLIDERS, threading.Event()))
     assert last(found, "run") == run_of(method="grid")
     assert last(found, "answers")["at"]["method"] == "grid"
 
@@ -380,7 +379,7 @@ def test_an_error_inside_is_logged_and_gets_a_sentence(state, explainer, monkeyp
 
 
 def test_the_menu_offers_only_what_the_model_can(explainer):
-    assert [name for _, name in controls.query_choices(explainer)] == ["prompt-tail"]
+    assert [name for _, name in options.query_choices(explainer)] == ["prompt-tail"]
 
 
 @pytest.fixture
@@ -400,7 +399,7 @@ def test_a_clip_is_sent_frame_by_frame_with_its_times_and_where_its_tokens_lie(s
     assert frames[0]["box"] == [20, 0, 100, 80] and frames[0]["whole"] == 0  # a square crop of 120 x 80
     assert len(frames[0]["x"]) == len(frames[0]["y"]) == 2 * tiny.GRID
     assert (sent["n"], sent["counts"], sent["clip"]) == (tiny.N, [tiny.N] * 4, True)
-    assert last(found, "answers")["pruned"]["n"] == 4 * kept_count(tiny.N, KNOBS["keep"])
+    assert last(found, "answers")["pruned"]["n"] == 4 * kept_count(tiny.N, SLIDERS["keep"])
     assert last(found, "budget")["interactive"]
     assert last(found, "photo")["value"] is None and all(view.clip is None for view in found)
     assert last(found, "question") == sources.CLIP_QUESTIONS[0]
@@ -414,9 +413,9 @@ def test_the_browser_gets_the_order_of_either_budget_as_the_library_picks_it(sta
     groups = 8 if budget == "frame" else 1
     assert sent["counts"] == [8 * tiny.N // groups] * groups and not sent["wide"]
     orders = np.frombuffer(base64.b64decode(sent["orders"]), "<u2")
-    orders = orders.reshape(len(controls.WEIGHTS), groups, -1)
+    orders = orders.reshape(len(options.WEIGHTS), groups, -1)
     look = explainer.look(media(run.source))
-    config = PruneConfig(alpha=alpha_from_weight(controls.WEIGHTS[7]), budget=budget)
+    config = PruneConfig(alpha=alpha_from_weight(options.WEIGHTS[7]), budget=budget)
     assert (
         orders[7] == explainer.select(look, explainer.ask(look, run.question), config).order.numpy()
     ).all()
@@ -443,14 +442,14 @@ def test_an_animated_picture_is_a_clip_wherever_it_is_given(state, uploads):
 
 def test_another_number_of_frames_asks_again_but_only_about_a_visitors_clip(state, video, photo):
     before = run_of(Source(path=str(video), n_frames=4), "Is it near?")
-    found = list(handlers.sample(state, 8, before, KNOBS, threading.Event()))
+    found = list(handlers.sample(state, 8, before, SLIDERS, threading.Event()))
     assert last(found, "run").source.n_frames == 8 and last(found, "run").question == "Is it near?"
     assert last(found, "answers")["full"]["n"] == 8 * tiny.N
     for other, n in ((before, 4), (run_of(photo), 16), (run_of(Source(seed=1, clip=True)), 16)):
-        (nothing,) = handlers.sample(state, n, other, KNOBS, threading.Event())
+        (nothing,) = handlers.sample(state, n, other, SLIDERS, threading.Event())
         assert nothing == views.PageUpdate(answers=answering.IDLE)
     for n in (0, 33, 2.5, "8", None, True):
-        assert "from 1 to 32" in news(list(handlers.sample(state, n, before, KNOBS, threading.Event())))
+        assert "from 1 to 32" in news(list(handlers.sample(state, n, before, SLIDERS, threading.Event())))
         assert "from 1 to 32" in news(given(state, video, n))
 
 
@@ -483,7 +482,7 @@ def test_what_says_neither_is_told_both(state, uploads):
 
 
 def test_a_clip_of_the_world_is_picked_by_its_number(state):
-    found = list(handlers.pick(state, 3, True, "", run_of(), KNOBS, threading.Event()))
+    found = list(handlers.pick(state, 3, True, "", run_of(), SLIDERS, threading.Event()))
     assert last(found, "run").source == Source(seed=3, clip=True)
     frames = json.loads(last(found, "explorer")["frames"])
     assert [frame["second"] for frame in frames] == [t * sources.CLIP_SECONDS for t in range(8)]
@@ -493,7 +492,7 @@ def test_a_clip_of_the_world_is_picked_by_its_number(state):
 
 def test_a_question_of_ones_own_stays_when_the_file_before_is_gone(state):
     before = run_of(Source(path="/nowhere/x.mp4"), "My own?")
-    found = list(handlers.pick(state, 2, False, "My own?", before, KNOBS, threading.Event()))
+    found = list(handlers.pick(state, 2, False, "My own?", before, SLIDERS, threading.Event()))
     assert last(found, "question") == "My own?"
     assert last(found, "run").source == Source(seed=2)
 

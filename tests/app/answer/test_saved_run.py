@@ -22,7 +22,7 @@ from rediprune.explainer.model_card import Card
 from rediprune.explainer.model_holder import ModelHolder
 from tests.support import tiny
 
-KNOBS = {"keep": 0.25, "weight": 1 / 3}
+SLIDERS = {"keep": 0.25, "weight": 1 / 3}
 QUESTION = "Where is the dog?"
 
 
@@ -57,7 +57,7 @@ def run_of(state, **more):
 
 
 def answered(state, run, **how):
-    return list(answering.answer(state, run, KNOBS, Event(), **how))
+    return list(answering.answer(state, run, SLIDERS, Event(), **how))
 
 
 def last(found, part):
@@ -67,7 +67,7 @@ def last(found, part):
 def saved(state, uploads, own=None, **more):
     run = run_of(state, **more)
     views = answered(state, run, own=own)
-    file, said = trace_file(state, run, KNOBS, own, uploads)
+    file, said = trace_file(state, run, SLIDERS, own, uploads)
     assert said.startswith("Saved rediprune-scene-1.json, ")
     return file, views
 
@@ -91,7 +91,7 @@ def test_what_was_saved_is_shown_again(state, explainer, uploads):
     assert {name: view.explorer[name] for name in same} == {name: shown[name] for name in same}
     table, here = (json.loads(v["table"]) for v in (view.savings, last(before, "savings")))
     assert table == here
-    assert view.knobs == KNOBS and view.question == QUESTION
+    assert view.sliders == SLIDERS and view.question == QUESTION
     assert "nothing was run here" in view.notice["text"]
     assert view.run.model == OPENED and explainer.encodes == encodes
 
@@ -116,13 +116,13 @@ def test_tokens_of_ones_own_are_shown_as_such(state, uploads):
 
 def test_an_answer_that_is_not_finished_cannot_be_saved(state, uploads):
     with pytest.raises(ValueError, match="no finished answer"):
-        trace_file(state, run_of(state), KNOBS, None, uploads)
+        trace_file(state, run_of(state), SLIDERS, None, uploads)
 
 
 def test_an_opened_run_can_be_saved_again(state, uploads):
     file, _ = saved(state, uploads)
     text = file.read_text()
-    again, _ = trace_file(state, opened(state, file).run, KNOBS, None, uploads)
+    again, _ = trace_file(state, opened(state, file).run, SLIDERS, None, uploads)
     a, b = json.loads(text), json.loads(again.read_text())
     assert a == b
 
@@ -138,7 +138,7 @@ def test_another_models_page_shows_it_too(state, stranger, uploads):
 def test_everything_that_needs_no_model_works_there(state, stranger, uploads):
     file, _ = saved(state, uploads)
     run = opened(stranger, file).run
-    assert len(json.loads(tell(stranger, run, KNOBS)["told"])["steps"]) == 7
+    assert len(json.loads(tell(stranger, run, SLIDERS)["told"])["steps"]) == 7
     assert measured(stranger, run)["between"]
     drawn, _ = overlay_file(stranger, run, {"keep": 0.5, "weight": 0.9}, "png", 0, uploads)
     assert drawn.is_file()
@@ -148,13 +148,13 @@ def test_everything_that_needs_no_model_works_there(state, stranger, uploads):
 def test_a_run_by_a_method_behind_the_projector_is_told_and_drawn_as_well(state, stranger, uploads, method):
     run = replace(run_of(state), method=method)
     answered(state, run)
-    file, _ = trace_file(state, run, KNOBS, None, uploads)
+    file, _ = trace_file(state, run, SLIDERS, None, uploads)
     shown = opened(stranger, file).run
-    story = tell(stranger, shown, KNOBS)
+    story = tell(stranger, shown, SLIDERS)
     assert len(json.loads(story.get("told", "{}")).get("steps", [])) == 7, story
-    drawn, _ = overlay_file(stranger, shown, KNOBS, "picking.png", 0, uploads)
+    drawn, _ = overlay_file(stranger, shown, SLIDERS, "picking.png", 0, uploads)
     assert drawn.is_file()
-    assert list(comparing.compare(state, shown, KNOBS, [method], Event()))[-1]["told"]
+    assert list(comparing.compare(state, shown, SLIDERS, [method], Event()))[-1]["told"]
 
 
 def test_what_needs_the_model_is_refused_there_in_one_sentence(state, stranger, uploads):
@@ -162,12 +162,12 @@ def test_what_needs_the_model_is_refused_there_in_one_sentence(state, stranger, 
     run = opened(stranger, file).run
     for found in (
         answered(stranger, run),
-        list(handlers.mine(stranger, [1], run, KNOBS, Event())),
-        list(handlers.change(stranger, run, "random", "prompt-tail", "frame", KNOBS, Event())),
+        list(handlers.mine(stranger, [1], run, SLIDERS, Event())),
+        list(handlers.change(stranger, run, "random", "prompt-tail", "frame", SLIDERS, Event())),
     ):
         assert "made by tiny, and the open model is other" in found[-1].notice["text"]
         assert found[-1].answers == {"busy": False}
-    (news,) = comparing.compare(stranger, run, KNOBS, ["rediprune"], Event())
+    (news,) = comparing.compare(stranger, run, SLIDERS, ["rediprune"], Event())
     assert "made by tiny" in news["line"]
 
 
@@ -187,16 +187,16 @@ def test_its_own_model_goes_on_with_it(state, explainer, uploads):
     assert cards["full"]["text"] == last(before, "answers")["full"]["text"]
     assert not cards.get("opened") and cards["at"]["model"] == fresh.models.generation
     assert "everyone" not in last(found, "notice")["text"]
-    mine = list(handlers.mine(fresh, [1, 2], run, KNOBS, Event()))
+    mine = list(handlers.mine(fresh, [1, 2], run, SLIDERS, Event()))
     assert last(mine, "answers")["pruned"]["n"] == 2
-    compared = list(comparing.compare(fresh, run, KNOBS, ["rediprune"], Event()))
+    compared = list(comparing.compare(fresh, run, SLIDERS, ["rediprune"], Event()))
     assert compared[-1]["busy"] is False and "told" in compared[-1]
 
 
 def test_from_an_opened_run_one_goes_on_to_an_example(state, stranger, uploads):
     file, _ = saved(state, uploads)
     run = opened(stranger, file).run
-    found = list(handlers.pick(stranger, 2, False, "", run, KNOBS, Event()))
+    found = list(handlers.pick(stranger, 2, False, "", run, SLIDERS, Event()))
     assert last(found, "answers")["at"]["model"] == stranger.models.generation
     assert "everyone" not in last(found, "notice")["text"]
     assert last(found, "run").source == Source(seed=2)
@@ -247,7 +247,7 @@ def test_whether_a_picture_is_outside_what_the_model_knows_goes_with_it(uploads)
     for source, outside in ((Source(seed=1), False), (Source(path=str(uploads / "photo.png")), True)):
         run = replace(run_of(state), source=source)
         answered(state, run)
-        file, _ = trace_file(state, run, KNOBS, None, uploads)
+        file, _ = trace_file(state, run, SLIDERS, None, uploads)
         view = opened(state, file)
         assert (knows in view.notice["text"]) is outside
         assert last(answered(state, view.run), "answers")["foreign"] is outside
@@ -255,7 +255,7 @@ def test_whether_a_picture_is_outside_what_the_model_knows_goes_with_it(uploads)
 
 def test_a_link_is_answered(state):
     found = list(
-        handlers.restore(state, "?scene=2&keep=50&method=random&budget=x", run_of(state), KNOBS, Event())
+        handlers.restore(state, "?scene=2&keep=50&method=random&budget=x", run_of(state), SLIDERS, Event())
     )
     cards = last(found, "answers")
     assert (cards["at"]["keep"], cards["at"]["method"], cards["dials"]) == (0.5, "random", True)
@@ -265,20 +265,20 @@ def test_a_link_is_answered(state):
 
 
 def test_a_link_that_is_none_changes_nothing(state):
-    (view,) = handlers.restore(state, SimpleNamespace(), run_of(state), KNOBS, Event())
+    (view,) = handlers.restore(state, SimpleNamespace(), run_of(state), SLIDERS, Event())
     assert view.notice["kind"] == "error" and view.answers == {"busy": False}
 
 
 def test_frames_are_not_taken_anew_from_an_opened_clip(state, uploads):
     file, _ = saved(state, uploads)
     run = opened(state, file).run
-    assert [v.answers for v in handlers.sample(state, 4, run, KNOBS, Event())] == [{"busy": False}]
+    assert [v.answers for v in handlers.sample(state, 4, run, SLIDERS, Event())] == [{"busy": False}]
 
 
 def test_a_choice_by_hand_in_an_opened_run_stays_in_the_picture(state, uploads):
     """The answer to it is a live one, so the picture is sent anew: with the choice, else it would be lost."""
     file, _ = saved(state, uploads)
-    found = list(handlers.mine(state, [1, 2], opened(state, file).run, KNOBS, Event()))
+    found = list(handlers.mine(state, [1, 2], opened(state, file).run, SLIDERS, Event()))
     assert last(found, "explorer")["own"] == {"tokens": [1, 2], "keep": 0.25, "weight": 1 / 3}
 
 
@@ -286,7 +286,7 @@ def test_the_question_of_an_opened_run_gives_way_to_the_examples_own(state, uplo
     file, _ = saved(state, uploads)
     view = opened(state, file)
     for asked, kept in ((view.question, False), ("Mine?", True)):
-        found = list(handlers.pick(state, 2, False, asked, view.run, KNOBS, Event()))
+        found = list(handlers.pick(state, 2, False, asked, view.run, SLIDERS, Event()))
         assert (last(found, "run").question == asked) is kept
 
 

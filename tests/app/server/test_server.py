@@ -231,10 +231,10 @@ def test_the_expected_wait_is_that_of_those_before(monkeypatch):
 def test_while_others_wait_nothing_is_timed_again_and_equal_work_is_done_once(explainer, monkeypatch):
     state = AppState(explainer)
     run = PageRun(Source(seed=1), "What color is the dog?", "rediprune", "prompt-tail")
-    knobs = {"keep": 0.25, "weight": 1 / 3}
+    sliders = {"keep": 0.25, "weight": 1 / 3}
 
     def cards():
-        views = list(answering.answer(state, run, knobs, threading.Event()))
+        views = list(answering.answer(state, run, sliders, threading.Event()))
         return views, [view.answers for view in views if view.answers and "full" in view.answers][-1]
 
     alone, first = cards()

@@ -9,13 +9,13 @@ import torch
 from app.answer import handlers
 from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
-from app.state.user_tokens import own_tokens
+from app.state.user_tokens import parse_user_tokens
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
 from rediprune.tokens import VisionTokens
 from tests.support import tiny
 
-KNOBS = {"keep": 0.15, "weight": 1 / 3}
+SLIDERS = {"keep": 0.15, "weight": 1 / 3}
 
 
 def seen(present=None):
@@ -23,7 +23,7 @@ def seen(present=None):
 
 
 def test_tokens_come_in_any_order_and_go_on_ascending_each_once():
-    assert own_tokens([7, 0, 3, 7], seen()).tolist() == [0, 3, 7]
+    assert parse_user_tokens([7, 0, 3, 7], seen()).tolist() == [0, 3, 7]
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,14 @@ def test_tokens_come_in_any_order_and_go_on_ascending_each_once():
 )
 def test_what_names_no_tokens_gets_a_sentence(given, words):
     with pytest.raises(ValueError, match=words):
-        own_tokens(given, seen())
+        parse_user_tokens(given, seen())
 
 
 def test_padding_cannot_be_chosen():
     present = torch.ones(2, 5, dtype=torch.bool)
     present[1, 4] = False
     with pytest.raises(ValueError, match="no token 9 in this picture: choose among its 9"):
-        own_tokens([0, 9], seen(present))
+        parse_user_tokens([0, 9], seen(present))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def run_of(state):
 
 
 def test_the_answer_says_whose_choice_it_is_and_the_estimate_is_of_these_tokens(state):
-    views = list(handlers.mine(state, [9, 2, 4], run_of(state), KNOBS, Event()))
+    views = list(handlers.mine(state, [9, 2, 4], run_of(state), SLIDERS, Event()))
     cards = [view.answers for view in views if view.answers and "full" in view.answers][-1]
     assert cards["at"]["own"] == "2,4,9" and cards["pruned"]["n"] == 3 and "KL" in cards["line"]
     assert all(view.explorer is None for view in views)  # the picture shows it already
@@ -76,7 +76,7 @@ def test_the_answer_says_whose_choice_it_is_and_the_estimate_is_of_these_tokens(
 
 @pytest.mark.parametrize("tokens", [None, [], [36], "all", [{"a": 1}]])
 def test_a_bad_list_gets_a_sentence_and_answers_nothing(state, tokens):
-    views = list(handlers.mine(state, tokens, run_of(state), KNOBS, Event()))
+    views = list(handlers.mine(state, tokens, run_of(state), SLIDERS, Event()))
     assert views[-1].notice["kind"] == "error"
     assert views[-1].answers == {"busy": False}
 
@@ -85,5 +85,5 @@ def test_tokens_of_an_earlier_models_picture_are_refused(state):
     old = PageRun(
         Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=state.models.generation + 1
     )
-    views = list(handlers.mine(state, [1], old, KNOBS, Event()))
+    views = list(handlers.mine(state, [1], old, SLIDERS, Event()))
     assert "earlier model" in views[-1].notice["text"]

@@ -19,7 +19,7 @@ from rediprune.explainer.model_card import Card
 from tests.support import tiny
 from tests.support.footage import write
 
-KNOBS = {"keep": 0.25, "weight": 1 / 3}
+SLIDERS = {"keep": 0.25, "weight": 1 / 3}
 QUESTION = "what color is the star?"
 K = kept_count(tiny.N, 0.25)
 
@@ -38,9 +38,9 @@ def run_of(method="rediprune", source=None, budget="frame"):
     return PageRun(source or Source(seed=1), QUESTION, method, "prompt-tail", budget)
 
 
-def told(state, run, knobs=KNOBS):
-    list(answering.answer(state, run, knobs, threading.Event()))
-    found = telling.tell(state, run, knobs)
+def told(state, run, sliders=SLIDERS):
+    list(answering.answer(state, run, sliders, threading.Event()))
+    found = telling.tell(state, run, sliders)
     assert "said" not in found, found
     story = json.loads(found["told"])
     return story, {step["id"]: step for step in story["steps"]}
@@ -60,11 +60,11 @@ def test_the_default_query_says_why_it_is_the_default(steps):
 
 
 def test_before_both_answers_are_there_a_sentence_says_so(explainer):
-    assert "finished answer" in telling.tell(AppState(explainer), run_of(), KNOBS)["said"]
+    assert "finished answer" in telling.tell(AppState(explainer), run_of(), SLIDERS)["said"]
 
 
 def test_the_story_of_another_model_is_not_told(state):
-    assert "earlier model" in telling.tell(state, replace(run_of(), model=7), KNOBS)["said"]
+    assert "earlier model" in telling.tell(state, replace(run_of(), model=7), SLIDERS)["said"]
 
 
 def test_nonsense_from_a_strangers_request_is_a_sentence(state):
@@ -74,7 +74,7 @@ def test_nonsense_from_a_strangers_request_is_a_sentence(state):
 def test_it_encodes_and_answers_nothing(state, explainer, steps, monkeypatch):
     encodes = explainer.encodes
     monkeypatch.setattr(explainer, "answer", None)
-    assert "told" in telling.tell(state, run_of(), KNOBS)
+    assert "told" in telling.tell(state, run_of(), SLIDERS)
     assert explainer.encodes == encodes
 
 
@@ -170,6 +170,6 @@ def test_a_clip_is_told_with_its_frames(state, tmp_path, monkeypatch, budget):
 
 
 @pytest.mark.parametrize("knobs", [{"keep": 1.0, "weight": 1.0}, {"keep": 0.001, "weight": 0.0}])
-def test_the_ends_of_the_sliders_have_a_story(state, knobs):
-    _, steps = told(state, run_of(), knobs)
+def test_the_ends_of_the_sliders_have_a_story(state, sliders):
+    _, steps = told(state, run_of(), sliders)
     assert f"{kept_count(tiny.N, knobs['keep'])} of {tiny.N} tokens stay" in words(steps["kept"])

@@ -24,13 +24,13 @@ def explainer():
     return Explainer(tiny.model(), tiny.processor(), "tiny-llava", Card())
 
 
-def program(explainer, source, knobs, own="", **dials):
+def program(explainer, source, sliders, own="", **dials):
     run = PageRun(
         source, QUESTION, dials.get("method", "rediprune"), "prompt-tail", dials.get("budget", "frame")
     )
-    config = to_prune_config(explainer, knobs, run.method, run.query, run.budget)
+    config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
     made = told.snippet(explainer, run, config, load_frames(source)[0].clip)
-    return config, told.filled(made, knobs["keep"], knobs["weight"], own), made["note"]
+    return config, told.filled(made, sliders["keep"], sliders["weight"], own), made["note"]
 
 
 def printed(text, explainer, monkeypatch):
@@ -52,8 +52,8 @@ def printed(text, explainer, monkeypatch):
     ],
 )
 @pytest.mark.parametrize("knobs", [{"keep": 0.15, "weight": 1 / 3}, {"keep": 0.5, "weight": 1.0}])
-def test_run_it_keeps_the_same_tokens_and_says_the_same(explainer, monkeypatch, source, knobs, dials):
-    config, text, _ = program(explainer, source, knobs, **dials)
+def test_run_it_keeps_the_same_tokens_and_says_the_same(explainer, monkeypatch, source, sliders, dials):
+    config, text, _ = program(explainer, source, sliders, **dials)
     trace = explainer.run(load_frames(source)[0], QUESTION, config)
     lines, opens = printed(text, explainer, monkeypatch)
     assert lines == [str(trace.kept.tolist()), trace.full.text, trace.pruned.text]
