@@ -27,7 +27,7 @@ from . import saved_run as opening
 from .answering import IDLE, answer
 
 
-def pick(
+def show_example(
     state: AppState,
     seed: object,
     clip: bool,
@@ -40,7 +40,7 @@ def pick(
     yield from _show(state, lambda: scene_source(seed, clip), asked, before, sliders, stop)
 
 
-def give(
+def show_upload(
     state: AppState,
     file: object,
     n_frames: object,
@@ -60,7 +60,7 @@ def give(
         yield from _show(state, lambda: file_source(file, n_frames), asked, before, sliders, stop, to)
 
 
-def sample(
+def resample_clip(
     state: AppState, n_frames: object, before: PageRun, sliders: dict, stop: threading.Event
 ) -> Iterator[PageUpdate]:
     """Answer the answered question on another number of frames, where a visitor's clip is shown."""
@@ -111,7 +111,7 @@ def open_trace(state: AppState, file: object, before: PageRun) -> Iterator[PageU
         yield PageUpdate(notice=notice(str(error), "error"), answers=IDLE)
 
 
-def restore(
+def open_link(
     state: AppState, search: object, before: PageRun, sliders: dict, stop: threading.Event
 ) -> Iterator[PageUpdate]:
     """Answer what a link says; what makes no sense in it is left out, and the notice says so."""
@@ -135,13 +135,15 @@ def restore(
         yield opening.with_dials(update)
 
 
-def choose(state: AppState, run: PageRun, sliders: dict, stop: threading.Event) -> Iterator[PageUpdate]:
+def ask_suggestion(
+    state: AppState, run: PageRun, sliders: dict, stop: threading.Event
+) -> Iterator[PageUpdate]:
     """Ask a suggested question: it is written into the box, then asked."""
     yield PageUpdate(question=run.question)
     yield from answer(state, run, sliders, stop)
 
 
-def mine(
+def answer_with_user_tokens(
     state: AppState, tokens: object, before: PageRun, sliders: dict, stop: threading.Event
 ) -> Iterator[PageUpdate]:
     """Answer the answered question from the tokens that the visitor chose, as the browser lists them."""
@@ -149,7 +151,7 @@ def mine(
     yield from answer(state, before, sliders, stop, redraw=False, own=own)
 
 
-def change(
+def change_settings(
     state: AppState,
     before: PageRun,
     method: str,
@@ -169,7 +171,7 @@ def change(
         yield from answer(state, wanted, sliders, stop)
 
 
-def first_paint(state: AppState, run: PageRun, sliders: dict) -> PageUpdate:
+def compute_first_update(state: AppState, run: PageRun, sliders: dict) -> PageUpdate:
     """A real run, to its end, as one View."""
     found: dict = {}
     for update in answer(state, run, sliders, threading.Event()):

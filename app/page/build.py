@@ -80,8 +80,8 @@ def build_demo(models: ModelHolder | Explainer, first_run: bool = True, fixed: s
             model=number,
         )
         if first_run:  # once before, to warm up, so that the times shown are not those of a start
-            handlers.first_paint(AppState(state.models), run, sliders)
-        first = handlers.first_paint(state, run, sliders) if first_run else PageUpdate()
+            handlers.compute_first_update(AppState(state.models), run, sliders)
+        first = handlers.compute_first_update(state, run, sliders) if first_run else PageUpdate()
         parts, controls = layout(explainer, state, run, sliders, first)
         wire(state, parts, controls, at_load=None if first_run else demo.load, unload=demo.unload)
         wire_menu(state.menu, parts["models"], at_load=demo.load)

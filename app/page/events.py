@@ -69,13 +69,13 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
         def chosen(stop: Event) -> Iterator[PageUpdate]:
             question = str(event.text)
             run = replace(own(before, sliders), question=question, method=method, query=query, budget=budget)
-            return handlers.choose(state, run, sliders, stop)
+            return handlers.ask_suggestion(state, run, sliders, stop)
 
         yield from _turn(state, request, sliders, chosen)
 
     def change(before: PageRun, sliders: dict, method: str, query: str, budget: str, request: gr.Request):
         def changed(stop: Event) -> Iterator[PageUpdate]:
-            return handlers.change(state, own(before, sliders), method, query, budget, sliders, stop)
+            return handlers.change_settings(state, own(before, sliders), method, query, budget, sliders, stop)
 
         yield from _turn(state, request, sliders, changed)
 
@@ -87,7 +87,7 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
 
     def mine(before: PageRun, sliders: dict, event: gr.EventData, request: gr.Request):
         def answered(stop: Event) -> Iterator[PageUpdate]:
-            return handlers.mine(state, event.tokens, own(before, sliders), sliders, stop)
+            return handlers.answer_with_user_tokens(state, event.tokens, own(before, sliders), sliders, stop)
 
         yield from _turn(state, request, sliders, answered)
 
@@ -96,7 +96,7 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
         event: gr.EventData, request: gr.Request,
     ):  # fmt: skip
         run = replace(shown_run_or_first(before, told_by(sliders)), method=method, query=query, budget=budget)
-        picked = partial(handlers.pick, state, event.seed, event.clip is True, text, run, sliders)
+        picked = partial(handlers.show_example, state, event.seed, event.clip is True, text, run, sliders)
         yield from _turn(state, request, sliders, picked)
 
     def giver(to: str) -> Callable:
@@ -107,7 +107,7 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
             run = replace(
                 shown_run_or_first(before, told_by(sliders)), method=method, query=query, budget=budget
             )
-            given = partial(handlers.give, state, file, n_frames, text, run, sliders, to=to)
+            given = partial(handlers.show_upload, state, file, n_frames, text, run, sliders, to=to)
             yield from _turn(state, request, sliders, given)
 
         return give
@@ -122,7 +122,7 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
         request: gr.Request,
     ):
         def sampled(stop: Event) -> Iterator[PageUpdate]:
-            return handlers.sample(state, n_frames, own(before, sliders), sliders, stop)
+            return handlers.resample_clip(state, n_frames, own(before, sliders), sliders, stop)
 
         yield from _turn(state, request, sliders, sampled)
 
@@ -132,7 +132,7 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
 
     def restore(before: PageRun, sliders: dict, event: gr.EventData, request: gr.Request):
         run = shown_run_or_first(before, told_by(sliders))
-        restored = partial(handlers.restore, state, event.search, run, sliders)
+        restored = partial(handlers.open_link, state, event.search, run, sliders)
         yield from _turn(state, request, sliders, restored)
 
     def take(before: PageRun, event: gr.EventData):

@@ -82,7 +82,9 @@ def answered(state, run, sliders=SLIDERS, **how):
 
 def given(state, path, n_frames=8, asked="", **how):
     file = {"path": str(path)}
-    return list(handlers.give(state, file, n_frames, asked, run_of(), SLIDERS, threading.Event(), **how))
+    return list(
+        handlers.show_upload(state, file, n_frames, asked, run_of(), SLIDERS, threading.Event(), **how)
+    )
 
 
 def news(found):
@@ -239,7 +241,7 @@ def test_an_unknown_menu_entry_gets_a_sentence(state, changed):
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "7", None, True, 2**40, math.nan, math.inf])
 def test_a_scene_that_does_not_exist_gets_a_sentence(state, seed):
-    found = list(handlers.pick(state, seed, False, "", run_of(), SLIDERS, threading.Event()))
+    found = list(handlers.show_example(state, seed, False, "", run_of(), SLIDERS, threading.Event()))
     assert "whole number" in news(found)
 
 
@@ -294,7 +296,7 @@ def test_a_new_picture_replaces_a_suggested_question_but_not_ones_own(state):
     before = run_of()
     suggested = sources.suggestions(before.source)[0]
     for asked, expected in ((suggested, sources.suggestions(Source(seed=2))[0]), ("My own?", "My own?")):
-        found = list(handlers.pick(state, 2, False, asked, before, SLIDERS, threading.Event()))
+        found = list(handlers.show_example(state, 2, False, asked, before, SLIDERS, threading.Event()))
         assert last(found, "question") == expected
         assert last(found, "run") == run_of(Source(seed=2), expected)
 
@@ -346,9 +348,11 @@ def test_a_request_that_was_stopped_in_the_queue_is_over_before_it_begins(state)
 def test_a_menu_that_did_not_change_does_nothing_and_a_changed_one_asks_what_was_answered(state):
     before = run_of()
     same = (before.method, before.query, before.budget)
-    (nothing,) = handlers.change(state, before, *same, SLIDERS, threading.Event())
+    (nothing,) = handlers.change_settings(state, before, *same, SLIDERS, threading.Event())
     assert nothing == views.PageUpdate(answers=answering.IDLE)
-    found = list(handlers.change(state, before, "grid", before.query, "frame", SLIDERS, threading.Event()))
+    found = list(
+        handlers.change_settings(state, before, "grid", before.query, "frame", SLIDERS, threading.Event())
+    )
     assert last(found, "run") == run_of(method="grid")
     assert last(found, "answers")["at"]["method"] == "grid"
 
@@ -442,14 +446,16 @@ def test_an_animated_picture_is_a_clip_wherever_it_is_given(state, uploads):
 
 def test_another_number_of_frames_asks_again_but_only_about_a_visitors_clip(state, video, photo):
     before = run_of(Source(path=str(video), n_frames=4), "Is it near?")
-    found = list(handlers.sample(state, 8, before, SLIDERS, threading.Event()))
+    found = list(handlers.resample_clip(state, 8, before, SLIDERS, threading.Event()))
     assert last(found, "run").source.n_frames == 8 and last(found, "run").question == "Is it near?"
     assert last(found, "answers")["full"]["n"] == 8 * tiny.N
     for other, n in ((before, 4), (run_of(photo), 16), (run_of(Source(seed=1, clip=True)), 16)):
-        (nothing,) = handlers.sample(state, n, other, SLIDERS, threading.Event())
+        (nothing,) = handlers.resample_clip(state, n, other, SLIDERS, threading.Event())
         assert nothing == views.PageUpdate(answers=answering.IDLE)
     for n in (0, 33, 2.5, "8", None, True):
-        assert "from 1 to 32" in news(list(handlers.sample(state, n, before, SLIDERS, threading.Event())))
+        assert "from 1 to 32" in news(
+            list(handlers.resample_clip(state, n, before, SLIDERS, threading.Event()))
+        )
         assert "from 1 to 32" in news(given(state, video, n))
 
 
@@ -482,7 +488,7 @@ def test_what_says_neither_is_told_both(state, uploads):
 
 
 def test_a_clip_of_the_world_is_picked_by_its_number(state):
-    found = list(handlers.pick(state, 3, True, "", run_of(), SLIDERS, threading.Event()))
+    found = list(handlers.show_example(state, 3, True, "", run_of(), SLIDERS, threading.Event()))
     assert last(found, "run").source == Source(seed=3, clip=True)
     frames = json.loads(last(found, "explorer")["frames"])
     assert [frame["second"] for frame in frames] == [t * sources.CLIP_SECONDS for t in range(8)]
@@ -492,7 +498,7 @@ def test_a_clip_of_the_world_is_picked_by_its_number(state):
 
 def test_a_question_of_ones_own_stays_when_the_file_before_is_gone(state):
     before = run_of(Source(path="/nowhere/x.mp4"), "My own?")
-    found = list(handlers.pick(state, 2, False, "My own?", before, SLIDERS, threading.Event()))
+    found = list(handlers.show_example(state, 2, False, "My own?", before, SLIDERS, threading.Event()))
     assert last(found, "question") == "My own?"
     assert last(found, "run").source == Source(seed=2)
 

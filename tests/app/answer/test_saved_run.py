@@ -162,8 +162,8 @@ def test_what_needs_the_model_is_refused_there_in_one_sentence(state, stranger, 
     run = opened(stranger, file).run
     for found in (
         answered(stranger, run),
-        list(handlers.mine(stranger, [1], run, SLIDERS, Event())),
-        list(handlers.change(stranger, run, "random", "prompt-tail", "frame", SLIDERS, Event())),
+        list(handlers.answer_with_user_tokens(stranger, [1], run, SLIDERS, Event())),
+        list(handlers.change_settings(stranger, run, "random", "prompt-tail", "frame", SLIDERS, Event())),
     ):
         assert "made by tiny, and the open model is other" in found[-1].notice["text"]
         assert found[-1].answers == {"busy": False}
@@ -187,7 +187,7 @@ def test_its_own_model_goes_on_with_it(state, explainer, uploads):
     assert cards["full"]["text"] == last(before, "answers")["full"]["text"]
     assert not cards.get("opened") and cards["at"]["model"] == fresh.models.generation
     assert "everyone" not in last(found, "notice")["text"]
-    mine = list(handlers.mine(fresh, [1, 2], run, SLIDERS, Event()))
+    mine = list(handlers.answer_with_user_tokens(fresh, [1, 2], run, SLIDERS, Event()))
     assert last(mine, "answers")["pruned"]["n"] == 2
     compared = list(comparing.compare(fresh, run, SLIDERS, ["rediprune"], Event()))
     assert compared[-1]["busy"] is False and "told" in compared[-1]
@@ -196,7 +196,7 @@ def test_its_own_model_goes_on_with_it(state, explainer, uploads):
 def test_from_an_opened_run_one_goes_on_to_an_example(state, stranger, uploads):
     file, _ = saved(state, uploads)
     run = opened(stranger, file).run
-    found = list(handlers.pick(stranger, 2, False, "", run, SLIDERS, Event()))
+    found = list(handlers.show_example(stranger, 2, False, "", run, SLIDERS, Event()))
     assert last(found, "answers")["at"]["model"] == stranger.models.generation
     assert "everyone" not in last(found, "notice")["text"]
     assert last(found, "run").source == Source(seed=2)
@@ -255,7 +255,7 @@ def test_whether_a_picture_is_outside_what_the_model_knows_goes_with_it(uploads)
 
 def test_a_link_is_answered(state):
     found = list(
-        handlers.restore(state, "?scene=2&keep=50&method=random&budget=x", run_of(state), SLIDERS, Event())
+        handlers.open_link(state, "?scene=2&keep=50&method=random&budget=x", run_of(state), SLIDERS, Event())
     )
     cards = last(found, "answers")
     assert (cards["at"]["keep"], cards["at"]["method"], cards["dials"]) == (0.5, "random", True)
@@ -265,20 +265,20 @@ def test_a_link_is_answered(state):
 
 
 def test_a_link_that_is_none_changes_nothing(state):
-    (view,) = handlers.restore(state, SimpleNamespace(), run_of(state), SLIDERS, Event())
+    (view,) = handlers.open_link(state, SimpleNamespace(), run_of(state), SLIDERS, Event())
     assert view.notice["kind"] == "error" and view.answers == {"busy": False}
 
 
 def test_frames_are_not_taken_anew_from_an_opened_clip(state, uploads):
     file, _ = saved(state, uploads)
     run = opened(state, file).run
-    assert [v.answers for v in handlers.sample(state, 4, run, SLIDERS, Event())] == [{"busy": False}]
+    assert [v.answers for v in handlers.resample_clip(state, 4, run, SLIDERS, Event())] == [{"busy": False}]
 
 
 def test_a_choice_by_hand_in_an_opened_run_stays_in_the_picture(state, uploads):
     """The answer to it is a live one, so the picture is sent anew: with the choice, else it would be lost."""
     file, _ = saved(state, uploads)
-    found = list(handlers.mine(state, [1, 2], opened(state, file).run, SLIDERS, Event()))
+    found = list(handlers.answer_with_user_tokens(state, [1, 2], opened(state, file).run, SLIDERS, Event()))
     assert last(found, "explorer")["own"] == {"tokens": [1, 2], "keep": 0.25, "weight": 1 / 3}
 
 
@@ -286,7 +286,7 @@ def test_the_question_of_an_opened_run_gives_way_to_the_examples_own(state, uplo
     file, _ = saved(state, uploads)
     view = opened(state, file)
     for asked, kept in ((view.question, False), ("Mine?", True)):
-        found = list(handlers.pick(state, 2, False, asked, view.run, SLIDERS, Event()))
+        found = list(handlers.show_example(state, 2, False, asked, view.run, SLIDERS, Event()))
         assert (last(found, "run").question == asked) is kept
 
 

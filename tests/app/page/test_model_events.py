@@ -205,7 +205,7 @@ def test_a_method_that_the_new_model_does_not_offer_gives_way_to_its_default(fol
     state.models.open(folders["other"])
     for asked, answered in (("random", "rediprune"), ("grid", "grid")):
         before = PageRun(Source(seed=1), "What color is the star?", asked, "text-tower/value")
-        view = handlers.first_paint(state, before, {"keep": 0.25, "weight": 1 / 3})
+        view = handlers.compute_first_update(state, before, {"keep": 0.25, "weight": 1 / 3})
         assert view.method["value"] == view.run.method == answered
         assert view.query["value"] == view.run.query == "prompt-tail"
         assert view.run.model == state.models.generation != before.model
@@ -217,7 +217,7 @@ def test_where_no_model_is_open_the_page_says_so_and_nothing_is_lost():
         AppState(ModelHolder()),
         PageRun(Source(seed=1), "What color is the star?", "rediprune", "prompt-tail"),
     )
-    view = handlers.first_paint(state, run, {"keep": 0.25, "weight": 1 / 3})
+    view = handlers.compute_first_update(state, run, {"keep": 0.25, "weight": 1 / 3})
     assert view.notice["kind"] == "error" and "no model is open at this moment" in view.notice["text"]
     assert view.run is None and view.answers is None
     assert state.menu.state()["name"] == ""

@@ -64,7 +64,7 @@ def run_of(state):
 
 
 def test_the_answer_says_whose_choice_it_is_and_the_estimate_is_of_these_tokens(state):
-    views = list(handlers.mine(state, [9, 2, 4], run_of(state), SLIDERS, Event()))
+    views = list(handlers.answer_with_user_tokens(state, [9, 2, 4], run_of(state), SLIDERS, Event()))
     cards = [view.answers for view in views if view.answers and "full" in view.answers][-1]
     assert cards["at"]["own"] == "2,4,9" and cards["pruned"]["n"] == 3 and "KL" in cards["line"]
     assert all(view.explorer is None for view in views)  # the picture shows it already
@@ -76,7 +76,7 @@ def test_the_answer_says_whose_choice_it_is_and_the_estimate_is_of_these_tokens(
 
 @pytest.mark.parametrize("tokens", [None, [], [36], "all", [{"a": 1}]])
 def test_a_bad_list_gets_a_sentence_and_answers_nothing(state, tokens):
-    views = list(handlers.mine(state, tokens, run_of(state), SLIDERS, Event()))
+    views = list(handlers.answer_with_user_tokens(state, tokens, run_of(state), SLIDERS, Event()))
     assert views[-1].notice["kind"] == "error"
     assert views[-1].answers == {"busy": False}
 
@@ -85,5 +85,5 @@ def test_tokens_of_an_earlier_models_picture_are_refused(state):
     old = PageRun(
         Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=state.models.generation + 1
     )
-    views = list(handlers.mine(state, [1], old, SLIDERS, Event()))
+    views = list(handlers.answer_with_user_tokens(state, [1], old, SLIDERS, Event()))
     assert "earlier model" in views[-1].notice["text"]

@@ -415,7 +415,7 @@ def test_paint_puts_patches_where_they_lie(browser):
 def test_the_message_of_a_clip_is_small_and_flat(explainer):
     """Gradio walks through every nested value on each message: what is long must be a string."""
     run = PageRun(sources.Source(seed=0, clip=True), "Is dog 0 near?", "rediprune", "prompt-tail")
-    view = handlers.first_paint(AppState(explainer), run, {"keep": 0.15, "weight": 1 / 3})
+    view = handlers.compute_first_update(AppState(explainer), run, {"keep": 0.15, "weight": 1 / 3})
     nested = [value for value in view.explorer.values() if isinstance(value, (list, dict))]
     assert max(map(len, nested)) <= 22
     assert json.loads(view.explorer["frames"])
