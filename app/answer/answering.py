@@ -35,7 +35,7 @@ from ..state.options import (
 from ..state.shown_run import describe
 from ..state.sources import load_frames, load_saved_run
 from ..state.user_tokens import parse_user_tokens
-from ..streaming import streamed
+from ..streaming import stream_reports
 from ..views import cards as views
 from ..views import explorer as picture
 from ..views.cards import PageUpdate, notice
@@ -93,7 +93,7 @@ def _answer(
     own: object,
     news: tuple[str, ...],
 ) -> Iterator[PageUpdate]:
-    with state.answering(run) as explainer:  # it stays open until this run ends
+    with state.borrow_model_for(run) as explainer:  # it stays open until this run ends
         yield from _answer_with(explainer, state, run, sliders, stop, redraw, own, news)
 
 
@@ -132,7 +132,7 @@ def _answer_with(
     yield PageUpdate(answers={"busy": True, "line": f"Reading the {'clip' if media.clip else 'picture'}."})
     checked_question(run.question, explainer.processor)  # before the encoder runs for nothing
     notes = (*news, *changed, *media_notes)
-    with state.slot(stop):
+    with state.take_slot(stop):
         yield from _answer_shown(explainer, state, run, stop, redraw, own, media, config, notes)
 
 
@@ -154,10 +154,10 @@ def _answer_shown(
     kept = selection.kept(config.keep_ratio) if own is None else parse_user_tokens(own, look.vision)
     drawn = menu = None
     if redraw:
-        drawn = explorer_view(explainer, run, media, look, asked, config, orders)
+        drawn = build_explorer(explainer, run, media, look, asked, config, orders)
         if own is not None:
             drawn["own"] = picture.chosen(kept, config)
-        menu = views.budget_menu(look.vision.shape[0])
+        menu = views.budget_update(look.vision.shape[0])
     rounded = selection.notes if own is None else ()
     said = _news(explainer, run, (*notes, *asked.notes, *rounded))
 
@@ -169,9 +169,9 @@ def _answer_shown(
         "busy": True,
         "line": "Answering.",
         "shows": describe(run),
-        "at": answered_at(run, config, look.key, None if own is None else kept),
+        "at": record_settings(run, config, look.key, None if own is None else kept),
         "snippet": snippet(explainer, run, config, media.clip),
-        "foreign": foreign(explainer, run),
+        "foreign": lies_outside_model(explainer, run),
         "pruned": views.answer(None, k, state="wait"),
         "full": views.answer(full, n, state="wait" if full is None else "done", earlier=full is not None),
     }
@@ -210,8 +210,8 @@ def _answer_shown(
     yield PageUpdate(answers=dict(cards))
     chosen = None if own is None else kept
 
-    once = views.one_timing(full, pruned, earlier is not None)
-    saved = savings_view(explainer, look, asked, selection, len(full.token_ids), once, chosen)
+    once = views.single_timing_line(full, pruned, earlier is not None)
+    saved = build_savings(explainer, look, asked, selection, len(full.token_ids), once, chosen)
     # At once, for what stands there is another run's; better times follow where they do not take long and
     # nobody waits for them.
     yield PageUpdate(savings=saved)
@@ -274,7 +274,7 @@ def _answered_again(
     return found
 
 
-def answered_at(run: PageRun, config: PruneConfig, picture: str, own: Tensor | None) -> dict:
+def record_settings(run: PageRun, config: PruneConfig, picture: str, own: Tensor | None) -> dict:
     """What the cards belong to, as the browser compares it with what the page stands at."""
     return {
         "keep": config.keep_ratio,
@@ -291,14 +291,14 @@ def answered_at(run: PageRun, config: PruneConfig, picture: str, own: Tensor | N
 
 def _stream(explainer, look, asked, kept, stop: threading.Event) -> Iterator[str | Answer]:
     """The text so far, again and again, and at last the Answer."""
-    return streamed(lambda tell: explainer.answer(look, asked, kept, on_text=tell, stop=stop))
+    return stream_reports(lambda tell: explainer.answer(look, asked, kept, on_text=tell, stop=stop))
 
 
 def _either(found: str | Answer, n: int) -> tuple:
     return (None, n, found, "stream") if isinstance(found, str) else (found, n)
 
 
-def explorer_view(
+def build_explorer(
     explainer, run: PageRun, media, look, asked, config: PruneConfig, orders: Selection
 ) -> dict:
     relevance = orders.relevance
@@ -328,7 +328,7 @@ def explorer_view(
     )
 
 
-def savings_view(
+def build_savings(
     explainer, look, asked, selection: Selection, n_new: int, measured: str, own: Tensor | None
 ) -> dict:
     config = selection.config
@@ -351,7 +351,7 @@ def _given_up(cards: dict | None) -> dict:
     return {**cards, **ended, "busy": False, "line": "Not answered: the message above says why."}
 
 
-def foreign(explainer: Explainer, run: PageRun) -> bool:
+def lies_outside_model(explainer: Explainer, run: PageRun) -> bool:
     """Whether the picture lies outside what the model says it knows; a saved run has it among its notes."""
     if not explainer.knows or run.source.is_scene:
         return False
@@ -359,7 +359,7 @@ def foreign(explainer: Explainer, run: PageRun) -> bool:
 
 
 def _news(explainer: Explainer, run: PageRun, notes: tuple[str, ...]) -> dict:
-    if foreign(explainer, run):
+    if lies_outside_model(explainer, run):
         text = " ".join((*notes, explainer.knows, "For photos, start with a public checkpoint:"))
         return notice(text, code=PUBLIC_MODEL)
     return notice(" ".join(notes))

@@ -45,7 +45,7 @@ def compare(
     yield from _swept(state, run, sliders, methods, stop, None, (), _cards, sliders.get("own"))
 
 
-def over_ratios(
+def compare_over_ratios(
     state: AppState, run: PageRun, sliders: dict, methods: object, stop: threading.Event
 ) -> Iterator[dict]:
     """Every method at every ratio of RATIOS, as curves that grow; arguments as in `compare`.
@@ -64,7 +64,11 @@ def _swept(state, run, sliders, methods, stop, ratios, more, told, own=None) -> 
         if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
             raise ValueError("The methods to compare must be a list of their names.")
         media, _ = load_frames(run.source)
-        with state.answering(run) if run.model == OPENED else state.model_of(run) as explainer:
+        with (
+            state.borrow_model_for(run)
+            if run.model == OPENED
+            else state.borrow_explainer_of(run) as explainer
+        ):
             config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
             ratios = ratios or (config.keep_ratio,)
             chosen, weights = methods or ["random"], [config.weight, *more]
@@ -201,7 +205,7 @@ def _held(points: list[Point], line: Line) -> str:
     return "none of these" if found is None else f"{found:.0%}"
 
 
-def method_names(explainer: Explainer) -> list[dict]:
+def list_methods(explainer: Explainer) -> list[dict]:
     """The methods that can be compared here, for the boxes to tick, and how many answers each takes."""
     return [
         {"method": name, "name": words(Line(name)), "runs": SEEDS if name == "random" else 1}

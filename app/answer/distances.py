@@ -15,7 +15,7 @@ def measured(state: AppState, run: PageRun) -> dict:
         ModelError: no model is open at this moment.
     """
     media, _ = load_frames(run.source)
-    with state.model_of(run) as explainer:
+    with state.borrow_explainer_of(run) as explainer:
         look = explainer.look(media)
     if (count := evidence.pairs(look.vision, run.budget)) > evidence.MOST:
         raise ValueError(f"{count:,} distances are too many for a browser: give each frame its own budget.")

@@ -86,7 +86,7 @@ def _show(
     stop: threading.Event,
     to: str = "",
 ) -> Iterator[PageUpdate]:
-    empty = {part: views.cleared() for part in ("photo", "clip")}
+    empty = {part: views.cleared_update() for part in ("photo", "clip")}
     try:
         source = find()
         load_frames(source, stop.is_set)  # before all else that reads the file
@@ -106,7 +106,7 @@ def _show(
 def open_trace(state: AppState, file: object, before: PageRun) -> Iterator[PageUpdate]:
     """Show a saved run that a visitor gave; where it cannot be opened, everything stays as it was."""
     try:
-        yield opening.shown_again(state, trace_source(file))
+        yield opening.show_saved_run(state, trace_source(file))
     except USER_ERRORS as error:
         yield PageUpdate(notice=notice(str(error), "error"), answers=IDLE)
 
@@ -132,7 +132,7 @@ def open_link(
         sliders=linked.sliders,
     )
     for update in answer(state, run, linked.sliders, stop, news=linked.notes):
-        yield opening.with_dials(update)
+        yield opening.mark_sliders_set(update)
 
 
 def ask_suggestion(

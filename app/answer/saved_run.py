@@ -19,10 +19,10 @@ from ..views import cards as views
 from ..views import explorer as picture
 from ..views.cards import PageUpdate, notice
 from ..views.snippet import snippet
-from .answering import answered_at, explorer_view, savings_view
+from .answering import build_explorer, build_savings, record_settings
 
 
-def shown_again(state: AppState, source: Source) -> PageUpdate:
+def show_saved_run(state: AppState, source: Source) -> PageUpdate:
     """The whole page of an opened trace.
 
     Raises:
@@ -38,7 +38,7 @@ def shown_again(state: AppState, source: Source) -> PageUpdate:
     by_hand = not torch.equal(trace.kept, trace.selection.kept())
     own = trace.kept if by_hand else None
     sliders = {"keep": config.keep_ratio, "weight": config.weight}
-    drawn = explorer_view(made, run, made.media, look, asked, config, orders)
+    drawn = build_explorer(made, run, made.media, look, asked, config, orders)
     if by_hand:
         drawn["own"] = picture.chosen(trace.kept, config)
     cards = {
@@ -48,25 +48,25 @@ def shown_again(state: AppState, source: Source) -> PageUpdate:
         "dials": True,
         "line": views.agreement(trace.agreement),
         "shows": describe(run),
-        "at": answered_at(run, config, look.key, own),
+        "at": record_settings(run, config, look.key, own),
         "snippet": snippet(made, run, config, trace.clip),
         "foreign": False,
         "pruned": views.answer(trace.pruned, len(trace.kept), earlier=True),
         "full": views.answer(trace.full, look.n_visual, earlier=True),
     }
     same, methods, queries = _choices(state, made, run)
-    measured = views.one_timing(trace.full, trace.pruned, False) + ", when it was saved"
+    measured = views.single_timing_line(trace.full, trace.pruned, False) + ", when it was saved"
     n_new = len(trace.full.token_ids)
     return PageUpdate(
         explorer=drawn,
         answers=cards,
-        savings=savings_view(made, look, asked, orders.at(0), n_new, measured, own),
+        savings=build_savings(made, look, asked, orders.at(0), n_new, measured, own),
         notice=notice(" ".join((_about(made, same), *trace.notes))),
         question=trace.question,
         suggestions=list(suggestions(source)),
-        photo=views.cleared(),
-        clip=views.cleared(),
-        budget={**views.budget_menu(look.vision.shape[0]), "value": config.budget},
+        photo=views.cleared_update(),
+        clip=views.cleared_update(),
+        budget={**views.budget_update(look.vision.shape[0]), "value": config.budget},
         method=views.menu(methods, run.method),
         query=views.menu(queries, run.query),
         sliders=sliders,
@@ -74,7 +74,7 @@ def shown_again(state: AppState, source: Source) -> PageUpdate:
     )
 
 
-def with_dials(update: PageUpdate) -> PageUpdate:
+def mark_sliders_set(update: PageUpdate) -> PageUpdate:
     """The same, telling the cards that sliders and menus were set from here and not by the visitor's hand."""
     return update if update.answers is None else replace(update, answers={**update.answers, "dials": True})
 

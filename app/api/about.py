@@ -17,7 +17,7 @@ def about_model(state: AppState) -> dict:
         name and meaning of what this model can do; "defaults": its settings; "limits": the most frames of a
         clip and keep ratios of a sweep.
     """
-    with state.using() as explainer:
+    with state.borrow_model() as explainer:
         return {
             "model": explainer.name,
             "knows": explainer.knows,

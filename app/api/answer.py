@@ -33,9 +33,9 @@ def answer_question(
         nats, and KL(unpruned || pruned) of the first answer token in nats.
     """
     shown, notes = given(media, n_frames)
-    with state.using() as explainer, stop_when_caller_leaves() as stop:
+    with state.borrow_model() as explainer, stop_when_caller_leaves() as stop:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
-        with state.slot(stop):
+        with state.take_slot(stop):
             trace = explainer.run(shown, question, config, stop=stop)
     answers = {
         name: {"text": a.text, "visual_tokens": a.n_visual, "seconds_measured": a.seconds}

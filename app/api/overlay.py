@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 
 from gradio.utils import get_upload_folder
 
-from ..export.download import cannot_store_in_a_sentence, into_cache
-from ..export.overlay import overlay_file
+from ..export.download import copy_into_cache, explain_storage_errors
+from ..export.overlay import write_overlay
 from ..state.app_state import AppState, PageRun
 from ..state.sources import file_source, load_frames
 from .arguments import dials, said
@@ -35,9 +35,9 @@ def draw_overlay(
     """
     source = file_source(media, n_frames)
     kind = "mp4" if frame is None and load_frames(source)[0].clip else "png"
-    with cannot_store_in_a_sentence(), state.using() as explainer, TemporaryDirectory() as folder:
+    with explain_storage_errors(), state.borrow_model() as explainer, TemporaryDirectory() as folder:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
         run = PageRun(source, question, method, said(config)["query"], budget, model=state.models.generation)
         sliders = {"keep": keep_ratio, "weight": weight}
-        file, _ = overlay_file(state, run, sliders, kind, 0 if frame is None else frame, Path(folder))
-        return into_cache(file, get_upload_folder())
+        file, _ = write_overlay(state, run, sliders, kind, 0 if frame is None else frame, Path(folder))
+        return copy_into_cache(file, get_upload_folder())

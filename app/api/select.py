@@ -33,7 +33,7 @@ def select_tokens(
         were kept.
     """
     shown, notes = given(media, n_frames)
-    with state.using() as explainer:
+    with state.borrow_model() as explainer:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
         look = explainer.look(shown)
         asked = explainer.ask(look, question, config)

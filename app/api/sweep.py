@@ -41,7 +41,7 @@ def sweep_ratios(
     ratios = checked_ratios(keep_ratios)
     if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
         raise ValueError('methods must be a list of names, such as ["rediprune", "grid"].')
-    with state.using() as explainer:
+    with state.borrow_model() as explainer:
         own = explainer.defaults
         config = dials(explainer, own.keep_ratio, weight, own.method, query, budget)
         count = len(ratios) * len(lines_of(methods, [config.weight], explainer.methods))

@@ -22,7 +22,7 @@ PICKING = {"mp4": (640, 960), "gif": (480, 720), "png": (320, 640)}
 KINDS = (*SIDES, *(f"picking.{ending}" for ending in PICKING))
 
 
-def overlay_file(
+def write_overlay(
     state: AppState, run: PageRun, sliders: dict, kind: object, at: object, folder: Path, own: object = None
 ) -> tuple[Path, str]:
     """Write what the page shows, kept tokens outlined and the rest dimmed, or how it was picked.
@@ -49,7 +49,7 @@ def overlay_file(
     if own is not None and kind.startswith("picking."):
         raise ValueError("tokens of your own choice have no order of picking; reset them first.")
     media, _ = load_frames(run.source)
-    with state.model_of(run) as explainer:
+    with state.borrow_explainer_of(run) as explainer:
         config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
         look = explainer.look(media)
         if own is None:

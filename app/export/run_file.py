@@ -7,14 +7,16 @@ from pathlib import Path
 
 from rediprune import Explainer, Trace, save_trace
 
-from ..answer.answering import foreign
+from ..answer.answering import lies_outside_model
 from ..state.app_state import AppState, PageRun
 from ..state.options import to_prune_config
 from ..state.sources import load_frames
 from ..state.user_tokens import parse_user_tokens
 
 
-def trace_file(state: AppState, run: PageRun, sliders: dict, own: object, folder: Path) -> tuple[Path, str]:
+def write_run_file(
+    state: AppState, run: PageRun, sliders: dict, own: object, folder: Path
+) -> tuple[Path, str]:
     """Write the trace of the answers on the page; nothing is answered for it.
 
     Args:
@@ -30,7 +32,7 @@ def trace_file(state: AppState, run: PageRun, sliders: dict, own: object, folder
         ValueError: there is no finished answer any more, or it is too large to be opened again.
         ModelError: no model is open at this moment.
     """
-    with state.model_of(run) as explainer:
+    with state.borrow_explainer_of(run) as explainer:
         trace = explainer.trace or _traced(explainer, state, run, sliders, own)
     file = save_trace(trace, folder / f"rediprune-{_named(run)}.json")
     size = file.stat().st_size
@@ -50,7 +52,7 @@ def _traced(explainer: Explainer, state: AppState, run: PageRun, sliders: dict, 
     if full is None or made is None:
         raise ValueError("there is no finished answer of this: ask, let both answers end, then save.")
     trace = explainer.build_trace(media, look, asked, selection, kept, full, *made)
-    outside = (explainer.knows,) if foreign(explainer, run) else ()
+    outside = (explainer.knows,) if lies_outside_model(explainer, run) else ()
     return replace(trace, notes=(*outside, *notes, *trace.notes))
 
 

@@ -28,7 +28,7 @@ from rediprune.models import ModelError
 from rediprune.models.errors import USER_ERRORS
 from rediprune.query.question import checked_question
 
-from ..streaming import streamed
+from ..streaming import stream_reports
 
 START = 5.0  # seconds until the process stands
 WEIGHTS = 2e9  # bytes a second, from the disk to the GPU
@@ -59,7 +59,7 @@ class SoFar:
     seconds: float
 
 
-class LentExplainer(Explainer):
+class ZeroGpuExplainer(Explainer):
     """An Explainer that runs its model on a lent GPU and keeps what came of it on the CPU.
 
     What can go wrong there is raised here: the library's own errors as they are, and as ModelError what
@@ -212,6 +212,6 @@ class LentExplainer(Explainer):
             return self._there.answer(*args, on_text=on_text, stop=stop, **how)
 
         try:
-            yield from streamed(work)
+            yield from stream_reports(work)
         finally:
             stop.set()  # closed from outside: the thread ends after its token in progress

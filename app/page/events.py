@@ -15,10 +15,10 @@ from rediprune.models.errors import USER_ERRORS
 from ..answer import handlers
 from ..answer.distances import measured
 from ..export.download import download
-from ..export.overlay import overlay_file
-from ..export.run_file import trace_file
+from ..export.overlay import write_overlay
+from ..export.run_file import write_run_file
 from ..state.app_state import EVERY, AppState, PageRun
-from ..state.shown_run import LostRunError, shown_run, shown_run_or_first
+from ..state.shown_run import LostRunError, restore_run_or_first, shown_run
 from ..views.cards import PageUpdate, notice
 
 # The parts of a View, in the order of the outputs.
@@ -45,7 +45,9 @@ GIVE = "(...args) => window.rediprune?.given?.(args) ?? args"
 CHANGE = "(...args) => window.rediprune?.change?.(args) ?? args"
 
 
-def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None, unload: Callable) -> None:
+def connect_events(
+    state: AppState, parts: dict, controls: dict, at_load: Callable | None, unload: Callable
+) -> None:
     """Who calls whom. Answers take turns at the model; none is a public endpoint (see api.py)."""
 
     def ask(
@@ -95,7 +97,9 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
         text: str, before: PageRun, sliders: dict, method: str, query: str, budget: str,
         event: gr.EventData, request: gr.Request,
     ):  # fmt: skip
-        run = replace(shown_run_or_first(before, told_by(sliders)), method=method, query=query, budget=budget)
+        run = replace(
+            restore_run_or_first(before, told_by(sliders)), method=method, query=query, budget=budget
+        )
         picked = partial(handlers.show_example, state, event.seed, event.clip is True, text, run, sliders)
         yield from _turn(state, request, sliders, picked)
 
@@ -105,7 +109,7 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
             method: str, query: str, budget: str, request: gr.Request,
         ):  # fmt: skip
             run = replace(
-                shown_run_or_first(before, told_by(sliders)), method=method, query=query, budget=budget
+                restore_run_or_first(before, told_by(sliders)), method=method, query=query, budget=budget
             )
             given = partial(handlers.show_upload, state, file, n_frames, text, run, sliders, to=to)
             yield from _turn(state, request, sliders, given)
@@ -127,11 +131,11 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
         yield from _turn(state, request, sliders, sampled)
 
     def open_trace(before: PageRun, sliders: dict, event: gr.EventData, request: gr.Request):
-        given, run = {"path": event.path}, shown_run_or_first(before, told_by(sliders))
+        given, run = {"path": event.path}, restore_run_or_first(before, told_by(sliders))
         yield from _turn(state, request, sliders, lambda stop: handlers.open_trace(state, given, run))
 
     def restore(before: PageRun, sliders: dict, event: gr.EventData, request: gr.Request):
-        run = shown_run_or_first(before, told_by(sliders))
+        run = restore_run_or_first(before, told_by(sliders))
         restored = partial(handlers.open_link, state, event.search, run, sliders)
         yield from _turn(state, request, sliders, restored)
 
@@ -140,14 +144,14 @@ def wire(state: AppState, parts: dict, controls: dict, at_load: Callable | None,
 
         def make(folder: Path) -> tuple[Path, str]:
             run = shown_run(before, told_by_event(event))
-            return trace_file(state, run, sliders, event.tokens, folder)
+            return write_run_file(state, run, sliders, event.tokens, folder)
 
         return download(make, controls["along"].GRADIO_CACHE)
 
     def save(before: PageRun, sliders: dict, event: gr.EventData):
         def make(folder: Path) -> tuple[Path, str]:
             run = shown_run(before, told_by_event(event))
-            return overlay_file(state, run, sliders, event.kind, event.at, folder, own=event.tokens)
+            return write_overlay(state, run, sliders, event.kind, event.at, folder, own=event.tokens)
 
         return download(make, controls["saved"].GRADIO_CACHE)
 
@@ -219,7 +223,7 @@ def _turn(
 ) -> Iterator[list]:
     """Views as outputs in the order of PARTS; what did not change is skipped. Answers carry their ticket."""
     ticket = _ticket(sliders)
-    with state.turn(_visitor(request), ticket, patience=10) as stop:
+    with state.take_turn(_visitor(request), ticket, patience=10) as stop:
         for update in [PageUpdate(answers=handlers.IDLE)] if stop.is_set() else _found(found, stop):
             if update.answers is not None:
                 update = replace(update, answers={**update.answers, "ticket": ticket})

@@ -9,25 +9,25 @@ import gradio as gr
 from rediprune import Explainer
 from rediprune.evaluation.sweep import RATIOS
 
-from ..answer.compare import MORE_WEIGHTS, compare, method_names, over_ratios
+from ..answer.compare import MORE_WEIGHTS, compare, compare_over_ratios, list_methods
 from ..state.app_state import EVERY, AppState, PageRun
 from ..state.shown_run import LostRunError, shown_run
 from ..story.handler import tell
-from .widget import widget
+from .web_part import web_part
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def below(state: AppState, explainer: Explainer, run: gr.State, unload: Callable) -> None:
+def add_second_screen(state: AppState, explainer: Explainer, run: gr.State, unload: Callable) -> None:
     """Put the second screen under the page and connect it; `run` is what the answers above belong to.
 
     Nothing here is computed before a visitor comes to it or asks for it, and nothing waits in the queue of
     the answers.
     """
     with gr.Column(elem_id="rp-below"):
-        told = widget("cards/story", elem_id="rp-story")
-        compared = widget("cards/compare", elem_id="rp-compare", methods=method_names(explainer))
-        swept = widget("cards/sweep", elem_id="rp-sweep", ratios=RATIOS, more=len(MORE_WEIGHTS))
+        told = web_part("cards/story", elem_id="rp-story")
+        compared = web_part("cards/compare", elem_id="rp-compare", methods=list_methods(explainer))
+        swept = web_part("cards/sweep", elem_id="rp-sweep", ratios=RATIOS, more=len(MORE_WEIGHTS))
 
     def tells(answered: PageRun, event: gr.EventData) -> dict:
         sliders = {"keep": event.keep, "weight": event.weight}
@@ -39,7 +39,7 @@ def below(state: AppState, explainer: Explainer, run: gr.State, unload: Callable
 
     _said(told.tell(tells, run, told, trigger_mode="multiple", **QUIET), "untold")
     _series(state, "compare", compared, run, compare, unload)
-    _series(state, "sweep", swept, run, over_ratios, unload)
+    _series(state, "sweep", swept, run, compare_over_ratios, unload)
 
 
 def _said(request, to: str) -> None:
@@ -60,7 +60,7 @@ def _series(
 
     def start(answered: PageRun, event: gr.EventData, request: gr.Request) -> Iterator[dict]:
         sliders = {name: getattr(event, name) for name in ("keep", "weight", "weights", "own")}
-        with state.turn(visitor(request), _ticket(event.ticket)) as stop:
+        with state.take_turn(visitor(request), _ticket(event.ticket)) as stop:
             about = {"ticket": event.ticket, "at": event.at}
             try:
                 run = shown_run(answered, getattr(event, "shows", None))

@@ -73,7 +73,7 @@ class AppState:
         self._lock = threading.Lock()
 
     @contextmanager
-    def using(self) -> Iterator[Explainer]:
+    def borrow_model(self) -> Iterator[Explainer]:
         """The open model, which stays open meanwhile, with as many threads as serve it.
 
         Raises:
@@ -83,12 +83,12 @@ class AppState:
             fit_threads(explainer.model)
             yield explainer
 
-    def one_at_a_time(self) -> None:
+    def serve_one_at_a_time(self) -> None:
         """Work on one request at a time from now on; before the first one."""
         self.at_once, self._slots = 1, threading.Semaphore(1)
 
     @contextmanager
-    def slot(self, stop: threading.Event) -> Iterator[None]:
+    def take_slot(self, stop: threading.Event) -> Iterator[None]:
         """Wait for one of the `at_once` places at the model and what belongs to it; files are read before.
 
         Once `stop` is set the wait is over: an answer that is stopped takes no time.
@@ -113,7 +113,7 @@ class AppState:
         return self._waiting > 0 or self.others_wait()
 
     @contextmanager
-    def model_of(self, run: PageRun) -> Iterator[ExplainerLike]:
+    def borrow_explainer_of(self, run: PageRun) -> Iterator[ExplainerLike]:
         """What tells of `run`: the open model that answered it, which stays open meanwhile, or its file.
 
         Raises:
@@ -123,26 +123,26 @@ class AppState:
         if run.model == OPENED:
             yield load_saved_run(run.source)
             return
-        with self.using() as explainer:
+        with self.borrow_model() as explainer:
             if run.model != self.models.generation:
                 raise ValueError("These answers are an earlier model's: answer again, then come back.")
             yield explainer
 
     @contextmanager
-    def answering(self, run: PageRun) -> Iterator[Explainer]:
+    def borrow_model_for(self, run: PageRun) -> Iterator[Explainer]:
         """The open model, to work on what `run` shows; it stays open meanwhile.
 
         Raises:
             ValueError: `run` shows an opened trace that another model made.
             ModelError: no model is open at this moment.
         """
-        with self.using() as explainer:
+        with self.borrow_model() as explainer:
             if run.source.trace and not made_by(explainer, load_saved_run(run.source)):
                 raise ValueError(_another(load_saved_run(run.source).name, explainer.name))
             yield explainer
 
     @contextmanager
-    def turn(self, visitor: str, ticket: int = 0, patience: float = 0.0) -> Iterator[threading.Event]:
+    def take_turn(self, visitor: str, ticket: int = 0, patience: float = 0.0) -> Iterator[threading.Event]:
         """The stop signal of a request while it runs; an older request of the same visitor is stopped.
 
         It is set from the start if the request was stopped while it waited, and always for ticket -1. For so

@@ -63,7 +63,7 @@ def shown_run(kept: PageRun, told: object) -> PageRun:
         raise LostRunError(LOST) from None
 
 
-def shown_run_or_first(kept: PageRun, told: object) -> PageRun:
+def restore_run_or_first(kept: PageRun, told: object) -> PageRun:
     """Return `shown_run`, or `kept` where it cannot be restored: for requests that bring a picture along."""
     try:
         return shown_run(kept, told)

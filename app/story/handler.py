@@ -36,7 +36,7 @@ def tell(state: AppState, run: PageRun, sliders: dict) -> dict:
     """
     try:
         media, _ = load_frames(run.source)
-        with state.model_of(run) as explainer:
+        with state.borrow_explainer_of(run) as explainer:
             return _told(explainer, state, run, sliders, media)
     except USER_ERRORS as error:
         return {"said": str(error)}

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from app.answer import compare as comparing
-from app.page.widget import WEB
+from app.page.web_part import WEB
 from app.state import options, sources
 from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
@@ -78,7 +78,7 @@ def test_the_numbers_are_those_of_the_librarys_sweep(compared, explainer):
 
 
 def test_a_sweep_has_every_method_at_every_ratio_and_its_csv(state):
-    found = news(state, comparing.over_ratios)
+    found = news(state, comparing.compare_over_ratios)
     data = told(found)
     assert [line["method"] for line in data["lines"]] == [*METHODS, "random"]
     assert all([p["ratio"] for p in line["points"]] == sorted(RATIOS) for line in data["lines"])
@@ -96,7 +96,7 @@ def test_a_ratio_that_keeps_everything_by_rounding_is_said(state):
 
 def test_stopped_it_keeps_what_it_has_and_says_so(state):
     stop, found = threading.Event(), []
-    for one in comparing.over_ratios(state, RUN, SLIDERS, METHODS, stop):
+    for one in comparing.compare_over_ratios(state, RUN, SLIDERS, METHODS, stop):
         found.append(one)
         if one["done"] == 2:
             stop.set()
@@ -132,7 +132,7 @@ def test_a_clip_shows_some_of_its_frames(state, tmp_path, monkeypatch):
 
 def test_a_sweep_has_more_weights_where_they_are_asked_for(state):
     stop, sliders = threading.Event(), {**SLIDERS, "weights": True}
-    data = told(list(comparing.over_ratios(state, RUN, sliders, ["rediprune"], stop)))
+    data = told(list(comparing.compare_over_ratios(state, RUN, sliders, ["rediprune"], stop)))
     names = [line["name"] for line in data["lines"]]
     weights = [f"ReDiPrune, weight {w:.2f}" for w in (1 / 3, *comparing.MORE_WEIGHTS)]
     assert names == [*weights, "Random"]

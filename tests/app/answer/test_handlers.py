@@ -220,7 +220,7 @@ def test_a_script_in_a_question_is_asked_as_text(state):
 
 
 @pytest.mark.parametrize(
-    "knobs",
+    "sliders",
     [
         {"keep": 0, "weight": 0.5},
         {"keep": math.nan, "weight": 0.5},
@@ -323,13 +323,17 @@ def test_a_visitor_who_leaves_ends_the_answer(state):
 
 
 def test_a_new_request_of_the_same_visitor_stops_the_old_one(state):
-    with state.turn("a", 1) as first, state.turn("b", 1) as other, state.turn("a", 2) as second:
+    with (
+        state.take_turn("a", 1) as first,
+        state.take_turn("b", 1) as other,
+        state.take_turn("a", 2) as second,
+    ):
         assert first.is_set() and not second.is_set() and not other.is_set()
     assert not state._running
 
 
 def test_a_late_stop_never_hits_a_newer_request(state):
-    with state.turn("a", 2) as newer:
+    with state.take_turn("a", 2) as newer:
         state.stop("a", 1)
         assert not newer.is_set()
         state.stop("a", 2)
@@ -339,9 +343,9 @@ def test_a_late_stop_never_hits_a_newer_request(state):
 def test_a_request_that_was_stopped_in_the_queue_is_over_before_it_begins(state):
     state.stop("a", 3)
     for ticket, over in ((3, True), (2, True), (4, False), (-1, True)):
-        with state.turn("a", ticket) as stop:
+        with state.take_turn("a", ticket) as stop:
             assert stop.is_set() == over
-    with state.turn("b", 1) as other:
+    with state.take_turn("b", 1) as other:
         assert not other.is_set()
 
 

@@ -11,8 +11,8 @@ import torch
 from app.answer import answering, handlers
 from app.answer import compare as comparing
 from app.answer.distances import measured
-from app.export.overlay import overlay_file
-from app.export.run_file import trace_file
+from app.export.overlay import write_overlay
+from app.export.run_file import write_run_file
 from app.state import sources
 from app.state.app_state import OPENED, AppState, PageRun
 from app.state.sources import Source
@@ -67,7 +67,7 @@ def last(found, part):
 def saved(state, uploads, own=None, **more):
     run = run_of(state, **more)
     views = answered(state, run, own=own)
-    file, said = trace_file(state, run, SLIDERS, own, uploads)
+    file, said = write_run_file(state, run, SLIDERS, own, uploads)
     assert said.startswith("Saved rediprune-scene-1.json, ")
     return file, views
 
@@ -116,13 +116,13 @@ def test_tokens_of_ones_own_are_shown_as_such(state, uploads):
 
 def test_an_answer_that_is_not_finished_cannot_be_saved(state, uploads):
     with pytest.raises(ValueError, match="no finished answer"):
-        trace_file(state, run_of(state), SLIDERS, None, uploads)
+        write_run_file(state, run_of(state), SLIDERS, None, uploads)
 
 
 def test_an_opened_run_can_be_saved_again(state, uploads):
     file, _ = saved(state, uploads)
     text = file.read_text()
-    again, _ = trace_file(state, opened(state, file).run, SLIDERS, None, uploads)
+    again, _ = write_run_file(state, opened(state, file).run, SLIDERS, None, uploads)
     a, b = json.loads(text), json.loads(again.read_text())
     assert a == b
 
@@ -140,7 +140,7 @@ def test_everything_that_needs_no_model_works_there(state, stranger, uploads):
     run = opened(stranger, file).run
     assert len(json.loads(tell(stranger, run, SLIDERS)["told"])["steps"]) == 7
     assert measured(stranger, run)["between"]
-    drawn, _ = overlay_file(stranger, run, {"keep": 0.5, "weight": 0.9}, "png", 0, uploads)
+    drawn, _ = write_overlay(stranger, run, {"keep": 0.5, "weight": 0.9}, "png", 0, uploads)
     assert drawn.is_file()
 
 
@@ -148,11 +148,11 @@ def test_everything_that_needs_no_model_works_there(state, stranger, uploads):
 def test_a_run_by_a_method_behind_the_projector_is_told_and_drawn_as_well(state, stranger, uploads, method):
     run = replace(run_of(state), method=method)
     answered(state, run)
-    file, _ = trace_file(state, run, SLIDERS, None, uploads)
+    file, _ = write_run_file(state, run, SLIDERS, None, uploads)
     shown = opened(stranger, file).run
     story = tell(stranger, shown, SLIDERS)
     assert len(json.loads(story.get("told", "{}")).get("steps", [])) == 7, story
-    drawn, _ = overlay_file(stranger, shown, SLIDERS, "picking.png", 0, uploads)
+    drawn, _ = write_overlay(stranger, shown, SLIDERS, "picking.png", 0, uploads)
     assert drawn.is_file()
     assert list(comparing.compare(state, shown, SLIDERS, [method], Event()))[-1]["told"]
 
@@ -247,7 +247,7 @@ def test_whether_a_picture_is_outside_what_the_model_knows_goes_with_it(uploads)
     for source, outside in ((Source(seed=1), False), (Source(path=str(uploads / "photo.png")), True)):
         run = replace(run_of(state), source=source)
         answered(state, run)
-        file, _ = trace_file(state, run, SLIDERS, None, uploads)
+        file, _ = write_run_file(state, run, SLIDERS, None, uploads)
         view = opened(state, file)
         assert (knows in view.notice["text"]) is outside
         assert last(answered(state, view.run), "answers")["foreign"] is outside
@@ -259,7 +259,7 @@ def test_a_link_is_answered(state):
     )
     cards = last(found, "answers")
     assert (cards["at"]["keep"], cards["at"]["method"], cards["dials"]) == (0.5, "random", True)
-    assert last(found, "knobs") == {"keep": 0.5, "weight": 1 / 3}
+    assert last(found, "sliders") == {"keep": 0.5, "weight": 1 / 3}
     assert last(found, "run").source == Source(seed=2)
     assert "budget “x”" in last(found, "notice")["text"]
 

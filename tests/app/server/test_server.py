@@ -462,12 +462,12 @@ def test_a_file_that_reads_slowly_holds_up_nobody_and_ends_when_its_sender_leave
 
 def test_so_many_are_at_the_model_at_once_and_a_stopped_one_waits_no_longer(explainer):
     state, stop = AppState(explainer, at_once=1), threading.Event()
-    with state.slot(threading.Event()):
+    with state.take_slot(threading.Event()):
         assert not state.is_crowded()
         inside = threading.Event()
 
         def second():
-            with state.slot(stop):
+            with state.take_slot(stop):
                 inside.set()
 
         waiting_one = threading.Thread(target=second)
@@ -477,7 +477,7 @@ def test_so_many_are_at_the_model_at_once_and_a_stopped_one_waits_no_longer(expl
         stop.set()
         until(inside.is_set)
         waiting_one.join()
-    with state.slot(threading.Event()):  # the stopped one took no place that it could give back
+    with state.take_slot(threading.Event()):  # the stopped one took no place that it could give back
         assert not state._slots.acquire(blocking=False)
 
 
@@ -485,7 +485,7 @@ def test_a_visitors_newer_request_begins_after_the_older_one_ended(explainer):
     state, order = AppState(explainer), []
 
     def older():
-        with state.turn("a", 1) as stop:
+        with state.take_turn("a", 1) as stop:
             begun.set()
             stop.wait()
             time.sleep(0.1)
@@ -495,7 +495,7 @@ def test_a_visitors_newer_request_begins_after_the_older_one_ended(explainer):
     thread = threading.Thread(target=older)
     thread.start()
     begun.wait()
-    with state.turn("a", 2, patience=30):
+    with state.take_turn("a", 2, patience=30):
         order.append("newer")
     thread.join()
     assert order == ["older", "newer"]

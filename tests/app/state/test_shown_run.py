@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from app.state import sources
 from app.state.app_state import OPENED, PageRun
-from app.state.shown_run import LOST, LostRunError, describe, shown_run, shown_run_or_first
+from app.state.shown_run import LOST, LostRunError, describe, restore_run_or_first, shown_run
 from app.state.sources import Source
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
@@ -151,7 +151,7 @@ def test_a_record_that_makes_no_sense_is_refused_in_one_sentence(tmp_path, monke
     told = describe(SHOWN) | change
     with pytest.raises(LostRunError, match="choose or give the picture again"):
         shown_run(FIRST, told)
-    assert shown_run_or_first(FIRST, told) == FIRST
+    assert restore_run_or_first(FIRST, told) == FIRST
 
 
 @pytest.mark.parametrize("told", [[], "scene 4", 5, {}, {"seed": 4}])

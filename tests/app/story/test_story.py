@@ -169,7 +169,7 @@ def test_a_clip_is_told_with_its_frames(state, tmp_path, monkeypatch, budget):
     assert ("each frame is chosen from alone" in words(steps["picks"])) == (budget == "frame")
 
 
-@pytest.mark.parametrize("knobs", [{"keep": 1.0, "weight": 1.0}, {"keep": 0.001, "weight": 0.0}])
+@pytest.mark.parametrize("sliders", [{"keep": 1.0, "weight": 1.0}, {"keep": 0.001, "weight": 0.0}])
 def test_the_ends_of_the_sliders_have_a_story(state, sliders):
     _, steps = told(state, run_of(), sliders)
-    assert f"{kept_count(tiny.N, knobs['keep'])} of {tiny.N} tokens stay" in words(steps["kept"])
+    assert f"{kept_count(tiny.N, sliders['keep'])} of {tiny.N} tokens stay" in words(steps["kept"])

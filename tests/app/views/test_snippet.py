@@ -51,7 +51,7 @@ def printed(text, explainer, monkeypatch):
         (Source(seed=4, clip=True), {"budget": "shared"}),
     ],
 )
-@pytest.mark.parametrize("knobs", [{"keep": 0.15, "weight": 1 / 3}, {"keep": 0.5, "weight": 1.0}])
+@pytest.mark.parametrize("sliders", [{"keep": 0.15, "weight": 1 / 3}, {"keep": 0.5, "weight": 1.0}])
 def test_run_it_keeps_the_same_tokens_and_says_the_same(explainer, monkeypatch, source, sliders, dials):
     config, text, _ = program(explainer, source, sliders, **dials)
     trace = explainer.run(load_frames(source)[0], QUESTION, config)

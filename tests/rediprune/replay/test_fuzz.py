@@ -11,8 +11,8 @@ import time
 import pytest
 
 from app.answer import handlers
-from app.export.overlay import overlay_file
-from app.export.run_file import trace_file
+from app.export.overlay import write_overlay
+from app.export.run_file import write_run_file
 from app.state import link, sources
 from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
@@ -168,10 +168,10 @@ def survives(seed, records, explainer, folder):
             strict(told["told"])
         for kind in ("png", "picking.png", "gif"):
             try:
-                overlay_file(state, view.run, view.sliders, kind, 0, folder)
+                write_overlay(state, view.run, view.sliders, kind, 0, folder)
             except SENTENCES as error:
                 assert len(str(error)) < 400
-        trace_file(state, view.run, view.sliders, None, folder)
+        write_run_file(state, view.run, view.sliders, None, folder)
     assert time.process_time() - began < 2 * LONGEST
     return True
 
