@@ -95,7 +95,7 @@ def models_for(args: argparse.Namespace):
 
     kept = sys.modules.setdefault("_rediprune_kept", ModuleType("_rediprune_kept")).__dict__
     if (old := kept.get("models")) is not None:  # the same weights under the edited code
-        with old.using() as one:
+        with old.borrow() as one:
             explainer = Explainer(one.model, one.processor, one.name, one.card)
     else:
         explainer = first_explainer(args)
@@ -122,10 +122,10 @@ def first_explainer(args: argparse.Namespace):
             return explainer
         from gradio import Error
 
-        from app.model.zero_gpu import LentExplainer
+        from app.model.zero_gpu import ZeroGpuExplainer
 
         explainer.model.to("cuda")  # `spaces` holds it back until a GPU is lent
-        return LentExplainer(explainer, spaces.GPU, Error)
+        return ZeroGpuExplainer(explainer, spaces.GPU, Error)
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(str(error))
 

@@ -9,8 +9,8 @@ from rediprune.draw import shown_in
 from rediprune.explainer.encode import MediaInput
 from rediprune.tokens import VisionTokens
 
-from ..state.options import QUERIES, default_query, query_name, settings
-from ..state.sources import file_source, shown
+from ..state.options import QUERIES, default_query, query_name, to_prune_config
+from ..state.sources import file_source, load_frames
 
 MODELS_OWN = "default"  # whichever query is the open model's default
 
@@ -21,7 +21,7 @@ def given(media: object, n_frames: object) -> tuple[MediaInput, tuple[str, ...]]
     Raises:
         ValueError: no uploaded file, one that cannot be read, or n_frames out of range.
     """
-    return shown(file_source(media, n_frames))
+    return load_frames(file_source(media, n_frames))
 
 
 def dials(
@@ -38,7 +38,7 @@ def dials(
     if query not in (known := (MODELS_OWN, *QUERIES)):
         raise ValueError(f"query={query!r} is unknown: choose one of {', '.join(known)}.")
     query = default_query(explainer) if query == MODELS_OWN else query
-    return settings(explainer, {"keep": keep_ratio, "weight": weight}, method, query, budget)
+    return to_prune_config(explainer, {"keep": keep_ratio, "weight": weight}, method, query, budget)
 
 
 def said(config: PruneConfig) -> dict:

@@ -11,10 +11,10 @@ from rediprune.media.save_clip import save_clip
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
 
-from ..state.app_state import Desk, Run
-from ..state.options import settings
-from ..state.sources import shown
-from ..state.user_tokens import own_tokens
+from ..state.app_state import AppState, PageRun
+from ..state.options import to_prune_config
+from ..state.sources import load_frames
+from ..state.user_tokens import parse_user_tokens
 
 SIDES = {"mp4": 640, "gif": 480, "png": 448}  # longer side in pixels; a larger still picture stays as it is
 # The same of the picking, where several frames share it; for "png" that of each moment on the sheet.
@@ -22,8 +22,8 @@ PICKING = {"mp4": (640, 960), "gif": (480, 720), "png": (320, 640)}
 KINDS = (*SIDES, *(f"picking.{ending}" for ending in PICKING))
 
 
-def overlay_file(
-    desk: Desk, run: Run, knobs: dict, kind: object, at: object, folder: Path, own: object = None
+def write_overlay(
+    state: AppState, run: PageRun, sliders: dict, kind: object, at: object, folder: Path, own: object = None
 ) -> tuple[Path, str]:
     """Write what the page shows, kept tokens outlined and the rest dimmed, or how it was picked.
 
@@ -48,15 +48,15 @@ def overlay_file(
         raise ValueError(f"A file of kind {kind!r} is not offered: choose one of {', '.join(KINDS)}.")
     if own is not None and kind.startswith("picking."):
         raise ValueError("tokens of your own choice have no order of picking; reset them first.")
-    media, _ = shown(run.source)
-    with desk.model_of(run) as explainer:
-        config = settings(explainer, knobs, run.method, run.query, run.budget)
+    media, _ = load_frames(run.source)
+    with state.borrow_explainer_of(run) as explainer:
+        config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
         look = explainer.look(media)
         if own is None:
             selection = explainer.select(look, explainer.ask(look, run.question, config), config)
             kept, more = selection.kept(), "".join(f" {note}" for note in selection.notes)
         else:
-            kept, more = own_tokens(own, look.vision), ""
+            kept, more = parse_user_tokens(own, look.vision), ""
     percent = f"{round(100 * config.keep_ratio)}-percent"
     if kind.startswith("picking."):
         file, told = _picking(media, look.vision, selection, folder / f"picking-{percent}{Path(kind).suffix}")

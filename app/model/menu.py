@@ -18,6 +18,7 @@ from rediprune.models.checkpoints.catalog import Checkpoint, find
 from rediprune.models.checkpoints.memory import fit, room
 from rediprune.models.checkpoints.placement import placement
 from rediprune.models.checkpoints.progress import Progress
+from rediprune.models.errors import USER_ERRORS
 
 from . import offer as model_offer
 from .offer import BUILT_IN, PRECISIONS, parameters
@@ -144,7 +145,7 @@ class ModelMenu:
                 self._refuse_too_large(entry, form)
             source = DEFAULT_MODEL if name == BUILT_IN else name
             said, failed = f"{self.models.open(source, progress=self._report, **how).name} is open.", False
-        except (ModelError, ValueError, OSError) as error:  # sentences for the visitor
+        except USER_ERRORS as error:
             said = f"Not opened: {error}."
         except Exception:
             log.exception("opening %s failed", name)

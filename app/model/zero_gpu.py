@@ -25,9 +25,10 @@ from rediprune.explainer.encode import as_media_input
 from rediprune.explainer.explainer import MAX_NEW_TOKENS
 from rediprune.explainer.prompt_spec import PromptSpec
 from rediprune.models import ModelError
+from rediprune.models.errors import USER_ERRORS
 from rediprune.query.question import checked_question
 
-from ..streaming import streamed
+from ..streaming import stream_reports
 
 START = 5.0  # seconds until the process stands
 WEIGHTS = 2e9  # bytes a second, from the disk to the GPU
@@ -35,8 +36,6 @@ PICTURES = 2.0  # a second through the vision encoder, with all their tiles
 READ = 1000.0  # prompt tokens a second
 WRITTEN = 10.0  # answer tokens a second
 SHORTEST, LONGEST = 10, 120  # seconds
-
-SAID = (ValueError, OSError, ModelError)  # sentences for the visitor; ZeroGPU itself hands on no message
 
 
 def seconds_needed(weights: int, pictures: int = 0, read: int = 0, written: int = 0) -> int:
@@ -60,7 +59,7 @@ class SoFar:
     seconds: float
 
 
-class LentExplainer(Explainer):
+class ZeroGpuExplainer(Explainer):
     """An Explainer that runs its model on a lent GPU and keeps what came of it on the CPU.
 
     What can go wrong there is raised here: the library's own errors as they are, and as ModelError what
@@ -199,7 +198,7 @@ class LentExplainer(Explainer):
                         yield pickle.dumps(found)
             else:
                 yield pickle.dumps(getattr(self._there, task)(*args, **how))
-        except SAID as error:
+        except USER_ERRORS as error:
             yield pickle.dumps(error)
 
     def _streamed_answer(self, *args, **how) -> Iterator[SoFar | Answer]:
@@ -213,6 +212,6 @@ class LentExplainer(Explainer):
             return self._there.answer(*args, on_text=on_text, stop=stop, **how)
 
         try:
-            yield from streamed(work)
+            yield from stream_reports(work)
         finally:
             stop.set()  # closed from outside: the thread ends after its token in progress

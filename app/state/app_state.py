@@ -16,7 +16,7 @@ from rediprune.trace import Agreement
 
 from ..model.menu import ModelMenu
 from ..model.threads import fit_threads
-from .sources import Source, opened
+from .sources import Source, load_saved_run
 
 EVERY = 2**53  # above every ticket a browser can count to
 OPENED = -1  # Run.model where the answers were opened from a file
@@ -25,7 +25,7 @@ VISITORS = 1024  # of so many it is remembered which of their requests are over
 
 
 @dataclass(frozen=True)
-class Run:
+class PageRun:
     """What the answers on the page belong to, beside the two sliders; all that a visitor's state holds."""
 
     source: Source
@@ -39,7 +39,7 @@ class Run:
     )  # for this visitor; False in the Run that every page begins with
 
 
-class Desk:
+class AppState:
     """One model for many visitors; remembers no picture, and of answers the unpruned ones, bounded.
 
     A visitor's requests carry tickets, numbered upwards by the browser. To stop means: this ticket and all
@@ -73,7 +73,7 @@ class Desk:
         self._lock = threading.Lock()
 
     @contextmanager
-    def using(self) -> Iterator[Explainer]:
+    def borrow_model(self) -> Iterator[Explainer]:
         """The open model, which stays open meanwhile, with as many threads as serve it.
 
         Raises:
@@ -83,12 +83,12 @@ class Desk:
             fit_threads(explainer.model)
             yield explainer
 
-    def one_at_a_time(self) -> None:
+    def serve_one_at_a_time(self) -> None:
         """Work on one request at a time from now on; before the first one."""
         self.at_once, self._slots = 1, threading.Semaphore(1)
 
     @contextmanager
-    def slot(self, stop: threading.Event) -> Iterator[None]:
+    def take_slot(self, stop: threading.Event) -> Iterator[None]:
         """Wait for one of the `at_once` places at the model and what belongs to it; files are read before.
 
         Once `stop` is set the wait is over: an answer that is stopped takes no time.
@@ -113,7 +113,7 @@ class Desk:
         return self._waiting > 0 or self.others_wait()
 
     @contextmanager
-    def model_of(self, run: Run) -> Iterator[ExplainerLike]:
+    def borrow_explainer_of(self, run: PageRun) -> Iterator[ExplainerLike]:
         """What tells of `run`: the open model that answered it, which stays open meanwhile, or its file.
 
         Raises:
@@ -121,28 +121,28 @@ class Desk:
             ModelError: no model is open at this moment.
         """
         if run.model == OPENED:
-            yield opened(run.source)
+            yield load_saved_run(run.source)
             return
-        with self.using() as explainer:
+        with self.borrow_model() as explainer:
             if run.model != self.models.generation:
                 raise ValueError("These answers are an earlier model's: answer again, then come back.")
             yield explainer
 
     @contextmanager
-    def answering(self, run: Run) -> Iterator[Explainer]:
+    def borrow_model_for(self, run: PageRun) -> Iterator[Explainer]:
         """The open model, to work on what `run` shows; it stays open meanwhile.
 
         Raises:
             ValueError: `run` shows an opened trace that another model made.
             ModelError: no model is open at this moment.
         """
-        with self.using() as explainer:
-            if run.source.trace and not made_by(explainer, opened(run.source)):
-                raise ValueError(_another(opened(run.source).name, explainer.name))
+        with self.borrow_model() as explainer:
+            if run.source.trace and not made_by(explainer, load_saved_run(run.source)):
+                raise ValueError(_another(load_saved_run(run.source).name, explainer.name))
             yield explainer
 
     @contextmanager
-    def turn(self, visitor: str, ticket: int = 0, patience: float = 0.0) -> Iterator[threading.Event]:
+    def take_turn(self, visitor: str, ticket: int = 0, patience: float = 0.0) -> Iterator[threading.Event]:
         """The stop signal of a request while it runs; an older request of the same visitor is stopped.
 
         It is set from the start if the request was stopped while it waited, and always for ticket -1. For so

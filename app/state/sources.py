@@ -136,11 +136,11 @@ def trace_source(file: object) -> Source:
         source = replace(file_source(file), trace=True)
     except ValueError:
         raise ValueError("No file arrived: choose one that was saved here.") from None
-    opened(source)
+    load_saved_run(source)
     return source
 
 
-def opened(source: Source) -> RecordedRun:
+def load_saved_run(source: Source) -> RecordedRun:
     """The run in the file of a source.
 
     Raises:
@@ -163,7 +163,7 @@ def checked_n_frames(n: object) -> int:
     return int(n)
 
 
-def shown(source: Source, stop: Callable[[], bool] | None = None) -> tuple[MediaInput, tuple[str, ...]]:
+def load_frames(source: Source, stop: Callable[[], bool] | None = None) -> tuple[MediaInput, tuple[str, ...]]:
     """The picture or the frames of a source and what had to be done to them, as sentences.
 
     A file is read without the model; the reading ends once `stop` returns True or the caller has left.
@@ -177,7 +177,7 @@ def shown(source: Source, stop: Callable[[], bool] | None = None) -> tuple[Media
         frames = tuple(_clip(source.seed).images)
         return MediaInput(frames, True, tuple(t * CLIP_SECONDS for t in range(len(frames)))), ()
     if source.trace:
-        return opened(source).media, ()
+        return load_saved_run(source).media, ()
     if not Path(source.path).is_file():
         raise ValueError(GONE)
     return _file(source.path, source.n_frames, stop)
@@ -190,7 +190,7 @@ def suggestions(source: Source) -> tuple[str, ...]:
         ValueError: a file that cannot be read (any more).
     """
     if not source.is_scene:
-        return CLIP_QUESTIONS if shown(source)[0].clip else PHOTO_QUESTIONS
+        return CLIP_QUESTIONS if load_frames(source)[0].clip else PHOTO_QUESTIONS
     asked = _clip(source.seed) if source.clip else _scene(source.seed)
     return tuple(q.text for q in asked.questions)
 

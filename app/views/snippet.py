@@ -9,14 +9,14 @@ from rediprune import PruneConfig
 from rediprune.explainer.explainer import DEFAULT_MODEL
 from rediprune.explainer.protocol import ExplainerLike
 
-from ..state.app_state import Run
+from ..state.app_state import PageRun
 from ..state.sources import CLIP_SECONDS
 
 SLIDERS = ("keep_ratio", "alpha")
 BY_RULE = "explainer.select(look, asked, config).kept()"
 
 
-def snippet(explainer: ExplainerLike, run: Run, config: PruneConfig, clip: bool) -> dict:
+def snippet(explainer: ExplainerLike, run: PageRun, config: PruneConfig, clip: bool) -> dict:
     """The program in three parts: between them go the keep ratio and the weight of the moment.
 
     Whose choice the tokens are goes behind the last part, and `tail` behind that (see `filled`).
@@ -56,7 +56,7 @@ def filled(made: dict, keep: float, weight: float, own: str = "") -> str:
     return ("import torch\n\n" if own else "") + f"{a}{keep}{b}{weight}{c}{kept}" + made["tail"]
 
 
-def _media(run: Run, clip: bool) -> tuple[str, str, str]:
+def _media(run: PageRun, clip: bool) -> tuple[str, str, str]:
     """(imports, the lines that make `media`, a note)."""
     source = run.source
     if source.is_scene and source.clip:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.page.widget import FUNCTIONS
+from app.page.web_part import FUNCTIONS
 from app.state.options import METHODS, WEIGHTS
 from app.views import evidence
 from app.views import explorer as picture
