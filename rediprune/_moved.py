@@ -96,6 +96,13 @@ RENAMED = {
         "processed": "run_processor",
         "shown_media": "as_media_input",
     },
+    "explainer.generate": {
+        "Expected": "Expectation",
+        "Generated": "GeneratedAnswer",
+        "decoded": "decode_answer",
+        "divergence": "kl_divergence",
+        "expected": "expect_answer",
+    },
     "explainer.lru_cache": {"Recent": "LruCache"},
     "explainer.model_card": {"weights_name": "weights_fingerprint"},
     "explainer.model_holder": {"OneModel": "ModelHolder"},

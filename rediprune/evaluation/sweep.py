@@ -20,7 +20,7 @@ from ..costs.estimate import Savings
 from ..explainer.ask import PreparedQuestion
 from ..explainer.encode import Encoding
 from ..explainer.explainer import MAX_NEW_TOKENS, Explainer
-from ..explainer.generate import divergence
+from ..explainer.generate import kl_divergence
 from ..trace import Selection
 
 SEEDS = 5  # random: masks that one point is the mean of
@@ -182,7 +182,7 @@ def sweep(
             if stop.is_set():
                 return None
             few = explainer.expects(look, asked, kept, full, positions=at)
-            apart = divergence(whole.first, few.first)
+            apart = kl_divergence(whole.first, few.first)
             known[key] = Run(kept, answer.text, few.log_prob, apart, answer.text == full.text)
         return known[key]
 

@@ -38,7 +38,7 @@ from ..tokens import parted
 from ..trace import Agreement, Answer, Selection, Trace, on_device
 from .ask import PreparedQuestion, prepare_question
 from .encode import Encoding, MediaInput, as_media_input, encode
-from .generate import Expected, agreement, expected, generate_answer, time_prompt
+from .generate import Expectation, agreement, expect_answer, generate_answer, time_prompt
 from .lru_cache import LruCache
 from .model_card import Card, quantisation, read_card, weights_fingerprint
 from .prepare import prepare_run
@@ -340,14 +340,14 @@ class Explainer:
         kept: Tensor | None,
         answer: Answer,
         positions: str = "compacted",
-    ) -> Expected:
+    ) -> Expectation:
         """Return how likely an answer is after the prompt with the kept tokens (None: all).
 
         The log-probabilities of the first answer token are part of the result, on the CPU.
         """
         prompt = self._prompt(PromptSpec(self.adapter, encoding, question, kept), positions)
         with self._turn(), torch.no_grad():
-            return on_device(expected(self.adapter, prompt(), answer.token_ids), "cpu")
+            return on_device(expect_answer(self.adapter, prompt(), answer.token_ids), "cpu")
 
     def savings(
         self,

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...explainer.generate import decoded, next_token_log_probs
+from ...explainer.generate import decode_answer, next_token_log_probs
 from ...tokens import parted
 from .decoding import Decoding
 from .samples import Chosen
@@ -54,7 +54,7 @@ def answer(
         )
     ends = _end_ids(explainer)
     read = prompt.mask.sum(-1).tolist()
-    texts = [decoding.cut(decoded(tokenizer, ids)) for ids in made.tolist()]
+    texts = [decoding.cut(decode_answer(tokenizer, ids)) for ids in made.tolist()]
     n_new = [_up_to_end(ids, ends) for ids in made.tolist()]
     return [Answered(*one) for one in zip(texts, n_kept, read, n_new, strict=True)]
 
