@@ -31,8 +31,8 @@ class Geometry:
     cols: int
     box: tuple[float, float, float, float]
     image_size: tuple[int, int]
-    whole: int = 0
-    uneven: tuple[Sequence[tuple[float, float]], Sequence[tuple[float, float]]] | None = None
+    n_global: int = 0
+    cell_edges: tuple[Sequence[tuple[float, float]], Sequence[tuple[float, float]]] | None = None
 
     @property
     def cells(self) -> int:
@@ -42,8 +42,8 @@ class Geometry:
     @property
     def spans(self) -> tuple[Tensor, Tensor]:
         """(from, to) in pixels of every column [cols, 2] and of every row [rows, 2], float64."""
-        if self.uneven is not None:
-            across, down = (torch.tensor(spans, dtype=torch.float64) for spans in self.uneven)
+        if self.cell_edges is not None:
+            across, down = (torch.tensor(spans, dtype=torch.float64) for spans in self.cell_edges)
             return across, down
         left, top, right, bottom = self.box
         x = torch.linspace(left, right, self.cols + 1, dtype=torch.float64)
@@ -58,7 +58,7 @@ class Geometry:
         x, y = self.spans
         x, y = x.repeat(self.rows, 1), y.repeat_interleave(self.cols, dim=0)
         boxes = torch.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], dim=-1).float()
-        return torch.cat([boxes, boxes.new_tensor(self.box).expand(self.whole, -1)])
+        return torch.cat([boxes, boxes.new_tensor(self.box).expand(self.n_global, -1)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ class VisionTokens:
 
     features: Tensor
     geometry: tuple[Geometry, ...]
-    present: Tensor | None = None
+    valid: Tensor | None = None
     attention: Tensor | None = None
 
     @property
@@ -91,7 +91,7 @@ class VisionTokens:
     def counts(self) -> tuple[int, ...]:
         """How many visual tokens there are in each frame, length T."""
         t, n = self.shape
-        return (n,) * t if self.present is None else tuple(self.present.sum(-1).tolist())
+        return (n,) * t if self.valid is None else tuple(self.valid.sum(-1).tolist())
 
     @property
     def n_tokens(self) -> int:
@@ -102,7 +102,7 @@ class VisionTokens:
     def all(self) -> Tensor:
         """Flat indices of every token, ascending, [n_tokens]."""
         t, n = self.shape
-        return torch.arange(t * n) if self.present is None else self.present.flatten().nonzero()[:, 0]
+        return torch.arange(t * n) if self.valid is None else self.valid.flatten().nonzero()[:, 0]
 
     def take(self, kept: Tensor) -> Tensor:
         """Features of the tokens with these flat indices, [K] -> [K, C]."""
@@ -122,8 +122,8 @@ def joined(parts: Sequence[VisionTokens]) -> VisionTokens:
     n = max(part.shape[1] for part in parts)
     features = torch.cat([F.pad(p.features, (0, 0, 0, n - p.shape[1])) for p in parts])
     present = None
-    if any(part.present is not None or part.shape[1] < n for part in parts):
-        given = (torch.ones(p.shape, dtype=torch.bool) if p.present is None else p.present for p in parts)
+    if any(part.valid is not None or part.shape[1] < n for part in parts):
+        given = (torch.ones(p.shape, dtype=torch.bool) if p.valid is None else p.valid for p in parts)
         present = torch.cat([F.pad(there, (0, n - there.shape[1])) for there in given])
     attention = None
     if all(part.attention is not None for part in parts):

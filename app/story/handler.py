@@ -74,7 +74,7 @@ def _pictures(
     def lit(tokens: list[int]) -> Image.Image:
         return draw.kept(image, place, [token % n for token in tokens if token // n == t])
 
-    of_frame = relevance[t, : place.cells + place.whole].numpy()
+    of_frame = relevance[t, : place.cells + place.n_global].numpy()
     drawn = {
         "all": lit(look.vision.all.tolist()),
         "heat": draw.heatmap(image, place, of_frame),

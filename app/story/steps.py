@@ -61,7 +61,7 @@ def _encoder(explainer: Explainer, look: Look) -> Step:
     what = "clip" if look.shown.clip else "picture"
     sizes = "{} × {}".format(*look.shown.size)
     grid = f"{place.cols} × {place.rows} patches" + (
-        f" and {place.whole} for the whole" if place.whole else ""
+        f" and {place.n_global} for the whole" if place.n_global else ""
     )
     if frames == 1:
         made = f"{vision.n_tokens} visual tokens: {grid}"

@@ -90,7 +90,7 @@ def _frames(shown: Shown, vision: VisionTokens, used: list[int], side: int) -> l
                 "box": [round(edge * scale, 2) for edge in place.box],
                 "x": x,  # from, to, from, to, ... of every column, and so of every row
                 "y": y,
-                "whole": place.whole,
+                "whole": place.n_global,
                 "second": second,
                 "label": ", ".join(names),
             }

@@ -58,7 +58,9 @@ def _heatmaps(trace: Trace, images: list[Image.Image], side: int) -> tuple[list[
     if trace.selection.relevance is None:
         return [], ""
     vision, relevance = trace.vision, trace.selection.relevance.float().cpu().numpy()
-    values = [row[: place.cells + place.whole] for row, place in zip(relevance, vision.geometry, strict=True)]
+    values = [
+        row[: place.cells + place.n_global] for row, place in zip(relevance, vision.geometry, strict=True)
+    ]
     cells = [row[: place.cells] for row, place in zip(values, vision.geometry, strict=True)]
     low, high = (float(edge(np.concatenate(cells))) for edge in (np.nanmin, np.nanmax))
     shown = [resized(image, side) for image in images]

@@ -63,11 +63,11 @@ def scaled(place: Geometry, size: tuple[int, int]) -> Geometry:
     across, down = (new / old for new, old in zip(size, place.image_size, strict=True))
     left, top, right, bottom = place.box
     box = (left * across, top * down, right * across, bottom * down)
-    uneven = None
-    if place.uneven is not None:
-        cols, rows = place.uneven
-        uneven = (
+    cell_edges = None
+    if place.cell_edges is not None:
+        cols, rows = place.cell_edges
+        cell_edges = (
             tuple((a * across, b * across) for a, b in cols),
             tuple((a * down, b * down) for a, b in rows),
         )
-    return replace(place, box=box, image_size=(size[0], size[1]), uneven=uneven)
+    return replace(place, box=box, image_size=(size[0], size[1]), cell_edges=cell_edges)

@@ -20,7 +20,7 @@ def tokens(t: int, rows: int, cols: int, ragged: bool = False, whole: int = 0) -
 def test_counts_indices_and_features_belong_together(ragged):
     vision = tokens(3, 2, 4, ragged)
     t, n = vision.shape
-    there = vision.present if ragged else torch.ones(3, 8, dtype=torch.bool)
+    there = vision.valid if ragged else torch.ones(3, 8, dtype=torch.bool)
     assert (t, n) == (3, 8)
     assert vision.counts == tuple(there.sum(-1).tolist())
     assert vision.n_tokens == sum(vision.counts) == len(vision.all)
@@ -60,4 +60,4 @@ def test_parts_are_joined_token_for_token_and_parted_again(parts):
 
 
 def test_parts_of_one_size_without_gaps_have_none_together():
-    assert joined([tokens(1, 2, 3), tokens(2, 2, 3)]).present is None
+    assert joined([tokens(1, 2, 3), tokens(2, 2, 3)]).valid is None

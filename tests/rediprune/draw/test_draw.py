@@ -83,7 +83,7 @@ def test_bad_input_gets_a_sentence(image, geometry, call, words):
 
 
 def test_a_kept_token_of_the_whole_frame_is_a_line_around_it_and_brightens_no_patch(image, geometry):
-    geometry = replace(geometry, whole=1)
+    geometry = replace(geometry, n_global=1)
     without, given = (np.asarray(draw.kept(image, geometry, indices)) for indices in ([5], [5, 16]))
     changed = (without != given).any(-1)
     assert changed[:, :16].sum() == changed[:, 80:].sum() == 0  # the model did not see the sides
@@ -92,7 +92,7 @@ def test_a_kept_token_of_the_whole_frame_is_a_line_around_it_and_brightens_no_pa
     values = [*np.linspace(-0.2, 0.1, 16), 9.0]  # its relevance is no part of the scale
     heat = draw.heatmap(image, geometry, values)
     assert np.array_equal(
-        np.asarray(heat), np.asarray(draw.heatmap(image, replace(geometry, whole=0), values[:16]))
+        np.asarray(heat), np.asarray(draw.heatmap(image, replace(geometry, n_global=0), values[:16]))
     )
     with pytest.raises(
         ValueError, match=r"outside 0\.\.16, the 16 tokens of a 4 x 4 grid and 1 of the whole frame"
@@ -105,7 +105,7 @@ def test_the_caption_tells_of_a_token_of_the_whole_frame(image, geometry, monkey
     monkeypatch.setattr(
         draw.figure, "sheet", lambda rows, cell, lines: said.extend([c for _, c in rows[0]] + lines)
     )
-    trace = run(replace(geometry, whole=1))
+    trace = run(replace(geometry, n_global=1))
     relevance = torch.tensor([[*torch.linspace(-0.2, 0.1, 16), 0.9]])
     trace = replace(
         trace,

@@ -94,7 +94,7 @@ def test_numbers_of_16_bits_and_gaps_come_back(trace, tmp_path):
     vision = replace(
         trace.vision,
         features=trace.vision.features.bfloat16(),
-        present=present,
+        valid=present,
         attention=torch.rand(trace.vision.shape),
     )
     selection = select_tokens(vision, trace.query, trace.config)
