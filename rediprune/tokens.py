@@ -115,7 +115,7 @@ class VisionTokens:
         return (kept % n).split(counts)
 
 
-def joined(parts: Sequence[VisionTokens]) -> VisionTokens:
+def concat_tokens(parts: Sequence[VisionTokens]) -> VisionTokens:
     """The frames of several images or clips, one behind the other; too few tokens are filled up as absent."""
     if len(parts) == 1:
         return parts[0]
@@ -131,8 +131,8 @@ def joined(parts: Sequence[VisionTokens]) -> VisionTokens:
     return VisionTokens(features, tuple(g for part in parts for g in part.geometry), present, attention)
 
 
-def parted(kept: Tensor, parts: Sequence[VisionTokens]) -> list[Tensor]:
-    """Flat indices, ascending, into `joined(parts)` as flat indices into each part: the way back."""
+def split_indices(kept: Tensor, parts: Sequence[VisionTokens]) -> list[Tensor]:
+    """Flat indices, ascending, into `concat_tokens(parts)` as flat indices into each part: the way back."""
     if len(parts) == 1:
         return [kept]
     n, start, found = max(part.shape[1] for part in parts), 0, []

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..query.question import prompt_text
-from ..tokens import VisionTokens, joined
+from ..tokens import VisionTokens, concat_tokens
 from ..trace import on_device
 
 if TYPE_CHECKING:
@@ -126,4 +126,4 @@ def encode(
     seen = tuple(adapter.look(inputs, [shown.size] * (1 if as_video else len(shown.frames)), processor))
     if keep_on is not None:
         seen = on_device(seen, keep_on)
-    return Look(key, shown.blank(), seen, joined([one.vision for one in seen]))
+    return Look(key, shown.blank(), seen, concat_tokens([one.vision for one in seen]))

@@ -34,7 +34,7 @@ from ..models import ModelError, Prompt, adapter_for, load
 from ..query.question import MAX_CHARACTERS, MAX_TOKENS, checked_question
 from ..query.text_tower import TextTower
 from ..selection.select import select_tokens
-from ..tokens import parted
+from ..tokens import split_indices
 from ..trace import Agreement, Answer, Selection, Trace, on_device
 from .ask import Asked, put_question
 from .encode import Look, Shown, encode, shown_media
@@ -309,7 +309,7 @@ class Explainer:
         whole, parts = costs.n_projected[0], [one.vision for one in look.seen]
         found = []
         for flat in kept:
-            projected = sum(map(self.adapter.n_projected, look.seen, parted(flat, parts)))
+            projected = sum(map(self.adapter.n_projected, look.seen, split_indices(flat, parts)))
             mine = replace(costs, n_kept=len(flat), n_projected=(whole, projected))
             found.append(savings.at(mine, len(flat), n_new))
         return found

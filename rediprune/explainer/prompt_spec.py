@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..config import ASKS_QUERY, POSITIONS
 from ..costs.estimate import Costs
-from ..tokens import VisionTokens, parted
+from ..tokens import VisionTokens, split_indices
 from ..trace import on_device
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Choice:
         return self._parted(self.look.vision.all if self.kept is None else self.kept.cpu().long())
 
     def _parted(self, flat: Tensor) -> list[Tensor]:
-        return parted(flat, [one.vision for one in self.look.seen])
+        return split_indices(flat, [one.vision for one in self.look.seen])
 
 
 def check_pair(look: Look, asked: Asked) -> None:

@@ -25,7 +25,7 @@ from ..costs.estimate import Costs, text_tower_flops
 from ..query.prompt_tail import prompt_tail
 from ..query.text_tower import TextTower, text_tower_query
 from ..selection.select import select_tokens
-from ..tokens import VisionTokens, joined, parted
+from ..tokens import VisionTokens, concat_tokens, split_indices
 from ..trace import Query, on_device
 from .patch import CallNumbers, Generate, ToEnter
 from .report import PrunedImage, PruneError, PruneReport
@@ -203,7 +203,7 @@ def _pruned_call(
     for prompt in sorted(set(rows)):
         mine = [i for i, row in enumerate(rows) if row == prompt]
         parts = [seen[i].vision for i in mine]
-        vision, query, selection = joined(parts), None, None
+        vision, query, selection = concat_tokens(parts), None, None
         if config.keep_ratio == 1:
             of_prompt = vision.all
         else:
@@ -218,7 +218,7 @@ def _pruned_call(
                 query = on_device(replace(query, keys=None), "cpu")
             notes |= dict.fromkeys(selection.notes)
         frame = 0
-        for place, (i, indices) in enumerate(zip(mine, parted(of_prompt, parts), strict=True)):
+        for place, (i, indices) in enumerate(zip(mine, split_indices(of_prompt, parts), strict=True)):
             kept[i] = indices
             images.append(
                 PrunedImage(

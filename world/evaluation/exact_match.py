@@ -17,7 +17,7 @@ from transformers import DynamicCache
 
 from rediprune import Explainer
 from rediprune.models.transformers_names import cache_argument
-from rediprune.tokens import parted
+from rediprune.tokens import split_indices
 
 from .cases import Case, Cases
 
@@ -76,7 +76,7 @@ def _prefixes(
     kept = [
         part
         for look, (_, mine, _) in zip(looks, batch, strict=True)
-        for part in parted(mine, [one.vision for one in look.seen])
+        for part in split_indices(mine, [one.vision for one in look.seen])
     ]
     seen = [one for look in looks for one in look.seen]
     prompt = explainer.adapter.splice(ids, torch.ones_like(ids), seen, kept, original_positions)
