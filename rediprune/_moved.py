@@ -148,7 +148,7 @@ def _accept_old_fields(record: type, names: dict[str, str]) -> None:
 
         return property(read, doc=f"Return `{names[old]}`, by its name of version 0.1.")
 
-    type.__setattr__(record, "__init__", with_new_names(record.__init__))
+    type.__setattr__(record, "__init__", with_new_names(vars(record)["__init__"]))
     for old in names:
         setattr(record, old, reader(old))
 

@@ -38,13 +38,13 @@ __all__ = [
     "ModelShapes",
     "Savings",
     "TextTowerShapes",
-    "at",
     "decode_flops",
     "definition",
     "estimate",
+    "estimate_from_costs",
+    "estimate_over_prompts",
     "extra_flops",
     "kv_bytes",
-    "over_prompts",
     "prefill_flops",
     "projector_flops",
     "selection_flops",
@@ -231,7 +231,7 @@ def estimate(
     )
 
 
-def over_prompts(costs: Sequence[Costs], n_new: int = 1) -> Savings:
+def estimate_over_prompts(costs: Sequence[Costs], n_new: int = 1) -> Savings:
     """Estimate several prompts together, each with its noted number of kept tokens and n_new new ones.
 
     FLOPs, bytes and counts are sums over the prompts; ratios are those of the sums.
@@ -241,7 +241,7 @@ def over_prompts(costs: Sequence[Costs], n_new: int = 1) -> Savings:
     """
     if not costs or n_new < 1:
         raise ValueError(f"{len(costs)} prompts of {n_new} new tokens each: both must be at least 1")
-    each = [at(one, one.n_kept, n_new) for one in costs]
+    each = [estimate_from_costs(one, one.n_kept, n_new) for one in costs]
     full, pruned = (
         Flops(**{f.name: sum(getattr(getattr(one, side), f.name) for one in each) for f in fields(Flops)})
         for side in ("full", "pruned")
@@ -259,7 +259,7 @@ def over_prompts(costs: Sequence[Costs], n_new: int = 1) -> Savings:
     )
 
 
-def at(costs: Costs, n_kept: int, n_new: int) -> Savings:
+def estimate_from_costs(costs: Costs, n_kept: int, n_new: int) -> Savings:
     """`estimate` for n_kept kept tokens and n_new new ones, from what a run noted of itself.
 
     How many tokens go through the projector can depend on which are kept (LLaVA-OneVision mixes them behind

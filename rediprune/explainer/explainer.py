@@ -26,8 +26,7 @@ import torch
 from torch import Tensor
 
 from ..config import POINTINGS, QUERIES, PruneConfig, checked_config
-from ..costs import estimate as savings
-from ..costs.estimate import Costs, Savings
+from ..costs.estimate import Costs, Savings, estimate_from_costs
 from ..costs.stopwatch import PAUSES, Timing, doubt, measured_again, pooled
 from ..files.bundled import ASSETS
 from ..models import ModelError, Prompt, adapter_for, load
@@ -292,8 +291,8 @@ class Explainer:
         method: str = "rediprune",
         budget: str = "frame",
     ) -> Savings:
-        """ESTIMATE for this prompt and an answer of n_new tokens (see savings.estimate)."""
-        return savings.at(self.costs(look, asked, kept, method, budget), kept.numel(), n_new)
+        """ESTIMATE for this prompt and an answer of n_new tokens (see costs.estimate.estimate)."""
+        return estimate_from_costs(self.costs(look, asked, kept, method, budget), kept.numel(), n_new)
 
     def savings_each(
         self,
@@ -311,7 +310,7 @@ class Explainer:
         for flat in kept:
             projected = sum(map(self.adapter.n_projected, look.seen, split_indices(flat, parts)))
             mine = replace(costs, n_kept=len(flat), n_projected=(whole, projected))
-            found.append(savings.at(mine, len(flat), n_new))
+            found.append(estimate_from_costs(mine, len(flat), n_new))
         return found
 
     def costs(
@@ -415,7 +414,7 @@ class Explainer:
             kept=kept,
             full=full,
             pruned=pruned,
-            savings=savings.at(spent, kept.numel(), len(full.token_ids)),
+            savings=estimate_from_costs(spent, kept.numel(), len(full.token_ids)),
             agreement=agreed,
             model_name=self.name,
             notes=notes,

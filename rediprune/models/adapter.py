@@ -185,7 +185,7 @@ class Adapter(Splicing, ABC):
 
     @torch.no_grad()
     def projected(self, seen: Sequence[Seen]) -> Tensor:
-        """Every token of all of these, projected: [T, N, D], laid out as `tokens.concat_tokens` lays them out."""
+        """Every token of all of these, projected: [T, N, D], laid out as by `concat_tokens`."""
         return concat_tokens([replace(one.vision, features=self.project_all(one)) for one in seen]).features
 
     def positions(self, input_ids: Tensor, mask: Tensor, inputs: Mapping[str, Any]) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from ..config import PruneConfig
-from ..costs.estimate import Costs, Savings, over_prompts
+from ..costs.estimate import Costs, Savings, estimate_over_prompts
 from ..tokens import Geometry
 from ..trace import Query, Selection, html_of
 
@@ -94,7 +94,7 @@ class PruneReport:
         """
         if not self.costs:
             raise PruneError("nothing was pruned yet, so nothing was saved: call savings() after generate")
-        return over_prompts(self.costs, n_new)
+        return estimate_over_prompts(self.costs, n_new)
 
     def __repr__(self) -> str:
         return f"<PruneReport: {self}>"

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from ..config import PruneConfig
-from ..costs import estimate as savings
-from ..costs.estimate import Costs, Flops, ModelShapes, Savings
+from ..costs.estimate import Costs, Flops, ModelShapes, Savings, estimate_from_costs
 from ..tokens import Geometry, VisionTokens
 from ..trace import Agreement, Answer, Query, Selection, Trace
 from . import checked_json as values
@@ -297,8 +296,8 @@ def _costs(given: Mapping[str, Any], vision: VisionTokens) -> Costs:
     if sum(costs.choices) != n:
         raise TraceError("what its estimate is made of does not fit its tokens")
     try:  # every later estimate divides by these numbers
-        savings.at(costs, costs.n_kept, 1)
-        savings.at(costs, 1, 1)
+        estimate_from_costs(costs, costs.n_kept, 1)
+        estimate_from_costs(costs, 1, 1)
     except (ValueError, ArithmeticError):
         raise TraceError("no estimate can be made of the model's shapes in it") from None
     return costs

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from ..config import ASKS_PROJECTED, PruneConfig
-from ..costs import estimate as savings
-from ..costs.estimate import Savings
+from ..costs.estimate import Savings, estimate_from_costs
 from ..explainer.ask import Asked
 from ..explainer.encode import Look, Shown
 from ..models import ModelError
@@ -156,7 +155,7 @@ class Recorded:
         costs = self.trace.costs
         if method != costs.method:  # tokens chosen by hand cost nothing to choose
             costs = replace(costs, method=method, query_flops=0.0)
-        return savings.at(costs, kept.numel(), n_new)
+        return estimate_from_costs(costs, kept.numel(), n_new)
 
     def savings_each(
         self,

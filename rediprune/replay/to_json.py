@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..costs import estimate as savings
+from ..costs.estimate import definition
 from ..costs.stopwatch import Timing
 from ..tokens import Geometry
 from ..trace import Answer, Trace
@@ -69,8 +69,7 @@ def as_dict(trace: Trace, timings: dict[str, Timing] | None = None) -> dict[str,
             "estimated": {
                 **asdict(trace.savings),
                 "definitions": {
-                    name: savings.definition(name)
-                    for name in ("visual_only", "prefill", "end_to_end", "kv_bytes")
+                    name: definition(name) for name in ("visual_only", "prefill", "end_to_end", "kv_bytes")
                 },
             },
             "costs": trace.costs,

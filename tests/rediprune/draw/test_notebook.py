@@ -3,7 +3,7 @@
 import pytest
 
 from rediprune import Explainer, PruneConfig, PruneError, PruneReport, estimate, prune
-from rediprune.costs import estimate as savings
+from rediprune.costs.estimate import estimate_over_prompts
 from rediprune.models import adapter_for
 from rediprune.trace import html_of
 from tests.support import tiny
@@ -94,5 +94,5 @@ def test_savings_of_no_token_are_refused(report):
 
 
 def test_a_call_over_several_prompts_costs_what_each_does(report):
-    assert savings.over_prompts(report.costs[:1]).n_visual_full == tiny.N
+    assert estimate_over_prompts(report.costs[:1]).n_visual_full == tiny.N
     assert len(report.costs) == 2

@@ -12,7 +12,7 @@ from PIL import Image
 
 import rediprune
 from rediprune import PruneConfig, TraceError, alpha_from_weight, load_trace, save_trace
-from rediprune.costs.estimate import at
+from rediprune.costs.estimate import estimate_from_costs
 from rediprune.explainer.encode import Shown
 from rediprune.explainer.explainer import Explainer
 from rediprune.replay.file import MOST_PARTS
@@ -117,7 +117,7 @@ def test_the_estimate_of_another_ratio_needs_no_model_either(explainer, trace, t
     look = explainer.look(tiny.image())
     asked = explainer.ask(look, QUESTION, trace.config)
     kept = trace.selection.kept(0.5)
-    assert at(found.costs, len(kept), 2) == explainer.savings(look, asked, kept, 2)
+    assert estimate_from_costs(found.costs, len(kept), 2) == explainer.savings(look, asked, kept, 2)
 
 
 def test_the_pictures_are_those_that_the_model_saw(explainer, trace, tmp_path):

@@ -16,7 +16,7 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 )
 
 from rediprune import Explainer, PruneConfig, draw, prune
-from rediprune.costs import estimate as savings
+from rediprune.costs.estimate import projector_flops, vision_flops
 from rediprune.models import ModelError, adapter_for
 from rediprune.models.checkpoints.catalog import find
 from tests.families import llava_onevision as family
@@ -401,9 +401,9 @@ def test_explainer(frames):
     assert explainer.time(look, asked, trace.kept, repeats=1, warmup=0, steps=1).prefill > 0
     # What is encoded and projected is more than the tokens of the prompt.
     views, shapes = frames or 7, explainer.adapter.shapes()
-    assert trace.savings.full.vision == views * savings.vision_flops(shapes)
-    assert trace.savings.full.projector == savings.projector_flops(shapes, views * N)
+    assert trace.savings.full.vision == views * vision_flops(shapes)
+    assert trace.savings.full.projector == projector_flops(shapes, views * N)
     (one,) = look.seen
     projected = explainer.adapter.n_projected(one, trace.kept)
     assert len(trace.kept) < projected < views * N
-    assert trace.savings.pruned.projector == savings.projector_flops(shapes, projected)
+    assert trace.savings.pruned.projector == projector_flops(shapes, projected)
