@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 # A record's class -> what makes its HTML for a notebook. Records know no drawing; the package enters it here.
-SHOWN: dict[type, Callable[[Any], str]] = {}
+HTML_RENDERERS: dict[type, Callable[[Any], str]] = {}
 
 
-def html_of(record: object) -> str | None:
+def to_html(record: object) -> str | None:
     """Return the record as HTML; None where nothing shows it, which makes a notebook fall back to repr()."""
-    show = SHOWN.get(type(record))
+    show = HTML_RENDERERS.get(type(record))
     return None if show is None else show(record)
 
 
@@ -247,7 +247,7 @@ class Trace:
         return f"<Trace of {self.model_name or 'a model'}: {self}>"
 
     def _repr_html_(self) -> str | None:
-        return html_of(self)
+        return to_html(self)
 
 
 def on_device(record: R, device: str | torch.device) -> R:

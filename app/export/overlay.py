@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rediprune import draw
 from rediprune.explainer.encode import Shown
-from rediprune.files.atomic_write import replacing
+from rediprune.files.atomic_write import replace_file
 from rediprune.media.save_clip import save_clip
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
@@ -69,7 +69,7 @@ def overlay_file(
     pictures = draw.film(media.frames, look.vision, kept, side)
     size = "{} x {} pixels".format(*pictures[0].size)
     if kind == "png":
-        with replacing(file) as part:
+        with replace_file(file) as part:
             pictures[at].save(part)
         return file, f"Saved {file.name}: {size}.{more}"
     fps = draw.film_fps(media.seconds)
@@ -83,7 +83,7 @@ def _picking(media: Shown, vision: VisionTokens, selection: Selection, file: Pat
     side = PICKING[ending][vision.shape[0] > 1]
     if ending == "png":
         sheet = draw.picking_sheet(media.frames, vision, selection, side=side)
-        with replacing(file) as part:
+        with replace_file(file) as part:
             sheet.save(part)
         return file, f"Saved {file.name}: {sheet.width} x {sheet.height} pixels."
     pictures = draw.picking(media.frames, vision, selection, side=side)

@@ -5,8 +5,8 @@ An accelerator returns before its work is done, so the clock is read only once t
 The median is reported because one interruption ruins a mean; (min, max) stands beside it.
 
 A machine that is busy with something else spoils even a median. Two prompts are therefore timed in turns
-(`pooled`), a pair of times that cannot both be right is noticed (`doubt`), and it is measured again once the
-machine has had time to come to rest (`measured_again`).
+(`pool_timings`), a pair of times that cannot both be right is noticed (`find_doubt`), and it is measured again once the
+machine has had time to come to rest (`measure_until_sound`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Timing:
     device: str
 
 
-def synchroniser(device: str | torch.device) -> Callable[[], None]:
+def synchronise_function(device: str | torch.device) -> Callable[[], None]:
     """What to call before reading the clock, so that work queued on `device` is done; nothing on a CPU."""
     device = torch.device(device)
     if device.type == "cuda":
@@ -88,7 +88,7 @@ def time_run(
     for name, value, least in (("steps", steps, 1), ("repeats", repeats, 1), ("warmup", warmup, 0)):
         if value < least:
             raise ValueError(f"{name}={value} is out of range: it must be a whole number >= {least}")
-    wait = synchronise or synchroniser(device)
+    wait = synchronise or synchronise_function(device)
     prefills, tokens = [], []
     for run in range(warmup + repeats):
         wait()
@@ -108,7 +108,7 @@ def time_run(
     return _timing(prefills, tokens or [math.nan], warmup, str(device))
 
 
-def pooled(runs: Sequence[Timing]) -> Timing:
+def pool_timings(runs: Sequence[Timing]) -> Timing:
     """Timings of one prompt, one repeat each, as one Timing with the warm-up and device of the first.
 
     For runs that take turns with those of another prompt, so that what slows the machine slows both.
@@ -134,7 +134,7 @@ def _timing(prefills: Sequence[float], tokens: Sequence[float], warmup: int, dev
     )
 
 
-def doubt(full: Timing, pruned: Timing, ratio: float) -> str:
+def find_doubt(full: Timing, pruned: Timing, ratio: float) -> str:
     """Say why two prefill times, taken in turns, cannot both be right; "" where they can.
 
     Args:
@@ -143,16 +143,16 @@ def doubt(full: Timing, pruned: Timing, ratio: float) -> str:
             lie closer together than that; only an interruption moves them much farther apart.
     """
     for timing in (full, pruned):
-        if held_up(timing.prefill, timing.prefill_spread[0]):
+        if was_interrupted(timing.prefill, timing.prefill_spread[0]):
             return "most runs took far longer than the fastest"
-    if held_up(pruned.prefill, full.prefill):
+    if was_interrupted(pruned.prefill, full.prefill):
         return "fewer tokens took far longer than all of them"
-    if held_up(full.prefill, pruned.prefill * max(1.0, ratio)):
+    if was_interrupted(full.prefill, pruned.prefill * max(1.0, ratio)):
         return "the times lie farther apart than the work does"
     return ""
 
 
-def contradicts(timing: Timing, seconds: float, first_token_seconds: float) -> str:
+def contradiction(timing: Timing, seconds: float, first_token_seconds: float) -> str:
     """Say which of two times of one prompt must be wrong, "prefill" or "answer"; "" where both can be right.
 
     Every answer begins with a prefill, so a whole answer cannot be much quicker than one, and its first word
@@ -163,19 +163,19 @@ def contradicts(timing: Timing, seconds: float, first_token_seconds: float) -> s
         seconds: wall clock of the whole answer.
         first_token_seconds: wall clock up to its first new token.
     """
-    if held_up(timing.prefill, seconds):
+    if was_interrupted(timing.prefill, seconds):
         return "prefill"
-    if held_up(first_token_seconds, timing.prefill_spread[1]):
+    if was_interrupted(first_token_seconds, timing.prefill_spread[1]):
         return "answer"
     return ""
 
 
-def held_up(seconds: float, than: float) -> bool:
+def was_interrupted(seconds: float, than: float) -> bool:
     """Return whether something else must have had the machine, so far are `seconds` above `than`."""
     return seconds > HELD_UP * than + SLACK
 
 
-def measured_again(
+def measure_until_sound(
     measure: Callable[[], Measured],
     doubtful: Callable[[Measured], object],
     pauses: Sequence[float] = PAUSES,

@@ -14,7 +14,7 @@ from . import palette
 HEAT = 0.62  # share of the ramp over the grey picture: enough to read the value and still see the object
 
 
-def kept(image: Image.Image, geometry: Geometry, kept_indices: Sequence[int] | Tensor) -> Image.Image:
+def mark_kept(image: Image.Image, geometry: Geometry, kept_indices: Sequence[int] | Tensor) -> Image.Image:
     """The picture with the K kept patches as they are and everything else dimmed.
 
     Args:
@@ -48,14 +48,14 @@ def heatmap(
     """The picture in grey under the ramp's colours: dark blue is the lowest value, yellow the highest.
 
     Args:
-        image, geometry: as for `kept`.
+        image, geometry: as for `mark_kept`.
         values: [N], one number per token (relevance), NaN where there is none: it stays grey. Those of tokens
             of no place are not shown.
         kept_indices: [K], outlined if given.
         span: (lowest, highest) of the scale, for frames that share one; None: those of the values.
 
     Raises:
-        ValueError: another number of values than tokens, an infinite or no value, or as for `kept`.
+        ValueError: another number of values than tokens, an infinite or no value, or as for `mark_kept`.
     """
     image = _checked(image, geometry)
     values = np.asarray(values, dtype=np.float64).reshape(-1)

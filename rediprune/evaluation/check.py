@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..config import POINTINGS, PruneConfig
-from ..costs.stopwatch import Timing, doubt
+from ..costs.stopwatch import Timing, find_doubt
 from ..explainer.encode import Shown, processed
 from ..explainer.explainer import Explainer
 from ..files.bundled import ASSETS
@@ -238,7 +238,7 @@ def timed(explainer: Explainer, shown: Shown, repeats: int) -> tuple[bool | None
         f"prefill {_spread(full)} with {look.n_visual} visual tokens, {_spread(pruned)} with {len(kept)} "
         f"(medians of {repeats}, taken in turns, on {full.device})"
     )
-    if why := doubt(full, pruned, ratio):
+    if why := find_doubt(full, pruned, ratio):
         detail += f"; NOT RELIABLE: {why}, the machine was busy. Run the check again when it is idle"
     return None, detail
 

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from ..config import POINTINGS, QUERIES, PruneConfig, checked_config
 from ..costs.estimate import Costs, Savings, estimate_from_costs
-from ..costs.stopwatch import PAUSES, Timing, doubt, measured_again, pooled
+from ..costs.stopwatch import PAUSES, Timing, find_doubt, measure_until_sound, pool_timings
 from ..files.bundled import ASSETS
 from ..models import ModelError, Prompt, adapter_for, load
 from ..query.question import MAX_CHARACTERS, MAX_TOKENS, checked_question
@@ -340,7 +340,7 @@ class Explainer:
         """MEASURED prefill and decode step with all tokens and with the kept ones, run by run in turns.
 
         What slows the machine then slows both. Times that cannot both be right are measured again after each
-        of `pauses` (see stopwatch.doubt); `positions` are those of the pruned prompt.
+        of `pauses` (see stopwatch.find_doubt); `positions` are those of the pruned prompt.
         """
         ratio = self.savings(look, asked, kept, n_new=1).prefill
 
@@ -351,9 +351,9 @@ class Explainer:
                 warmup = int(turn == 0)
                 full.append(self.time(look, asked, None, steps=steps, repeats=1, warmup=warmup))
                 pruned.append(self.time(look, asked, kept, positions, steps=steps, repeats=1, warmup=warmup))
-            return pooled(full), pooled(pruned)
+            return pool_timings(full), pool_timings(pruned)
 
-        return measured_again(measure, lambda pair: doubt(*pair, ratio), pauses)
+        return measure_until_sound(measure, lambda pair: find_doubt(*pair, ratio), pauses)
 
     def run(
         self,

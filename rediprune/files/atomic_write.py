@@ -18,7 +18,7 @@ UNFINISHED = ".rediprune-"  # how the name of an unfinished file begins
 
 
 @contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
+def replace_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a path to write to; what was written there becomes `path` when the block ends without an error.
 
     The yielded path has the same folder and ending. A symbolic link stays one: the file it leads to is
@@ -58,7 +58,7 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> Path:
     Raises:
         OSError: it cannot be written.
     """
-    with replacing(path) as part:
+    with replace_file(path) as part:
         part.write_bytes(data)
     return Path(path)
 
@@ -73,7 +73,7 @@ def write_text(path: str | os.PathLike, text: str) -> Path:
 
 
 @contextmanager
-def replacing_files(folder: Path) -> Iterator[Path]:
+def replace_files(folder: Path) -> Iterator[Path]:
     """Yield an empty folder; its files move into `folder` when the block ends without an error.
 
     For libraries that write several files by names of their own. Each file in `folder` is the old or the new

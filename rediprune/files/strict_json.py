@@ -18,7 +18,7 @@ class JsonError(ValueError):
     """The text is no JSON as it should be; the message is the predicate of a sentence about "it"."""
 
 
-def parsed(text: str | bytes) -> Any:
+def parse_json(text: str | bytes) -> Any:
     """Return the plain values of a JSON text.
 
     Raises:
@@ -38,12 +38,12 @@ def read_object(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """Return the object in a JSON file.
 
     Raises:
-        JsonError: what `parsed` refuses, no object, or a file of more than `most_bytes`.
+        JsonError: what `parse_json` refuses, no object, or a file of more than `most_bytes`.
         OSError: it cannot be read.
     """
     if path.stat().st_size > most_bytes:
         raise JsonError(f"it is larger than {most_bytes >> 20} MiB")
-    found = parsed(path.read_bytes())
+    found = parse_json(path.read_bytes())
     if not isinstance(found, dict):
         raise JsonError("it must be a JSON object")
     return found

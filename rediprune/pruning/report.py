@@ -9,7 +9,7 @@ from torch import Tensor
 from ..config import PruneConfig
 from ..costs.estimate import Costs, Savings, estimate_over_prompts
 from ..tokens import Geometry
-from ..trace import Query, Selection, html_of
+from ..trace import Query, Selection, to_html
 
 
 class PruneError(RuntimeError):
@@ -100,7 +100,7 @@ class PruneReport:
         return f"<PruneReport: {self}>"
 
     def _repr_html_(self) -> str | None:
-        return html_of(self)
+        return to_html(self)
 
     def __str__(self) -> str:
         if not self.images:

@@ -103,14 +103,14 @@ def unknown_words(tokenizer, question: str) -> tuple[str, ...]:
 
 
 def token_texts(tokenizer, ids: Tensor) -> tuple[str, ...]:
-    """Return what each id of [L] adds to the text, special tokens included; see `pieces`."""
-    return pieces(
+    """Return what each id of [L] adds to the text, special tokens included; see `split_text`."""
+    return split_text(
         lambda some: tokenizer.decode(some, skip_special_tokens=False, clean_up_tokenization_spaces=False),
         ids.tolist(),
     )
 
 
-def pieces(decode: Callable[[list[int]], str], ids: Sequence[int]) -> tuple[str, ...]:
+def split_text(decode: Callable[[list[int]], str], ids: Sequence[int]) -> tuple[str, ...]:
     """Return what each token adds to the decoded text, so that the pieces joined read as the text does.
 
     A space between two words belongs to one of their pieces. A character whose bytes are spread over several

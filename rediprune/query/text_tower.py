@@ -19,7 +19,7 @@ from torch import Tensor
 from ..config import POINTINGS
 from ..costs.estimate import TextTowerShapes
 from ..trace import Query
-from .question import pieces
+from .question import split_text
 
 LIFT = ("visual.ln_post.weight", "visual.ln_post.bias", "visual.proj")
 
@@ -115,11 +115,11 @@ class TextTower:
     def tokens(self, text: str) -> tuple[str, ...]:
         """Return the tokens that `encode` reads, as text: cut to the context, no start, end or padding.
 
-        Joined they read as the text does (see prompt.pieces).
+        Joined they read as the text does (see question.split_text).
         """
         # open_clip wraps transformers tokenizers, whose own decode is one level down.
         decode = getattr(self._tokenizer, "tokenizer", self._tokenizer).decode
-        return pieces(decode, self._read(text)[1])
+        return split_text(decode, self._read(text)[1])
 
     @torch.no_grad()
     def keys(self, tokens: Tensor) -> Tensor:
