@@ -192,6 +192,7 @@ ALLOWED = {
     "first.save(target, 'GIF'": "save_clip hands it a part, or a file object",
     "frame.save(out, format='PNG')": "into memory",
     "image.save(out, **": "into memory",
+    "image.save(out, format='PNG')": "into memory",
     "path.open('a+b')": "the record of lmms-eval: appended to and synced line by line",
     "record.save(runs, args.out)": "a function of ours",
     "np.lib.format.open_memmap(path, ": "a memory map, with a count of what is ready",
