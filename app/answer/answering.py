@@ -239,16 +239,16 @@ def _timed(
 
     def doubtful(pair: tuple[Timing, Timing]) -> bool:
         slow = [
-            contradicts(timing, made.seconds, made.first_token_seconds)
+            contradiction(timing, made.seconds, made.first_token_seconds)
             for timing, made in zip(pair, (full, pruned), strict=True)
         ]
-        return bool(doubt(*pair, ratio)) or "prefill" in slow
+        return bool(find_doubt(*pair, ratio)) or "prefill" in slow
 
     def measure() -> tuple[Timing, Timing]:
         return explainer.time_both(look, asked, kept, pauses=())
 
     # A newer request sets `stop`: it need not wait for the machine to come to rest.
-    found = measured_again(
+    found = measure_until_sound(
         measure, lambda pair: doubtful(pair) and not stop.is_set(), PAUSES, stop.wait, QUICK_SECONDS
     )
     return found, doubtful(found)
@@ -267,7 +267,7 @@ def _answered_again(
     found: list[Answer | None] = []
     for made, timing, tokens in zip(answers, timings, (None, kept), strict=True):
         again = None
-        if contradicts(timing, made.seconds, made.first_token_seconds) == "answer" and not stop.is_set():
+        if contradiction(timing, made.seconds, made.first_token_seconds) == "answer" and not stop.is_set():
             again = explainer.answer(look, asked, tokens, stop=stop)
         better = again is not None and not stop.is_set() and again.seconds < made.seconds
         found.append(again if better else None)

@@ -54,7 +54,7 @@ def said(config: PruneConfig) -> dict:
 
 def frames(media: MediaInput, vision: VisionTokens, kept: Tensor) -> list[dict]:
     """Of each frame (or part): when it is shown, and how many of its tokens were kept."""
-    each = zip(shown_in(len(media.frames), vision), vision.counts, vision.per_frame(kept), strict=True)
+    each = zip(picture_index(len(media.frames), vision), vision.counts, vision.per_frame(kept), strict=True)
     return [
         {"second": media.seconds[i] if media.seconds else None, "tokens": count, "kept": len(mine)}
         for i, count, mine in each

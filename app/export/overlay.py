@@ -69,7 +69,7 @@ def write_overlay(
     pictures = draw.film(media.frames, look.vision, kept, side)
     size = "{} x {} pixels".format(*pictures[0].size)
     if kind == "png":
-        with replacing(file) as part:
+        with replace_file(file) as part:
             pictures[at].save(part)
         return file, f"Saved {file.name}: {size}.{more}"
     fps = draw.film_fps(media.seconds)
@@ -83,7 +83,7 @@ def _picking(media: MediaInput, vision: VisionTokens, selection: Selection, file
     side = PICKING[ending][vision.shape[0] > 1]
     if ending == "png":
         sheet = draw.picking_sheet(media.frames, vision, selection, side=side)
-        with replacing(file) as part:
+        with replace_file(file) as part:
             sheet.save(part)
         return file, f"Saved {file.name}: {sheet.width} x {sheet.height} pixels."
     pictures = draw.picking(media.frames, vision, selection, side=side)

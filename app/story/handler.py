@@ -71,13 +71,13 @@ def _pictures(
     """What lights up, on the frame of the first pick, as data URLs."""
     n, picks = look.vision.shape[1], [pick.token for pick in first_picks(look.vision, selection)]
     t = picks[0] // n
-    image = resized(media.frames[draw.shown_in(len(media.frames), look.vision)[t]], SIDE)
-    place = scaled(look.vision.geometry[t], image.size)
+    image = resize_to(media.frames[draw.picture_index(len(media.frames), look.vision)[t]], SIDE)
+    place = scale_geometry(look.vision.geometry[t], image.size)
 
     def lit(tokens: list[int]) -> Image.Image:
-        return draw.kept(image, place, [token % n for token in tokens if token // n == t])
+        return draw.mark_kept(image, place, [token % n for token in tokens if token // n == t])
 
-    of_frame = relevance[t, : place.cells + place.whole].numpy()
+    of_frame = relevance[t, : place.cells + place.n_global].numpy()
     drawn = {
         "all": lit(look.vision.all.tolist()),
         "heat": draw.heatmap(image, place, of_frame),

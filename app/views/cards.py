@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from rediprune.costs.estimate import Savings, definition
-from rediprune.costs.stopwatch import Timing, held_up
+from rediprune.costs.stopwatch import Timing, was_interrupted
 from rediprune.trace import Agreement, Answer
 
 RATIOS = (
@@ -199,7 +199,7 @@ def single_timing_line(full: Answer, pruned: Answer, earlier: bool) -> str:
     """For models too slow to repeat: the first token of the two answers themselves; `earlier`: of `full`."""
     first, second = full.first_token_seconds, pruned.first_token_seconds
     said = f"first word {seconds(first)}{' (earlier)' if earlier else ''} → {seconds(second)}, one run each"
-    return f"{said}; {BUSY}" if held_up(second, first) else said
+    return f"{said}; {BUSY}" if was_interrupted(second, first) else said
 
 
 def seconds(value: float) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import METHODS, PruneConfig
-from ..files.atomic_write import check_outputs, replacing
+from ..files.atomic_write import check_outputs, replace_file
 from .answer_report import report
 from .arguments import BadInput, add_input, add_where, config_changes, load
 
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         timings = {"full": full, "pruned": pruned}
 
     print(report(trace, timings, explainer.knows))
-    with replacing(args.out) as part:
+    with replace_file(args.out) as part:
         draw.overlay(trace, shown.frames).save(part)
     print(f"Wrote {args.out}")
     if args.clip:
@@ -125,7 +125,7 @@ def _write_picking(trace: Trace, shown: MediaInput, file: Path) -> None:
     from ..media.save_clip import save_clip
 
     if file.suffix.lower() == ".png":
-        with replacing(file) as part:
+        with replace_file(file) as part:
             draw.picking_sheet(shown.frames, trace.vision, trace.selection).save(part)
     else:
         film = draw.picking(shown.frames, trace.vision, trace.selection, side=CLIP_SIDE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..costs.stopwatch import Timing, doubt
+from ..costs.stopwatch import Timing, find_doubt
 from ..trace import Trace
 
 
@@ -36,7 +36,7 @@ def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:
             f"Measured on {full.device}, {runs}:",
             *(f"  {name:<11} {_spread(full, part)} -> {_spread(pruned, part)}" for name, part in parts),
         ]
-        if why := doubt(full, pruned, s.prefill):
+        if why := find_doubt(full, pruned, s.prefill):
             lines.append(f"  Not reliable: {why}. The machine was busy: measure again when it is idle.")
     lines += [
         "",

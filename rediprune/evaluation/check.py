@@ -238,7 +238,7 @@ def timed(explainer: Explainer, shown: MediaInput, repeats: int) -> tuple[bool |
         f"prefill {_spread(full)} with {look.n_visual} visual tokens, {_spread(pruned)} with {len(kept)} "
         f"(medians of {repeats}, taken in turns, on {full.device})"
     )
-    if why := doubt(full, pruned, ratio):
+    if why := find_doubt(full, pruned, ratio):
         detail += f"; NOT RELIABLE: {why}, the machine was busy. Run the check again when it is idle"
     return None, detail
 

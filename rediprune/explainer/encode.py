@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..query.question import prompt_text
-from ..tokens import VisionTokens, joined
+from ..tokens import VisionTokens, concat_tokens
 from ..trace import on_device
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from ..models import ModelError, Prompt, adapter_for, load
 from ..query.question import MAX_CHARACTERS, MAX_TOKENS, checked_question
 from ..query.text_tower import TextTower
 from ..selection.select import select_tokens
-from ..tokens import parted
+from ..tokens import split_indices
 from ..trace import Agreement, Answer, Selection, Trace, on_device
 from .ask import PreparedQuestion, prepare_question
 from .encode import Encoding, MediaInput, as_media_input, encode
@@ -438,7 +438,7 @@ class Explainer:
                 )
             return pooled(full), pooled(pruned)
 
-        return measured_again(measure, lambda pair: doubt(*pair, ratio), pauses)
+        return measure_until_sound(measure, lambda pair: find_doubt(*pair, ratio), pauses)
 
     def run(
         self,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..config import ASKS_QUERY, POSITIONS
 from ..costs.estimate import Costs
-from ..tokens import VisionTokens, parted
+from ..tokens import VisionTokens, split_indices
 from ..trace import on_device
 
 if TYPE_CHECKING:

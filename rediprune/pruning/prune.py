@@ -25,7 +25,7 @@ from ..costs.estimate import Costs, text_tower_flops
 from ..query.prompt_tail import prompt_tail
 from ..query.text_tower import TextTower, text_tower_query
 from ..selection.select import select_tokens
-from ..tokens import VisionTokens, joined, parted
+from ..tokens import VisionTokens, concat_tokens, split_indices
 from ..trace import Query, on_device
 from .patch import CallCounter, GeneratePatch, PruneContext
 from .report import PrunedImage, PruneError, PruneReport

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from ..config import PruneConfig
-from ..costs.estimate import Costs, Savings, over_prompts
+from ..costs.estimate import Costs, Savings, estimate_over_prompts
 from ..tokens import Geometry
-from ..trace import Query, Selection, html_of
+from ..trace import Query, Selection, to_html
 
 
 class PruneError(RuntimeError):
@@ -95,7 +95,7 @@ class PruneReport:
         """
         if not self.costs:
             raise PruneError("nothing was pruned yet, so nothing was saved: call savings() after generate")
-        return over_prompts(self.costs, n_new)
+        return estimate_over_prompts(self.costs, n_new)
 
     def __repr__(self) -> str:
         """Return the sentence of str() in angle brackets."""

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from ..costs.stopwatch import Timing
 from ..files.atomic_write import write_text
-from ..files.strict_json import JsonError, parsed
+from ..files.strict_json import JsonError, parse_json
 from ..trace import Trace
 from .checked_json import TraceError
 from .from_json import MOST_FRAMES, restored
@@ -106,7 +106,7 @@ def _read(path: Path) -> dict[str, Any]:
     if sum(data.count(mark) for mark in (b",", b"[", b"{")) > MOST_PARTS:
         raise TraceError(f"it has more than {MOST_PARTS:,} parts")
     try:
-        record = parsed(data)
+        record = parse_json(data)
     except JsonError as error:
         raise TraceError(str(error)) from None
     if not isinstance(record, dict) or not {"format", "kept", "selection"} <= set(record):

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from ..config import PruneConfig
-from ..costs import estimate as savings
-from ..costs.estimate import Costs, Flops, ModelShapes, Savings
+from ..costs.estimate import Costs, Flops, ModelShapes, Savings, estimate_from_costs
 from ..tokens import Geometry, VisionTokens
 from ..trace import Agreement, Answer, Query, Selection, Trace
 from . import checked_json as values
@@ -102,7 +101,7 @@ def _vision(record: Mapping[str, Any], tensors: Mapping[str, Tensor | None]) -> 
     if features.dim() != 3 or len(places) != len(features) or not features.numel():
         raise TraceError(f"its features have shape {list(features.shape)}, for {len(places)} frames")
     t, n = features.shape[:2]
-    if any(place.cells + place.whole > n for place in places):
+    if any(place.cells + place.n_global > n for place in places):
         raise TraceError("a frame of it has more places than tokens")
     present = None
     if (given := record.get("present")) is not None:
@@ -112,7 +111,7 @@ def _vision(record: Mapping[str, Any], tensors: Mapping[str, Tensor | None]) -> 
         present = torch.tensor(flat).view(t, n)
         if not present.any(-1).all():
             raise TraceError("a frame of it has no tokens")
-    lacking = present is None and any(place.cells + place.whole != n for place in places)
+    lacking = present is None and any(place.cells + place.n_global != n for place in places)
     if lacking or (attention is not None and attention.shape != (t, n)):
         raise TraceError("its frames, tokens and attention do not fit each other")
     if not features.flatten(0, 1).abs().amax(-1)[_there(present, t * n)].gt(0).all():
@@ -170,9 +169,9 @@ def _selection(given: Mapping[str, Any], config: PruneConfig, vision: VisionToke
     if not torch.equal(found.sort(dim=-1).values, torch.arange(size).expand(shape)):
         raise TraceError("its order does not pick every token once")
     counts = None
-    if vision.present is not None:
-        counts = tuple(vision.present.view(groups, size).sum(-1).tolist())
-        there = vision.present.view(groups, size).expand(shape).gather(-1, found)
+    if vision.valid is not None:
+        counts = tuple(vision.valid.view(groups, size).sum(-1).tolist())
+        there = vision.valid.view(groups, size).expand(shape).gather(-1, found)
         if not (there.int().diff(dim=-1) <= 0).all():
             raise TraceError("its order picks tokens that are not there before others that are")
     relevance = _evidence(given, "relevance", (t, n))
@@ -297,8 +296,8 @@ def _costs(given: Mapping[str, Any], vision: VisionTokens) -> Costs:
     if sum(costs.choices) != n:
         raise TraceError("what its estimate is made of does not fit its tokens")
     try:  # every later estimate divides by these numbers
-        savings.at(costs, costs.n_kept, 1)
-        savings.at(costs, 1, 1)
+        estimate_from_costs(costs, costs.n_kept, 1)
+        estimate_from_costs(costs, 1, 1)
     except (ValueError, ArithmeticError):
         raise TraceError("no estimate can be made of the model's shapes in it") from None
     return costs

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..costs import estimate as savings
+from ..costs.estimate import definition
 from ..costs.stopwatch import Timing
+from ..tokens import Geometry
 from ..trace import Answer, Trace
 from ..version import __version__
 
@@ -48,10 +49,10 @@ def as_dict(trace: Trace, timings: dict[str, Timing] | None = None) -> dict[str,
             "fingerprint": trace.fingerprint,
             "question": trace.question,
             "config": asdict(trace.config) | {"weight": trace.config.weight},
-            "frames": trace.vision.geometry,
+            "frames": [_place(geometry) for geometry in trace.vision.geometry],
             "clip": trace.clip,
             "seconds": trace.seconds,
-            "present": trace.vision.present,
+            "present": trace.vision.valid,
             "query": {
                 "name": trace.query.name,
                 "sign": trace.query.sign,
@@ -68,8 +69,7 @@ def as_dict(trace: Trace, timings: dict[str, Timing] | None = None) -> dict[str,
             "estimated": {
                 **asdict(trace.savings),
                 "definitions": {
-                    name: savings.definition(name)
-                    for name in ("visual_only", "prefill", "end_to_end", "kv_bytes")
+                    name: definition(name) for name in ("visual_only", "prefill", "end_to_end", "kv_bytes")
                 },
             },
             "costs": trace.costs,
@@ -84,6 +84,12 @@ def _versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "torch": torch.__version__, "rediprune": __version__}
     found["transformers"] = version("transformers")
     return found
+
+
+def _place(geometry: Geometry) -> dict[str, Any]:
+    """Return the geometry of one frame under the names of the file format, which stay as they were."""
+    names = {"n_global": "whole", "cell_edges": "uneven"}
+    return {names.get(name, name): value for name, value in asdict(geometry).items()}
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from rediprune.trace import Selection
 
 # Grids so fine that no pick number fits on a patch: how text looks differs between machines.
 STILL = Geometry(15, 22, (15.0, 0.0, 235.0, 150.0), (250, 150))  # the sides are cropped away
-FRAME = Geometry(18, 18, (0.0, 0.0, 252.0, 252.0), (252, 252), whole=1)
+FRAME = Geometry(18, 18, (0.0, 0.0, 252.0, 252.0), (252, 252), n_global=1)
 FRAMES = 3
 
 
@@ -50,7 +50,7 @@ def _scene(t: int, size: tuple[int, int]) -> Image.Image:
 def _message(
     frames: list[Image.Image], place: Geometry, present: torch.Tensor | None, seconds: tuple[float, ...]
 ) -> dict:
-    t, n = len(frames), place.cells + place.whole
+    t, n = len(frames), place.cells + place.n_global
     at = torch.arange(t * n, dtype=torch.float32).view(t, n)
     row, column = (at % n) // place.cols, (at % n) % place.cols
     angle = torch.stack([row / place.rows, column / place.cols, at // n / 7], dim=-1) * 2.2

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rediprune.costs import estimate as savings
+from rediprune.costs.estimate import prefill_flops, projector_flops, vision_flops
 from rediprune.models import adapter_for
 from rediprune.models.transformers_names import cache_argument, cache_of
 
@@ -40,9 +40,7 @@ def check_estimates(model, towers: Sequence[torch.nn.Module], views: int, side: 
     """What `savings` says of encoder, projector and prefill is what their forwards are counted to do."""
     shapes = adapter_for(model).shapes()
     for tower in towers:
-        assert views * savings.vision_flops(shapes) == counted(lambda t=tower: t(zeros(views, 3, side, side)))
+        assert views * vision_flops(shapes) == counted(lambda t=tower: t(zeros(views, 3, side, side)))
     features = zeros(1, KEPT, shapes.projector_in)
-    assert savings.projector_flops(shapes, KEPT) == counted(
-        lambda: model.model.multi_modal_projector(features)
-    )
-    assert savings.prefill_flops(shapes, LENGTH) == counted(lambda: llm(model, LENGTH))
+    assert projector_flops(shapes, KEPT) == counted(lambda: model.model.multi_modal_projector(features))
+    assert prefill_flops(shapes, LENGTH) == counted(lambda: llm(model, LENGTH))

@@ -17,7 +17,7 @@ from transformers import DynamicCache
 
 from rediprune import Explainer
 from rediprune.models.transformers_names import cache_argument
-from rediprune.tokens import parted
+from rediprune.tokens import split_indices
 
 from .cases import Case, Cases
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from rediprune.files.atomic_write import replacing, write_text
+from rediprune.files.atomic_write import replace_file, write_text
 
 from ..render.scenes import Scene, render_scene
 
@@ -29,7 +29,7 @@ def write(folder: Path) -> None:
     listed = []
     for seed in SEEDS:
         scene, name = render_scene(seed), f"scene-{seed}.png"
-        with replacing(folder / name) as part:
+        with replace_file(folder / name) as part:
             scene.image.save(part)
         listed.append({"image": name, "objects": list(objects(scene))})
     write_text(folder / "objects.json", json.dumps(listed, indent=1) + "\n")

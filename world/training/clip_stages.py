@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from rediprune.files.atomic_write import replacing
+from rediprune.files.atomic_write import replace_file
 
 from ..render.clip_plans import FRAMES, Plan, plan_clip
 from ..render.clips import render_clip
@@ -44,7 +44,7 @@ class ClipRun(Run):
             state = torch.load(older / f"{stage}.pt", weights_only=True)["module"]
             fresh = (self.new_tower() if stage == "tower" else self.new_reader()).state_dict()
             found = fresh | carry_over(state, old, self.words, extra)
-            with replacing(self.checkpoint(stage)) as part:
+            with replace_file(self.checkpoint(stage)) as part:
                 torch.save({"module": found}, part)
 
     def new_clip_reader(self) -> Reader:

@@ -17,7 +17,7 @@ from transformers import (
     LlavaProcessor,
 )
 
-from rediprune.files.atomic_write import replacing_files, write_text
+from rediprune.files.atomic_write import replace_files, write_text
 
 from ..render.scenes import N_PATCHES, PATCH, SIZE
 from ..text.tokenizer import CHAT_TEMPLATE, IMAGE_TOKEN, clip_tokenizer, fix_tokenizer_class, llm_tokenizer
@@ -61,7 +61,7 @@ def build_llava(tower: TowerTrainer, reader: Reader, words: Tokenizer) -> LlavaF
 
 def save_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: Path) -> None:
     """Model and processor as `from_pretrained` reads them; the model at hand becomes float16."""
-    with replacing_files(folder) as part:
+    with replace_files(folder) as part:
         _write_llava(model, words, part)
         written = {path.name for path in part.iterdir()}
     for old in folder.glob("model*.safetensors*"):
@@ -100,7 +100,7 @@ def save_clip(tower: TowerTrainer, words: Tokenizer, folder: Path) -> None:
                   "interpolation": "bicubic", "resize_mode": "shortest"}  # fmt: skip
     config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess}
     halves = {k: v.detach().half().contiguous() for k, v in state.items()}
-    with replacing_files(folder) as part:
+    with replace_files(folder) as part:
         write_text(part / "open_clip_config.json", json.dumps(config, indent=2) + "\n")
         save_file(halves, part / "open_clip_model.safetensors", metadata={"format": "pt"})
         tokenizer.save_pretrained(part)

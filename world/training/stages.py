@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from tqdm import tqdm
 
-from rediprune.files.atomic_write import replacing, write_text
+from rediprune.files.atomic_write import replace_file, write_text
 
 from ..render.scenes import N_PATCHES, SIZE
 from ..text.tokenizer import clip_tokenizer, llm_tokenizer, train_tokenizer
@@ -31,7 +31,7 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "tokenizer.json"
         if not path.exists():
-            with replacing(path) as part:
+            with replace_file(path) as part:
                 train_tokenizer().save(str(part))
         self.words = Tokenizer.from_file(str(path))
         self.bank = SceneBank(folder / "scenes", scenes)

@@ -17,7 +17,7 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from rediprune import Explainer
 from rediprune.query.text_tower import TextTower
-from rediprune.tokens import parted
+from rediprune.tokens import split_indices
 from tests.support import tiny_world
 from world import make_clip
 from world.render.scenes import N_PATCHES

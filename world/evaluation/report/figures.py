@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rediprune.draw import palette
-from rediprune.files.atomic_write import replacing
+from rediprune.files.atomic_write import replace_file
 
 from ..arms import (
     HARD,
@@ -62,7 +62,7 @@ def draw(found: dict, folder: Path = FOLDER) -> list[Path]:
             ("ablations", _ablations(stills, clips)),
         ):
             made.append(folder / f"{name}.svg")
-            with replacing(made[-1]) as part:
+            with replace_file(made[-1]) as part:
                 figure.savefig(part, metadata={"Date": None}, bbox_inches="tight")
             plt.close(figure)
     return made
