@@ -118,6 +118,11 @@ RENAMED = {
     },
     "replay.recorded_run": {"Recorded": "RecordedRun"},
 }
+# A record -> its old fields and what they are called now.
+RENAMED_FIELDS: dict[type, dict[str, str]] = {
+    Geometry: {"whole": "n_global", "uneven": "cell_edges"},
+    VisionTokens: {"present": "valid"},
+}
 _PACKAGE = __package__ + "."
 
 

@@ -268,8 +268,8 @@ def on_device(record: R, device: str | torch.device) -> R:
     that are on the device already are not copied, and a record in which nothing moves is returned itself.
 
     Args:
-        record: a tensor, a dataclass such as Encoding or Seen, a tuple or list of these, or anything else,
-            which is returned as it is.
+        record: a tensor, a dataclass, a tuple or list of them, or anything else, which is returned unchanged.
+        device: where the tensors are wanted.
     """
     if isinstance(record, Tensor):
         return record.to(device) if record.is_floating_point() else record

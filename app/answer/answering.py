@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rediprune import Answer, Explainer, PruneConfig, Selection, alpha_from_weight
 from rediprune.config import ASKS_QUERY
-from rediprune.costs.stopwatch import PAUSES, Timing, contradicts, doubt, measured_again
+from rediprune.costs.stopwatch import PAUSES, Timing, contradiction, find_doubt, measure_until_sound
 from rediprune.explainer.encode import MediaInput
 from rediprune.models.errors import USER_ERRORS
 from rediprune.query.question import checked_question

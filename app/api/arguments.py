@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from rediprune import Explainer, PruneConfig
-from rediprune.draw import shown_in
+from rediprune.draw import picture_index
 from rediprune.explainer.encode import MediaInput
 from rediprune.tokens import VisionTokens
 

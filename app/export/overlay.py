@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rediprune import draw
 from rediprune.explainer.encode import MediaInput
-from rediprune.files.atomic_write import replacing
+from rediprune.files.atomic_write import replace_file
 from rediprune.media.save_clip import save_clip
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from rediprune import draw
-from rediprune.draw.film import resized, scaled
+from rediprune.draw.film import resize_to, scale_geometry
 from rediprune.explainer.encode import Encoding, MediaInput
 from rediprune.explainer.protocol import ExplainerLike
 from rediprune.models.errors import USER_ERRORS

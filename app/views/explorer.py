@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from rediprune import PruneConfig
-from rediprune.draw import shown_in
+from rediprune.draw import picture_index
 from rediprune.explainer.encode import MediaInput
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection

@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..config import POINTINGS, PruneConfig
-from ..costs.stopwatch import Timing, doubt
+from ..costs.stopwatch import Timing, find_doubt
 from ..explainer.encode import MediaInput, run_processor
 from ..explainer.explainer import Explainer
 from ..files.bundled import ASSETS

@@ -26,9 +26,8 @@ import torch
 from torch import Tensor
 
 from ..config import POINTINGS, QUERIES, PruneConfig, checked_config
-from ..costs import estimate
-from ..costs.estimate import Costs, Savings
-from ..costs.stopwatch import PAUSES, Timing, doubt, measured_again, pooled
+from ..costs.estimate import Costs, Savings, estimate_from_costs
+from ..costs.stopwatch import PAUSES, Timing, find_doubt, measure_until_sound, pool_timings
 from ..files.bundled import ASSETS
 from ..models import ModelError, Prompt, adapter_for, load
 from ..query.question import MAX_CHARACTERS, MAX_TOKENS, checked_question
@@ -359,7 +358,7 @@ class Explainer:
         budget: str = "frame",
     ) -> Savings:
         """Return the ESTIMATE for this prompt and an answer of n_new tokens (see costs.estimate.estimate)."""
-        return estimate.at(self.costs(encoding, question, kept, method, budget), kept.numel(), n_new)
+        return estimate_from_costs(self.costs(encoding, question, kept, method, budget), kept.numel(), n_new)
 
     def savings_each(
         self,
@@ -375,9 +374,9 @@ class Explainer:
         whole, parts = costs.n_projected[0], [one.vision for one in encoding.items]
         found = []
         for flat in kept:
-            projected = sum(map(self.adapter.n_projected, encoding.items, parted(flat, parts)))
+            projected = sum(map(self.adapter.n_projected, encoding.items, split_indices(flat, parts)))
             mine = replace(costs, n_kept=len(flat), n_projected=(whole, projected))
-            found.append(estimate.at(mine, len(flat), n_new))
+            found.append(estimate_from_costs(mine, len(flat), n_new))
         return found
 
     def costs(
@@ -423,7 +422,7 @@ class Explainer:
             steps: decode steps of each run.
             positions: of the pruned prompt, one of config.POSITIONS.
             pauses: seconds to wait before times that cannot both be right are measured again (see
-                stopwatch.doubt).
+                stopwatch.find_doubt).
         """
         ratio = self.savings(encoding, question, kept, n_new=1).prefill
 
@@ -436,7 +435,7 @@ class Explainer:
                 pruned.append(
                     self.time(encoding, question, kept, positions, steps=steps, repeats=1, warmup=warmup)
                 )
-            return pooled(full), pooled(pruned)
+            return pool_timings(full), pool_timings(pruned)
 
         return measure_until_sound(measure, lambda pair: find_doubt(*pair, ratio), pauses)
 
@@ -503,7 +502,7 @@ class Explainer:
             kept=kept,
             full=full,
             pruned=pruned,
-            savings=estimate.at(spent, kept.numel(), len(full.token_ids)),
+            savings=estimate_from_costs(spent, kept.numel(), len(full.token_ids)),
             agreement=agreed,
             model_name=self.name,
             notes=notes,

@@ -107,7 +107,7 @@ class PromptSpec:
 
     def _split(self, flat: Tensor) -> list[Tensor]:
         """Split flat indices into the encoding by item, each counted from the start of its item."""
-        return parted(flat, [item.vision for item in self.encoding.items])
+        return split_indices(flat, [item.vision for item in self.encoding.items])
 
 
 def check_pair(encoding: Encoding, question: PreparedQuestion) -> None:

@@ -220,7 +220,7 @@ def _pruned_call(
         places = [i for i, row in enumerate(prompt_of) if row == prompt]
         own_items = [items[i] for i in places]
         parts = [item.vision for item in own_items]
-        vision = joined(parts)
+        vision = concat_tokens(parts)
         query = None
         selection = None
         # Select among the tokens of all images of the prompt: flat indices [K] into `vision`.
@@ -239,7 +239,7 @@ def _pruned_call(
                 query = on_device(replace(query, keys=None), "cpu")
             notes |= dict.fromkeys(selection.notes)
         # Hand the kept tokens to the images they belong to, as flat indices into each image.
-        kept_of_items = parted(kept_of_prompt, parts)
+        kept_of_items = split_indices(kept_of_prompt, parts)
         first_frame = 0
         for image, (i, part, indices) in enumerate(zip(places, parts, kept_of_items, strict=True)):
             kept[i] = indices

@@ -103,7 +103,7 @@ class PruneReport:
 
     def _repr_html_(self) -> str | None:
         """Return what a notebook shows, None if nothing can be drawn."""
-        return html_of(self)
+        return to_html(self)
 
     def __str__(self) -> str:
         """Say in one sentence how many tokens were kept."""

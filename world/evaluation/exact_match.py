@@ -76,7 +76,7 @@ def _prefixes(
     kept = [
         part
         for look, (_, mine, _) in zip(looks, batch, strict=True)
-        for part in parted(mine, [one.vision for one in look.items])
+        for part in split_indices(mine, [one.vision for one in look.items])
     ]
     seen = [one for look in looks for one in look.items]
     prompt = explainer.adapter.splice(ids, torch.ones_like(ids), seen, kept, original_positions)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...explainer.generate import decode_answer, next_token_log_probs
-from ...tokens import parted
+from ...tokens import split_indices
 from .decoding import Decoding
 from .samples import Chosen
 
@@ -93,7 +93,7 @@ def spliced(
     for one in batch:
         of_all = one.look.vision.all if one.kept is None else one.kept
         seen += one.look.items
-        kept += parted(of_all, [part.vision for part in one.look.items])
+        kept += split_indices(of_all, [part.vision for part in one.look.items])
     inputs = together([one.asked.inputs for one in batch], pad)
     ids, mask = (inputs[name].to(adapter.device) for name in ("input_ids", "attention_mask"))
     prompt = adapter.splice(ids, mask, seen, kept, positions == "original", inputs)

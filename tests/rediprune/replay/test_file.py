@@ -12,7 +12,7 @@ from PIL import Image
 
 import rediprune
 from rediprune import PruneConfig, TraceError, alpha_from_weight, load_trace, save_trace
-from rediprune.costs.estimate import at
+from rediprune.costs.estimate import estimate_from_costs
 from rediprune.explainer.encode import MediaInput
 from rediprune.explainer.explainer import Explainer
 from rediprune.replay.file import MOST_PARTS

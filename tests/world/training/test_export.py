@@ -106,7 +106,7 @@ def test_a_pruned_clip_is_prompted_as_in_training(explainer, reader):
     look = explainer.look(clip.images[:2])
     asked = explainer.ask(look, QUESTION)
     kept = torch.tensor([200, 207, 300])
-    of_each = parted(kept, [one.vision for one in look.items])
+    of_each = split_indices(kept, [one.vision for one in look.items])
     spliced = explainer.adapter.splice(asked.inputs["input_ids"], None, look.items, of_each)
     page = reader.pages.lay_out([[Question(QUESTION, "", "color", ())]], kept[None] // N_PATCHES, n_frames=2)
     trained = reader.llm.get_input_embeddings()(page.ids.clamp(min=0))

@@ -401,8 +401,8 @@ def test_explainer(frames):
     assert explainer.time(look, asked, trace.kept, repeats=1, warmup=0, steps=1).prefill > 0
     # What is encoded and projected is more than the tokens of the prompt.
     views, shapes = frames or 7, explainer.adapter.shapes()
-    assert trace.savings.full.vision == views * savings.vision_flops(shapes)
-    assert trace.savings.full.projector == savings.projector_flops(shapes, views * N)
+    assert trace.savings.full.vision == views * vision_flops(shapes)
+    assert trace.savings.full.projector == projector_flops(shapes, views * N)
     (one,) = look.items
     projected = explainer.adapter.n_projected(one, trace.kept)
     assert len(trace.kept) < projected < views * N
