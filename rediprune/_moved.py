@@ -116,6 +116,17 @@ RENAMED = {
         "Generate": "GeneratePatch",
         "ToEnter": "PruneContext",
     },
+    "replay.checked_json": {
+        "all_numbers": "get_fields",
+        "finite": "to_finite",
+        "flat": "flatten",
+        "number": "to_number",
+        "part": "get_part",
+        "text": "get_text",
+        "texts": "get_texts",
+        "whole": "to_whole",
+    },
+    "replay.from_json": {"restored": "from_dict"},
     "replay.recorded_run": {"Recorded": "RecordedRun"},
 }
 # A record -> its old fields and what they are called now.
