@@ -427,6 +427,7 @@ class Explainer:
         ratio = self.savings(encoding, question, kept, n_new=1).prefill
 
         def measure() -> tuple[Timing, Timing]:
+            """Time both prompts in turns."""
             full: list[Timing] = []
             pruned: list[Timing] = []
             for turn in range(repeats):
@@ -514,13 +515,16 @@ class Explainer:
         )
 
     def _config(self, config: PruneConfig | None) -> PruneConfig:
+        """Return the config if it is one, or the defaults for None."""
         return self.defaults if config is None else checked_config(config)
 
     def _prompt(self, spec: PromptSpec, positions: str = "compacted") -> Callable[[], Prompt]:
+        """Return a function that makes the prompt on the model's device."""
         return spec.prompt(positions, move=self.keep_on is not None)
 
     @property
     def _tower_name(self) -> str | None:
+        """Return the name of the text tower that belongs to the vision tower; None if none is known."""
         return self.card.text_tower or self.adapter.text_tower_name
 
     def load_text_tower(self) -> None:
@@ -530,6 +534,11 @@ class Explainer:
                 self._text_tower()
 
     def _text_tower(self) -> TextTower:
+        """Return the text tower, loaded at the first call.
+
+        Raises:
+            ValueError: none is known for this model.
+        """
         # The caller holds _question_lock.
         if self._tower is None:
             if self._tower_name is None:

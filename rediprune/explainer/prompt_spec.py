@@ -40,6 +40,7 @@ class PromptSpec:
     kept: Tensor | None = None
 
     def __post_init__(self) -> None:
+        """Check that the parts belong together."""
         check_pair(self.encoding, self.question)
         if self.kept is not None:
             _check_kept(self.kept, self.encoding.vision)
