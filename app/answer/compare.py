@@ -13,11 +13,9 @@ from torch import Tensor
 
 from rediprune import Explainer, draw
 from rediprune.config import PruneConfig
-from rediprune.evaluation.sweep import RATIOS, SEEDS, Line, Point, lines_of, sweep
-from rediprune.evaluation.sweep import Run as Kept
-from rediprune.evaluation.sweep_report import as_csv, holds_from, notes, overlaps
-from rediprune.explainer.encode import Encoding, MediaInput
-from rediprune.models.errors import USER_ERRORS
+from rediprune.evaluation.sweep import RATIOS, SEEDS, Line, Point, SweepRun, list_lines, sweep
+from rediprune.evaluation.sweep_report import format_csv, notes, overlaps, smallest_holding_ratio
+from rediprune.explainer.encode import Look, Shown
 
 from ..state.app_state import OPENED, AppState, PageRun
 from ..state.options import METHODS, to_prune_config
@@ -72,7 +70,7 @@ def _swept(state, run, sliders, methods, stop, ratios, more, told, own=None) -> 
             config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
             ratios = ratios or (config.keep_ratio,)
             chosen, weights = methods or ["random"], [config.weight, *more]
-            lines = lines_of(chosen, weights, explainer.methods)
+            lines = list_lines(chosen, weights, explainer.methods)
             total = len(ratios) * len(lines) + bool(own)
             at = {"done": 0, "of": total, "question": run.question}
             yield {**at, "busy": True, "line": "The unpruned answer first."}
@@ -117,7 +115,7 @@ def _own(
     if stop.is_set():
         return
     agreed = explainer.agreement(look, asked, kept, full, pruned)
-    made = Kept(kept, pruned.text, agreed.pruned_on_full, agreed.kl_first, agreed.same_text)
+    made = SweepRun(kept, pruned.text, agreed.pruned_on_full, agreed.kl_first, agreed.same_text)
     # "random" because choosing by hand costs no compute.
     saved = explainer.savings(look, asked, kept, len(full.token_ids), "random", config.budget)
     sure = math.exp(agreed.full_on_full)
@@ -192,7 +190,7 @@ def _curves(points: list[Point], media: MediaInput, look: Encoding, config: Prun
             }
             for line in lines
         ],
-        "csv": as_csv(points),
+        "csv": format_csv(points),
     }
 
 
@@ -201,7 +199,7 @@ def _held(points: list[Point], line: Line) -> str:
     largest = max(point.ratio for point in points if point.line == line)
     if largest < RATIOS[-1]:
         return f"not known: swept to {largest:.0%} only"
-    found = holds_from(points, line)
+    found = smallest_holding_ratio(points, line)
     return "none of these" if found is None else f"{found:.0%}"
 
 

@@ -56,14 +56,14 @@ def run(args: argparse.Namespace) -> int:
     for part in PARTS if args.part == "all" else (args.part,):
         print(f"{part}:", flush=True)
         started = time.perf_counter()
-        made = record.Run(machine, args.device, args.quick)
+        made = record.BenchRun(machine, args.device, args.quick)
         try:
             module = import_module(f"..evaluation.bench.{PARTS[part]}", __package__)
             for figure in module.measure(args.device, args.quick):
                 kind = made.measured if isinstance(figure, record.Figure) else made.estimated
                 kind.append(figure)
                 print(f"  {figure}", flush=True)
-        except record.NoRoom as error:
+        except record.NotEnoughMemoryError as error:
             failed += [part] if args.part == part else []
             print(f"rediprune: {part} is left as it was: {error}", file=sys.stderr, flush=True)
             continue

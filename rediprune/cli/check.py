@@ -24,18 +24,18 @@ def run(args: argparse.Namespace) -> int:
     """Load the model, run the checks and print a line for each; return 0 if none failed, else 1."""
     if args.repeats < 1:
         raise BadInput(f"--repeats {args.repeats} is out of range: it must be at least 1")
-    from ..evaluation.check import check, read_known
+    from ..evaluation.check import read_known, run_checks
 
     known = read_known()
     explainer = load(args)
     model = explainer.model
     print(f"{explainer.name}: {type(model).__name__}, {model.dtype}, on {model.device}".replace("torch.", ""))
     verdicts = []
-    for verdict in check(explainer, known, args.repeats):
-        verdicts.append(verdict)
-        word = {True: "pass", False: "FAIL", None: " -  "}[verdict.passed]
-        print(f"{word}  {verdict.name:<30} {verdict.seconds:6.1f} s  {verdict.detail}", flush=True)
-    failed = [verdict.name for verdict in verdicts if verdict.passed is False]
-    passed = sum(verdict.passed is True for verdict in verdicts)
+    for made in run_checks(explainer, known, args.repeats):
+        verdicts.append(made)
+        word = {True: "pass", False: "FAIL", None: " -  "}[made.passed]
+        print(f"{word}  {made.name:<30} {made.seconds:6.1f} s  {made.detail}", flush=True)
+    failed = [made.name for made in verdicts if made.passed is False]
+    passed = sum(made.passed is True for made in verdicts)
     print(f"{passed} passed, {len(failed)} failed" + (f": {', '.join(failed)}" if failed else ""))
     return 1 if failed else 0

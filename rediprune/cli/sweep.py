@@ -79,11 +79,11 @@ def run(args: argparse.Namespace) -> int:
         explainer, encoding, args.question, chosen, ratios, weights, config, args.seeds, max_new_tokens=length
     ):
         if not points:
-            print(table.opening(args.question, encoding.n_visual, point))
+            print(table.format_heading(args.question, look.n_visual, point))
         points.append(point)
-        print(table.row(point), flush=True)
-    print(f"\n{table.summary(points)}")
+        print(table.format_row(point), flush=True)
+    print(f"\n{table.format_summary(points)}")
     if args.csv:
-        write_text(args.csv, table.as_csv(points))
+        write_text(args.csv, table.format_csv(points))
         print(f"Wrote {args.csv}")
     return 0

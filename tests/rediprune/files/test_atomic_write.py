@@ -23,7 +23,7 @@ from rediprune.media.save_clip import save_clip
 from tests.support import tiny
 
 ROOT = Path(rediprune.__file__).parents[1]
-OLD = b'{"there": "before"}'  # no other kind of file may be written over by a trace
+OLD = b'{"stood": "there before"}'  # JSON, for a trace replaces nothing else
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def bench_runs():
     figures = [
         record.Figure(f"figure {i}", {"N": i}, "s", 1.0, 1.0, 1.0, "cpu", "float32", 1, 1) for i in range(9)
     ]
-    return {"selection": record.Run(Machine.here("cpu"), "cpu", True, 1.0, figures)}
+    return {"selection": record.BenchRun(Machine.here("cpu"), "cpu", True, 1.0, figures)}
 
 
 def clip(path):
@@ -191,14 +191,15 @@ ALLOWED = {
     "av.open(target, 'w', format='mp4'": "save_clip hands it a part, or a file object",
     "first.save(target, 'GIF'": "save_clip hands it a part, or a file object",
     "frame.save(out, format='PNG')": "into memory",
+    "image.save(file, 'PNG')": "into memory",
     "image.save(out, **": "into memory",
     "image.save(out, format='PNG')": "into memory",
     "path.open('a+b')": "the record of lmms-eval: appended to and synced line by line",
     "record.save(runs, args.out)": "a function of ours",
     "np.lib.format.open_memmap(path, ": "a memory map, with a count of what is ready",
-    "model.half().save_pretrained(folder": "into the folder of replace_files",
-    "LlavaProcessor(": "into the folder of replace_files",
-    "self.save(self.found)": "a callback of ours that is called save",
+    "model.half().save_pretrained(folder": "into the folder of replacing_files",
+    "LlavaProcessor(": "into the folder of replacing_files",
+    "self.save(self.record)": "a callback of ours that is called save",
     "parts['explorer'].save(": "an event of the page that is called save",
 }
 

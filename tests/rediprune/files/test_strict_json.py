@@ -9,8 +9,8 @@ import pytest
 import rediprune
 from rediprune.evaluation.bench import record, report
 from rediprune.explainer.model_card import read_card
-from rediprune.files.strict_json import JsonError, parse_json, read_object
-from world.evaluation.results import read_evaluation, unpacked
+from rediprune.files.strict_json import JsonError, parsed, read_object
+from world.evaluation.results import read_evaluation, unpack_bits
 
 ROOT = Path(rediprune.__file__).parents[1]
 HOSTILE = {
@@ -116,6 +116,6 @@ def test_tables_of_a_record_full_of_zeros_are_refused_in_one_sentence(tmp_path):
 
 
 def test_too_few_digits_are_not_filled_with_wrong_answers():
-    assert unpacked("ff", 8).all()
+    assert unpack_bits("ff", 8).all()
     with pytest.raises(ValueError, match="measure again"):
-        unpacked("ff", 9)
+        unpack_bits("ff", 9)
