@@ -15,7 +15,8 @@ from rediprune import Explainer, draw
 from rediprune.config import PruneConfig
 from rediprune.evaluation.sweep import RATIOS, SEEDS, Line, Point, SweepRun, list_lines, sweep
 from rediprune.evaluation.sweep_report import format_csv, notes, overlaps, smallest_holding_ratio
-from rediprune.explainer.encode import Look, Shown
+from rediprune.explainer.encode import Encoding, MediaInput
+from rediprune.models.errors import USER_ERRORS
 
 from ..state.app_state import OPENED, AppState, PageRun
 from ..state.options import METHODS, to_prune_config
