@@ -91,15 +91,15 @@ def flags() -> argparse.Namespace:
 def models_for(args: argparse.Namespace):
     """What holds the model, read once per process: `gradio app.py` runs this file again at every edit."""
     from rediprune import Explainer
-    from rediprune.explainer.model_holder import OneModel
+    from rediprune.explainer.model_holder import ModelHolder
 
     kept = sys.modules.setdefault("_rediprune_kept", ModuleType("_rediprune_kept")).__dict__
     if (old := kept.get("models")) is not None:  # the same weights under the edited code
-        with old.using() as one:
+        with old.borrow() as one:
             explainer = Explainer(one.model, one.processor, one.name, one.card)
     else:
         explainer = first_explainer(args)
-    kept["models"] = OneModel(
+    kept["models"] = ModelHolder(
         explainer, device="cpu" if ZERO_GPU else args.device or "auto", dtype=args.dtype
     )
     return kept["models"]
@@ -122,10 +122,10 @@ def first_explainer(args: argparse.Namespace):
             return explainer
         from gradio import Error
 
-        from app.model.zero_gpu import LentExplainer
+        from app.model.zero_gpu import ZeroGpuExplainer
 
         explainer.model.to("cuda")  # `spaces` holds it back until a GPU is lent
-        return LentExplainer(explainer, spaces.GPU, Error)
+        return ZeroGpuExplainer(explainer, spaces.GPU, Error)
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(str(error))
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 News, Result = TypeVar("News"), TypeVar("Result")
 
 
-def streamed(work: Callable[[Callable[[News], None]], Result]) -> Iterator[News | Result]:
+def stream_reports(work: Callable[[Callable[[News], None]], Result]) -> Iterator[News | Result]:
     """Run `work(tell)` in a thread of its own; yields what it tells, and at last what it returns.
 
     Of news that came while nobody asked, only the newest is yielded; the last news always is. What `work`

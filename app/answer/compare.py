@@ -15,14 +15,14 @@ from rediprune import Explainer, draw
 from rediprune.config import PruneConfig
 from rediprune.evaluation.sweep import RATIOS, SEEDS, Line, Point, SweepRun, list_lines, sweep
 from rediprune.evaluation.sweep_report import format_csv, notes, overlaps, smallest_holding_ratio
-from rediprune.explainer.encode import Look, Shown
+from rediprune.explainer.encode import Encoding, MediaInput
+from rediprune.models.errors import USER_ERRORS
 
-from ..state.app_state import OPENED, Desk, Run
-from ..state.options import METHODS, settings
-from ..state.sources import shown
-from ..state.user_tokens import own_tokens
+from ..state.app_state import OPENED, AppState, PageRun
+from ..state.options import METHODS, to_prune_config
+from ..state.sources import load_frames
+from ..state.user_tokens import parse_user_tokens
 from ..views.explorer import data_url
-from .answering import SAID
 
 SIDE = 200  # of a small picture, in pixels
 MORE_WEIGHTS = (0.0, 0.5, 1.0)  # of rediprune in a sweep, beside the page's own
@@ -30,7 +30,9 @@ FRAMES = 4  # of a clip, of which small pictures are shown
 OWN = "own"  # stands where a method's name does, for the tokens that the visitor chose
 
 
-def compare(desk: Desk, run: Run, knobs: dict, methods: object, stop: threading.Event) -> Iterator[dict]:
+def compare(
+    state: AppState, run: PageRun, sliders: dict, methods: object, stop: threading.Event
+) -> Iterator[dict]:
     """Every method at the page's keep ratio, one card after the other; then how far they overlap.
 
     Args:
@@ -39,28 +41,34 @@ def compare(desk: Desk, run: Run, knobs: dict, methods: object, stop: threading.
         methods: names of METHODS; random is always among them, as the mean of several masks.
         stop: ends it after the token in progress.
     """
-    yield from _swept(desk, run, knobs, methods, stop, None, (), _cards, knobs.get("own"))
+    yield from _swept(state, run, sliders, methods, stop, None, (), _cards, sliders.get("own"))
 
 
-def over_ratios(desk: Desk, run: Run, knobs: dict, methods: object, stop: threading.Event) -> Iterator[dict]:
+def compare_over_ratios(
+    state: AppState, run: PageRun, sliders: dict, methods: object, stop: threading.Event
+) -> Iterator[dict]:
     """Every method at every ratio of RATIOS, as curves that grow; arguments as in `compare`.
 
     With knobs["weights"] true, rediprune has a curve for each of MORE_WEIGHTS as well.
     """
-    more = MORE_WEIGHTS if knobs.get("weights") is True else ()
-    yield from _swept(desk, run, knobs, methods, stop, RATIOS, more, _curves)
+    more = MORE_WEIGHTS if sliders.get("weights") is True else ()
+    yield from _swept(state, run, sliders, methods, stop, RATIOS, more, _curves)
 
 
-def _swept(desk, run, knobs, methods, stop, ratios, more, told, own=None) -> Iterator[dict]:
+def _swept(state, run, sliders, methods, stop, ratios, more, told, own=None) -> Iterator[dict]:
     """News for the page: how far it is, a line about it, and `told(...)` as one JSON string."""
     points: list[Point] = []
     began = time.perf_counter()
     try:
         if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
             raise ValueError("The methods to compare must be a list of their names.")
-        media, _ = shown(run.source)
-        with desk.answering(run) if run.model == OPENED else desk.model_of(run) as explainer:
-            config = settings(explainer, knobs, run.method, run.query, run.budget)
+        media, _ = load_frames(run.source)
+        with (
+            state.borrow_model_for(run)
+            if run.model == OPENED
+            else state.borrow_explainer_of(run) as explainer
+        ):
+            config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
             ratios = ratios or (config.keep_ratio,)
             chosen, weights = methods or ["random"], [config.weight, *more]
             lines = list_lines(chosen, weights, explainer.methods)
@@ -68,10 +76,10 @@ def _swept(desk, run, knobs, methods, stop, ratios, more, told, own=None) -> Ite
             at = {"done": 0, "of": total, "question": run.question}
             yield {**at, "busy": True, "line": "The unpruned answer first."}
             look = explainer.look(media)
-            mine = own_tokens(own, look.vision) if own else None
+            mine = parse_user_tokens(own, look.vision) if own else None
             cost = [SEEDS if line.method == "random" else 1 for line in lines] * len(ratios) + [1] * bool(own)
             found = sweep(explainer, look, run.question, chosen, ratios, weights, config=config, stop=stop)
-            for point in chain(found, _own(explainer, desk, run, look, mine, config, stop)):
+            for point in chain(found, _own(explainer, state, run, look, mine, config, stop)):
                 points.append(point)
                 done = len(points)
                 at |= {"done": done, "told": json.dumps(told(points, media, look, config))}
@@ -82,7 +90,7 @@ def _swept(desk, run, knobs, methods, stop, ratios, more, told, own=None) -> Ite
                         "busy": True,
                         "line": f"{done} of {total}, about {_rough(left)} left (estimate).",
                     }
-    except SAID as error:
+    except USER_ERRORS as error:
         yield {"busy": False, "line": str(error)}
         return
     ended = [f"Stopped at {len(points)} of {total}."] if stop.is_set() and len(points) < total else []
@@ -91,13 +99,19 @@ def _swept(desk, run, knobs, methods, stop, ratios, more, told, own=None) -> Ite
 
 
 def _own(
-    explainer: Explainer, desk: Desk, run: Run, look: Look, kept: Tensor | None, config: PruneConfig, stop
+    explainer: Explainer,
+    state: AppState,
+    run: PageRun,
+    look: Encoding,
+    kept: Tensor | None,
+    config: PruneConfig,
+    stop,
 ) -> Iterator[Point]:
     """The visitor's tokens as one more point, where there are any; nothing where the stop came before."""
     if kept is None or stop.is_set():
         return
     asked = explainer.ask(look, run.question, config)
-    full = desk.full.get((run.model, look.key, asked.question)) or explainer.answer(look, asked, stop=stop)
+    full = state.full.get((run.model, look.key, asked.question)) or explainer.answer(look, asked, stop=stop)
     pruned = explainer.answer(look, asked, kept, stop=stop)
     if stop.is_set():
         return
@@ -119,7 +133,7 @@ def words(line: Line) -> str:
     return "Your own tokens" if line.method == OWN else METHODS[line.method].partition(":")[0]
 
 
-def _cards(points: list[Point], media: Shown, look: Look, config: PruneConfig) -> dict:
+def _cards(points: list[Point], media: MediaInput, look: Encoding, config: PruneConfig) -> dict:
     shared = overlaps(points, config.keep_ratio)
     return {
         "full": points[0].full_text,
@@ -137,7 +151,7 @@ def _overlap(a: Point, b: Point, shared: dict) -> float | None:
     return shared.get((a.line, b.line), shared.get((b.line, a.line)))
 
 
-def _small(point: Point, media: Shown, look: Look) -> list[str]:
+def _small(point: Point, media: MediaInput, look: Encoding) -> list[str]:
     """The first run's kept tokens on the picture, or on some frames, as data URLs."""
     t = look.vision.shape[0]
     frames = draw.film(media.frames, look.vision, point.runs[0].kept, SIDE if t == 1 else SIDE // 2)
@@ -163,7 +177,7 @@ def _numbers(point: Point) -> dict:
     }
 
 
-def _curves(points: list[Point], media: Shown, look: Look, config: PruneConfig) -> dict:
+def _curves(points: list[Point], media: MediaInput, look: Encoding, config: PruneConfig) -> dict:
     lines = list(dict.fromkeys(point.line for point in points))
     return {
         "full": points[0].full_text,
@@ -190,7 +204,7 @@ def _held(points: list[Point], line: Line) -> str:
     return "none of these" if found is None else f"{found:.0%}"
 
 
-def method_names(explainer: Explainer) -> list[dict]:
+def list_methods(explainer: Explainer) -> list[dict]:
     """The methods that can be compared here, for the boxes to tick, and how many answers each takes."""
     return [
         {"method": name, "name": words(Line(name)), "runs": SEEDS if name == "random" else 1}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ..state.app_state import Desk
+from ..state.app_state import AppState
 from ..state.options import method_choices, query_choices
 from ..state.sources import N_FRAMES
 from .arguments import MODELS_OWN, said
 from .sweep import MOST
 
 
-def about_model(desk: Desk) -> dict:
+def about_model(state: AppState) -> dict:
     """Which model is open on the page, which methods and queries it knows, its defaults, and the limits.
 
     Returns:
@@ -17,7 +17,7 @@ def about_model(desk: Desk) -> dict:
         name and meaning of what this model can do; "defaults": its settings; "limits": the most frames of a
         clip and keep ratios of a sweep.
     """
-    with desk.using() as explainer:
+    with state.borrow_model() as explainer:
         return {
             "model": explainer.name,
             "knows": explainer.knows,

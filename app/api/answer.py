@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from ..server.departures import stop_when_caller_leaves
-from ..state.app_state import Desk
+from ..state.app_state import AppState
 from .arguments import dials, frames, given, said
 
 
 def answer_question(
-    desk: Desk,
+    state: AppState,
     media: object,
     question: str,
     keep_ratio: float,
@@ -33,9 +33,9 @@ def answer_question(
         nats, and KL(unpruned || pruned) of the first answer token in nats.
     """
     shown, notes = given(media, n_frames)
-    with desk.using() as explainer, stop_when_caller_leaves() as stop:
+    with state.borrow_model() as explainer, stop_when_caller_leaves() as stop:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
-        with desk.slot(stop):
+        with state.take_slot(stop):
             trace = explainer.run(shown, question, config, stop=stop)
     answers = {
         name: {"text": a.text, "visual_tokens": a.n_visual, "seconds_measured": a.seconds}

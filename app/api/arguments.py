@@ -5,23 +5,23 @@ from __future__ import annotations
 from torch import Tensor
 
 from rediprune import Explainer, PruneConfig
-from rediprune.draw import shown_in
-from rediprune.explainer.encode import Shown
+from rediprune.draw import picture_index
+from rediprune.explainer.encode import MediaInput
 from rediprune.tokens import VisionTokens
 
-from ..state.options import QUERIES, default_query, query_name, settings
-from ..state.sources import file_source, shown
+from ..state.options import QUERIES, default_query, query_name, to_prune_config
+from ..state.sources import file_source, load_frames
 
 MODELS_OWN = "default"  # whichever query is the open model's default
 
 
-def given(media: object, n_frames: object) -> tuple[Shown, tuple[str, ...]]:
+def given(media: object, n_frames: object) -> tuple[MediaInput, tuple[str, ...]]:
     """The picture or the frames, and what had to be done to them, as sentences.
 
     Raises:
         ValueError: no uploaded file, one that cannot be read, or n_frames out of range.
     """
-    return shown(file_source(media, n_frames))
+    return load_frames(file_source(media, n_frames))
 
 
 def dials(
@@ -38,7 +38,7 @@ def dials(
     if query not in (known := (MODELS_OWN, *QUERIES)):
         raise ValueError(f"query={query!r} is unknown: choose one of {', '.join(known)}.")
     query = default_query(explainer) if query == MODELS_OWN else query
-    return settings(explainer, {"keep": keep_ratio, "weight": weight}, method, query, budget)
+    return to_prune_config(explainer, {"keep": keep_ratio, "weight": weight}, method, query, budget)
 
 
 def said(config: PruneConfig) -> dict:
@@ -52,9 +52,9 @@ def said(config: PruneConfig) -> dict:
     }
 
 
-def frames(media: Shown, vision: VisionTokens, kept: Tensor) -> list[dict]:
+def frames(media: MediaInput, vision: VisionTokens, kept: Tensor) -> list[dict]:
     """Of each frame (or part): when it is shown, and how many of its tokens were kept."""
-    each = zip(shown_in(len(media.frames), vision), vision.counts, vision.per_frame(kept), strict=True)
+    each = zip(picture_index(len(media.frames), vision), vision.counts, vision.per_frame(kept), strict=True)
     return [
         {"second": media.seconds[i] if media.seconds else None, "tokens": count, "kept": len(mine)}
         for i, count, mine in each

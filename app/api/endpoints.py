@@ -10,9 +10,9 @@ import gradio as gr
 from gradio.components import Component
 
 from rediprune import Explainer
+from rediprune.models.errors import USER_ERRORS
 
-from ..answer.answering import SAID
-from ..state.app_state import Desk
+from ..state.app_state import AppState
 from .about import about_model
 from .answer import answer_question
 from .overlay import draw_overlay
@@ -24,7 +24,7 @@ from .sweep import sweep_ratios
 LONG = {"concurrency_id": "series", "concurrency_limit": 2}
 
 
-def offer(desk: Desk, explainer: Explainer) -> None:
+def offer(state: AppState, explainer: Explainer) -> None:
     """Add the endpoints to the Blocks that are being built; `explainer` is the model it starts with.
 
     Their components are hidden: they say what goes in and what comes out. A function's own name is that of
@@ -32,7 +32,7 @@ def offer(desk: Desk, explainer: Explainer) -> None:
     """
     turn = {
         "concurrency_id": "files",
-        "concurrency_limit": desk.at_once,
+        "concurrency_limit": state.at_once,
     }  # the queue of those who bring files
     parts = parameters(explainer.defaults)
     result, file = gr.JSON(label="result", visible=False), gr.File(label="file", visible=False)
@@ -43,11 +43,11 @@ def offer(desk: Desk, explainer: Explainer) -> None:
         ("sweep", sweep_ratios, result, LONG),
         ("about", about_model, result, {}),
     ):
-        _endpoint(desk, name, work, parts, out, how)
+        _endpoint(state, name, work, parts, out, how)
 
 
 def _endpoint(
-    desk: Desk, name: str, work: Callable, parts: dict[str, Component], out: Component, how: dict
+    state: AppState, name: str, work: Callable, parts: dict[str, Component], out: Component, how: dict
 ) -> None:
     """`work` as /name: its arguments behind the desk are parameters, by their names."""
     signature = inspect.signature(work)
@@ -57,12 +57,12 @@ def _endpoint(
 
         def call(*values):
             with _sentences():
-                yield from work(desk, *values)
+                yield from work(state, *values)
     else:
 
         def call(*values):
             with _sentences():
-                return work(desk, *values)
+                return work(state, *values)
 
     call.__name__ = work.__name__
     call.__signature__ = signature.replace(parameters=taken)
@@ -86,5 +86,5 @@ def _sentences() -> Iterator[None]:
     """What the library says of bad input reaches the caller as it is."""
     try:
         yield
-    except SAID as error:
+    except USER_ERRORS as error:
         raise gr.Error(str(error), print_exception=False) from None

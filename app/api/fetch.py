@@ -15,7 +15,7 @@ NOT_FETCHED = (
 )
 
 
-def by_address(media: gr.File) -> gr.File:
+def fetch_by_url(media: gr.File) -> gr.File:
     """The same component; without this, Gradio drops the connection's error and the caller learns nothing.
 
     Whatever went wrong, the sentence is the same, so that nobody learns which hosts this machine reaches.

@@ -7,15 +7,15 @@ from tempfile import TemporaryDirectory
 
 from gradio.utils import get_upload_folder
 
-from ..export.download import cannot_store_in_a_sentence, into_cache
-from ..export.overlay import overlay_file
-from ..state.app_state import Desk, Run
-from ..state.sources import file_source, shown
+from ..export.download import copy_into_cache, explain_storage_errors
+from ..export.overlay import write_overlay
+from ..state.app_state import AppState, PageRun
+from ..state.sources import file_source, load_frames
 from .arguments import dials, said
 
 
 def draw_overlay(
-    desk: Desk,
+    state: AppState,
     media: object,
     question: str,
     keep_ratio: float,
@@ -34,10 +34,10 @@ def draw_overlay(
         A PNG of a picture or of one frame, or an MP4 of all frames of a clip at their own pace.
     """
     source = file_source(media, n_frames)
-    kind = "mp4" if frame is None and shown(source)[0].clip else "png"
-    with cannot_store_in_a_sentence(), desk.using() as explainer, TemporaryDirectory() as folder:
+    kind = "mp4" if frame is None and load_frames(source)[0].clip else "png"
+    with explain_storage_errors(), state.borrow_model() as explainer, TemporaryDirectory() as folder:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
-        run = Run(source, question, method, said(config)["query"], budget, model=desk.models.number)
-        knobs = {"keep": keep_ratio, "weight": weight}
-        file, _ = overlay_file(desk, run, knobs, kind, 0 if frame is None else frame, Path(folder))
-        return into_cache(file, get_upload_folder())
+        run = PageRun(source, question, method, said(config)["query"], budget, model=state.models.generation)
+        sliders = {"keep": keep_ratio, "weight": weight}
+        file, _ = write_overlay(state, run, sliders, kind, 0 if frame is None else frame, Path(folder))
+        return copy_into_cache(file, get_upload_folder())

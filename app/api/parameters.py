@@ -11,7 +11,7 @@ from rediprune.evaluation.sweep import RATIOS, SEEDS
 from ..state.options import BUDGETS, METHODS, QUERIES
 from ..state.sources import N_FRAMES
 from .arguments import MODELS_OWN
-from .fetch import by_address
+from .fetch import fetch_by_url
 from .sweep import MOST
 
 
@@ -44,7 +44,7 @@ def parameters(defaults: PruneConfig) -> dict[str, Component]:
     ratios = gr.JSON(list(RATIOS), label="keep_ratios", **hidden)
     ratios.api_info = lambda: {"type": "array", "items": {"type": "number"}}
     return {
-        "media": by_address(gr.File(label="media", **hidden)),
+        "media": fetch_by_url(gr.File(label="media", **hidden)),
         "question": gr.Textbox(label="question", **hidden),
         "keep_ratio": gr.Number(defaults.keep_ratio, label="keep_ratio", **hidden),
         "weight": gr.Number(defaults.weight, label="weight", **hidden),

@@ -6,12 +6,12 @@ import math
 
 from rediprune import Selection, VisionTokens, kept_count
 
-from ..state.app_state import Desk
+from ..state.app_state import AppState
 from .arguments import dials, frames, given, said
 
 
 def select_tokens(
-    desk: Desk,
+    state: AppState,
     media: object,
     question: str,
     keep_ratio: float,
@@ -33,7 +33,7 @@ def select_tokens(
         were kept.
     """
     shown, notes = given(media, n_frames)
-    with desk.using() as explainer:
+    with state.borrow_model() as explainer:
         config = dials(explainer, keep_ratio, weight, method, query, budget)
         look = explainer.look(shown)
         asked = explainer.ask(look, question, config)

@@ -8,14 +8,14 @@ from rediprune.evaluation.sweep import Point, list_lines, sweep
 from rediprune.evaluation.sweep_report import COLUMNS, notes, row_values, smallest_holding_ratio
 
 from ..server.departures import stop_when_caller_leaves
-from ..state.app_state import Desk
+from ..state.app_state import AppState
 from .arguments import dials, given
 
 MOST = 20  # keep ratios of one call: each is an answer of every method
 
 
 def sweep_ratios(
-    desk: Desk,
+    state: AppState,
     media: object,
     question: str,
     methods: list[str],
@@ -41,7 +41,7 @@ def sweep_ratios(
     ratios = checked_ratios(keep_ratios)
     if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
         raise ValueError('methods must be a list of names, such as ["rediprune", "grid"].')
-    with desk.using() as explainer:
+    with state.borrow_model() as explainer:
         own = explainer.defaults
         config = dials(explainer, own.keep_ratio, weight, own.method, query, budget)
         count = len(ratios) * len(list_lines(methods, [config.weight], explainer.methods))

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from gradio.data_classes import FileData
 from gradio.processing_utils import hash_bytes, save_bytes_to_cache
 
-from ..answer.answering import SAID
+from rediprune.models.errors import USER_ERRORS
 
 CANNOT_STORE = "the server cannot store files at this moment, its disk may be full: try again later."
 
@@ -24,15 +24,15 @@ def download(make: Callable[..., tuple[Path, str]], cache: str) -> dict:
         cache: the folder of the component that hands it over.
     """
     try:
-        with cannot_store_in_a_sentence(), TemporaryDirectory() as folder:
+        with explain_storage_errors(), TemporaryDirectory() as folder:
             file, said = make(folder=Path(folder))
-            path = into_cache(file, cache)
-    except SAID as error:
+            path = copy_into_cache(file, cache)
+    except USER_ERRORS as error:
         return {"said": f"Not saved: {error}"}
     return {"file": FileData(path=path, orig_name=file.name).model_dump(), "said": said}
 
 
-def into_cache(file: Path, cache: str) -> str:
+def copy_into_cache(file: Path, cache: str) -> str:
     """Copy a file to where Gradio keeps uploads and return its path there; a failed copy leaves nothing.
 
     Raises:
@@ -47,7 +47,7 @@ def into_cache(file: Path, cache: str) -> str:
 
 
 @contextmanager
-def cannot_store_in_a_sentence() -> Iterator[None]:
+def explain_storage_errors() -> Iterator[None]:
     """Raise ValueError with a sentence for an OSError, which would name a path of the server."""
     try:
         yield

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from rediprune import draw
-from rediprune.explainer.encode import Shown
-from rediprune.files.atomic_write import replacing
+from rediprune.explainer.encode import MediaInput
+from rediprune.files.atomic_write import replace_file
 from rediprune.media.save_clip import save_clip
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
 
-from ..state.app_state import Desk, Run
-from ..state.options import settings
-from ..state.sources import shown
-from ..state.user_tokens import own_tokens
+from ..state.app_state import AppState, PageRun
+from ..state.options import to_prune_config
+from ..state.sources import load_frames
+from ..state.user_tokens import parse_user_tokens
 
 SIDES = {"mp4": 640, "gif": 480, "png": 448}  # longer side in pixels; a larger still picture stays as it is
 # The same of the picking, where several frames share it; for "png" that of each moment on the sheet.
@@ -22,8 +22,8 @@ PICKING = {"mp4": (640, 960), "gif": (480, 720), "png": (320, 640)}
 KINDS = (*SIDES, *(f"picking.{ending}" for ending in PICKING))
 
 
-def overlay_file(
-    desk: Desk, run: Run, knobs: dict, kind: object, at: object, folder: Path, own: object = None
+def write_overlay(
+    state: AppState, run: PageRun, sliders: dict, kind: object, at: object, folder: Path, own: object = None
 ) -> tuple[Path, str]:
     """Write what the page shows, kept tokens outlined and the rest dimmed, or how it was picked.
 
@@ -48,15 +48,15 @@ def overlay_file(
         raise ValueError(f"A file of kind {kind!r} is not offered: choose one of {', '.join(KINDS)}.")
     if own is not None and kind.startswith("picking."):
         raise ValueError("tokens of your own choice have no order of picking; reset them first.")
-    media, _ = shown(run.source)
-    with desk.model_of(run) as explainer:
-        config = settings(explainer, knobs, run.method, run.query, run.budget)
+    media, _ = load_frames(run.source)
+    with state.borrow_explainer_of(run) as explainer:
+        config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
         look = explainer.look(media)
         if own is None:
             selection = explainer.select(look, explainer.ask(look, run.question, config), config)
             kept, more = selection.kept(), "".join(f" {note}" for note in selection.notes)
         else:
-            kept, more = own_tokens(own, look.vision), ""
+            kept, more = parse_user_tokens(own, look.vision), ""
     percent = f"{round(100 * config.keep_ratio)}-percent"
     if kind.startswith("picking."):
         file, told = _picking(media, look.vision, selection, folder / f"picking-{percent}{Path(kind).suffix}")
@@ -69,7 +69,7 @@ def overlay_file(
     pictures = draw.film(media.frames, look.vision, kept, side)
     size = "{} x {} pixels".format(*pictures[0].size)
     if kind == "png":
-        with replacing(file) as part:
+        with replace_file(file) as part:
             pictures[at].save(part)
         return file, f"Saved {file.name}: {size}.{more}"
     fps = draw.film_fps(media.seconds)
@@ -77,13 +77,13 @@ def overlay_file(
     return file, f"Saved {file.name}: {len(pictures)} frames of {size}, {fps:.3g} a second.{more}"
 
 
-def _picking(media: Shown, vision: VisionTokens, selection: Selection, file: Path) -> tuple[Path, str]:
+def _picking(media: MediaInput, vision: VisionTokens, selection: Selection, file: Path) -> tuple[Path, str]:
     """Write the picking as the file's ending says."""
     ending = file.suffix[1:]
     side = PICKING[ending][vision.shape[0] > 1]
     if ending == "png":
         sheet = draw.picking_sheet(media.frames, vision, selection, side=side)
-        with replacing(file) as part:
+        with replace_file(file) as part:
             sheet.save(part)
         return file, f"Saved {file.name}: {sheet.width} x {sheet.height} pixels."
     pictures = draw.picking(media.frames, vision, selection, side=side)

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rediprune.explainer.explainer import DEFAULT_MODEL
-from rediprune.explainer.model_holder import OneModel
+from rediprune.explainer.model_holder import ModelHolder
 from rediprune.models import ModelError
 from rediprune.models.checkpoints.catalog import Checkpoint, find
 from rediprune.models.checkpoints.memory import fit, room
 from rediprune.models.checkpoints.placement import placement
 from rediprune.models.checkpoints.progress import Progress
+from rediprune.models.errors import USER_ERRORS
 
 from . import offer as model_offer
 from .offer import BUILT_IN, PRECISIONS, parameters
@@ -42,7 +43,7 @@ class Opening:
 
 
 class ModelMenu:
-    """The menu of one OneModel; safe between threads.
+    """The menu of one ModelHolder; safe between threads.
 
     Which model is open concerns everyone who has the page open; how an opening ended concerns only the
     visitor who asked for it. So `state` tells the first, and `follow` tells the second as well.
@@ -52,7 +53,7 @@ class ModelMenu:
         fixed: why the model cannot be changed on this page, one sentence; empty where it can.
     """
 
-    def __init__(self, models: OneModel, fixed: str = "") -> None:
+    def __init__(self, models: ModelHolder, fixed: str = "") -> None:
         self.models, self.fixed = models, fixed
         self._change = threading.Condition()
         self._steps = 0  # grows with every piece of news
@@ -144,7 +145,7 @@ class ModelMenu:
                 self._refuse_too_large(entry, form)
             source = DEFAULT_MODEL if name == BUILT_IN else name
             said, failed = f"{self.models.open(source, progress=self._report, **how).name} is open.", False
-        except (ModelError, ValueError, OSError) as error:  # sentences for the visitor
+        except USER_ERRORS as error:
             said = f"Not opened: {error}."
         except Exception:
             log.exception("opening %s failed", name)
@@ -176,11 +177,11 @@ class ModelMenu:
 
     def _open_model(self) -> dict:
         try:
-            with self.models.using() as explainer:
-                model, number = explainer.model, self.models.number
+            with self.models.borrow() as explainer:
+                model, number = explainer.model, self.models.generation
                 return {"name": explainer.name, "number": number, "about": about(model)}
         except ModelError:
-            return {"name": "", "number": self.models.number, "about": ""}
+            return {"name": "", "number": self.models.generation, "about": ""}
 
 
 def about(model) -> str:

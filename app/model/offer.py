@@ -11,7 +11,7 @@ from rediprune.models.checkpoints.memory import FORMS, Room, fit, needed_bytes, 
 from rediprune.models.checkpoints.placement import why_not_quantised
 
 BUILT_IN = "built-in"  # in the field for names: the model that comes with the repository
-# Numbers to hold a model in: what OneModel.open is told, and the column of the estimates that they belong to.
+# Numbers to hold a model in: what ModelHolder.open is given, and the column of the estimates that is theirs.
 PRECISIONS = {
     "stored": ({}, "bf16", "as stored"),
     "bf16": ({"dtype": "bfloat16"}, "bf16", "bfloat16"),

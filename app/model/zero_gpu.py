@@ -21,13 +21,14 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from rediprune import Answer, Explainer, PruneConfig
-from rediprune.explainer.encode import shown_media
+from rediprune.explainer.encode import as_media_input
 from rediprune.explainer.explainer import MAX_NEW_TOKENS
-from rediprune.explainer.prompt_spec import Choice
+from rediprune.explainer.prompt_spec import PromptSpec
 from rediprune.models import ModelError
+from rediprune.models.errors import USER_ERRORS
 from rediprune.query.question import checked_question
 
-from ..streaming import streamed
+from ..streaming import stream_reports
 
 START = 5.0  # seconds until the process stands
 WEIGHTS = 2e9  # bytes a second, from the disk to the GPU
@@ -35,8 +36,6 @@ PICTURES = 2.0  # a second through the vision encoder, with all their tiles
 READ = 1000.0  # prompt tokens a second
 WRITTEN = 10.0  # answer tokens a second
 SHORTEST, LONGEST = 10, 120  # seconds
-
-SAID = (ValueError, OSError, ModelError)  # sentences for the visitor; ZeroGPU itself hands on no message
 
 
 def seconds_needed(weights: int, pictures: int = 0, read: int = 0, written: int = 0) -> int:
@@ -60,7 +59,7 @@ class SoFar:
     seconds: float
 
 
-class LentExplainer(Explainer):
+class ZeroGpuExplainer(Explainer):
     """An Explainer that runs its model on a lent GPU and keeps what came of it on the CPU.
 
     What can go wrong there is raised here: the library's own errors as they are, and as ModelError what
@@ -71,6 +70,8 @@ class LentExplainer(Explainer):
         gpu: `spaces.GPU`, or what behaves like it.
         refused: what it raises to say no; `gradio.Error`.
     """
+
+    one_at_a_time = True  # each visitor would borrow a GPU
 
     def __init__(self, plain: Explainer, gpu: Callable, refused: type[Exception]) -> None:
         same = (plain.model, plain.processor, plain.name, plain.card)
@@ -84,26 +85,26 @@ class LentExplainer(Explainer):
         self._refused = refused
 
     def look(self, media):
-        shown = shown_media(media)
+        shown = as_media_input(media)
         key = shown.fingerprint()
-        if (known := self._looks.get(key)) is None:
+        if (known := self._encodings.get(key)) is None:
             (found,) = self._borrowed("look", shown, pictures=len(shown.frames))
-            known, self.encodes = self._looks.put(key, found), self.encodes + 1
+            known, self.encodes = self._encodings.put(key, found), self.encodes + 1
         return known
 
-    def ask(self, look, question: str, config: PruneConfig | None = None):
+    def ask(self, encoding, question: str, config: PruneConfig | None = None):
         config = self._config(config)
         question = checked_question(question, self.processor)  # a bad one is refused without a GPU
-        key = (look.key, question, config.query, config.pointing)
-        if (known := self._asked.get(key)) is None:
-            (found,) = self._borrowed("ask", look, question, config)
-            known = self._asked.put(key, found)
+        key = (encoding.key, question, config.query, config.pointing)
+        if (known := self._questions.get(key)) is None:
+            (found,) = self._borrowed("ask", encoding, question, config)
+            known = self._questions.put(key, found)
         return known
 
     def answer(
         self,
-        look,
-        asked,
+        encoding,
+        question,
         kept=None,
         on_text: Callable[[str], None] | None = None,
         stop: threading.Event | None = None,
@@ -112,16 +113,16 @@ class LentExplainer(Explainer):
     ) -> Answer:
         """As Explainer.answer, but a stopped answer has text and times alone: its token ids stay there."""
         found = SoFar("", math.nan, math.nan)
-        lease = {"read": self._prompt_tokens(look, asked, kept), "written": max_new_tokens}
+        lease = {"read": self._prompt_tokens(encoding, question, kept), "written": max_new_tokens}
         how = {"max_new_tokens": max_new_tokens, "positions": positions}
-        with closing(self._borrowed("answer", look, asked, kept, **lease, **how)) as news:
+        with closing(self._borrowed("answer", encoding, question, kept, **lease, **how)) as news:
             while not (isinstance(found, Answer) or (stop and stop.is_set())):
                 found = next(news)
                 if isinstance(found, SoFar) and on_text:
                     on_text(found.text)
             if isinstance(found, Answer):
                 return found
-        choice = Choice(self.adapter, look, asked, kept)
+        choice = PromptSpec(self.adapter, encoding, question, kept)
         return Answer(
             text=found.text,
             token_ids=(),
@@ -132,41 +133,52 @@ class LentExplainer(Explainer):
             kept=kept,
         )
 
-    def agreement(self, look, asked, kept, full: Answer, pruned: Answer, positions: str = "compacted"):
-        read = 2 * self._prompt_tokens(look, asked, None, kept)  # each prompt with each answer
-        (found,) = self._borrowed("agreement", look, asked, kept, full, pruned, positions, read=read)
+    def agreement(self, encoding, question, kept, full: Answer, pruned: Answer, positions: str = "compacted"):
+        read = 2 * self._prompt_tokens(encoding, question, None, kept)  # each prompt with each answer
+        (found,) = self._borrowed("agreement", encoding, question, kept, full, pruned, positions, read=read)
         return found
 
-    def expects(self, look, asked, kept, answer: Answer, positions: str = "compacted"):
-        read = self._prompt_tokens(look, asked, kept)
-        (found,) = self._borrowed("expects", look, asked, kept, answer, positions, read=read)
+    def expects(self, encoding, question, kept, answer: Answer, positions: str = "compacted"):
+        read = self._prompt_tokens(encoding, question, kept)
+        (found,) = self._borrowed("expects", encoding, question, kept, answer, positions, read=read)
         return found
 
-    def projected(self, look):
-        (found,) = self._borrowed("projected", look, read=look.n_visual)
+    def projected(self, encoding):
+        (found,) = self._borrowed("projected", encoding, read=encoding.n_visual)
         return found
 
-    def time(self, look, asked, kept=None, positions: str = "compacted", **how):
+    def time(self, encoding, question, kept=None, positions: str = "compacted", **how):
         runs = how.get("warmup", 2) + how.get("repeats", 5)
-        read = runs * self._prompt_tokens(look, asked, kept)
+        read = runs * self._prompt_tokens(encoding, question, kept)
         written = runs * how.get("steps", 8)
-        (found,) = self._borrowed("time", look, asked, kept, positions, read=read, written=written, **how)
+        (found,) = self._borrowed(
+            "time", encoding, question, kept, positions, read=read, written=written, **how
+        )
         return found
 
     def time_both(
-        self, look, asked, kept, repeats: int = 5, steps: int = 1, positions: str = "compacted", pauses=()
+        self,
+        encoding,
+        question,
+        kept,
+        repeats: int = 5,
+        steps: int = 1,
+        positions: str = "compacted",
+        pauses=(),
     ):
         """As Explainer.time_both, measured once: a lent GPU is nobody else's, and waiting costs."""
         runs = 1 + repeats
         lease = {
-            "read": runs * self._prompt_tokens(look, asked, None, kept),
+            "read": runs * self._prompt_tokens(encoding, question, None, kept),
             "written": 2 * runs * steps,
         }
-        (found,) = self._borrowed("time_both", look, asked, kept, repeats, steps, positions, (), **lease)
+        (found,) = self._borrowed(
+            "time_both", encoding, question, kept, repeats, steps, positions, (), **lease
+        )
         return found
 
-    def _prompt_tokens(self, look, asked, *choices) -> int:
-        prompts = (Choice(self.adapter, look, asked, kept) for kept in choices)
+    def _prompt_tokens(self, encoding, question, *choices) -> int:
+        prompts = (PromptSpec(self.adapter, encoding, question, kept) for kept in choices)
         return sum(prompt.n_text + prompt.n_visual for prompt in prompts)
 
     def _borrowed(
@@ -197,7 +209,7 @@ class LentExplainer(Explainer):
                         yield pickle.dumps(found)
             else:
                 yield pickle.dumps(getattr(self._there, task)(*args, **how))
-        except SAID as error:
+        except USER_ERRORS as error:
             yield pickle.dumps(error)
 
     def _streamed_answer(self, *args, **how) -> Iterator[SoFar | Answer]:
@@ -211,6 +223,6 @@ class LentExplainer(Explainer):
             return self._there.answer(*args, on_text=on_text, stop=stop, **how)
 
         try:
-            yield from streamed(work)
+            yield from stream_reports(work)
         finally:
             stop.set()  # closed from outside: the thread ends after its token in progress

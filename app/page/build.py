@@ -8,22 +8,21 @@ import gradio as gr
 
 from rediprune import Explainer
 from rediprune.draw import palette
-from rediprune.explainer.model_holder import OneModel
+from rediprune.explainer.model_holder import ModelHolder
 
 from .. import api
 from ..answer import handlers
-from ..model.zero_gpu import LentExplainer
 from ..server import HostRules, middleware, protect
 from ..server.waiting import others_wait
-from ..state.app_state import Desk, Run
+from ..state.app_state import AppState, PageRun
 from ..state.options import default_query
 from ..state.sources import EXAMPLES, Source, suggestions
-from ..views.cards import View
-from .events import wire
+from ..views.cards import PageUpdate
+from .events import connect_events
 from .layout import layout
-from .model_events import wire_menu
-from .second_screen import below
-from .widget import WEB
+from .model_events import connect_model_menu
+from .second_screen import add_second_screen
+from .web_part import WEB
 
 SYSTEM_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MAX_WAITING = 128  # requests in the queue; one more is told that the page is busy, and when to come back
@@ -56,7 +55,7 @@ def _style(name: str) -> str:
     return (WEB / name).read_text(encoding="utf-8")
 
 
-def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str = "") -> gr.Blocks:
+def build_demo(models: ModelHolder | Explainer, first_run: bool = True, fixed: str = "") -> gr.Blocks:
     """The page; not launched.
 
     Args:
@@ -65,15 +64,15 @@ def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str 
             take long) the page computes them when it opens.
         fixed: why visitors may not change the model, one sentence; empty where they may.
     """
-    desk = Desk(models, fixed=fixed)
+    state = AppState(models, fixed=fixed)
     # Files that visitors give are forgotten: looked at every ten minutes, removed after an hour.
     demo = gr.Blocks(title="ReDiPrune", analytics_enabled=False, delete_cache=(600, 3600))
-    with desk.using() as explainer, demo:
-        if isinstance(explainer, LentExplainer):
-            desk.one_at_a_time()  # each would borrow a GPU
-        knobs = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
-        source, number = Source(seed=EXAMPLES[0]), desk.models.number
-        run = Run(
+    with state.borrow_model() as explainer, demo:
+        if explainer.one_at_a_time:
+            state.serve_one_at_a_time()  # each would borrow a GPU
+        sliders = {"keep": explainer.defaults.keep_ratio, "weight": explainer.defaults.weight}
+        source, number = Source(seed=EXAMPLES[0]), state.models.generation
+        run = PageRun(
             source,
             suggestions(source)[0],
             explainer.defaults.method,
@@ -81,12 +80,12 @@ def build_demo(models: OneModel | Explainer, first_run: bool = True, fixed: str 
             model=number,
         )
         if first_run:  # once before, to warm up, so that the times shown are not those of a start
-            handlers.first_paint(Desk(desk.models), run, knobs)
-        first = handlers.first_paint(desk, run, knobs) if first_run else View()
-        parts, controls = layout(explainer, desk, run, knobs, first)
-        wire(desk, parts, controls, at_load=None if first_run else demo.load, unload=demo.unload)
-        wire_menu(desk.menu, parts["models"], at_load=demo.load)
-        below(desk, explainer, parts["run"], demo.unload)
-        api.offer(desk, explainer)
-    desk.others_wait = partial(others_wait, demo)
+            handlers.compute_first_update(AppState(state.models), run, sliders)
+        first = handlers.compute_first_update(state, run, sliders) if first_run else PageUpdate()
+        parts, controls = layout(explainer, state, run, sliders, first)
+        connect_events(state, parts, controls, at_load=None if first_run else demo.load, unload=demo.unload)
+        connect_model_menu(state.menu, parts["models"], at_load=demo.load)
+        add_second_screen(state, explainer, parts["run"], demo.unload)
+        api.offer(state, explainer)
+    state.others_wait = partial(others_wait, demo)
     return protect(demo.queue(max_size=MAX_WAITING, api_open=False))  # every way in waits in this queue

@@ -11,7 +11,7 @@ from rediprune.models import ModelError
 from ..model.menu import ModelMenu
 
 
-def wire_menu(menu: ModelMenu, part: gr.HTML, at_load: Callable) -> None:
+def connect_model_menu(menu: ModelMenu, part: gr.HTML, at_load: Callable) -> None:
     """Connect the part cards/models with its menu.
 
     Only the visitor who opens a model follows it by a request that stays open; the others ask now and then,

@@ -9,37 +9,37 @@ import gradio as gr
 from rediprune import Explainer
 from rediprune.evaluation.sweep import RATIOS
 
-from ..answer.compare import MORE_WEIGHTS, compare, method_names, over_ratios
-from ..state.app_state import EVERY, Desk, Run
+from ..answer.compare import MORE_WEIGHTS, compare, compare_over_ratios, list_methods
+from ..state.app_state import EVERY, AppState, PageRun
 from ..state.shown_run import LostRunError, shown_run
 from ..story.handler import tell
-from .widget import widget
+from .web_part import web_part
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def below(desk: Desk, explainer: Explainer, run: gr.State, unload: Callable) -> None:
+def add_second_screen(state: AppState, explainer: Explainer, run: gr.State, unload: Callable) -> None:
     """Put the second screen under the page and connect it; `run` is what the answers above belong to.
 
     Nothing here is computed before a visitor comes to it or asks for it, and nothing waits in the queue of
     the answers.
     """
     with gr.Column(elem_id="rp-below"):
-        told = widget("cards/story", elem_id="rp-story")
-        compared = widget("cards/compare", elem_id="rp-compare", methods=method_names(explainer))
-        swept = widget("cards/sweep", elem_id="rp-sweep", ratios=RATIOS, more=len(MORE_WEIGHTS))
+        told = web_part("cards/story", elem_id="rp-story")
+        compared = web_part("cards/compare", elem_id="rp-compare", methods=list_methods(explainer))
+        swept = web_part("cards/sweep", elem_id="rp-sweep", ratios=RATIOS, more=len(MORE_WEIGHTS))
 
-    def tells(answered: Run, event: gr.EventData) -> dict:
-        knobs = {"keep": event.keep, "weight": event.weight}
+    def tells(answered: PageRun, event: gr.EventData) -> dict:
+        sliders = {"keep": event.keep, "weight": event.weight}
         try:
             run = shown_run(answered, getattr(event, "shows", None))
         except LostRunError as error:
             return {"said": str(error), "at": event.at}
-        return {**tell(desk, run, knobs), "at": event.at}
+        return {**tell(state, run, sliders), "at": event.at}
 
     _said(told.tell(tells, run, told, trigger_mode="multiple", **QUIET), "untold")
-    _series(desk, "compare", compared, run, compare, unload)
-    _series(desk, "sweep", swept, run, over_ratios, unload)
+    _series(state, "compare", compared, run, compare, unload)
+    _series(state, "sweep", swept, run, compare_over_ratios, unload)
 
 
 def _said(request, to: str) -> None:
@@ -47,7 +47,9 @@ def _said(request, to: str) -> None:
     request.failure(None, js=f"() => {{ window.rediprune?.{to}?.(); }}", api_visibility="private")
 
 
-def _series(desk: Desk, kind: str, part: gr.HTML, run: gr.State, work: Callable, unload: Callable) -> None:
+def _series(
+    state: AppState, kind: str, part: gr.HTML, run: gr.State, work: Callable, unload: Callable
+) -> None:
     """What takes long, reports as it goes, and is stopped by its visitor or when that one leaves.
 
     It takes turns at the model with the answers, one answer each, so that nobody waits for all of it.
@@ -56,23 +58,23 @@ def _series(desk: Desk, kind: str, part: gr.HTML, run: gr.State, work: Callable,
     def visitor(request: gr.Request) -> str:
         return f"{kind} {request.session_hash}"
 
-    def start(answered: Run, event: gr.EventData, request: gr.Request) -> Iterator[dict]:
-        knobs = {name: getattr(event, name) for name in ("keep", "weight", "weights", "own")}
-        with desk.turn(visitor(request), _ticket(event.ticket)) as stop:
+    def start(answered: PageRun, event: gr.EventData, request: gr.Request) -> Iterator[dict]:
+        sliders = {name: getattr(event, name) for name in ("keep", "weight", "weights", "own")}
+        with state.take_turn(visitor(request), _ticket(event.ticket)) as stop:
             about = {"ticket": event.ticket, "at": event.at}
             try:
                 run = shown_run(answered, getattr(event, "shows", None))
             except LostRunError as error:
                 yield {"busy": False, "line": str(error), **about}
                 return
-            for news in work(desk, run, knobs, event.methods, stop):
+            for news in work(state, run, sliders, event.methods, stop):
                 yield {**news, **about}
 
     def halt(event: gr.EventData, request: gr.Request) -> None:
-        desk.stop(visitor(request), _ticket(event.ticket))
+        state.stop(visitor(request), _ticket(event.ticket))
 
     def leave(request: gr.Request) -> None:
-        desk.stop(visitor(request))
+        state.stop(visitor(request))
 
     many = {"concurrency_id": "series", "concurrency_limit": 2, "trigger_mode": "multiple"}
     _said(part.start(start, run, part, **many, **QUIET), f"failed_{kind}")

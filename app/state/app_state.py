@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rediprune import Answer, Explainer
-from rediprune.explainer.lru_cache import Recent
-from rediprune.explainer.model_holder import OneModel
-from rediprune.replay.recorded_run import Recorded
+from rediprune.explainer.lru_cache import LruCache
+from rediprune.explainer.model_holder import ModelHolder
+from rediprune.explainer.protocol import ExplainerLike
+from rediprune.replay.recorded_run import RecordedRun
 from rediprune.trace import Agreement
 
 from ..model.menu import ModelMenu
 from ..model.threads import fit_threads
-from .sources import Source, opened
+from .sources import Source, load_saved_run
 
 EVERY = 2**53  # above every ticket a browser can count to
 OPENED = -1  # Run.model where the answers were opened from a file
@@ -24,7 +25,7 @@ VISITORS = 1024  # of so many it is remembered which of their requests are over
 
 
 @dataclass(frozen=True)
-class Run:
+class PageRun:
     """What the answers on the page belong to, beside the two sliders; all that a visitor's state holds."""
 
     source: Source
@@ -32,13 +33,13 @@ class Run:
     method: str
     query: str
     budget: str = "frame"
-    model: int = 0  # OneModel.number of the model that answered, or OPENED
+    model: int = 0  # ModelHolder.generation of the model that answered, or OPENED
     answered: bool = field(
         default=False, compare=False
     )  # for this visitor; False in the Run that every page begins with
 
 
-class Desk:
+class AppState:
     """One model for many visitors; remembers no picture, and of answers the unpruned ones, bounded.
 
     A visitor's requests carry tickets, numbered upwards by the browser. To stop means: this ticket and all
@@ -51,7 +52,7 @@ class Desk:
         at_once: how many requests are worked on together; runs of the model take turns all the same.
 
     Attributes:
-        models: work with the model inside `models.using()`; it may be exchanged at any other time.
+        models: work with the model inside `models.borrow()`; it may be exchanged at any other time.
         full: unpruned answers by (number of the model, look's key, question).
         pruned: pruned answers and how far they agree, by the same, the settings and the kept tokens.
         others_wait: says whether a request waits in the page's queue now; then nothing is run that can be
@@ -59,35 +60,35 @@ class Desk:
     """
 
     def __init__(
-        self, models: OneModel | Explainer, remember: int = 64, fixed: str = "", at_once: int = AT_ONCE
+        self, models: ModelHolder | Explainer, remember: int = 64, fixed: str = "", at_once: int = AT_ONCE
     ):
         self.at_once, self._slots, self._waiting = at_once, threading.Semaphore(at_once), 0
-        self.models = models if isinstance(models, OneModel) else OneModel(models)
+        self.models = models if isinstance(models, ModelHolder) else ModelHolder(models)
         self.menu = ModelMenu(self.models, fixed)
-        self.full: Recent[Answer] = Recent(remember)
-        self.pruned: Recent[tuple[Answer, Agreement]] = Recent(remember)
+        self.full: LruCache[Answer] = LruCache(remember)
+        self.pruned: LruCache[tuple[Answer, Agreement]] = LruCache(remember)
         self.others_wait: Callable[[], bool] = lambda: False
-        self._over: Recent[int] = Recent(VISITORS)  # the newest ticket that was stopped
+        self._over: LruCache[int] = LruCache(VISITORS)  # the newest ticket that was stopped
         self._running: dict[str, tuple[int, threading.Event, threading.Event]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def using(self) -> Iterator[Explainer]:
+    def borrow_model(self) -> Iterator[Explainer]:
         """The open model, which stays open meanwhile, with as many threads as serve it.
 
         Raises:
             ModelError: no model is open at this moment.
         """
-        with self.models.using() as explainer:
+        with self.models.borrow() as explainer:
             fit_threads(explainer.model)
             yield explainer
 
-    def one_at_a_time(self) -> None:
+    def serve_one_at_a_time(self) -> None:
         """Work on one request at a time from now on; before the first one."""
         self.at_once, self._slots = 1, threading.Semaphore(1)
 
     @contextmanager
-    def slot(self, stop: threading.Event) -> Iterator[None]:
+    def take_slot(self, stop: threading.Event) -> Iterator[None]:
         """Wait for one of the `at_once` places at the model and what belongs to it; files are read before.
 
         Once `stop` is set the wait is over: an answer that is stopped takes no time.
@@ -112,7 +113,7 @@ class Desk:
         return self._waiting > 0 or self.others_wait()
 
     @contextmanager
-    def model_of(self, run: Run) -> Iterator[Explainer | Recorded]:
+    def borrow_explainer_of(self, run: PageRun) -> Iterator[ExplainerLike]:
         """What tells of `run`: the open model that answered it, which stays open meanwhile, or its file.
 
         Raises:
@@ -120,28 +121,28 @@ class Desk:
             ModelError: no model is open at this moment.
         """
         if run.model == OPENED:
-            yield opened(run.source)
+            yield load_saved_run(run.source)
             return
-        with self.using() as explainer:
-            if run.model != self.models.number:
+        with self.borrow_model() as explainer:
+            if run.model != self.models.generation:
                 raise ValueError("These answers are an earlier model's: answer again, then come back.")
             yield explainer
 
     @contextmanager
-    def answering(self, run: Run) -> Iterator[Explainer]:
+    def borrow_model_for(self, run: PageRun) -> Iterator[Explainer]:
         """The open model, to work on what `run` shows; it stays open meanwhile.
 
         Raises:
             ValueError: `run` shows an opened trace that another model made.
             ModelError: no model is open at this moment.
         """
-        with self.using() as explainer:
-            if run.source.trace and not made_by(explainer, opened(run.source)):
-                raise ValueError(_another(opened(run.source).name, explainer.name))
+        with self.borrow_model() as explainer:
+            if run.source.trace and not made_by(explainer, load_saved_run(run.source)):
+                raise ValueError(_another(load_saved_run(run.source).name, explainer.name))
             yield explainer
 
     @contextmanager
-    def turn(self, visitor: str, ticket: int = 0, patience: float = 0.0) -> Iterator[threading.Event]:
+    def take_turn(self, visitor: str, ticket: int = 0, patience: float = 0.0) -> Iterator[threading.Event]:
         """The stop signal of a request while it runs; an older request of the same visitor is stopped.
 
         It is set from the start if the request was stopped while it waited, and always for ticket -1. For so
@@ -179,7 +180,7 @@ class Desk:
         return -1 if over is None else over
 
 
-def made_by(explainer: Explainer, made: Recorded) -> bool:
+def made_by(explainer: Explainer, made: RecordedRun) -> bool:
     """Whether an opened run was made by the very model that is open."""
     return (explainer.name, explainer.fingerprint) == (made.name, made.fingerprint)
 

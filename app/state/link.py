@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 from rediprune import Explainer
 from rediprune.query.question import checked_question
 
-from .app_state import Run
+from .app_state import PageRun
 from .options import BUDGETS, method_choices, query_choices
 from .sources import Source, scene_source, suggestions
 
@@ -25,12 +25,12 @@ VIEWS = ("kept", "heat", "order", "distance")  # explorer.html
 class Linked:
     """What a link says, and sentences on what was left out of it."""
 
-    run: Run
-    knobs: dict
+    run: PageRun
+    sliders: dict
     notes: tuple[str, ...]
 
 
-def read(search: object, before: Run, knobs: dict, explainer: Explainer) -> Linked:
+def read(search: object, before: PageRun, sliders: dict, explainer: Explainer) -> Linked:
     """What to show for the part of an address behind its "?".
 
     Args:
@@ -70,8 +70,8 @@ def read(search: object, before: Run, knobs: dict, explainer: Explainer) -> Link
         budget=piece("budget", _one_of(BUDGETS), before.budget),
     )
     piece("view", _one_of(VIEWS), None)  # the browser itself turns to it
-    kept = piece("keep", lambda text: _within(_whole(text), 1, 100) / 100, knobs["keep"])
-    weight = piece("weight", lambda text: _within(float(text), 0, 1), knobs["weight"])
+    kept = piece("keep", lambda text: _within(_whole(text), 1, 100) / 100, sliders["keep"])
+    weight = piece("weight", lambda text: _within(float(text), 0, 1), sliders["weight"])
     left_out = f"Left out of the link, for it makes no sense here: {', '.join(notes)}." if notes else ""
     return Linked(run, {"keep": kept, "weight": weight}, (left_out,) if left_out else ())
 

@@ -58,8 +58,8 @@ def query_choices(explainer: Explainer) -> list[tuple[str, str]]:
     return found
 
 
-def settings(
-    explainer: Explainer, knobs: dict, method: str, query: str, budget: str = "frame"
+def to_prune_config(
+    explainer: Explainer, sliders: dict, method: str, query: str, budget: str = "frame"
 ) -> PruneConfig:
     """The PruneConfig of the page's controls; the weight is the nearest stop's, as the picture shows it.
 
@@ -67,7 +67,7 @@ def settings(
         ValueError: anything out of range.
     """
     try:
-        keep, weight = float(knobs["keep"]), float(knobs["weight"])
+        keep, weight = float(sliders["keep"]), float(sliders["weight"])
     except (TypeError, KeyError, ValueError):
         raise ValueError("Keep ratio and weight must be numbers.") from None
     if not 0 <= weight <= 1:  # also refuses NaN

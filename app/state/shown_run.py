@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .app_state import OPENED, Run
+from .app_state import OPENED, PageRun
 from .options import BUDGETS, METHODS, QUERIES
 from .sources import Source, file_source, inside_uploads, scene_source, under_uploads
 
@@ -24,7 +24,7 @@ class LostRunError(ValueError):
     """The visitor's Run was lost and cannot be restored; the message is one sentence for the visitor."""
 
 
-def describe(run: Run) -> dict:
+def describe(run: PageRun) -> dict:
     """Return a Run as plain data for the browser: enough for `shown_run` to restore it.
 
     A file is named by its path inside the folder of uploads, so that no folder of the server is told.
@@ -44,7 +44,7 @@ def describe(run: Run) -> dict:
     }
 
 
-def shown_run(kept: Run, told: object) -> Run:
+def shown_run(kept: PageRun, told: object) -> PageRun:
     """Return the visitor's Run: the one that the server kept, or where that was lost, the one that is told.
 
     Args:
@@ -63,7 +63,7 @@ def shown_run(kept: Run, told: object) -> Run:
         raise LostRunError(LOST) from None
 
 
-def shown_run_or_first(kept: Run, told: object) -> Run:
+def restore_run_or_first(kept: PageRun, told: object) -> PageRun:
     """Return `shown_run`, or `kept` where it cannot be restored: for requests that bring a picture along."""
     try:
         return shown_run(kept, told)
@@ -71,7 +71,7 @@ def shown_run_or_first(kept: Run, told: object) -> Run:
         return kept
 
 
-def _restored(told: dict) -> Run:
+def _restored(told: dict) -> PageRun:
     texts = {name: told[name] for name in ("question", "method", "query", "budget")}
     known = {"method": METHODS, "query": QUERIES, "budget": BUDGETS}
     if not all(isinstance(text, str) for text in texts.values()):
@@ -81,7 +81,7 @@ def _restored(told: dict) -> Run:
     source, model = _source(told), told["model"]
     if type(model) is not int or (model == OPENED and not source.trace):
         raise ValueError("no model has this number")
-    return Run(source, **texts, model=model, answered=True)
+    return PageRun(source, **texts, model=model, answered=True)
 
 
 def _source(told: dict) -> Source:

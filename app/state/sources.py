@@ -12,11 +12,11 @@ from threading import BoundedSemaphore
 from gradio.utils import get_upload_folder
 
 from rediprune import load_trace
-from rediprune.explainer.encode import Shown, shown_media
-from rediprune.explainer.lru_cache import Recent
+from rediprune.explainer.encode import MediaInput, as_media_input
+from rediprune.explainer.lru_cache import LruCache
 from rediprune.media.limits import ReadingStopped
 from rediprune.media.load import load_media
-from rediprune.replay.recorded_run import Recorded
+from rediprune.replay.recorded_run import RecordedRun
 from rediprune.trace import Trace
 from world import make_clip, make_scene
 
@@ -51,8 +51,10 @@ CLIP_QUESTIONS = (
 # What is kept of visitors' files between two answers, by what it takes in memory and not by the size of
 # the files: a PNG of some kilobytes can hold a picture of hundreds of megabytes.
 KEPT_FILES, KEPT_BYTES = 4, 512 * 2**20
-_files: Recent[tuple[Shown, tuple[str, ...]]] = Recent(KEPT_FILES, KEPT_BYTES)
-_runs: Recent[tuple[Recorded, Trace]] = Recent(KEPT_FILES, KEPT_BYTES)  # with the trace: that is what weighs
+_files: LruCache[tuple[MediaInput, tuple[str, ...]]] = LruCache(KEPT_FILES, KEPT_BYTES)
+_runs: LruCache[tuple[RecordedRun, Trace]] = LruCache(
+    KEPT_FILES, KEPT_BYTES
+)  # with the trace, the large part
 
 
 @dataclass(frozen=True)
@@ -134,11 +136,11 @@ def trace_source(file: object) -> Source:
         source = replace(file_source(file), trace=True)
     except ValueError:
         raise ValueError("No file arrived: choose one that was saved here.") from None
-    opened(source)
+    load_saved_run(source)
     return source
 
 
-def opened(source: Source) -> Recorded:
+def load_saved_run(source: Source) -> RecordedRun:
     """The run in the file of a source.
 
     Raises:
@@ -161,7 +163,7 @@ def checked_n_frames(n: object) -> int:
     return int(n)
 
 
-def shown(source: Source, stop: Callable[[], bool] | None = None) -> tuple[Shown, tuple[str, ...]]:
+def load_frames(source: Source, stop: Callable[[], bool] | None = None) -> tuple[MediaInput, tuple[str, ...]]:
     """The picture or the frames of a source and what had to be done to them, as sentences.
 
     A file is read without the model; the reading ends once `stop` returns True or the caller has left.
@@ -171,11 +173,11 @@ def shown(source: Source, stop: Callable[[], bool] | None = None) -> tuple[Shown
     """
     if source.is_scene:
         if not source.clip:
-            return shown_media(_scene(source.seed).image), ()
+            return as_media_input(_scene(source.seed).image), ()
         frames = tuple(_clip(source.seed).images)
-        return Shown(frames, True, tuple(t * CLIP_SECONDS for t in range(len(frames)))), ()
+        return MediaInput(frames, True, tuple(t * CLIP_SECONDS for t in range(len(frames)))), ()
     if source.trace:
-        return opened(source).shown, ()
+        return load_saved_run(source).media, ()
     if not Path(source.path).is_file():
         raise ValueError(GONE)
     return _file(source.path, source.n_frames, stop)
@@ -188,7 +190,7 @@ def suggestions(source: Source) -> tuple[str, ...]:
         ValueError: a file that cannot be read (any more).
     """
     if not source.is_scene:
-        return CLIP_QUESTIONS if shown(source)[0].clip else PHOTO_QUESTIONS
+        return CLIP_QUESTIONS if load_frames(source)[0].clip else PHOTO_QUESTIONS
     asked = _clip(source.seed) if source.clip else _scene(source.seed)
     return tuple(q.text for q in asked.questions)
 
@@ -209,7 +211,7 @@ def _clip(seed: int):
     return make_clip(seed)
 
 
-def _file(path: str, n_frames: int, stop: Callable[[], bool] | None) -> tuple[Shown, tuple[str, ...]]:
+def _file(path: str, n_frames: int, stop: Callable[[], bool] | None) -> tuple[MediaInput, tuple[str, ...]]:
     """Read a file; it is read again at each answer, so the last ones are kept."""
     known = _files.get((path, n_frames))
     if known is not None:
@@ -221,7 +223,7 @@ def _file(path: str, n_frames: int, stop: Callable[[], bool] | None) -> tuple[Sh
 
         with _reader(over):
             loaded = load_media(path, n_frames, stop=over, seconds=READ_SECONDS)
-    return _files.put((path, n_frames), (shown_media(loaded), loaded.notes))
+    return _files.put((path, n_frames), (as_media_input(loaded), loaded.notes))
 
 
 @contextmanager
@@ -240,9 +242,9 @@ def _reader(over: Callable[[], bool]) -> Iterator[None]:
         _READERS.release()
 
 
-def _opened(path: str) -> Recorded:
+def _opened(path: str) -> RecordedRun:
     known = _runs.get(path)
     if known is None:
         trace = load_trace(path)
-        known = _runs.put(path, (Recorded(trace), trace))
+        known = _runs.put(path, (RecordedRun(trace), trace))
     return known[0]

@@ -8,7 +8,7 @@ from torch import Tensor
 from rediprune.tokens import VisionTokens
 
 
-def own_tokens(given: object, vision: VisionTokens) -> Tensor:
+def parse_user_tokens(given: object, vision: VisionTokens) -> Tensor:
     """Flat indices (t * N + n), ascending, each once, [K].
 
     Raises:

@@ -10,8 +10,8 @@ from torch import Tensor
 from rediprune import Explainer
 from rediprune.config import PruneConfig
 from rediprune.costs.estimate import Savings
-from rediprune.explainer.ask import Asked
-from rediprune.explainer.encode import Look
+from rediprune.explainer.ask import PreparedQuestion
+from rediprune.explainer.encode import Encoding
 
 from .numbers import Pick
 from .words import Word
@@ -74,7 +74,7 @@ def histogram(series: dict[str, Tensor]) -> dict:
     }
 
 
-def picks(found: list[Pick], look: Look, config: PruneConfig) -> dict:
+def picks(found: list[Pick], look: Encoding, config: PruneConfig) -> dict:
     """The arithmetic of every pick, and the runner-up."""
     rows = []
     for i, pick in enumerate(found):
@@ -102,16 +102,16 @@ def _sum(pick: Pick, config: PruneConfig) -> str:
     )
 
 
-def _where(flat: int, look: Look) -> str:
+def _where(flat: int, look: Encoding) -> str:
     n = look.vision.shape[1]
     place, cell = look.vision.geometry[flat // n], flat % n
-    frame = f"{'frame' if look.shown.clip else 'view'} {flat // n + 1}, " if look.vision.shape[0] > 1 else ""
+    frame = f"{'frame' if look.media.clip else 'view'} {flat // n + 1}, " if look.vision.shape[0] > 1 else ""
     if cell >= place.cells:
         return frame + "the whole"
     return f"{frame}row {cell // place.cols + 1}, column {cell % place.cols + 1}"
 
 
-def blind(explainer: Explainer, look: Look, asked: Asked, config: PruneConfig) -> Tensor:
+def blind(explainer: Explainer, look: Encoding, asked: PreparedQuestion, config: PruneConfig) -> Tensor:
     """As many tokens drawn at random, by the seed of `config`: what chance would keep."""
     return explainer.select(look, asked, replace(config, method="random")).kept()
 

@@ -8,16 +8,16 @@ from dataclasses import asdict
 from PIL import Image
 from torch import Tensor
 
-from rediprune import Explainer, draw
-from rediprune.draw.film import resized, scaled
-from rediprune.explainer.encode import Look, Shown
-from rediprune.replay.recorded_run import Recorded
+from rediprune import draw
+from rediprune.draw.film import resize_to, scale_geometry
+from rediprune.explainer.encode import Encoding, MediaInput
+from rediprune.explainer.protocol import ExplainerLike
+from rediprune.models.errors import USER_ERRORS
 from rediprune.trace import Selection
 
-from ..answer.answering import SAID
-from ..state.app_state import Desk, Run
-from ..state.options import METHODS, QUERIES, settings
-from ..state.sources import shown
+from ..state.app_state import AppState, PageRun
+from ..state.options import METHODS, QUERIES, to_prune_config
+from ..state.sources import load_frames
 from ..views.explorer import data_url
 from .numbers import against, first_picks
 from .steps import story
@@ -25,7 +25,7 @@ from .steps import story
 SIDE = 320  # of the picture beside the steps, in pixels
 
 
-def tell(desk: Desk, run: Run, knobs: dict) -> dict:
+def tell(state: AppState, run: PageRun, sliders: dict) -> dict:
     """The steps of the answered run, or under "said" one sentence on why there are none.
 
     Nothing is encoded or answered for it: the look, the question and the unpruned answer are remembered.
@@ -35,19 +35,22 @@ def tell(desk: Desk, run: Run, knobs: dict) -> dict:
         knobs: {"keep", "weight"} that it was answered at.
     """
     try:
-        media, _ = shown(run.source)
-        with desk.model_of(run) as explainer:
-            return _told(explainer, desk, run, knobs, media)
-    except SAID as error:
+        media, _ = load_frames(run.source)
+        with state.borrow_explainer_of(run) as explainer:
+            return _told(explainer, state, run, sliders, media)
+    except USER_ERRORS as error:
         return {"said": str(error)}
 
 
-def _told(explainer: Explainer | Recorded, desk: Desk, run: Run, knobs: dict, media: Shown) -> dict:
-    recorded = isinstance(explainer, Recorded)
-    config = explainer.defaults if recorded else settings(explainer, knobs, run.method, run.query, run.budget)
+def _told(explainer: ExplainerLike, state: AppState, run: PageRun, sliders: dict, media: MediaInput) -> dict:
+    recorded = explainer.trace
+    if recorded:
+        config = explainer.defaults
+    else:
+        config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
     look = explainer.look(media)
     asked = explainer.ask(look, run.question, config)
-    full = explainer.trace.full if recorded else desk.full.get((run.model, look.key, asked.question))
+    full = recorded.full if recorded else state.full.get((run.model, look.key, asked.question))
     if full is None:
         raise ValueError("The story is told of a finished answer: ask, and let both answers end.")
     selection = explainer.select(look, asked, config)
@@ -63,18 +66,18 @@ def _told(explainer: Explainer | Recorded, desk: Desk, run: Run, knobs: dict, me
 
 
 def _pictures(
-    look: Look, selection: Selection, media: Shown, kept: Tensor, relevance: Tensor
+    look: Encoding, selection: Selection, media: MediaInput, kept: Tensor, relevance: Tensor
 ) -> dict[str, str]:
     """What lights up, on the frame of the first pick, as data URLs."""
     n, picks = look.vision.shape[1], [pick.token for pick in first_picks(look.vision, selection)]
     t = picks[0] // n
-    image = resized(media.frames[draw.shown_in(len(media.frames), look.vision)[t]], SIDE)
-    place = scaled(look.vision.geometry[t], image.size)
+    image = resize_to(media.frames[draw.picture_index(len(media.frames), look.vision)[t]], SIDE)
+    place = scale_geometry(look.vision.geometry[t], image.size)
 
     def lit(tokens: list[int]) -> Image.Image:
-        return draw.kept(image, place, [token % n for token in tokens if token // n == t])
+        return draw.mark_kept(image, place, [token % n for token in tokens if token // n == t])
 
-    of_frame = relevance[t, : place.cells + place.whole].numpy()
+    of_frame = relevance[t, : place.cells + place.n_global].numpy()
     drawn = {
         "all": lit(look.vision.all.tolist()),
         "heat": draw.heatmap(image, place, of_frame),

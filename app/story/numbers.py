@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from rediprune import Explainer
-from rediprune.config import ASKS_PROJECTED, PruneConfig
-from rediprune.explainer.ask import Asked
-from rediprune.explainer.encode import Look
+from rediprune.config import PruneConfig
+from rediprune.explainer.ask import PreparedQuestion
+from rediprune.explainer.encode import Encoding
+from rediprune.explainer.protocol import ExplainerLike
 from rediprune.query.prompt_tail import SHARPNESS
-from rediprune.replay.recorded_run import Recorded
 from rediprune.selection.greedy import unit
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
@@ -104,8 +103,8 @@ def _rivals(vision: VisionTokens, selection: Selection, order: list[int]) -> lis
     tokens = unit(vision.features.flatten(0, 1)[:size]).cpu()
     relevance = selection.relevance.flatten()[:size]
     free = torch.ones(size, dtype=torch.bool)
-    if vision.present is not None:
-        free &= vision.present.flatten()[:size]
+    if vision.valid is not None:
+        free &= vision.valid.flatten()[:size]
     nearest, total, found = torch.full((size,), math.inf), relevance, []
     for pick in order:
         free[pick] = False
@@ -117,7 +116,7 @@ def _rivals(vision: VisionTokens, selection: Selection, order: list[int]) -> lis
 
 
 def against(
-    explainer: Explainer | Recorded, look: Look, asked: Asked, config: PruneConfig
+    explainer: ExplainerLike, look: Encoding, asked: PreparedQuestion, config: PruneConfig
 ) -> dict[str, Against]:
     """Relevance against the query, against it with its sign turned, and against a random vector (seed 0)."""
     query = asked.query
@@ -127,8 +126,7 @@ def against(
         "turned": replace(query, sign=-query.sign),
         "random": replace(query, vector=chance.to(query.vector)),
     }
-    told = isinstance(explainer, Recorded) and config.method in ASKS_PROJECTED  # its projector is not there
-    rechosen = config.asks_query and not told
+    rechosen = config.asks_query and explainer.can_measure(config.method)
     measured = config if rechosen else replace(config, method="relevance")
     found, mine = {}, None
     for name, vector in vectors.items():

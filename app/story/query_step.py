@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rediprune.explainer.ask import Asked
-from rediprune.explainer.encode import Look
+from rediprune.explainer.ask import PreparedQuestion
+from rediprune.explainer.encode import Encoding
 from rediprune.trace import Selection
 
 from ..state.options import QUERY_WORDS, query_name
@@ -12,7 +12,9 @@ from .numbers import question_span, recency
 from .words import words
 
 
-def prompt_tail(look: Look, asked: Asked, selection: Selection) -> tuple[tuple[str, ...], dict]:
+def prompt_tail(
+    look: Encoding, asked: PreparedQuestion, selection: Selection
+) -> tuple[tuple[str, ...], dict]:
     """Paragraphs and the bars of the published query: how much every prompt token counts in it."""
     query, where = asked.query, question_span(asked.query.tokens, asked.question)
     weights, places = query.weights.tolist(), recency(len(query.weights)).tolist()
@@ -49,7 +51,7 @@ def _suffix(tokens: tuple[str, ...], weights: list[float], start: int, stop: int
     )
 
 
-def text_tower(look: Look, asked: Asked, selection: Selection) -> tuple[tuple[str, ...], dict]:
+def text_tower(look: Encoding, asked: PreparedQuestion, selection: Selection) -> tuple[tuple[str, ...], dict]:
     """Paragraphs and the tokens that CLIP's text encoder read."""
     query = asked.query
     text = (

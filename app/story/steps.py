@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from rediprune import Explainer
 from rediprune.config import ASKS_ATTENTION, ASKS_PROJECTED
 from rediprune.costs.estimate import Savings
-from rediprune.explainer.ask import Asked
-from rediprune.explainer.encode import Look
+from rediprune.explainer.ask import PreparedQuestion
+from rediprune.explainer.encode import Encoding
 from rediprune.trace import Selection
 
 from ..state.options import METHODS, default_query, query_name
@@ -37,8 +37,8 @@ class Step:
 
 def story(
     explainer: Explainer,
-    look: Look,
-    asked: Asked,
+    look: Encoding,
+    asked: PreparedQuestion,
     selection: Selection,
     savings: Savings,
     measured: dict[str, Against],
@@ -55,20 +55,20 @@ def story(
     ]
 
 
-def _encoder(explainer: Explainer, look: Look) -> Step:
+def _encoder(explainer: Explainer, look: Encoding) -> Step:
     vision, place = look.vision, look.vision.geometry[0]
     (frames, _), width = vision.shape, vision.features.shape[-1]
-    what = "clip" if look.shown.clip else "picture"
-    sizes = "{} × {}".format(*look.shown.size)
+    what = "clip" if look.media.clip else "picture"
+    sizes = "{} × {}".format(*look.media.size)
     grid = f"{place.cols} × {place.rows} patches" + (
-        f" and {place.whole} for the whole" if place.whole else ""
+        f" and {place.n_global} for the whole" if place.n_global else ""
     )
     if frames == 1:
         made = f"{vision.n_tokens} visual tokens: {grid}"
     else:
         each = sorted(set(vision.counts))
         counts = f"{each[0]}" if len(each) == 1 else f"{each[0]} to {each[-1]}"
-        parts = "frames" if look.shown.clip else "views"
+        parts = "frames" if look.media.clip else "views"
         made = f"{vision.n_tokens} visual tokens: T = {frames} {parts} of N = {counts}"
     return Step(
         "encoder",
@@ -82,7 +82,7 @@ def _encoder(explainer: Explainer, look: Look) -> Step:
     )
 
 
-def _query(explainer: Explainer, look: Look, asked: Asked, selection: Selection) -> Step:
+def _query(explainer: Explainer, look: Encoding, asked: PreparedQuestion, selection: Selection) -> Step:
     made = text_tower if asked.query.weights is None else prompt_tail
     text, show = made(look, asked, selection)
     config = selection.config
@@ -93,7 +93,7 @@ def _query(explainer: Explainer, look: Look, asked: Asked, selection: Selection)
     return Step("query", "The question becomes a vector", text, "heat", (show,))
 
 
-def _relevance(look: Look, selection: Selection, measured: dict[str, Against]) -> Step:
+def _relevance(look: Encoding, selection: Selection, measured: dict[str, Against]) -> Step:
     own, turned, chance = (measured[name] for name in ("query", "turned", "random"))
     values, n = own.values, look.n_visual
     said = (
@@ -123,7 +123,7 @@ def _relevance(look: Look, selection: Selection, measured: dict[str, Against]) -
     )
 
 
-def _picks(look: Look, selection: Selection) -> Step:
+def _picks(look: Encoding, selection: Selection) -> Step:
     config, picks = selection.config, first_picks(look.vision, selection)
     several = look.vision.shape[0] > 1 and config.budget == "frame"
     of = "These are the first frame's; each frame is chosen from alone. " if several else ""
@@ -144,7 +144,11 @@ def _picks(look: Look, selection: Selection) -> Step:
 
 
 def _kept(
-    explainer: Explainer, look: Look, asked: Asked, selection: Selection, measured: dict[str, Against]
+    explainer: Explainer,
+    look: Encoding,
+    asked: PreparedQuestion,
+    selection: Selection,
+    measured: dict[str, Against],
 ) -> Step:
     config, vision, kept = selection.config, look.vision, selection.kept()
     blind = exhibits.blind(explainer, look, asked, config)

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from rediprune.costs.estimate import Savings, definition
-from rediprune.costs.stopwatch import Timing, held_up
+from rediprune.costs.stopwatch import Timing, was_interrupted
 from rediprune.trace import Agreement, Answer
 
 RATIOS = (
@@ -61,7 +61,7 @@ MEASURED = (
 
 
 @dataclass(frozen=True)
-class View:
+class PageUpdate:
     """What changes on the page; None leaves a part as it is. `run` is what the answers then belong to."""
 
     explorer: dict | None = None
@@ -77,16 +77,16 @@ class View:
     query: dict | None = None
     outside: dict | None = None
     models: dict | None = None
-    knobs: dict | None = None
+    sliders: dict | None = None
     run: Any = None
 
 
-def cleared() -> dict:
+def cleared_update() -> dict:
     """What Gradio reads as: empty the component. A new one each time, for Gradio takes it apart."""
     return {"value": None, "__type__": "update"}
 
 
-def budget_menu(frames: int) -> dict:
+def budget_update(frames: int) -> dict:
     """The menu of budgets, open only where there is more than one frame; else its label says why not."""
     label = "Budget" if frames > 1 else "Budget: only one frame"
     return {"interactive": frames > 1, "label": label, "__type__": "update"}
@@ -195,11 +195,11 @@ def timing(full: Timing, pruned: Timing, doubtful: bool = False) -> str:
     return f"{said}; {BUSY}" if doubtful else said
 
 
-def one_timing(full: Answer, pruned: Answer, earlier: bool) -> str:
+def single_timing_line(full: Answer, pruned: Answer, earlier: bool) -> str:
     """For models too slow to repeat: the first token of the two answers themselves; `earlier`: of `full`."""
     first, second = full.first_token_seconds, pruned.first_token_seconds
     said = f"first word {seconds(first)}{' (earlier)' if earlier else ''} → {seconds(second)}, one run each"
-    return f"{said}; {BUSY}" if held_up(second, first) else said
+    return f"{said}; {BUSY}" if was_interrupted(second, first) else said
 
 
 def seconds(value: float) -> str:

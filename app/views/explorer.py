@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from rediprune import PruneConfig
-from rediprune.draw import shown_in
-from rediprune.explainer.encode import Shown
+from rediprune.draw import picture_index
+from rediprune.explainer.encode import MediaInput
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
 
@@ -24,7 +24,7 @@ FILM = 480  # the same for each frame of a clip
 
 
 def explorer(
-    shown: Shown,
+    shown: MediaInput,
     vision: VisionTokens,
     selection: Selection,
     relevance: np.ndarray | None,
@@ -44,7 +44,7 @@ def explorer(
             (whether the method looks at the weight at all), "seed" and "clip" (of what was rendered; None for
             a file), "trace" (whether that file is a saved run).
     """
-    used = sorted(set(shown_in(len(shown.frames), vision)))
+    used = sorted(set(picture_index(len(shown.frames), vision)))
     side = PREVIEW if len(shown.frames) == 1 else FILM
     order, budget = selection.order.numpy(), selection.config.budget
     return {
@@ -73,10 +73,12 @@ def chosen(own: Tensor, config: PruneConfig) -> dict:
     return {"tokens": own.tolist(), **stops}
 
 
-def _frames(shown: Shown, vision: VisionTokens, used: list[int], side: int) -> list[dict]:
+def _frames(shown: MediaInput, vision: VisionTokens, used: list[int], side: int) -> list[dict]:
     """Of every frame: in which of the small pictures its tokens lie and where, and what it is called."""
     found = []
-    for t, (i, place) in enumerate(zip(shown_in(len(shown.frames), vision), vision.geometry, strict=True)):
+    for t, (i, place) in enumerate(
+        zip(picture_index(len(shown.frames), vision), vision.geometry, strict=True)
+    ):
         scale = min(1.0, side / max(place.image_size))
         x, y = ((spans * scale).round(decimals=2).flatten().tolist() for spans in place.spans)
         second = shown.seconds[i] if shown.seconds else float(i)
@@ -90,7 +92,7 @@ def _frames(shown: Shown, vision: VisionTokens, used: list[int], side: int) -> l
                 "box": [round(edge * scale, 2) for edge in place.box],
                 "x": x,  # from, to, from, to, ... of every column, and so of every row
                 "y": y,
-                "whole": place.whole,
+                "whole": place.n_global,
                 "second": second,
                 "label": ", ".join(names),
             }

@@ -5,19 +5,18 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
-from rediprune import Explainer, PruneConfig
+from rediprune import PruneConfig
 from rediprune.explainer.explainer import DEFAULT_MODEL
-from rediprune.replay.recorded_run import Recorded
+from rediprune.explainer.protocol import ExplainerLike
 
-from ..model.menu import quantised
-from ..state.app_state import Run
+from ..state.app_state import PageRun
 from ..state.sources import CLIP_SECONDS
 
 SLIDERS = ("keep_ratio", "alpha")
 BY_RULE = "explainer.select(look, asked, config).kept()"
 
 
-def snippet(explainer: Explainer | Recorded, run: Run, config: PruneConfig, clip: bool) -> dict:
+def snippet(explainer: ExplainerLike, run: PageRun, config: PruneConfig, clip: bool) -> dict:
     """The program in three parts: between them go the keep ratio and the weight of the moment.
 
     Whose choice the tokens are goes behind the last part, and `tail` behind that (see `filled`).
@@ -57,14 +56,15 @@ def filled(made: dict, keep: float, weight: float, own: str = "") -> str:
     return ("import torch\n\n" if own else "") + f"{a}{keep}{b}{weight}{c}{kept}" + made["tail"]
 
 
-def _media(run: Run, clip: bool) -> tuple[str, str, str]:
+def _media(run: PageRun, clip: bool) -> tuple[str, str, str]:
     """(imports, the lines that make `media`, a note)."""
     source = run.source
     if source.is_scene and source.clip:
         return (
-            "from rediprune.explainer.encode import Shown\nfrom world import make_clip\n",
+            "from rediprune.explainer.encode import MediaInput\nfrom world import make_clip\n",
             f"frames = make_clip({source.seed}).images\n"
-            f"media = Shown(tuple(frames), True, tuple({CLIP_SECONDS} * t for t in range(len(frames))))\n",
+            f"seconds = tuple({CLIP_SECONDS} * t for t in range(len(frames)))\n"
+            "media = MediaInput(tuple(frames), True, seconds)\n",
             "It runs in a clone of the repository, which holds the world that the clip is of.",
         )
     if source.is_scene:
@@ -77,9 +77,9 @@ def _media(run: Run, clip: bool) -> tuple[str, str, str]:
     note = "Put the path of your own file in the place of PATH/TO."
     if source.trace:
         return (
-            "from rediprune.explainer.encode import Shown\n",
+            "from rediprune.explainer.encode import MediaInput\n",
             f"trace = rediprune.load_trace({path!r})\n"
-            "media = Shown(trace.frames, trace.clip, trace.seconds)\n",
+            "media = MediaInput(trace.frames, trace.clip, trace.seconds)\n",
             note,
         )
     if clip:
@@ -91,18 +91,12 @@ def _media(run: Run, clip: bool) -> tuple[str, str, str]:
     return "", f"media = rediprune.load_image({path!r}).image\n", note
 
 
-def _model(explainer: Explainer | Recorded) -> tuple[str, str]:
+def _model(explainer: ExplainerLike) -> tuple[str, str]:
     """How the model is opened, and a note."""
     name = explainer.name
     if name == DEFAULT_MODEL.name:
         return "rediprune.Explainer.from_pretrained()", ""
     note = "" if "/" in name else "Put the folder of the model in the place of PATH/TO."
     how = [repr(name if "/" in name else f"PATH/TO/{name}")]
-    if isinstance(explainer, Explainer):
-        model = explainer.model
-        how += [f"device={model.device.type!r}"] if model.device.type != "cpu" else []
-        if form := quantised(model):
-            how.append(f"quantise={form!r}")
-        else:
-            how.append(f"dtype={str(model.dtype).removeprefix('torch.')!r}")
+    how += [f"{name}={value!r}" for name, value in explainer.load_arguments.items()]
     return f"rediprune.Explainer.from_pretrained({', '.join(how)})", note

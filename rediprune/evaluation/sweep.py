@@ -17,10 +17,10 @@ from torch import Tensor
 
 from ..config import METHODS, PruneConfig, alpha_from_weight, kept_count
 from ..costs.estimate import Savings
-from ..explainer.ask import Asked
-from ..explainer.encode import Look
+from ..explainer.ask import PreparedQuestion
+from ..explainer.encode import Encoding
 from ..explainer.explainer import MAX_NEW_TOKENS, Explainer
-from ..explainer.generate import divergence
+from ..explainer.generate import kl_divergence
 from ..trace import Selection
 
 SEEDS = 5  # masks of the random method that one point averages
@@ -137,7 +137,7 @@ def list_lines(
 
 def sweep(
     explainer: Explainer,
-    look: Look,
+    look: Encoding,
     question: str,
     methods: Sequence[str],
     ratios: Sequence[float] = RATIOS,
@@ -195,7 +195,7 @@ def sweep(
             if stop.is_set():
                 return None
             few = explainer.expects(look, asked, kept, full, positions=at)
-            apart = divergence(whole.first, few.first)
+            apart = kl_divergence(whole.first, few.first)
             known[key] = SweepRun(kept, answer.text, few.log_prob, apart, answer.text == full.text)
         return known[key]
 
@@ -213,7 +213,12 @@ def sweep(
 
 
 def _orders(
-    explainer: Explainer, look: Look, asked: Asked, lines: Sequence[Line], config: PruneConfig, seeds: int
+    explainer: Explainer,
+    look: Encoding,
+    asked: PreparedQuestion,
+    lines: Sequence[Line],
+    config: PruneConfig,
+    seeds: int,
 ) -> dict[Line, list[Selection]]:
     """Select the full picking orders of every line: one order each, and one per seed for random."""
     found: dict[Line, list[Selection]] = {}

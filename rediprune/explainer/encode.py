@@ -1,4 +1,4 @@
-"""An image or a clip -> its visual tokens, with what a prompt about it needs to know."""
+"""Run the vision encoder: an image or a clip becomes visual tokens, with what a prompt about it needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..query.question import prompt_text
-from ..tokens import VisionTokens, joined
+from ..tokens import VisionTokens, concat_tokens
 from ..trace import on_device
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What is put before the model: a still image, or the frames of a clip.
+class MediaInput:
+    """Hold what the model is given to look at: a still image, or the frames of a clip.
 
     Attributes:
-        frames: RGB; of a clip all of one size.
+        frames: RGB images; the frames of a clip have one size.
         clip: whether it was given as a clip, even of a single frame.
-        seconds: when each frame is shown; empty where nobody said.
+        seconds: when each frame appears, in seconds from the start; empty if the times are unknown.
     """
 
     frames: tuple[Image.Image, ...]
@@ -39,15 +39,15 @@ class Shown:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) of every frame."""
+        """Return (width, height) of every frame, in pixels."""
         return self.frames[0].size
 
-    def blank(self) -> Shown:
-        """The same without its pictures: one black frame, repeated."""
+    def blank(self) -> MediaInput:
+        """Return a copy whose frames are one black image, repeated: sizes and times without the pixels."""
         return replace(self, frames=(Image.new("RGB", self.size),) * len(self.frames))
 
     def fingerprint(self) -> str:
-        """Names the pixels and how they are shown, whatever file they came from."""
+        """Return a hash of the pixels, the times and the kind of input; the source file plays no part."""
         digest = hashlib.blake2b(f"{self.clip} {self.seconds} {self.size}".encode(), digest_size=16)
         for frame in self.frames:
             digest.update(frame.tobytes())
@@ -55,39 +55,44 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Look:
-    """One image or clip as the model sees it.
+class Encoding:
+    """Hold one image or clip as the model sees it.
 
     Attributes:
-        key: names its pixels.
-        shown: what was shown, its frames blank.
-        seen: what the encoder gave: one Seen, or one for each frame where a family sees a clip as images.
-        vision: the visual tokens of all of them, one frame behind the other.
+        key: hash of its pixels (MediaInput.fingerprint).
+        media: the input, its frames blank.
+        items: what the vision encoder returned: one item, or one per frame if the family reads a clip as
+            several images.
+        vision: the visual tokens of all items, frame after frame.
     """
 
     key: str
-    shown: Shown
-    seen: tuple[Seen, ...]
+    media: MediaInput
+    items: tuple[Seen, ...]
     vision: VisionTokens
 
     @property
     def n_visual(self) -> int:
-        """Visual tokens of all frames together."""
+        """Return the number of visual tokens of all frames together."""
         return self.vision.n_tokens
 
 
-def shown_media(media: Media) -> Shown:
-    """A picture or a clip made ready to be shown: PIL, or what `load_image` and `load_video` returned.
+def as_media_input(media: Media) -> MediaInput:
+    """Convert a picture or a clip to a MediaInput.
+
+    Args:
+        media: a PIL image, a sequence of PIL images, or what `load_image` or `load_video` returned. A
+            MediaInput is returned as it is.
 
     Raises:
         ValueError: no frames, frames of different sizes, or another number of times than of frames.
         TypeError: something that is no picture, such as the name of a file.
     """
-    if isinstance(media, Shown):
+    if isinstance(media, MediaInput):
         return media
     media = getattr(media, "image", media)
     if isinstance(media, Image.Image):
-        return Shown((media.convert("RGB"),))
+        return MediaInput((media.convert("RGB"),))
     frames = getattr(media, "frames", media)
     frames = tuple(frames) if isinstance(frames, Iterable) else (frames,)
     for frame in frames:
@@ -103,27 +108,46 @@ def shown_media(media: Media) -> Shown:
     seconds = tuple(map(float, getattr(media, "seconds", ())))
     if seconds and len(seconds) != len(frames):
         raise ValueError(f"{len(seconds)} times were given for {len(frames)} frames")
-    return Shown(frames, True, seconds)
+    return MediaInput(frames, True, seconds)
 
 
-def processed(adapter: Adapter, processor, shown: Shown, question: str) -> Mapping[str, Any]:
-    """The processor's output for the whole prompt; families without videos see a clip as several images."""
-    as_video = shown.clip and "video" in adapter.kinds
-    count = 1 if as_video else len(shown.frames)
-    text = prompt_text(processor, question, "video" if as_video else "image", count)
-    return adapter.prepare(processor, text, shown.frames, as_video, shown.seconds)
+def run_processor(adapter: Adapter, processor, media: MediaInput, question: str) -> Mapping[str, Any]:
+    """Return the processor's output for the whole prompt: ids, masks and pixels.
+
+    A family that takes no videos gets the frames of a clip as several images.
+    """
+    as_video = _is_video(adapter, media)
+    kind = "video" if as_video else "image"
+    text = prompt_text(processor, question, kind, _n_items(adapter, media))
+    return adapter.prepare(processor, text, media.frames, as_video, media.seconds)
 
 
 def encode(
-    adapter: Adapter, processor, shown: Shown, key: str, keep_on: str | torch.device | None = None
-) -> Look:
-    """Run the vision encoder; its features are moved to `keep_on`, or stay where they are (None)."""
-    model, inputs = adapter.model, dict(processed(adapter, processor, shown, ""))
+    adapter: Adapter, processor, media: MediaInput, key: str, keep_on: str | torch.device | None = None
+) -> Encoding:
+    """Run the vision encoder on an image or a clip.
+
+    Args:
+        key: becomes Encoding.key.
+        keep_on: the device that the features are moved to; None leaves them where the encoder put them.
+    """
+    model = adapter.model
+    inputs = dict(run_processor(adapter, processor, media, ""))
+    # Pixels also take the number format of the model; ids and sizes stay whole numbers.
     for name, value in inputs.items():
         if isinstance(value, Tensor):
             inputs[name] = value.to(adapter.device, model.dtype if value.is_floating_point() else None)
-    as_video = shown.clip and "video" in adapter.kinds
-    seen = tuple(adapter.look(inputs, [shown.size] * (1 if as_video else len(shown.frames)), processor))
+    items = tuple(adapter.look(inputs, [media.size] * _n_items(adapter, media), processor))
     if keep_on is not None:
-        seen = on_device(seen, keep_on)
-    return Look(key, shown.blank(), seen, joined([one.vision for one in seen]))
+        items = on_device(items, keep_on)
+    return Encoding(key, media.blank(), items, concat_tokens([item.vision for item in items]))
+
+
+def _is_video(adapter: Adapter, media: MediaInput) -> bool:
+    """Tell whether the model reads this input as a video and not as images."""
+    return media.clip and "video" in adapter.kinds
+
+
+def _n_items(adapter: Adapter, media: MediaInput) -> int:
+    """Count the images or videos that the prompt holds for this input."""
+    return 1 if _is_video(adapter, media) else len(media.frames)

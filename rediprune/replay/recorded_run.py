@@ -1,8 +1,8 @@
-"""An opened trace in the place of the model that made it: everything that needs no model, and what it said.
+"""Let an opened trace stand in for the model that made it: what needs no model, and the recorded answers.
 
-`Recorded` has the methods of `Explainer` that a reader of a finished run calls. It chooses tokens anew, at
-any ratio and weight, estimates savings, and repeats the recorded answers; whatever would ask the model is
-refused in one sentence.
+`RecordedRun` offers what `explainer.protocol.ExplainerLike` asks for. It selects tokens anew, at any ratio
+and weight, estimates savings, and repeats the recorded answers. Whatever needs the model is refused in one
+sentence.
 """
 
 from __future__ import annotations
@@ -11,41 +11,47 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ..config import ASKS_PROJECTED, PruneConfig
-from ..costs import estimate as savings
-from ..costs.estimate import Savings
-from ..explainer.ask import Asked
-from ..explainer.encode import Look, Shown
+from ..costs.estimate import Savings, estimate_from_costs
+from ..explainer.ask import PreparedQuestion
+from ..explainer.encode import Encoding, MediaInput
 from ..models import ModelError
 from ..selection.select import select_tokens
 from ..trace import Agreement, Answer, Selection, Trace
 
-# Distances between tokens that compete for one budget: a short file may ask for more than memory holds. One
-# picture of 16,384 tokens has so many (1 GiB).
+if TYPE_CHECKING:
+    from ..explainer.encode import Media
+    from ..explainer.protocol import ExplainerLike
+
+# Most distances between the tokens that share a budget: a short file may ask for more than memory holds. One
+# picture of 16,384 tokens has this many (1 GiB).
 MOST_DISTANCES = 2**28
 
 
-class Recorded:
-    """One run as its file tells it.
+class RecordedRun:
+    """Hold one run as its file tells it.
 
     Attributes:
-        shown: the pictures.
-        look, asked: as Explainer.look and Explainer.ask gave them, without what only the model needs.
+        trace: the run.
+        media: its pictures.
         name, fingerprint: of the model that made it.
         defaults: the settings that it was made with.
-        methods, queries, pointings: that of the run alone, for others would need the model.
-        knows, why_query: empty; a file says nothing of its model.
+        methods, queries, pointings: the one of each that the run used; others would need the model.
+        knows, why_query: empty; a file says nothing about its model.
 
     Raises:
         ValueError: the trace has no pictures or no costs, or was made with tau > 0, whose picks at one ratio
-            say nothing of another, or its tokens are too many to be chosen from again.
+            say nothing of another, or it has too many tokens to select from again.
     """
 
-    knows = why_query = ""
+    knows = ""
+    why_query = ""
+    one_at_a_time = False
 
     def __init__(self, trace: Trace) -> None:
         if not trace.frames or trace.costs is None:
@@ -55,14 +61,19 @@ class Recorded:
         groups, size = trace.selection.order.shape
         if groups * size**2 > MOST_DISTANCES:
             raise ValueError(f"this trace has {groups * size:,} tokens, too many to be chosen from again")
-        self.trace, config = trace, trace.config
-        self.name, self.fingerprint, self.defaults = trace.model_name, trace.fingerprint, config
-        self.methods, self.queries, self.pointings = (config.method,), (config.query,), (config.pointing,)
-        self.shown = Shown(trace.frames, trace.clip, trace.seconds)
+        config = trace.config
+        self.trace = trace
+        self.name = trace.model_name
+        self.fingerprint = trace.fingerprint
+        self.defaults = config
+        self.methods = (config.method,)
+        self.queries = (config.query,)
+        self.pointings = (config.pointing,)
+        self.media = MediaInput(trace.frames, trace.clip, trace.seconds)
         # With its own pictures, which are kept anyway: blank ones would take as much memory again.
-        self._look = Look(self.shown.fingerprint(), self.shown, (), trace.vision)
-        self._asked = Asked(
-            key=self._look.key,
+        self._encoding = Encoding(self.media.fingerprint(), self.media, (), trace.vision)
+        self._question = PreparedQuestion(
+            key=self._encoding.key,
             question=trace.question,
             inputs={},
             n_text=trace.costs.n_text,
@@ -74,112 +85,129 @@ class Recorded:
 
     @property
     def llm_width(self) -> int:
-        """D, of the language model that answered."""
+        """Return D, the embedding width of the language model that answered."""
         return self.trace.costs.shapes["llm_width"]
 
-    def look(self, media: object = None) -> Look:
-        """The recorded look, whatever is shown."""
-        return self._look
+    @property
+    def load_arguments(self) -> dict[str, str]:
+        """Return nothing: a file does not say where or in which numbers its model was loaded."""
+        return {}
 
-    def ask(self, look: Look, question: str, config: PruneConfig | None = None) -> Asked:
-        """The recorded question.
+    def can_measure(self, method: str) -> bool:
+        """Tell whether tokens can be selected anew with this method: the projector is not in the file."""
+        return method not in ASKS_PROJECTED
+
+    def check_question(self, question: str) -> str:
+        """Return the question as it is; `ask` refuses any other than the recorded one."""
+        return question
+
+    def look(self, media: Media | None = None) -> Encoding:
+        """Return the recorded encoding, whatever the media."""
+        return self._encoding
+
+    def ask(self, encoding: Encoding, question: str, config: PruneConfig | None = None) -> PreparedQuestion:
+        """Return the recorded question.
 
         Raises:
             ModelError: another question, or another query to measure it by.
         """
         config = config or self.defaults
-        mine = (self.trace.question, self.defaults.query, self.defaults.pointing)
-        if (question.strip(), config.query, config.pointing) != (mine[0].strip(), *mine[1:]):
+        recorded = (self.trace.question.strip(), self.defaults.query, self.defaults.pointing)
+        if (question.strip(), config.query, config.pointing) != recorded:
             raise self._refusal("Another question or query needs a model")
-        return self._asked
+        return self._question
 
     def select(
         self,
-        look: Look,
-        asked: Asked,
+        encoding: Encoding,
+        question: PreparedQuestion,
         config: PruneConfig | None = None,
         alphas: Sequence[float] | None = None,
     ) -> Selection:
-        """As Explainer.select. At the recorded settings it is the recorded order, not worked out again.
+        """Select as Explainer.select does; at the recorded settings, return the recorded order itself.
 
         Raises:
             ModelError: a method that measures tokens behind the projector, other than the recorded one.
         """
-        config, trace = config or self.defaults, self.trace
-        recorded = asked.query is trace.query and _same_rule(config, trace.config)
-        if recorded and config.method != "rediprune":
-            return self._repeated(config, alphas)
-        if config.method in ASKS_PROJECTED:
+        config = config or self.defaults
+        trace = self.trace
+        is_recorded = question.query is trace.query and _same_rule(config, trace.config)
+        if is_recorded and config.method != "rediprune":
+            return self._repeat_order(config, alphas)
+        if not self.can_measure(config.method):
             raise self._refusal(f"The method {config.method} measures tokens behind the projector")
-        made = select_tokens(trace.vision, asked.query, config, alphas).cpu()
-        return self._with_recorded(made) if recorded else made
+        selection = select_tokens(trace.vision, question.query, config, alphas).cpu()
+        return self._insert_recorded(selection) if is_recorded else selection
 
-    def _repeated(self, config: PruneConfig, alphas: Sequence[float] | None) -> Selection:
-        """One order for all weights, of a method that knows none."""
-        one = replace(self.trace.selection, config=config)
+    def _repeat_order(self, config: PruneConfig, alphas: Sequence[float] | None) -> Selection:
+        """Return the recorded order, repeated for every weight: its method ignores the weight."""
+        recorded = replace(self.trace.selection, config=config)
         if alphas is None:
-            return one
-        return replace(one, **_parts(one, lambda x: x.expand(len(alphas), *x.shape)), alphas=tuple(alphas))
+            return recorded
+        # [G, M] -> [W, G, M]
+        repeated = _map_evidence(recorded, lambda x: x.expand(len(alphas), *x.shape))
+        return replace(recorded, **repeated, alphas=tuple(alphas))
 
-    def _with_recorded(self, made: Selection) -> Selection:
-        """The same with the recorded order, to the last bit, where it stands for the recorded weight."""
-        one = self.trace.selection
-        made = replace(made, relevance=one.relevance)
-        for w, alpha in enumerate(made.alphas):
-            # On the page's slider the published 1/2 is not exact.
-            if not math.isclose(alpha, one.alphas[0], rel_tol=1e-9):
+    def _insert_recorded(self, selection: Selection) -> Selection:
+        """Return the selection with the recorded evidence, to the last bit, at the recorded weight."""
+        recorded = self.trace.selection
+        selection = replace(selection, relevance=recorded.relevance)
+        for w, alpha in enumerate(selection.alphas):
+            # The slider of the page does not hit the published 1/2 exactly.
+            if not math.isclose(alpha, recorded.alphas[0], rel_tol=1e-9):
                 continue
-            if made.order.dim() == 2:
-                return replace(made, **_parts(one, lambda x: x))
-            for name, x in _parts(made, torch.clone).items():
-                x[w] = getattr(one, name)
-                made = replace(made, **{name: x})
-        return made
+            if selection.order.dim() == 2:
+                return replace(selection, **_map_evidence(recorded, lambda x: x))
+            for name, x in _map_evidence(selection, torch.clone).items():
+                x[w] = getattr(recorded, name)
+                selection = replace(selection, **{name: x})
+        return selection
 
     def differing(self) -> int:
-        """How many picks of the whole order come out otherwise when worked out again on this machine."""
-        if self.defaults.method in ASKS_PROJECTED:  # that takes the projector
+        """Count the picks of the whole order that come out differently when selected on this machine."""
+        if not self.can_measure(self.defaults.method):
             return 0
         again = select_tokens(self.trace.vision, self.trace.query, self.defaults).cpu()
         return int((again.order != self.trace.selection.order).sum())
 
     def savings(
         self,
-        look: Look,
-        asked: Asked,
+        encoding: Encoding,
+        question: PreparedQuestion,
         kept: Tensor,
         n_new: int,
         method: str = "rediprune",
         budget: str = "frame",
     ) -> Savings:
-        """ESTIMATE for another number of kept tokens, from what the run noted of its model."""
+        """Return the ESTIMATE for another number of kept tokens, from the recorded shapes of the model."""
         costs = self.trace.costs
         if method != costs.method:  # tokens chosen by hand cost nothing to choose
             costs = replace(costs, method=method, query_flops=0.0)
-        return savings.at(costs, kept.numel(), n_new)
+        return estimate_from_costs(costs, kept.numel(), n_new)
 
     def savings_each(
         self,
-        look: Look,
-        asked: Asked,
+        encoding: Encoding,
+        question: PreparedQuestion,
         kept: Sequence[Tensor],
         n_new: int,
         method: str = "rediprune",
         budget: str = "frame",
     ) -> list[Savings]:
-        """Return `savings` for each of many choices."""
-        return [self.savings(look, asked, flat, n_new, method, budget) for flat in kept]
+        """Return `savings` for each of many choices of kept tokens."""
+        return [self.savings(encoding, question, flat, n_new, method, budget) for flat in kept]
 
     def answer(
         self,
-        look: Look,
-        asked: Asked,
+        encoding: Encoding,
+        question: PreparedQuestion,
         kept: Tensor | None = None,
         on_text: Callable[[str], None] | None = None,
         stop: threading.Event | None = None,
-        **how,
+        max_new_tokens: int | None = None,
+        positions: str = "compacted",
     ) -> Answer:
-        """The recorded answer.
+        """Return the recorded answer; on_text, stop, max_new_tokens and positions play no part.
 
         Raises:
             ModelError: other tokens than the recorded ones.
@@ -190,21 +218,37 @@ class Recorded:
             raise self._refusal("An answer from other tokens needs a model")
         return self.trace.pruned
 
-    def agreement(self, *given, **how) -> Agreement:
-        """The recorded agreement."""
+    def agreement(
+        self,
+        encoding: Encoding,
+        question: PreparedQuestion,
+        kept: Tensor,
+        full: Answer,
+        pruned: Answer,
+        positions: str = "compacted",
+    ) -> Agreement:
+        """Return the recorded agreement."""
         return self.trace.agreement
 
     def _refusal(self, what: str) -> ModelError:
+        """Return the error that says why a file cannot do this."""
         return ModelError(f"{what}, and this run of {self.name or 'a model'} was opened from a file")
 
 
 def _same_rule(a: PruneConfig, b: PruneConfig) -> bool:
-    """Whether two settings differ in nothing but ratio, weight and positions."""
+    """Tell whether two settings differ at most in ratio, weight and positions."""
     one, other = (replace(c, keep_ratio=1, alpha=0, positions="compacted") for c in (a, b))
     return one == other
 
 
-def _parts(selection: Selection, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-    """Those of order, distance and score that there are, changed."""
-    parts = {name: getattr(selection, name) for name in ("order", "distance", "score")}
-    return {name: change(x) for name, x in parts.items() if x is not None}
+def _map_evidence(selection: Selection, function: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """Apply a function to order, distance and score, skipping those that are None; return them by name."""
+    evidence = {name: getattr(selection, name) for name in ("order", "distance", "score")}
+    return {name: function(x) for name, x in evidence.items() if x is not None}
+
+
+if TYPE_CHECKING:
+
+    def _check_protocol(run: RecordedRun) -> ExplainerLike:
+        """Make the type checker compare the class with the protocol."""
+        return run

@@ -60,9 +60,9 @@ def test_a_path_that_was_not_uploaded_is_refused(address, tmp_path, mark):
         file = {"path": path, **mark}
         said = posted(address, "answer", [file, "What?", 0.15, 0.33, "rediprune", "prompt-tail", "frame", 8])
         assert "event: error" in said and "event: complete" not in said
-        knobs = {"keep": 0.15, "weight": 0.33}
+        sliders = {"keep": 0.15, "weight": 0.33}
         for call in ("give", "give_1"):  # of the picture and of the clip
-            asked = [file, 8, "What?", None, knobs, "rediprune", "prompt-tail", "frame"]
+            asked = [file, 8, "What?", None, sliders, "rediprune", "prompt-tail", "frame"]
             said = posted(address, call, asked)
             assert "data:image" not in said
             # Of a File component Gradio itself checks where the file lies, before we do.

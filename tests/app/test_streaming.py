@@ -5,7 +5,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from app.streaming import streamed
+from app.streaming import stream_reports
 
 WHOSE = ContextVar("whose", default="nobody's")
 
@@ -20,7 +20,7 @@ def test_what_is_told_comes_in_order_and_the_result_last():
         return ["a", "b"]
 
     found = []
-    for one in streamed(work):
+    for one in stream_reports(work):
         found.append(one)
         heard.release()
     assert found == ["a", "a b", ["a", "b"]]
@@ -37,7 +37,7 @@ def test_of_old_news_only_the_newest_is_told_and_neither_the_last_nor_the_result
         told.set()
         return "a result"
 
-    stream = streamed(work)
+    stream = stream_reports(work)
     assert next(stream) == ""
     begun.set()
     told.wait()
@@ -49,7 +49,7 @@ def test_what_was_told_before_something_went_wrong_is_told():
         tell("a")
         raise ValueError("a sentence")
 
-    stream = streamed(work)
+    stream = stream_reports(work)
     assert next(stream) == "a"
     with pytest.raises(ValueError, match="a sentence"):
         next(stream)
@@ -57,4 +57,4 @@ def test_what_was_told_before_something_went_wrong_is_told():
 
 def test_the_thread_knows_whose_request_it_works_for():
     WHOSE.set("hers")
-    assert list(streamed(lambda tell: WHOSE.get())) == ["hers"]
+    assert list(stream_reports(lambda tell: WHOSE.get())) == ["hers"]

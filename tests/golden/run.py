@@ -8,13 +8,13 @@ from PIL import Image, ImageDraw
 from app.state.options import WEIGHTS
 from app.views import explorer
 from rediprune import PruneConfig
-from rediprune.explainer.encode import Shown
+from rediprune.explainer.encode import MediaInput
 from rediprune.tokens import Geometry, VisionTokens
 from rediprune.trace import Selection
 
 # Grids so fine that no pick number fits on a patch: how text looks differs between machines.
 STILL = Geometry(15, 22, (15.0, 0.0, 235.0, 150.0), (250, 150))  # the sides are cropped away
-FRAME = Geometry(18, 18, (0.0, 0.0, 252.0, 252.0), (252, 252), whole=1)
+FRAME = Geometry(18, 18, (0.0, 0.0, 252.0, 252.0), (252, 252), n_global=1)
 FRAMES = 3
 
 
@@ -51,7 +51,7 @@ def _scene(t: int, size: tuple[int, int]) -> Image.Image:
 def _message(
     frames: list[Image.Image], place: Geometry, present: torch.Tensor | None, seconds: tuple[float, ...]
 ) -> dict:
-    t, n = len(frames), place.cells + place.whole
+    t, n = len(frames), place.cells + place.n_global
     at = torch.arange(t * n, dtype=torch.float32).view(t, n)
     row, column = (at % n) // place.cols, (at % n) % place.cols
     # Features [T, N, 6] that turn smoothly with row, column and frame.
@@ -64,7 +64,7 @@ def _message(
     counts = None if present is None else tuple(present.sum(-1).tolist())
     nothing = torch.zeros(orders.shape)
     selection = Selection(orders, relevance, nothing, nothing, tuple(WEIGHTS), PruneConfig(), counts)
-    shown = Shown(tuple(frames), clip=t > 1, seconds=seconds)
+    shown = MediaInput(tuple(frames), clip=t > 1, seconds=seconds)
     setting = {
         "method": "rediprune",
         "query": "",

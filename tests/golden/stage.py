@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from app.page import layout, widget
+from app.page import layout, web_part
 from rediprune.draw import palette
 
 from . import run
@@ -54,10 +54,10 @@ def opened(
     """Open a page with nothing but the explorer; `value` and `look` stand in for the real ones."""
     (width, height), room, ratio = SCREENS[screen]
     page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=ratio)
-    html, css = (widget._read(f"explorer/explorer.{kind}") for kind in ("html", "css"))
+    html, css = (web_part._read(f"explorer/explorer.{kind}") for kind in ("html", "css"))
     style = f"<style>{palette.css()}{STYLE}#golden {{ {css} }}</style>"
     page.set_content(f'<!doctype html>{style}<div id="golden" style="width: {room}px">{html}</div>')
-    scripts = "".join(map(widget._read, widget._scripts("explorer/explorer")))
+    scripts = "".join(map(web_part._read, web_part._scripts("explorer/explorer")))
     page.evaluate(START, [scripts, look or layout._look(), value or MEDIA[medium]()])
     return page
 

@@ -11,7 +11,7 @@ from PIL import Image
 from app.state.options import WEIGHTS
 from app.views import evidence, explorer
 from rediprune import PruneConfig, alpha_from_weight
-from rediprune.explainer.encode import Shown
+from rediprune.explainer.encode import MediaInput
 from rediprune.selection.select import select
 from rediprune.tokens import Geometry, VisionTokens
 
@@ -31,7 +31,7 @@ def message(size: str, whole: bool) -> dict:
     t, side, clip, _ = SIZES[size]
     torch.manual_seed(0)
     frames = tuple(_picture(i) for i in range(t if clip else 1))
-    shown = Shown(frames, clip=clip, seconds=tuple(i / 4 for i in range(t)) if clip else ())
+    shown = MediaInput(frames, clip=clip, seconds=tuple(i / 4 for i in range(t)) if clip else ())
     vision = VisionTokens(torch.randn(t, side * side, C), tuple(_place(i, t, side, clip) for i in range(t)))
     query = torch.randn(C)
     config = PruneConfig()

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import torch
 
-from app.state.sources import Source, shown, suggestions
+from app.state.sources import Source, load_frames, suggestions
 from rediprune import Explainer
 
 from . import hostile, report
@@ -59,7 +59,7 @@ def known_answers(count: int = SCENES, first: int = 7000) -> dict[int, tuple[str
     for seed in range(first, first + count):
         source = Source(seed=seed)
         question = suggestions(source)[0]
-        look = explainer.look(shown(source)[0])
+        look = explainer.look(load_frames(source)[0])
         found[seed] = (question, explainer.answer(look, explainer.ask(look, question)).text)
     return found
 

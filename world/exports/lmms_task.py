@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rediprune.evaluation.lmms.local import write_task
-from rediprune.files.atomic_write import replacing
+from rediprune.files.atomic_write import replace_file
 
 from .. import make_clip, make_scene
 from ..text.scene_questions import Question
@@ -34,14 +34,14 @@ def generate_documents(folder: Path, scenes: int, clips: int, first_seed: int = 
     for seed in range(first_seed, first_seed + scenes):
         scene = make_scene(seed)
         path = folder / f"scene-{seed}.png"
-        with replacing(path) as part:
+        with replace_file(path) as part:
             scene.image.save(part)
         yield from _generate_entries(path, scene.questions, "still")
     for seed in range(first_seed, first_seed + clips):
         clip = make_clip(seed)
         path = folder / f"clip-{seed}.png"
         first, *rest = clip.images
-        with replacing(path) as part:
+        with replace_file(path) as part:
             first.save(part, save_all=True, append_images=rest, duration=FRAME_MILLISECONDS)
         yield from _generate_entries(path, clip.questions, "clip")
 

@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from rediprune.files.atomic_write import replacing
+from rediprune.files.atomic_write import replace_file
 
 from ..render.clip_plans import N_FRAMES, ClipPlan, plan_clip
 from ..render.clips import render_clip
@@ -54,7 +54,7 @@ class ClipTrainingRun(TrainingRun):
             state = torch.load(older / f"{stage}.pt", weights_only=True)["module"]
             fresh = (self.make_tower() if stage == "tower" else self.make_language_model()).state_dict()
             found = fresh | transfer_embeddings(state, old, self.tokenizer, extra)
-            with replacing(self.checkpoint_path(stage)) as part:
+            with replace_file(self.checkpoint_path(stage)) as part:
                 torch.save({"module": found}, part)
 
     def make_clip_language_model(self) -> LanguageModelTrainer:

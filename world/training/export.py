@@ -17,7 +17,7 @@ from transformers import (
     LlavaProcessor,
 )
 
-from rediprune.files.atomic_write import replacing_files, write_text
+from rediprune.files.atomic_write import replace_files, write_text
 
 from ..render.scenes import IMAGE_SIZE, N_PATCHES, PATCH_SIZE
 from ..text.tokenizer import (
@@ -84,7 +84,7 @@ def build_llava(
 
 def save_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: Path) -> None:
     """Save model and processor for `from_pretrained`; this converts the given model to float16."""
-    with replacing_files(folder) as part:
+    with replace_files(folder) as part:
         _write_llava(model, words, part)
         written = {path.name for path in part.iterdir()}
     for old in folder.glob("model*.safetensors*"):
@@ -138,7 +138,7 @@ def save_clip(tower: VisionTowerTrainer, words: Tokenizer, folder: Path) -> None
     }
     config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess}
     halves = {k: v.detach().half().contiguous() for k, v in state.items()}
-    with replacing_files(folder) as part:
+    with replace_files(folder) as part:
         write_text(part / "open_clip_config.json", json.dumps(config, indent=2) + "\n")
         save_file(halves, part / "open_clip_model.safetensors", metadata={"format": "pt"})
         tokenizer.save_pretrained(part)

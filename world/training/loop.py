@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from rediprune.files.atomic_write import replacing
+from rediprune.files.atomic_write import replace_file
 
 CHECKPOINT_SECONDS = 60
 
@@ -59,7 +59,7 @@ def train(
 
     def save(step: int) -> None:
         state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-        with replacing(checkpoint) as part:
+        with replace_file(checkpoint) as part:
             torch.save(state, part)
 
     checkpoint.parent.mkdir(parents=True, exist_ok=True)

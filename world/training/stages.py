@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from tqdm import tqdm
 
-from rediprune.files.atomic_write import replacing, write_text
+from rediprune.files.atomic_write import replace_file, write_text
 
 from ..render.scenes import IMAGE_SIZE, N_PATCHES
 from ..text.tokenizer import make_clip_tokenizer, make_llm_tokenizer, train_tokenizer
@@ -38,7 +38,7 @@ class TrainingRun:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "tokenizer.json"
         if not path.exists():
-            with replacing(path) as part:
+            with replace_file(path) as part:
                 train_tokenizer().save(str(part))
         self.tokenizer = Tokenizer.from_file(str(path))
         self.scene_store = SceneStore(folder / "scenes", scenes)

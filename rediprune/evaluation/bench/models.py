@@ -19,7 +19,7 @@ import torch.nn.functional as F
 
 from ...config import PruneConfig
 from ...costs.estimate import decode_flops, estimate, kv_bytes, vision_flops
-from ...costs.stopwatch import pooled
+from ...costs.stopwatch import pool_timings
 from ...explainer.generate import prefill, time_prompt
 from ...models import Adapter, Seen, adapter_for
 from ...models.checkpoints.catalog import find
@@ -141,7 +141,7 @@ def _measure_ratios(
             run = time_prompt(adapter, prompt, steps=STEPS, repeats=1, warmup=0, device=how["device"])
             runs[ratio].append(run)
     for ratio, mine in cases.items():
-        t = pooled(runs[ratio])
+        t = pool_timings(runs[ratio])
         same = dict(case=mine, unit="s", **how, repeats=repeats)
         low, high = t.prefill_spread
         yield Figure("prefill", **same, median=t.prefill, low=low, high=high, warmup=1)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 
-from ...costs.stopwatch import pooled, time_run
+from ...costs.stopwatch import pool_timings, time_run
 from ...files.atomic_write import write_text
 from ...files.strict_json import JsonError, read_object
 from .machine import Machine
@@ -146,7 +146,7 @@ def time_calls(
             run = time_run(call, repeats=1, warmup=0, device=device)
             if number >= warmup:
                 runs[what].append(run)
-    found = {what: pooled(mine) for what, mine in runs.items()}
+    found = {what: pool_timings(mine) for what, mine in runs.items()}
     return [
         Figure(what, dict(case), "s", t.prefill, *t.prefill_spread, t.device, dtype, warmup, repeats)
         for what, t in found.items()

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ...files.atomic_write import replacing, write_text
+from ...files.atomic_write import replace_file, write_text
 from .samples import Segment
 
 FIELDS = ("id", "media", "start", "end", "question", "options", "answer", "kind")
@@ -36,7 +36,7 @@ def write_task(folder: Path, name: str, documents: Iterable[dict]) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
-    with replacing(folder / "test.jsonl") as part, part.open("w", encoding="utf-8") as file:
+    with replace_file(folder / "test.jsonl") as part, part.open("w", encoding="utf-8") as file:
         for document in documents:
             if tuple(document) != FIELDS:
                 raise ValueError(f"document {count} has the fields {tuple(document)}, not {FIELDS}")

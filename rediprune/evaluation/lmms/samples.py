@@ -15,15 +15,15 @@ from PIL import Image
 from torch import Tensor
 
 from ...config import PruneConfig
-from ...explainer.encode import Shown, shown_media
+from ...explainer.encode import MediaInput, as_media_input
 from ...media import load_image
 from ...media.load import load_media
 from ...media.video import MAX_FRAMES, load_video
 from ...models.query_text import TURN_NOTE
 
 if TYPE_CHECKING:
-    from ...explainer.ask import Asked
-    from ...explainer.encode import Look
+    from ...explainer.ask import PreparedQuestion
+    from ...explainer.encode import Encoding
     from ...explainer.explainer import Explainer
 
 
@@ -49,8 +49,8 @@ class PreparedSample:
         kept: [K] flat indices (t * N + n) of the kept tokens, ascending; None at keep_ratio 1.
     """
 
-    look: Look
-    asked: Asked
+    look: Encoding
+    asked: PreparedQuestion
     kept: Tensor | None
 
     @property
@@ -59,7 +59,7 @@ class PreparedSample:
         return self.look.n_visual
 
 
-def load_sample_media(visuals: Sequence[object] | None, n_frames: int) -> Shown:
+def load_sample_media(visuals: Sequence[object] | None, n_frames: int) -> MediaInput:
     """Load what a task's doc_to_visual gave: a picture, or frames of a video.
 
     Args:
@@ -78,9 +78,9 @@ def load_sample_media(visuals: Sequence[object] | None, n_frames: int) -> Shown:
         )
     (one,) = visuals
     if isinstance(one, Image.Image):
-        return shown_media(load_image(one, seconds=None))
+        return as_media_input(load_image(one, seconds=None))
     if isinstance(one, str | os.PathLike):
-        return shown_media(load_media(one, n_frames, seconds=None))
+        return as_media_input(load_media(one, n_frames, seconds=None))
     if isinstance(one, Segment):
         return _load_segment(one, n_frames)
     raise SampleError(
@@ -89,7 +89,7 @@ def load_sample_media(visuals: Sequence[object] | None, n_frames: int) -> Shown:
 
 
 def prepare_sample(
-    explainer: Explainer, media: Shown, text: str, config: PruneConfig, name: str
+    explainer: Explainer, media: MediaInput, text: str, config: PruneConfig, name: str
 ) -> PreparedSample:
     """Look, ask and select, as the page does.
 
@@ -119,7 +119,7 @@ def prepare_sample(
     return PreparedSample(look, asked, selection.kept())
 
 
-def _load_segment(segment: Segment, n: int) -> Shown:
+def _load_segment(segment: Segment, n: int) -> MediaInput:
     """Load the frames at n evenly spaced moments of the segment, out of MAX_FRAMES of the whole video.
 
     A moment is met to within the video's length divided by MAX_FRAMES; frames between are not looked at.
@@ -129,4 +129,6 @@ def _load_segment(segment: Segment, n: int) -> Shown:
     moments = [segment.start + i * step for i in range(n)]
     found = sorted({max(0, bisect_right(clip.seconds, moment) - 1) for moment in moments})
     first = clip.seconds[found[0]]
-    return Shown(tuple(clip.frames[i] for i in found), True, tuple(clip.seconds[i] - first for i in found))
+    return MediaInput(
+        tuple(clip.frames[i] for i in found), True, tuple(clip.seconds[i] - first for i in found)
+    )

@@ -12,10 +12,9 @@ import pytest
 import torch
 
 from app.answer import compare as comparing
-from app.page.widget import WEB
-from app.state import options as controls
-from app.state import sources
-from app.state.app_state import Desk, Run
+from app.page.web_part import WEB
+from app.state import options, sources
+from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
 from rediprune import Explainer, config
 from rediprune.draw import palette
@@ -25,10 +24,10 @@ from rediprune.explainer.model_card import Card
 from tests.support import tiny
 from tests.support.footage import write
 
-KNOBS = {"keep": 0.25, "weight": 1 / 3}
+SLIDERS = {"keep": 0.25, "weight": 1 / 3}
 QUESTION = "what color is the star?"
 METHODS = ["rediprune", "grid"]
-RUN = Run(Source(seed=1), QUESTION, "rediprune", "prompt-tail")
+RUN = PageRun(Source(seed=1), QUESTION, "rediprune", "prompt-tail")
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +36,17 @@ def explainer():
 
 
 @pytest.fixture(scope="module")
-def desk(explainer):
-    return Desk(explainer)
+def state(explainer):
+    return AppState(explainer)
 
 
-def news(desk, work=comparing.compare, run=RUN, methods=METHODS, stop=None):
-    return list(work(desk, run, KNOBS, methods, stop or threading.Event()))
+def news(state, work=comparing.compare, run=RUN, methods=METHODS, stop=None):
+    return list(work(state, run, SLIDERS, methods, stop or threading.Event()))
 
 
 @pytest.fixture(scope="module")
-def compared(desk):
-    return news(desk)
+def compared(state):
+    return news(state)
 
 
 def told(found):
@@ -63,7 +62,7 @@ def test_cards_come_one_by_one_and_random_is_always_among_them(compared):
 
 
 def test_the_numbers_are_those_of_the_librarys_sweep(compared, explainer):
-    look = explainer.look(sources.shown(RUN.source)[0])
+    look = explainer.look(sources.load_frames(RUN.source)[0])
     points = list(sweep(explainer, look, QUESTION, METHODS, [0.25]))
     data = told(compared)
     for card, point in zip(data["cards"], points, strict=True):
@@ -78,8 +77,8 @@ def test_the_numbers_are_those_of_the_librarys_sweep(compared, explainer):
     assert [data["overlap"][i][i] for i in range(3)] == [1, 1, None]
 
 
-def test_a_sweep_has_every_method_at_every_ratio_and_its_csv(desk):
-    found = news(desk, comparing.over_ratios)
+def test_a_sweep_has_every_method_at_every_ratio_and_its_csv(state):
+    found = news(state, comparing.compare_over_ratios)
     data = told(found)
     assert [line["method"] for line in data["lines"]] == [*METHODS, "random"]
     assert all([p["ratio"] for p in line["points"]] == sorted(RATIOS) for line in data["lines"])
@@ -89,15 +88,15 @@ def test_a_sweep_has_every_method_at_every_ratio_and_its_csv(desk):
     assert all(re.fullmatch(r"\d+%|none of these", line["holds"]) for line in data["lines"])
 
 
-def test_a_ratio_that_keeps_everything_by_rounding_is_said(desk):
-    knobs, stop = KNOBS | {"keep": 0.99}, threading.Event()
-    *_, end = comparing.compare(desk, RUN, knobs, METHODS, stop)
+def test_a_ratio_that_keeps_everything_by_rounding_is_said(state):
+    sliders, stop = SLIDERS | {"keep": 0.99}, threading.Event()
+    *_, end = comparing.compare(state, RUN, sliders, METHODS, stop)
     assert end["line"].startswith("keep_ratio=0.99 keeps all 36 visual tokens")
 
 
-def test_stopped_it_keeps_what_it_has_and_says_so(desk):
+def test_stopped_it_keeps_what_it_has_and_says_so(state):
     stop, found = threading.Event(), []
-    for one in comparing.over_ratios(desk, RUN, KNOBS, METHODS, stop):
+    for one in comparing.compare_over_ratios(state, RUN, SLIDERS, METHODS, stop):
         found.append(one)
         if one["done"] == 2:
             stop.set()
@@ -110,30 +109,30 @@ def test_stopped_it_keeps_what_it_has_and_says_so(desk):
     ("methods", "said"),
     [(["magic"], "cannot be swept"), ("all", "list of their names"), ([1], "list of their names")],
 )
-def test_nonsense_from_a_strangers_request_is_a_sentence(desk, methods, said):
-    found = news(desk, methods=methods)
+def test_nonsense_from_a_strangers_request_is_a_sentence(state, methods, said):
+    found = news(state, methods=methods)
     assert said in found[-1]["line"] and not found[-1]["busy"]
 
 
-def test_nothing_ticked_leaves_random(desk):
-    assert [card["method"] for card in told(news(desk, methods=[]))["cards"]] == ["random"]
+def test_nothing_ticked_leaves_random(state):
+    assert [card["method"] for card in told(news(state, methods=[]))["cards"]] == ["random"]
 
 
-def test_another_models_answers_are_not_compared(desk):
-    assert "earlier model" in news(desk, run=replace(RUN, model=9))[-1]["line"]
+def test_another_models_answers_are_not_compared(state):
+    assert "earlier model" in news(state, run=replace(RUN, model=9))[-1]["line"]
 
 
-def test_a_clip_shows_some_of_its_frames(desk, tmp_path, monkeypatch):
+def test_a_clip_shows_some_of_its_frames(state, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "get_upload_folder", lambda: str(tmp_path))
     path = write(tmp_path / "clip.mp4", images=[tiny.image(i, (84, 84)) for i in range(10)])
     run = replace(RUN, source=sources.file_source({"path": str(path)}, 8))
-    card = told(news(desk, run=run, methods=["grid"]))["cards"][0]
+    card = told(news(state, run=run, methods=["grid"]))["cards"][0]
     assert len(card["pictures"]) == comparing.FRAMES
 
 
-def test_a_sweep_has_more_weights_where_they_are_asked_for(desk):
-    stop, knobs = threading.Event(), {**KNOBS, "weights": True}
-    data = told(list(comparing.over_ratios(desk, RUN, knobs, ["rediprune"], stop)))
+def test_a_sweep_has_more_weights_where_they_are_asked_for(state):
+    stop, sliders = threading.Event(), {**SLIDERS, "weights": True}
+    data = told(list(comparing.compare_over_ratios(state, RUN, sliders, ["rediprune"], stop)))
     names = [line["name"] for line in data["lines"]]
     weights = [f"ReDiPrune, weight {w:.2f}" for w in (1 / 3, *comparing.MORE_WEIGHTS)]
     assert names == [*weights, "Random"]
@@ -143,26 +142,26 @@ def test_every_method_has_its_colour():
     assert set(palette.METHODS) == set(config.METHODS)
 
 
-def test_the_visitors_own_tokens_are_one_more_card_with_the_numbers_of_the_page(desk, explainer):
+def test_the_visitors_own_tokens_are_one_more_card_with_the_numbers_of_the_page(state, explainer):
     own = [3, 4, 10, 30]
-    found = list(comparing.compare(desk, RUN, {**KNOBS, "own": own}, ["grid"], threading.Event()))
+    found = list(comparing.compare(state, RUN, {**SLIDERS, "own": own}, ["grid"], threading.Event()))
     cards, overlap = told(found)["cards"], told(found)["overlap"]
     assert [card["name"] for card in cards] == ["Uniform grid", "Random", "Your own tokens"]
     assert found[-1]["done"] == found[-1]["of"] == 3
-    look = explainer.look(sources.shown(RUN.source)[0])
+    look = explainer.look(sources.load_frames(RUN.source)[0])
     asked, kept = explainer.ask(look, QUESTION), torch.tensor(own)
     full, pruned = explainer.answer(look, asked), explainer.answer(look, asked, kept)
     agreed = explainer.agreement(look, asked, kept, full, pruned)
     assert cards[-1]["text"] == pruned.text and cards[-1]["kept"] == 4
     assert cards[-1]["probability"] == pytest.approx(math.exp(agreed.pruned_on_full))
     assert cards[-1]["kl"] == pytest.approx(agreed.kl_first)
-    config = controls.settings(explainer, KNOBS, "grid", "prompt-tail")
+    config = options.to_prune_config(explainer, SLIDERS, "grid", "prompt-tail")
     grid = set(explainer.select(look, asked, config).kept().tolist())
     assert overlap[-1][0] == pytest.approx(len(grid & set(own)) / len(grid | set(own)))
 
 
-def test_own_tokens_that_are_none_of_this_picture_get_a_sentence(desk):
-    found = list(comparing.compare(desk, RUN, {**KNOBS, "own": [tiny.N]}, ["grid"], threading.Event()))
+def test_own_tokens_that_are_none_of_this_picture_get_a_sentence(state):
+    found = list(comparing.compare(state, RUN, {**SLIDERS, "own": [tiny.N]}, ["grid"], threading.Event()))
     assert "no token" in found[-1]["line"] and not found[-1]["busy"]
 
 

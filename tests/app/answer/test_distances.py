@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from app.answer.distances import measured
-from app.state.app_state import Desk, Run
-from app.state.sources import Source, shown
+from app.state.app_state import AppState, PageRun
+from app.state.sources import Source, load_frames
 from app.views import evidence
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
@@ -18,32 +18,32 @@ from tests.support import tiny
 
 
 @pytest.fixture(scope="module")
-def desk():
-    return Desk(Explainer(tiny.model(), tiny.processor(), "tiny", Card()))
+def state():
+    return AppState(Explainer(tiny.model(), tiny.processor(), "tiny", Card()))
 
 
-def run_of(desk, budget="frame"):
-    number = desk.models.number
-    return Run(Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", budget, number)
+def run_of(state, budget="frame"):
+    number = state.models.generation
+    return PageRun(Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", budget, number)
 
 
 @pytest.mark.parametrize("budget", ["frame", "shared"])
-def test_the_triangle_above_the_diagonal_comes_row_by_row_to_the_last_bit(desk, budget):
-    found = measured(desk, run_of(desk, budget))
-    with desk.models.using() as explainer:
-        look = explainer.look(shown(Source(seed=1))[0])
+def test_the_triangle_above_the_diagonal_comes_row_by_row_to_the_last_bit(state, budget):
+    found = measured(state, run_of(state, budget))
+    with state.models.borrow() as explainer:
+        look = explainer.look(load_frames(Source(seed=1))[0])
     between = distances(look.vision.features)[0]
     sent = np.frombuffer(base64.b64decode(found["between"]), "<f4")
     assert (found["picture"], found["budget"]) == (look.key, budget)
     assert np.array_equal(sent, between[tuple(torch.triu_indices(tiny.N, tiny.N, 1))].numpy())
 
 
-def test_too_many_are_refused_with_what_to_do(desk, monkeypatch):
+def test_too_many_are_refused_with_what_to_do(state, monkeypatch):
     monkeypatch.setattr(evidence, "MOST", tiny.N * (tiny.N - 1) // 2 - 1)
     with pytest.raises(ValueError, match="630 distances are too many for a browser: give each frame its own"):
-        measured(desk, run_of(desk))
+        measured(state, run_of(state))
 
 
-def test_another_models_picture_is_refused(desk):
+def test_another_models_picture_is_refused(state):
     with pytest.raises(ValueError, match="earlier model"):
-        measured(desk, replace(run_of(desk), model=desk.models.number + 1))
+        measured(state, replace(run_of(state), model=state.models.generation + 1))

@@ -11,9 +11,9 @@ from app.api.arguments import dials
 from rediprune import Explainer, PruneConfig, draw, kept_count
 from rediprune.evaluation.sweep import sweep
 from rediprune.evaluation.sweep_report import COLUMNS, row_values, smallest_holding_ratio
-from rediprune.explainer.encode import shown_media
+from rediprune.explainer.encode import as_media_input
 from rediprune.explainer.model_card import Card
-from rediprune.explainer.model_holder import OneModel
+from rediprune.explainer.model_holder import ModelHolder
 from tests.support import tiny
 from tests.support.footage import write, write_sound
 from tests.support.visitor import served
@@ -31,7 +31,7 @@ def explainer():
 
 @pytest.fixture(scope="module")
 def models(explainer):
-    return OneModel(explainer)
+    return ModelHolder(explainer)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_a_method_without_evidence_has_picks_without_it(call):
 def test_overlay_draws_what_the_library_draws(call, explainer):
     look = explainer.look(tiny.image(1))
     kept = explainer.select(look, explainer.ask(look, QUESTION)).kept(0.5)
-    (drawn,) = draw.film(shown_media(tiny.image(1)).frames, look.vision, kept, 448)
+    (drawn,) = draw.film(as_media_input(tiny.image(1)).frames, look.vision, kept, 448)
     with Image.open(call("overlay", keep_ratio=0.5)) as made:
         assert ImageChops.difference(made, drawn).getbbox() is None
 

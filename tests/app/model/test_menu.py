@@ -10,7 +10,7 @@ from transformers import AutoModelForImageTextToText
 from app.model import offer as model_offer
 from app.model.menu import ModelMenu
 from rediprune import Explainer, ModelError
-from rediprune.explainer.model_holder import OneModel
+from rediprune.explainer.model_holder import ModelHolder
 from rediprune.models.checkpoints import memory
 from rediprune.models.checkpoints.catalog import CATALOG, find
 from rediprune.models.checkpoints.progress import Progress
@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def menu():
-    return ModelMenu(OneModel(Explainer(tiny.model(), tiny.processor(), "first")))
+    return ModelMenu(ModelHolder(Explainer(tiny.model(), tiny.processor(), "first")))
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_what_does_not_fit_is_refused_before_it_is_fetched(menu, small):
 
 def test_a_fixed_model_stays_and_the_menu_says_why(folder):
     reason = "this page is public"
-    menu = ModelMenu(OneModel(Explainer(tiny.model(), tiny.processor(), "first")), fixed=reason)
+    menu = ModelMenu(ModelHolder(Explainer(tiny.model(), tiny.processor(), "first")), fixed=reason)
     with pytest.raises(ModelError, match=reason):
         menu.open(folder, "stored")
     assert menu.state()["fixed"] == reason
@@ -158,7 +158,7 @@ def test_where_the_old_model_had_to_go_and_the_new_one_fails_it_is_said_that_non
     assert opened(menu, folder)[-1]["name"] == "other"
 
 
-class Slow(OneModel):
+class Slow(ModelHolder):
     """Opens nothing: reports a step whenever the test says so, and ends when it is told to."""
 
     def __init__(self):

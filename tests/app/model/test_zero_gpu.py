@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from app.model.zero_gpu import LONGEST, SHORTEST, LentExplainer, seconds_needed
+from app.model.zero_gpu import LONGEST, SHORTEST, ZeroGpuExplainer, seconds_needed
 from rediprune import Explainer, PruneConfig
 from rediprune.evaluation.sweep import sweep
 from rediprune.explainer.model_card import Card
@@ -44,7 +44,7 @@ def lent(plain, spaces):
 
     for module in model.modules():
         module.register_forward_pre_hook(elsewhere)
-    return LentExplainer(Explainer(model, tiny.processor(), "tiny", plain.card), spaces.GPU, Refused)
+    return ZeroGpuExplainer(Explainer(model, tiny.processor(), "tiny", plain.card), spaces.GPU, Refused)
 
 
 def same_answer(one, other):

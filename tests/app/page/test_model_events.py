@@ -12,11 +12,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.answer import handlers
-from app.state.app_state import Desk, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
-from rediprune.explainer.model_holder import OneModel
+from rediprune.explainer.model_holder import ModelHolder
 from tests.support import tiny
 from tests.support.visitor import brief, save, visitor
 
@@ -201,23 +201,26 @@ def test_a_method_that_the_new_model_does_not_offer_gives_way_to_its_default(fol
     monkeypatch.setattr(
         "app.answer.answering.method_choices", lambda _: [("ReDiPrune", "rediprune"), ("Grid", "grid")]
     )
-    desk = Desk(Explainer(tiny.model(), tiny.processor(), "first"))
-    desk.models.open(folders["other"])
+    state = AppState(Explainer(tiny.model(), tiny.processor(), "first"))
+    state.models.open(folders["other"])
     for asked, answered in (("random", "rediprune"), ("grid", "grid")):
-        before = Run(Source(seed=1), "What color is the star?", asked, "text-tower/value")
-        view = handlers.first_paint(desk, before, {"keep": 0.25, "weight": 1 / 3})
+        before = PageRun(Source(seed=1), "What color is the star?", asked, "text-tower/value")
+        view = handlers.compute_first_update(state, before, {"keep": 0.25, "weight": 1 / 3})
         assert view.method["value"] == view.run.method == answered
         assert view.query["value"] == view.run.query == "prompt-tail"
-        assert view.run.model == desk.models.number != before.model
+        assert view.run.model == state.models.generation != before.model
         assert view.models["name"] == "other"
 
 
 def test_where_no_model_is_open_the_page_says_so_and_nothing_is_lost():
-    desk, run = Desk(OneModel()), Run(Source(seed=1), "What color is the star?", "rediprune", "prompt-tail")
-    view = handlers.first_paint(desk, run, {"keep": 0.25, "weight": 1 / 3})
+    state, run = (
+        AppState(ModelHolder()),
+        PageRun(Source(seed=1), "What color is the star?", "rediprune", "prompt-tail"),
+    )
+    view = handlers.compute_first_update(state, run, {"keep": 0.25, "weight": 1 / 3})
     assert view.notice["kind"] == "error" and "no model is open at this moment" in view.notice["text"]
     assert view.run is None and view.answers is None
-    assert desk.menu.state()["name"] == ""
+    assert state.menu.state()["name"] == ""
 
 
 @pytest.mark.parametrize(

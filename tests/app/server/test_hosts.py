@@ -196,7 +196,7 @@ def test_a_space_is_open_to_every_page_and_a_flag_names_others(monkeypatch):
         "app.page.build.build_demo", lambda *given, **how: type("Page", (), {"share_url": None})()
     )
     monkeypatch.setattr("rediprune.Explainer.from_pretrained", lambda **how: None)
-    monkeypatch.setattr("rediprune.explainer.model_holder.OneModel", lambda *given, **how: None)
+    monkeypatch.setattr("rediprune.explainer.model_holder.ModelHolder", lambda *given, **how: None)
     monkeypatch.delitem(sys.modules, "_rediprune_kept", raising=False)
     started = runpy.run_path(str(Path(__file__).resolve().parents[3] / "app.py"))
     made = started["host_rules"](started["args"], started["demo"])

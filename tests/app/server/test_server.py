@@ -16,11 +16,11 @@ from app.answer import answering
 from app.server import waiting
 from app.server.refusals import INSIDE
 from app.state import sources
-from app.state.app_state import Desk, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
-from rediprune.explainer.model_holder import OneModel
+from rediprune.explainer.model_holder import ModelHolder
 from rediprune.media.limits import ReadingStopped
 from tests.soak.client import PATIENCE, HttpVisitor, PageSchema, RefusedError
 from tests.support import tiny
@@ -69,7 +69,7 @@ def address(explainer, demo):
     real = app.page.build.build_demo
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.page.build.build_demo", built)
-        with served(OneModel(explainer)) as url:
+        with served(ModelHolder(explainer)) as url:
             yield url
 
 
@@ -229,19 +229,19 @@ def test_the_expected_wait_is_that_of_those_before(monkeypatch):
 
 
 def test_while_others_wait_nothing_is_timed_again_and_equal_work_is_done_once(explainer, monkeypatch):
-    desk = Desk(explainer)
-    run = Run(Source(seed=1), "What color is the dog?", "rediprune", "prompt-tail")
-    knobs = {"keep": 0.25, "weight": 1 / 3}
+    state = AppState(explainer)
+    run = PageRun(Source(seed=1), "What color is the dog?", "rediprune", "prompt-tail")
+    sliders = {"keep": 0.25, "weight": 1 / 3}
 
     def cards():
-        views = list(answering.answer(desk, run, knobs, threading.Event()))
+        views = list(answering.answer(state, run, sliders, threading.Event()))
         return views, [view.answers for view in views if view.answers and "full" in view.answers][-1]
 
     alone, first = cards()
     calls = []
     for name in ("answer", "agreement", "time_both"):
         monkeypatch.setattr(explainer, name, lambda *a, name=name, **k: calls.append(name))
-    desk.others_wait = lambda: True
+    state.others_wait = lambda: True
     crowded, again = cards()
     assert calls == [] and len(crowded) < len(alone) and not again["busy"]
     for side in ("full", "pruned"):
@@ -461,31 +461,31 @@ def test_a_file_that_reads_slowly_holds_up_nobody_and_ends_when_its_sender_leave
 
 
 def test_so_many_are_at_the_model_at_once_and_a_stopped_one_waits_no_longer(explainer):
-    desk, stop = Desk(explainer, at_once=1), threading.Event()
-    with desk.slot(threading.Event()):
-        assert not desk.is_crowded()
+    state, stop = AppState(explainer, at_once=1), threading.Event()
+    with state.take_slot(threading.Event()):
+        assert not state.is_crowded()
         inside = threading.Event()
 
         def second():
-            with desk.slot(stop):
+            with state.take_slot(stop):
                 inside.set()
 
         waiting_one = threading.Thread(target=second)
         waiting_one.start()
-        until(desk.is_crowded)
+        until(state.is_crowded)
         assert not inside.is_set()
         stop.set()
         until(inside.is_set)
         waiting_one.join()
-    with desk.slot(threading.Event()):  # the stopped one took no place that it could give back
-        assert not desk._slots.acquire(blocking=False)
+    with state.take_slot(threading.Event()):  # the stopped one took no place that it could give back
+        assert not state._slots.acquire(blocking=False)
 
 
 def test_a_visitors_newer_request_begins_after_the_older_one_ended(explainer):
-    desk, order = Desk(explainer), []
+    state, order = AppState(explainer), []
 
     def older():
-        with desk.turn("a", 1) as stop:
+        with state.take_turn("a", 1) as stop:
             begun.set()
             stop.wait()
             time.sleep(0.1)
@@ -495,7 +495,7 @@ def test_a_visitors_newer_request_begins_after_the_older_one_ended(explainer):
     thread = threading.Thread(target=older)
     thread.start()
     begun.wait()
-    with desk.turn("a", 2, patience=30):
+    with state.take_turn("a", 2, patience=30):
         order.append("newer")
     thread.join()
     assert order == ["older", "newer"]

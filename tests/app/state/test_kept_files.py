@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from app.state import sources
-from app.state.sources import Source, opened, shown
+from app.state.sources import Source, load_frames, load_saved_run
 from rediprune import PruneConfig, save_trace
 from rediprune.explainer.explainer import Explainer
-from rediprune.explainer.lru_cache import Recent, kept_bytes
+from rediprune.explainer.lru_cache import LruCache, kept_bytes
 from tests.support import tiny
 
 SIDE = 600
@@ -20,8 +20,8 @@ FRAME = 4 * SIDE * SIDE  # bytes of one picture in memory
 def stores(monkeypatch):
     """Empty stores that hold two and a half of these pictures."""
     limit = FRAME * 5 // 2
-    monkeypatch.setattr(sources, "_files", Recent(sources.KEPT_FILES, limit))
-    monkeypatch.setattr(sources, "_runs", Recent(sources.KEPT_FILES, limit))
+    monkeypatch.setattr(sources, "_files", LruCache(sources.KEPT_FILES, limit))
+    monkeypatch.setattr(sources, "_runs", LruCache(sources.KEPT_FILES, limit))
     return limit
 
 
@@ -41,15 +41,15 @@ def test_five_small_traces_of_large_pictures_do_not_stay_in_memory(record, tmp_p
     for i in range(5):
         path = tmp_path / f"{i}.json"
         path.write_text(json.dumps(record | {"question": f"what is {i}"}), encoding="utf-8")
-        opened(Source(path=str(path), trace=True))
+        load_saved_run(Source(path=str(path), trace=True))
         assert kept_bytes(tuple(sources._runs._kept.values())) <= stores
 
 
 def test_the_pictures_of_an_opened_trace_are_in_memory_once(record, tmp_path):
     path = tmp_path / "run.json"
     path.write_text(json.dumps(record), encoding="utf-8")
-    made = opened(Source(path=str(path), trace=True))
-    frames = {id(frame) for frame in (*made.shown.frames, *made.look().shown.frames, *made.trace.frames)}
+    made = load_saved_run(Source(path=str(path), trace=True))
+    frames = {id(frame) for frame in (*made.media.frames, *made.look().media.frames, *made.trace.frames)}
     assert len(frames) == 1
 
 
@@ -57,23 +57,23 @@ def test_five_small_pictures_do_not_stay_in_memory_either(tmp_path, stores):
     for i in range(5):
         path = tmp_path / f"{i}.png"
         Image.new("RGB", (SIDE, SIDE), (i, i, i)).save(path)
-        assert shown(Source(path=str(path)))[0].size == (SIDE, SIDE)
+        assert load_frames(Source(path=str(path)))[0].size == (SIDE, SIDE)
         assert kept_bytes(tuple(sources._files._kept.values())) <= stores
 
 
 def test_what_was_opened_last_is_kept_whatever_it_takes(record, tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "_runs", Recent(sources.KEPT_FILES, 1))
+    monkeypatch.setattr(sources, "_runs", LruCache(sources.KEPT_FILES, 1))
     path = tmp_path / "run.json"
     path.write_text(json.dumps(record), encoding="utf-8")
     source = Source(path=str(path), trace=True)
-    assert opened(source) is opened(source)
+    assert load_saved_run(source) is load_saved_run(source)
 
 
 def test_what_the_model_saw_is_bounded_by_memory(monkeypatch):
-    monkeypatch.setattr("rediprune.explainer.explainer.LOOK_BYTES", FRAME * 5 // 2)
+    monkeypatch.setattr("rediprune.explainer.explainer.ENCODING_BYTES", FRAME * 5 // 2)
     explainer = Explainer(tiny.model(), tiny.processor())
     for i in range(5):
         explainer.look(Image.new("RGB", (SIDE, SIDE), (i, i, i)))
-        assert kept_bytes(tuple(explainer._looks._kept.values())) <= FRAME * 5 // 2
+        assert kept_bytes(tuple(explainer._encodings._kept.values())) <= FRAME * 5 // 2
     explainer.look(Image.new("RGB", (SIDE, SIDE), (4, 4, 4)))
     assert explainer.encodes == 5

@@ -3,14 +3,14 @@
 import pytest
 
 from app.state import link
-from app.state.app_state import Run
+from app.state.app_state import PageRun
 from app.state.sources import Source, suggestions
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
 from tests.support import tiny
 
-KNOBS = {"keep": 0.15, "weight": 1 / 3}
-BEFORE = Run(Source(seed=3), "Where is the dog?", "rediprune", "prompt-tail", model=5)
+SLIDERS = {"keep": 0.15, "weight": 1 / 3}
+BEFORE = PageRun(Source(seed=3), "Where is the dog?", "rediprune", "prompt-tail", model=5)
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def explainer():
 
 
 def read(search, explainer, before=BEFORE):
-    return link.read(search, before, KNOBS, explainer)
+    return link.read(search, before, SLIDERS, explainer)
 
 
 def test_a_whole_link_is_restored(explainer):
@@ -29,8 +29,8 @@ def test_a_whole_link_is_restored(explainer):
         explainer,
     )
     assert found.notes == ()
-    assert found.knobs == {"keep": 0.3, "weight": 0.3333}
-    assert found.run == Run(
+    assert found.sliders == {"keep": 0.3, "weight": 0.3333}
+    assert found.run == PageRun(
         Source(seed=42), "Is the ★ <b>red?", "random", "prompt-tail", "shared", BEFORE.model
     )
 
@@ -47,8 +47,8 @@ def test_of_a_scene_and_a_clip_the_scene_is_shown_and_the_clip_is_said_to_be_lef
 
 def test_what_a_link_does_not_say_stays_and_a_scene_brings_its_question(explainer):
     found = read("?scene=7&__theme=dark&other=1", explainer)
-    assert found.knobs == KNOBS and found.notes == ()
-    assert found.run == Run(
+    assert found.sliders == SLIDERS and found.notes == ()
+    assert found.run == PageRun(
         Source(seed=7), suggestions(Source(seed=7))[0], "rediprune", "prompt-tail", model=5
     )
 
@@ -77,7 +77,7 @@ def test_what_a_link_does_not_say_stays_and_a_scene_brings_its_question(explaine
 )
 def test_nonsense_is_left_out_and_said_and_the_rest_holds(explainer, search, name):
     found = read(f"?{search}&keep=40" if name != "keep" else f"?{search}&weight=0.5", explainer)
-    assert (found.knobs["keep"], found.knobs["weight"]) in [(0.4, 1 / 3), (0.15, 0.5)]
+    assert (found.sliders["keep"], found.sliders["weight"]) in [(0.4, 1 / 3), (0.15, 0.5)]
     assert found.run.source.is_scene and found.run.method == "rediprune"
     if name is None:
         assert found.notes == ()

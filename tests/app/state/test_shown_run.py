@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import expect
 
 from app.state import sources
-from app.state.app_state import OPENED, Run
-from app.state.shown_run import LOST, LostRunError, describe, shown_run, shown_run_or_first
+from app.state.app_state import OPENED, PageRun
+from app.state.shown_run import LOST, LostRunError, describe, restore_run_or_first, shown_run
 from app.state.sources import Source
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
@@ -19,7 +19,7 @@ from tests.soak.client import PATIENCE, HttpVisitor, PageSchema, RefusedError
 from tests.support import tiny
 from tests.support.visitor import let_go, served, settled, slide, visitor
 
-FIRST = Run(Source(seed=42), "What color is the star?", "rediprune", "prompt-tail")
+FIRST = PageRun(Source(seed=42), "What color is the star?", "rediprune", "prompt-tail")
 SHOWN = replace(FIRST, source=Source(seed=4321), question="What color is the dog?", answered=True)
 
 
@@ -89,8 +89,8 @@ def test_a_file_is_still_the_visitors_own_and_a_lost_one_gets_a_sentence(visit, 
     assert notice == {"text": LOST, "kind": "error", "code": ""} and LOST in str(said.value)
 
 
-def test_the_browser_sends_what_it_shows(desk, address, visit):
-    with visitor(desk, f"{address}?scene=4321") as page:
+def test_the_browser_sends_what_it_shows(state, address, visit):
+    with visitor(state, f"{address}?scene=4321") as page:
         settled(page)
         expect(page.locator("#rp-scenes .seed")).to_have_value("4321")
         question = page.locator("#rp-answers .question").inner_text()
@@ -151,7 +151,7 @@ def test_a_record_that_makes_no_sense_is_refused_in_one_sentence(tmp_path, monke
     told = describe(SHOWN) | change
     with pytest.raises(LostRunError, match="choose or give the picture again"):
         shown_run(FIRST, told)
-    assert shown_run_or_first(FIRST, told) == FIRST
+    assert restore_run_or_first(FIRST, told) == FIRST
 
 
 @pytest.mark.parametrize("told", [[], "scene 4", 5, {}, {"seed": 4}])

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from app.answer import handlers
-from app.state.app_state import Desk, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
-from app.state.user_tokens import own_tokens
+from app.state.user_tokens import parse_user_tokens
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
 from rediprune.tokens import VisionTokens
 from tests.support import tiny
 
-KNOBS = {"keep": 0.15, "weight": 1 / 3}
+SLIDERS = {"keep": 0.15, "weight": 1 / 3}
 
 
 def seen(present=None):
@@ -23,7 +23,7 @@ def seen(present=None):
 
 
 def test_tokens_come_in_any_order_and_go_on_ascending_each_once():
-    assert own_tokens([7, 0, 3, 7], seen()).tolist() == [0, 3, 7]
+    assert parse_user_tokens([7, 0, 3, 7], seen()).tolist() == [0, 3, 7]
 
 
 @pytest.mark.parametrize(
@@ -42,27 +42,29 @@ def test_tokens_come_in_any_order_and_go_on_ascending_each_once():
 )
 def test_what_names_no_tokens_gets_a_sentence(given, words):
     with pytest.raises(ValueError, match=words):
-        own_tokens(given, seen())
+        parse_user_tokens(given, seen())
 
 
 def test_padding_cannot_be_chosen():
     present = torch.ones(2, 5, dtype=torch.bool)
     present[1, 4] = False
     with pytest.raises(ValueError, match="no token 9 in this picture: choose among its 9"):
-        own_tokens([0, 9], seen(present))
+        parse_user_tokens([0, 9], seen(present))
 
 
 @pytest.fixture(scope="module")
-def desk():
-    return Desk(Explainer(tiny.model(), tiny.processor(), "tiny", Card()))
+def state():
+    return AppState(Explainer(tiny.model(), tiny.processor(), "tiny", Card()))
 
 
-def run_of(desk):
-    return Run(Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=desk.models.number)
+def run_of(state):
+    return PageRun(
+        Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=state.models.generation
+    )
 
 
-def test_the_answer_says_whose_choice_it_is_and_the_estimate_is_of_these_tokens(desk):
-    views = list(handlers.mine(desk, [9, 2, 4], run_of(desk), KNOBS, Event()))
+def test_the_answer_says_whose_choice_it_is_and_the_estimate_is_of_these_tokens(state):
+    views = list(handlers.answer_with_user_tokens(state, [9, 2, 4], run_of(state), SLIDERS, Event()))
     cards = [view.answers for view in views if view.answers and "full" in view.answers][-1]
     assert cards["at"]["own"] == "2,4,9" and cards["pruned"]["n"] == 3 and "KL" in cards["line"]
     assert all(view.explorer is None for view in views)  # the picture shows it already
@@ -73,13 +75,15 @@ def test_the_answer_says_whose_choice_it_is_and_the_estimate_is_of_these_tokens(
 
 
 @pytest.mark.parametrize("tokens", [None, [], [36], "all", [{"a": 1}]])
-def test_a_bad_list_gets_a_sentence_and_answers_nothing(desk, tokens):
-    views = list(handlers.mine(desk, tokens, run_of(desk), KNOBS, Event()))
+def test_a_bad_list_gets_a_sentence_and_answers_nothing(state, tokens):
+    views = list(handlers.answer_with_user_tokens(state, tokens, run_of(state), SLIDERS, Event()))
     assert views[-1].notice["kind"] == "error"
     assert views[-1].answers == {"busy": False}
 
 
-def test_tokens_of_an_earlier_models_picture_are_refused(desk):
-    old = Run(Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=desk.models.number + 1)
-    views = list(handlers.mine(desk, [1], old, KNOBS, Event()))
+def test_tokens_of_an_earlier_models_picture_are_refused(state):
+    old = PageRun(
+        Source(seed=1), "Where is the dog?", "rediprune", "prompt-tail", model=state.models.generation + 1
+    )
+    views = list(handlers.answer_with_user_tokens(state, [1], old, SLIDERS, Event()))
     assert "earlier model" in views[-1].notice["text"]

@@ -10,7 +10,7 @@ import torch
 
 from app.answer import answering
 from app.state import sources
-from app.state.app_state import Desk, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
 from app.story import handler as telling
 from app.story import numbers as findings
@@ -19,7 +19,7 @@ from rediprune.explainer.model_card import Card
 from tests.support import tiny
 from tests.support.footage import write
 
-KNOBS = {"keep": 0.25, "weight": 1 / 3}
+SLIDERS = {"keep": 0.25, "weight": 1 / 3}
 QUESTION = "what color is the star?"
 K = kept_count(tiny.N, 0.25)
 
@@ -30,25 +30,25 @@ def explainer():
 
 
 @pytest.fixture(scope="module")
-def desk(explainer):
-    return Desk(explainer)
+def state(explainer):
+    return AppState(explainer)
 
 
 def run_of(method="rediprune", source=None, budget="frame"):
-    return Run(source or Source(seed=1), QUESTION, method, "prompt-tail", budget)
+    return PageRun(source or Source(seed=1), QUESTION, method, "prompt-tail", budget)
 
 
-def told(desk, run, knobs=KNOBS):
-    list(answering.answer(desk, run, knobs, threading.Event()))
-    found = telling.tell(desk, run, knobs)
+def told(state, run, sliders=SLIDERS):
+    list(answering.answer(state, run, sliders, threading.Event()))
+    found = telling.tell(state, run, sliders)
     assert "said" not in found, found
     story = json.loads(found["told"])
     return story, {step["id"]: step for step in story["steps"]}
 
 
 @pytest.fixture(scope="module")
-def steps(desk):
-    return told(desk, run_of())[1]
+def steps(state):
+    return told(state, run_of())[1]
 
 
 def words(step):
@@ -60,33 +60,33 @@ def test_the_default_query_says_why_it_is_the_default(steps):
 
 
 def test_before_both_answers_are_there_a_sentence_says_so(explainer):
-    assert "finished answer" in telling.tell(Desk(explainer), run_of(), KNOBS)["said"]
+    assert "finished answer" in telling.tell(AppState(explainer), run_of(), SLIDERS)["said"]
 
 
-def test_the_story_of_another_model_is_not_told(desk):
-    assert "earlier model" in telling.tell(desk, replace(run_of(), model=7), KNOBS)["said"]
+def test_the_story_of_another_model_is_not_told(state):
+    assert "earlier model" in telling.tell(state, replace(run_of(), model=7), SLIDERS)["said"]
 
 
-def test_nonsense_from_a_strangers_request_is_a_sentence(desk):
-    assert "must be numbers" in telling.tell(desk, run_of(), {"keep": None, "weight": []})["said"]
+def test_nonsense_from_a_strangers_request_is_a_sentence(state):
+    assert "must be numbers" in telling.tell(state, run_of(), {"keep": None, "weight": []})["said"]
 
 
-def test_it_encodes_and_answers_nothing(desk, explainer, steps, monkeypatch):
+def test_it_encodes_and_answers_nothing(state, explainer, steps, monkeypatch):
     encodes = explainer.encodes
     monkeypatch.setattr(explainer, "answer", None)
-    assert "told" in telling.tell(desk, run_of(), KNOBS)
+    assert "told" in telling.tell(state, run_of(), SLIDERS)
     assert explainer.encodes == encodes
 
 
-def test_every_step_lights_up_a_picture_that_was_sent(desk):
-    story, steps = told(desk, run_of())
+def test_every_step_lights_up_a_picture_that_was_sent(state):
+    story, steps = told(state, run_of())
     assert list(steps) == ["encoder", "query", "relevance", "picks", "kept", "received", "saved"]
     assert {step["lights"] for step in steps.values()} == set(story["pictures"])
     assert len(set(story["pictures"].values())) == 4
 
 
-def test_shapes_and_counts_are_the_models(desk, explainer, steps):
-    look = explainer.look(sources.shown(Source(seed=1))[0])
+def test_shapes_and_counts_are_the_models(state, explainer, steps):
+    look = explainer.look(sources.load_frames(Source(seed=1))[0])
     asked = explainer.ask(look, QUESTION)
     assert f"{tiny.N} visual tokens" in words(steps["encoder"])
     assert f"C = {tiny.C}" in words(steps["encoder"]) and f"D = {tiny.D}" in words(steps["encoder"])
@@ -94,8 +94,8 @@ def test_shapes_and_counts_are_the_models(desk, explainer, steps):
     assert f"{text + K} in place of {text + tiny.N}" in words(steps["received"])
 
 
-def test_the_bars_are_the_weights_of_the_query_and_the_suffix_is_told_apart(desk, explainer, steps):
-    asked = explainer.ask(explainer.look(sources.shown(Source(seed=1))[0]), QUESTION)
+def test_the_bars_are_the_weights_of_the_query_and_the_suffix_is_told_apart(state, explainer, steps):
+    asked = explainer.ask(explainer.look(sources.load_frames(Source(seed=1))[0]), QUESTION)
     (bars,) = steps["query"]["shows"]
     assert [row["text"] for row in bars["rows"]] == [f"{w:.1%}" for w in asked.query.weights.tolist()]
     own = [row["name"] for row in bars["rows"] if row["own"]]
@@ -152,24 +152,24 @@ def test_all_tokens_kept_lie_on_themselves(explainer):
 
 
 @pytest.mark.parametrize("method", Explainer(tiny.model(), tiny.processor(), "tiny").methods)
-def test_every_method_has_its_story(desk, method):
-    _, steps = told(desk, run_of(method))
+def test_every_method_has_its_story(state, method):
+    _, steps = told(state, run_of(method))
     assert f"{K} of {tiny.N} tokens stay" in words(steps["kept"])
     rows = steps["picks"]["shows"][0]["rows"]
     assert len(rows) == findings.FIRST and rows[0][1].startswith("row ")
 
 
 @pytest.mark.parametrize("budget", ["frame", "shared"])
-def test_a_clip_is_told_with_its_frames(desk, tmp_path, monkeypatch, budget):
+def test_a_clip_is_told_with_its_frames(state, tmp_path, monkeypatch, budget):
     monkeypatch.setattr(sources, "get_upload_folder", lambda: str(tmp_path))
     path = write(tmp_path / "clip.mp4", images=[tiny.image(i, (84, 84)) for i in range(10)])
     source = sources.file_source({"path": str(path)}, 4)
-    _, steps = told(desk, run_of(source=source, budget=budget))
+    _, steps = told(state, run_of(source=source, budget=budget))
     assert "T = 4 frames" in words(steps["encoder"])
     assert ("each frame is chosen from alone" in words(steps["picks"])) == (budget == "frame")
 
 
-@pytest.mark.parametrize("knobs", [{"keep": 1.0, "weight": 1.0}, {"keep": 0.001, "weight": 0.0}])
-def test_the_ends_of_the_sliders_have_a_story(desk, knobs):
-    _, steps = told(desk, run_of(), knobs)
-    assert f"{kept_count(tiny.N, knobs['keep'])} of {tiny.N} tokens stay" in words(steps["kept"])
+@pytest.mark.parametrize("sliders", [{"keep": 1.0, "weight": 1.0}, {"keep": 0.001, "weight": 0.0}])
+def test_the_ends_of_the_sliders_have_a_story(state, sliders):
+    _, steps = told(state, run_of(), sliders)
+    assert f"{kept_count(tiny.N, sliders['keep'])} of {tiny.N} tokens stay" in words(steps["kept"])

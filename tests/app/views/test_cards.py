@@ -35,4 +35,4 @@ def test_an_answer_that_the_model_itself_finds_unlikely_is_called_a_guess(same, 
 @pytest.mark.parametrize(("first", "second", "busy"), [(0.9, 0.4, False), (0.04, 0.93, True)])
 def test_single_runs_that_contradict_each_other_are_said_to_be_unreliable(first, second, busy):
     full, pruned = (Answer("yes", (1,), 9, 9, 2 * took, took) for took in (first, second))
-    assert views.one_timing(full, pruned, False).endswith(views.BUSY if busy else "one run each")
+    assert views.single_timing_line(full, pruned, False).endswith(views.BUSY if busy else "one run each")

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import rediprune
-from app.state.app_state import Run
-from app.state.options import settings
-from app.state.sources import Source, opened, shown
+from app.state.app_state import PageRun
+from app.state.options import to_prune_config
+from app.state.sources import Source, load_frames, load_saved_run
 from app.views import snippet as told
 from rediprune import Explainer, save_trace
 from rediprune.explainer.model_card import Card
@@ -24,11 +24,13 @@ def explainer():
     return Explainer(tiny.model(), tiny.processor(), "tiny-llava", Card())
 
 
-def program(explainer, source, knobs, own="", **dials):
-    run = Run(source, QUESTION, dials.get("method", "rediprune"), "prompt-tail", dials.get("budget", "frame"))
-    config = settings(explainer, knobs, run.method, run.query, run.budget)
-    made = told.snippet(explainer, run, config, shown(source)[0].clip)
-    return config, told.filled(made, knobs["keep"], knobs["weight"], own), made["note"]
+def program(explainer, source, sliders, own="", **dials):
+    run = PageRun(
+        source, QUESTION, dials.get("method", "rediprune"), "prompt-tail", dials.get("budget", "frame")
+    )
+    config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
+    made = told.snippet(explainer, run, config, load_frames(source)[0].clip)
+    return config, told.filled(made, sliders["keep"], sliders["weight"], own), made["note"]
 
 
 def printed(text, explainer, monkeypatch):
@@ -49,10 +51,10 @@ def printed(text, explainer, monkeypatch):
         (Source(seed=4, clip=True), {"budget": "shared"}),
     ],
 )
-@pytest.mark.parametrize("knobs", [{"keep": 0.15, "weight": 1 / 3}, {"keep": 0.5, "weight": 1.0}])
-def test_run_it_keeps_the_same_tokens_and_says_the_same(explainer, monkeypatch, source, knobs, dials):
-    config, text, _ = program(explainer, source, knobs, **dials)
-    trace = explainer.run(shown(source)[0], QUESTION, config)
+@pytest.mark.parametrize("sliders", [{"keep": 0.15, "weight": 1 / 3}, {"keep": 0.5, "weight": 1.0}])
+def test_run_it_keeps_the_same_tokens_and_says_the_same(explainer, monkeypatch, source, sliders, dials):
+    config, text, _ = program(explainer, source, sliders, **dials)
+    trace = explainer.run(load_frames(source)[0], QUESTION, config)
     lines, opens = printed(text, explainer, monkeypatch)
     assert lines == [str(trace.kept.tolist()), trace.full.text, trace.pruned.text]
     assert opens == [((), {})]  # the built-in model, by its default
@@ -60,7 +62,7 @@ def test_run_it_keeps_the_same_tokens_and_says_the_same(explainer, monkeypatch, 
 
 def test_tokens_of_ones_own_are_in_it(explainer, monkeypatch):
     _, text, _ = program(explainer, Source(seed=42), {"keep": 0.15, "weight": 0.5}, own="2,4,9")
-    look = explainer.look(shown(Source(seed=42))[0])
+    look = explainer.look(load_frames(Source(seed=42))[0])
     said = explainer.answer(look, explainer.ask(look, QUESTION), torch.tensor([2, 4, 9])).text
     lines, _ = printed(text, explainer, monkeypatch)
     assert lines[0] == "[2, 4, 9]" and lines[2] == said
@@ -79,15 +81,15 @@ def test_an_upload_stands_in_it_by_a_place_to_fill_in_and_that_is_said(explainer
     source = Source(path=str(folder / name))
     config, text, note = program(explainer, source, {"keep": 0.25, "weight": 0.5})
     lines, _ = printed(text, explainer, monkeypatch)
-    assert lines[0] == str(explainer.run(shown(source)[0], QUESTION, config).kept.tolist())
+    assert lines[0] == str(explainer.run(load_frames(source)[0], QUESTION, config).kept.tolist())
     assert "your own file" in note
 
 
 def test_so_does_an_opened_trace(explainer, monkeypatch, folder):
     trace = explainer.run(tiny.image(3), QUESTION, rediprune.PruneConfig(0.25), max_new_tokens=3)
     source = Source(path=str(save_trace(trace, folder / "run.json")), trace=True)
-    run = Run(source, QUESTION, "rediprune", "prompt-tail")
-    made = told.snippet(opened(source), run, trace.config, False)
+    run = PageRun(source, QUESTION, "rediprune", "prompt-tail")
+    made = told.snippet(load_saved_run(source), run, trace.config, False)
     lines, _ = printed(told.filled(made, 0.25, 1 / 3), explainer, monkeypatch)
     assert lines[0] == str(trace.kept.tolist()) and "your own file" in made["note"]
 

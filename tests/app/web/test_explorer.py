@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from app.page.widget import FUNCTIONS
+from app.page.web_part import FUNCTIONS
 from app.state.options import METHODS, WEIGHTS
 from app.views import evidence
 from app.views import explorer as picture
 from rediprune import Explainer, PruneConfig, alpha_from_weight
-from rediprune.explainer.encode import shown_media
+from rediprune.explainer.encode import as_media_input
 from rediprune.explainer.model_card import Card
 from rediprune.selection.greedy import distances
 from tests.support import tiny
@@ -29,7 +29,7 @@ W = len(WEIGHTS)
 def explained():
     explainer = Explainer(tiny.model(), tiny.processor(), "tiny", Card())
     media = [tiny.image(seed) for seed in range(3)]
-    return explainer, shown_media(media), explainer.look(media)
+    return explainer, as_media_input(media), explainer.look(media)
 
 
 @cache

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from app.answer import handlers
 from app.state import sources
-from app.state.app_state import Desk, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import CLIP_QUESTIONS
 from rediprune import Explainer, PruneConfig, draw, kept_count, load_video
 from rediprune.explainer.model_card import Card
@@ -71,7 +71,7 @@ def counts(page):
 
 def kept_by_library(explainer, seed, keep, budget):
     """Of the example clip of that seed, kept tokens per frame."""
-    look = explainer.look(sources.shown(sources.Source(seed=seed, clip=True))[0])
+    look = explainer.look(sources.load_frames(sources.Source(seed=seed, clip=True))[0])
     config = PruneConfig(keep_ratio=keep, budget=budget)
     asked = explainer.ask(look, f"Is dog {seed} near?", config)
     return list(map(len, look.vision.per_frame(explainer.select(look, asked, config).kept())))
@@ -282,11 +282,11 @@ def test_the_clip_is_saved_as_the_sliders_stand_and_reads_back(clip, explainer, 
     side = {"mp4": 640, "gif": 480}[kind]
     assert [frame.size for frame in film.frames] == [(side, side)] * T
     assert film.seconds == pytest.approx([t * sources.CLIP_SECONDS for t in range(T)], abs=0.01)
-    look = explainer.look(sources.shown(source)[0])
+    look = explainer.look(sources.load_frames(source)[0])
     config = PruneConfig(keep_ratio=0.4)
     kept = explainer.select(look, explainer.ask(look, f"Is dog {source.seed} near?"), config).kept()
     for ours, theirs in zip(
-        draw.film(sources.shown(source)[0].frames, look.vision, kept, side), film.frames, strict=True
+        draw.film(sources.load_frames(source)[0].frames, look.vision, kept, side), film.frames, strict=True
     ):
         assert np.abs(np.asarray(ours, int) - np.asarray(theirs, int)).mean() < 6
     expect(page.locator("#rp-explorer .readout")).to_contain_text(
@@ -318,9 +318,9 @@ def tiles():
         yield url
 
 
-def test_tiles_are_views_of_one_picture_and_padding_holds_no_tokens(desk, tiles, tmp_path):
+def test_tiles_are_views_of_one_picture_and_padding_holds_no_tokens(state, tiles, tmp_path):
     tiny.image(5, (150, 61)).save(tmp_path / "wide.png")
-    with visitor(desk, tiles) as page:
+    with visitor(state, tiles) as page:
         settled(page)
         page.get_by_role("button", name="Your own picture or clip").click()
         page.locator("#rp-photo input[type=file]").first.set_input_files(tmp_path / "wide.png")
@@ -351,8 +351,8 @@ def with_class_token():
         yield url
 
 
-def test_a_token_of_the_whole_frame_is_counted_and_said(desk, with_class_token):
-    with visitor(desk, with_class_token) as page:
+def test_a_token_of_the_whole_frame_is_counted_and_said(state, with_class_token):
+    with visitor(state, with_class_token) as page:
         settled(page)
         show_clip(page, 0)
         expect(page.locator("#rp-explorer .readout")).to_contain_text(
@@ -414,8 +414,8 @@ def test_paint_puts_patches_where_they_lie(browser):
 
 def test_the_message_of_a_clip_is_small_and_flat(explainer):
     """Gradio walks through every nested value on each message: what is long must be a string."""
-    run = Run(sources.Source(seed=0, clip=True), "Is dog 0 near?", "rediprune", "prompt-tail")
-    view = handlers.first_paint(Desk(explainer), run, {"keep": 0.15, "weight": 1 / 3})
+    run = PageRun(sources.Source(seed=0, clip=True), "Is dog 0 near?", "rediprune", "prompt-tail")
+    view = handlers.compute_first_update(AppState(explainer), run, {"keep": 0.15, "weight": 1 / 3})
     nested = [value for value in view.explorer.values() if isinstance(value, (list, dict))]
     assert max(map(len, nested)) <= 22
     assert json.loads(view.explorer["frames"])
@@ -438,10 +438,10 @@ def test_the_picking_is_saved_as_a_film_that_ends_on_what_is_kept(clip, explaine
     found.value.save_as(tmp_path / "picking.gif")
     film = load_video(tmp_path / "picking.gif", 75)
     assert film.duration == pytest.approx(7.5, abs=0.05)
-    look = explainer.look(sources.shown(source)[0])
+    look = explainer.look(sources.load_frames(source)[0])
     config = PruneConfig(keep_ratio=0.3)
     selection = explainer.select(look, explainer.ask(look, f"Is dog {source.seed} near?", config), config)
-    ours = draw.picking(sources.shown(source)[0].frames, look.vision, selection, side=720)
+    ours = draw.picking(sources.load_frames(source)[0].frames, look.vision, selection, side=720)
     for mine, theirs in ((ours[0], film.frames[0]), (ours[-1], film.frames[-1])):
         assert np.abs(np.asarray(mine, int) - np.asarray(theirs, int)[: mine.height, : mine.width]).mean() < 6
     expect(page.locator("#rp-explorer .readout")).to_contain_text("7.5 seconds of")

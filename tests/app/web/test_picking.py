@@ -45,7 +45,7 @@ def explainer():
 @pytest.fixture
 def first(page, explainer):
     """(look, selection) of the picture and question that the page opens with."""
-    look = explainer.look(sources.shown(sources.Source(seed=sources.EXAMPLES[0]))[0])
+    look = explainer.look(sources.load_frames(sources.Source(seed=sources.EXAMPLES[0]))[0])
     question = page.locator("#rp-answers .question").inner_text()
     return look, explainer.select(look, explainer.ask(look, question))
 
@@ -292,7 +292,7 @@ def test_a_clip_is_picked_frame_by_frame_or_across_frames_which_the_picture_foll
         expect(page.locator("#rp-explorer .each")).to_have_text("in 4 frames, shared")
         settled(page)
     clip = sources.Source(seed=sources.CLIP_EXAMPLES[0], clip=True)
-    look, question = explainer.look(sources.shown(clip)[0]), sources.suggestions(clip)[0]
+    look, question = explainer.look(sources.load_frames(clip)[0]), sources.suggestions(clip)[0]
     config = PruneConfig(budget=budget)
     order = explainer.select(look, explainer.ask(look, question, config), config).order
     page.locator("#rp-explorer .scrub").focus()

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from rediprune import PruneConfig
-from rediprune.explainer.ask import put_question
-from rediprune.explainer.encode import encode, shown_media
+from rediprune.explainer.ask import prepare_question
+from rediprune.explainer.encode import as_media_input, encode
 from rediprune.models import adapter_for
 from rediprune.query.prompt_tail import prompt_tail
 from rediprune.query.text_tower import TextTower
@@ -21,8 +21,8 @@ def adapter():
 
 
 def ask(adapter, media, config=None, tower=None, question=QUESTION):
-    look = encode(adapter, tiny.processor(), shown_media(media), "key")
-    return look, put_question(
+    look = encode(adapter, tiny.processor(), as_media_input(media), "key")
+    return look, prepare_question(
         adapter, tiny.processor(), look, question, config or PruneConfig(), lambda: tower
     )
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from rediprune.explainer.lru_cache import Recent, kept_bytes
+from rediprune.explainer.lru_cache import LruCache, kept_bytes
 
 
 def test_the_least_recently_used_goes_first():
-    store = Recent(2)
+    store = LruCache(2)
     store.put("a", 1)
     store.put("b", 2)
     assert store.get("a") == 1  # now "b" is the older one
@@ -20,7 +20,7 @@ def test_the_least_recently_used_goes_first():
 
 
 def test_putting_again_replaces_and_does_not_crowd_out():
-    store = Recent(2)
+    store = LruCache(2)
     for value in (1, 2, 3):
         store.put("a", value)
     store.put("b", 0)
@@ -28,7 +28,7 @@ def test_putting_again_replaces_and_does_not_crowd_out():
 
 
 def test_it_is_bounded_by_memory_too_and_the_last_one_always_stays():
-    store = Recent(8, most_bytes=1000)
+    store = LruCache(8, most_bytes=1000)
     for key in "abc":
         store.put(key, bytes(400))
     assert [store.get(key) is not None for key in "abc"] == [False, True, True]

@@ -1,11 +1,14 @@
-"""rediprune.json: what it says is used, and what it cannot mean is refused."""
+"""rediprune.json: what it says is used, and what it cannot mean is refused. Weights have a fingerprint."""
 
+import copy
 import json
 
 import pytest
+import torch
 
 from rediprune.config import PruneConfig
-from rediprune.explainer.model_card import Card, read_card
+from rediprune.explainer.model_card import Card, read_card, weights_fingerprint
+from tests.support import tiny
 
 
 def write(folder, content):
@@ -47,3 +50,19 @@ def test_a_senseless_card_is_refused_by_name(tmp_path, content, says):
     with pytest.raises(ValueError, match=says) as refused:
         read_card(write(tmp_path, content))
     assert "rediprune.json" in str(refused.value)
+
+
+def test_the_same_weights_have_the_same_fingerprint():
+    model = tiny.model()
+    assert weights_fingerprint(model) == weights_fingerprint(copy.deepcopy(model))
+
+
+def test_trained_weights_have_another_fingerprint():
+    model = copy.deepcopy(tiny.model())
+    with torch.no_grad():
+        next(iter(model.lm_head.parameters())).add_(1e-3)
+    assert weights_fingerprint(model) != weights_fingerprint(tiny.model())
+
+
+def test_another_number_format_has_another_fingerprint():
+    assert weights_fingerprint(copy.deepcopy(tiny.model()).bfloat16()) != weights_fingerprint(tiny.model())

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from rediprune import Explainer, ModelError
-from rediprune.explainer.model_holder import OneModel
+from rediprune.explainer.model_holder import ModelHolder
 from rediprune.models.checkpoints import memory
 from tests.support import tiny
 
@@ -28,20 +28,20 @@ def roomy(request, monkeypatch):
 
 
 def test_opening_gives_an_explainer_that_answers(folders):
-    one = OneModel()
-    with pytest.raises(ModelError, match="no model is open"), one.using():
+    one = ModelHolder()
+    with pytest.raises(ModelError, match="no model is open"), one.borrow():
         pass
     steps = []
     assert one.open(folders["first"], progress=steps.append).name == one.name == "first"
     assert steps[-1].share == 1
-    with one.using() as explainer:
+    with one.borrow() as explainer:
         assert explainer.run(tiny.image(), "red?", max_new_tokens=2).full is not None
 
 
 def test_opening_another_frees_the_weights_of_the_old(folders, roomy):
-    one = OneModel()
+    one = ModelHolder()
     one.open(folders["first"])
-    with one.using() as explainer:
+    with one.borrow() as explainer:
         explainer.run(tiny.image(), "red?", max_new_tokens=2)
         model = weakref.ref(explainer.model)
         weights = [weakref.ref(weight) for weight in explainer.model.parameters()]
@@ -58,7 +58,7 @@ def fail(*_, **__):
 
 
 def test_a_failed_opening_keeps_the_old_model_or_says_that_it_was_closed(folders, roomy, monkeypatch):
-    one = OneModel()
+    one = ModelHolder()
     one.open(folders["first"])
     with monkeypatch.context() as patch:
         patch.setattr(AutoModelForImageTextToText, "from_pretrained", fail)
@@ -79,7 +79,7 @@ def test_a_failed_opening_keeps_the_old_model_or_says_that_it_was_closed(folders
     ],
 )
 def test_what_fails_before_the_weights_costs_nothing(folders, arguments, sentence):
-    one = OneModel()
+    one = ModelHolder()
     one.open(folders["first"])
     with pytest.raises(ModelError, match=sentence):
         one.open(*arguments)
@@ -87,11 +87,11 @@ def test_what_fails_before_the_weights_costs_nothing(folders, arguments, sentenc
 
 
 def test_what_cannot_fit_is_not_even_read_and_the_old_model_stays(folders, monkeypatch):
-    one = OneModel()
+    one = ModelHolder()
     one.open(folders["first"])
     held = sum(w.numel() * w.element_size() for w in one._explainer.model.parameters())
     assert one.weight_bytes == held
-    monkeypatch.setattr(OneModel, "weight_bytes", 0)
+    monkeypatch.setattr(ModelHolder, "weight_bytes", 0)
     monkeypatch.setattr(
         "rediprune.explainer.model_holder.room", lambda _: memory.Room("cpu", held // 3, held)
     )
@@ -101,23 +101,23 @@ def test_what_cannot_fit_is_not_even_read_and_the_old_model_stays(folders, monke
 
 
 def test_numbers_and_numerals(folders):
-    one = OneModel()
-    assert one.number == 0
+    one = ModelHolder()
+    assert one.generation == 0
     one.open(folders["first"])
-    before = one.number
+    before = one.generation
     one.open(folders["first"], dtype="bfloat16")
-    with one.using() as explainer:
-        assert one.number != before and explainer.model.dtype == torch.bfloat16
+    with one.borrow() as explainer:
+        assert one.generation != before and explainer.model.dtype == torch.bfloat16
     with pytest.raises(ModelError, match="there is no folder"):
         one.open("no/such/folder")
-    assert one.number == before + 1
+    assert one.generation == before + 1
 
 
 def test_who_reports_may_end_the_opening(folders):
     def enough(step):
         raise ModelError("stopped")
 
-    one = OneModel()
+    one = ModelHolder()
     one.open(folders["first"])
     with pytest.raises(ModelError, match=r"^stopped$"):
         one.open(folders["second"], progress=enough)
@@ -125,10 +125,10 @@ def test_who_reports_may_end_the_opening(folders):
 
 
 def test_a_running_answer_ends_before_its_model_goes(folders, roomy):
-    one = OneModel()
+    one = ModelHolder()
     one.open(folders["first"])
     done = threading.Event()
-    with one.using() as explainer:
+    with one.borrow() as explainer:
         opening = threading.Thread(target=lambda: (one.open(folders["second"]), done.set()))
         opening.start()
         assert explainer.run(tiny.image(), "red?", max_new_tokens=2).full is not None
@@ -140,9 +140,9 @@ def test_a_running_answer_ends_before_its_model_goes(folders, roomy):
 
 
 def test_an_answer_that_never_ends_is_one_sentence_and_the_model_stays(folders):
-    one = OneModel(patience=0.01)
+    one = ModelHolder(patience=0.01)
     one.open(folders["first"])
-    with one.using():
+    with one.borrow():
         with pytest.raises(ModelError, match="first is still answering: try again"):
             one.open(folders["second"])
         assert one.name == "first"
@@ -150,13 +150,13 @@ def test_an_answer_that_never_ends_is_one_sentence_and_the_model_stays(folders):
 
 
 def test_many_threads_find_a_whole_model_or_a_sentence(folders):
-    one = OneModel(Explainer(tiny.model(), tiny.processor(), "given"))
+    one = ModelHolder(Explainer(tiny.model(), tiny.processor(), "given"))
     seen = set()
 
     def work():
         for _ in range(50):
             try:
-                with one.using() as explainer:
+                with one.borrow() as explainer:
                     seen.add(explainer.name)
                     assert explainer.model.lm_head.weight.numel()
             except ModelError as error:

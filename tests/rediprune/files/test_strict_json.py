@@ -9,7 +9,7 @@ import pytest
 import rediprune
 from rediprune.evaluation.bench import record, report
 from rediprune.explainer.model_card import read_card
-from rediprune.files.strict_json import JsonError, parsed, read_object
+from rediprune.files.strict_json import JsonError, parse_json, read_object
 from world.evaluation.results import read_evaluation, unpack_bits
 
 ROOT = Path(rediprune.__file__).parents[1]
@@ -37,7 +37,7 @@ def test_hostile_text_is_refused_in_a_few_words(name, tmp_path):
 
 def test_plain_values_come_as_they_are():
     values = {"a": [1, -2.5, None, True, "é"], "seed": 2**64 - 1, "b": {}}
-    assert parsed(json.dumps(values)) == values
+    assert parse_json(json.dumps(values)) == values
 
 
 def test_a_file_beyond_its_limit_is_not_read(tmp_path):

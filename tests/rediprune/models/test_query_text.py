@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from rediprune.config import PruneConfig
-from rediprune.explainer.ask import put_question
-from rediprune.explainer.encode import encode, shown_media
+from rediprune.explainer.ask import prepare_question
+from rediprune.explainer.encode import as_media_input, encode
 from rediprune.models import adapter_for
 from rediprune.models.query_text import query_text
 from rediprune.pruning.prune import prune
@@ -113,10 +113,10 @@ def test_the_explainer_finds_the_question_in_the_tail_or_in_the_turn(case, monke
     family, kind = CASES[case]
     adapter, processor = adapter_for(with_ends(family)), family.processor()
     media = family.pictures(0)[0] if kind == "image" else family.pictures(10, family.n_frames)
-    look = encode(adapter, processor, shown_media(media), "key")
+    look = encode(adapter, processor, as_media_input(media), "key")
 
     def asked(question):
-        return put_question(adapter, processor, look, question, PruneConfig(), lambda: None)
+        return prepare_question(adapter, processor, look, question, PruneConfig(), lambda: None)
 
     one, two = (asked(question) for question in QUESTIONS)
     assert not torch.allclose(one.query.vector, two.query.vector)

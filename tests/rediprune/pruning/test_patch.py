@@ -16,7 +16,7 @@ from transformers import DynamicCache
 from rediprune.config import PruneConfig, kept_count
 from rediprune.models import ModelError, adapter_for
 from rediprune.models.transformers_names import CACHE, cache_argument, cache_of
-from rediprune.pruning.patch import Generate
+from rediprune.pruning.patch import GeneratePatch
 from rediprune.pruning.prune import prune
 from rediprune.pruning.report import PruneError
 from tests.support import tiny
@@ -202,7 +202,7 @@ def test_a_second_thread_is_told_that_the_block_may_be_anothers(model, inputs):
 def test_of_threads_that_enter_at_the_same_moment_one_is_refused(model, inputs, monkeypatch):
     within, left, entered = threading.Barrier(2), threading.Barrier(2), []
 
-    class Meeting(Generate):
+    class Meeting(GeneratePatch):
         """Lets a second thread come as far as this, if anything does."""
 
         def __init__(self, *given):
@@ -210,7 +210,7 @@ def test_of_threads_that_enter_at_the_same_moment_one_is_refused(model, inputs, 
                 within.wait(timeout=0.5)
             super().__init__(*given)
 
-    monkeypatch.setattr(sys.modules[prune.__module__], "Generate", Meeting)
+    monkeypatch.setattr(sys.modules[prune.__module__], "GeneratePatch", Meeting)
 
     def enter(_):
         try:

@@ -12,8 +12,8 @@ from PIL import Image
 
 import rediprune
 from rediprune import PruneConfig, TraceError, alpha_from_weight, load_trace, save_trace
-from rediprune.costs.estimate import at
-from rediprune.explainer.encode import Shown
+from rediprune.costs.estimate import estimate_from_costs
+from rediprune.explainer.encode import MediaInput
 from rediprune.explainer.explainer import Explainer
 from rediprune.replay.file import MOST_PARTS
 from rediprune.replay.to_json import FORMAT
@@ -77,7 +77,7 @@ def test_a_record_of_tensors_is_equal_to_itself_alone(trace, tmp_path):
 
 @pytest.mark.parametrize("budget", ["frame", "shared"])
 def test_so_does_a_clip_with_its_times(explainer, budget, tmp_path):
-    clip = Shown(tuple(tiny.image(seed) for seed in range(3)), True, (0.0, 0.1, 0.7))
+    clip = MediaInput(tuple(tiny.image(seed) for seed in range(3)), True, (0.0, 0.1, 0.7))
     made = explainer.run(clip, QUESTION, PruneConfig(0.2, budget=budget), max_new_tokens=1)
     assert same(made, again(made, tmp_path))
 
@@ -94,7 +94,7 @@ def test_numbers_of_16_bits_and_gaps_come_back(trace, tmp_path):
     vision = replace(
         trace.vision,
         features=trace.vision.features.bfloat16(),
-        present=present,
+        valid=present,
         attention=torch.rand(trace.vision.shape),
     )
     selection = select_tokens(vision, trace.query, trace.config)
@@ -117,13 +117,14 @@ def test_the_estimate_of_another_ratio_needs_no_model_either(explainer, trace, t
     look = explainer.look(tiny.image())
     asked = explainer.ask(look, QUESTION, trace.config)
     kept = trace.selection.kept(0.5)
-    assert at(found.costs, len(kept), 2) == explainer.savings(look, asked, kept, 2)
+    assert estimate_from_costs(found.costs, len(kept), 2) == explainer.savings(look, asked, kept, 2)
 
 
 def test_the_pictures_are_those_that_the_model_saw(explainer, trace, tmp_path):
     found = again(trace, tmp_path)
     assert (
-        explainer.look(Shown(found.frames, found.clip, found.seconds)).key == explainer.look(tiny.image()).key
+        explainer.look(MediaInput(found.frames, found.clip, found.seconds)).key
+        == explainer.look(tiny.image()).key
     )
 
 
@@ -318,7 +319,7 @@ def test_a_trace_of_more_pixels_than_can_be_opened_is_not_written(trace, tmp_pat
 
 def test_frames_whose_pictures_are_not_there_are_refused(explainer, tmp_path):
     """Four pictures for three frames: the third frame would be drawn on a picture behind the last."""
-    clip = Shown(tuple(tiny.image(seed) for seed in range(3)), True)
+    clip = MediaInput(tuple(tiny.image(seed) for seed in range(3)), True)
     made = explainer.run(clip, QUESTION, PruneConfig(0.2), max_new_tokens=1)
     path = save_trace(replace(made, frames=(*made.frames, made.frames[0])), tmp_path / "run.json")
     with pytest.raises(TraceError, match="do not fit"):

@@ -11,19 +11,19 @@ import time
 import pytest
 
 from app.answer import handlers
-from app.export.overlay import overlay_file
-from app.export.run_file import trace_file
+from app.export.overlay import write_overlay
+from app.export.run_file import write_run_file
 from app.state import link, sources
-from app.state.app_state import Desk, Run
+from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
 from app.story.handler import tell
 from rediprune import Explainer, PruneConfig, TraceError, load_trace, save_trace
-from rediprune.explainer.encode import Shown
+from rediprune.explainer.encode import MediaInput
 from rediprune.explainer.model_card import Card
 from rediprune.models import ModelError
 from tests.support import tiny
 
-KNOBS = {"keep": 0.25, "weight": 1 / 3}
+SLIDERS = {"keep": 0.25, "weight": 1 / 3}
 QUESTION = "what color is the star"
 LONGEST = 5.0  # seconds of computing for one file; the usual one takes a twentieth
 SENTENCES = (ValueError, OSError, ModelError)  # what a person is told
@@ -58,7 +58,7 @@ def explainer():
 @pytest.fixture(scope="module")
 def records(explainer, tmp_path_factory):
     """Traces of a picture and of a clip."""
-    clip = Shown(tuple(tiny.image(seed) for seed in range(3)), True, (0.0, 0.5, 1.0))
+    clip = MediaInput(tuple(tiny.image(seed) for seed in range(3)), True, (0.0, 0.5, 1.0))
     made = [
         explainer.run(tiny.image(), QUESTION, PruneConfig(0.25), max_new_tokens=2),
         explainer.run(clip, QUESTION, PruneConfig(0.25, budget="shared"), max_new_tokens=2),
@@ -154,24 +154,24 @@ def survives(seed, records, explainer, folder):
         assert len(str(error)) < 400 and "\n" not in str(error)
         assert time.process_time() - began < LONGEST
         return False
-    desk = Desk(explainer)
-    before = Run(Source(seed=1), QUESTION, "rediprune", "prompt-tail", model=desk.models.number)
-    (view,) = handlers.open_trace(desk, {"path": str(path)}, before)
+    state = AppState(explainer)
+    before = PageRun(Source(seed=1), QUESTION, "rediprune", "prompt-tail", model=state.models.generation)
+    (view,) = handlers.open_trace(state, {"path": str(path)}, before)
     if view.run is None:
         assert view.notice["kind"] == "error" and "inside" not in view.notice["text"]
     else:
         strict(view.savings["table"])
         strict(view.explorer["frames"])
-        assert math.isfinite(view.knobs["keep"] + view.knobs["weight"])
-        told = tell(desk, view.run, view.knobs)
+        assert math.isfinite(view.sliders["keep"] + view.sliders["weight"])
+        told = tell(state, view.run, view.sliders)
         if "told" in told:
             strict(told["told"])
         for kind in ("png", "picking.png", "gif"):
             try:
-                overlay_file(desk, view.run, view.knobs, kind, 0, folder)
+                write_overlay(state, view.run, view.sliders, kind, 0, folder)
             except SENTENCES as error:
                 assert len(str(error)) < 400
-        trace_file(desk, view.run, view.knobs, None, folder)
+        write_run_file(state, view.run, view.sliders, None, folder)
     assert time.process_time() - began < 2 * LONGEST
     return True
 
@@ -224,14 +224,14 @@ def hostile_link(seed):
 
 
 def read_link(seed, explainer):
-    before = Run(Source(seed=3), QUESTION, "rediprune", "prompt-tail")
+    before = PageRun(Source(seed=3), QUESTION, "rediprune", "prompt-tail")
     began = time.process_time()
     try:
-        found = link.read(hostile_link(seed), before, KNOBS, explainer)
+        found = link.read(hostile_link(seed), before, SLIDERS, explainer)
     except ValueError as error:
         assert len(str(error)) < 400 and "\n" not in str(error)
     else:
-        assert 0 < found.knobs["keep"] <= 1 and 0 <= found.knobs["weight"] <= 1
+        assert 0 < found.sliders["keep"] <= 1 and 0 <= found.sliders["weight"] <= 1
         assert found.run.source.is_scene and found.run.question.strip() and len(found.run.question) <= 2000
         assert all(len(note) < 1000 for note in found.notes)
     assert time.process_time() - began < LONGEST

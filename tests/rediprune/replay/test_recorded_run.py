@@ -8,7 +8,7 @@ import torch
 from rediprune import PruneConfig, alpha_from_weight, load_trace, save_trace
 from rediprune.explainer.explainer import Explainer
 from rediprune.models import ModelError
-from rediprune.replay.recorded_run import Recorded
+from rediprune.replay.recorded_run import RecordedRun
 from tests.support import tiny
 
 QUESTION = "what color is the star"
@@ -22,7 +22,7 @@ def explainer():
 
 def made(explainer, folder, **dials):
     trace = explainer.run(tiny.image(), QUESTION, PruneConfig(0.25, **dials), max_new_tokens=2)
-    return Recorded(load_trace(save_trace(trace, folder / "run.json")))
+    return RecordedRun(load_trace(save_trace(trace, folder / "run.json")))
 
 
 def live(explainer, config, alphas=None):
@@ -50,7 +50,7 @@ def test_every_weight_is_chosen_as_the_model_would(explainer, tmp_path, method):
 def test_the_recorded_order_stands_even_where_it_comes_out_otherwise_here(explainer, tmp_path):
     recorded = made(explainer, tmp_path)
     trace, order = recorded.trace, recorded.trace.selection.order.flip(-1)
-    told = Recorded(replace(trace, selection=replace(trace.selection, order=order)))
+    told = RecordedRun(replace(trace, selection=replace(trace.selection, order=order)))
     assert torch.equal(chosen(told).order, order)
     theirs = [w for w, one in enumerate(chosen(told, WEIGHTS).order) if torch.equal(one, order)]
     assert theirs == [WEIGHTS.index(alpha_from_weight(1 / 3))]
@@ -100,14 +100,14 @@ def test_what_needs_a_model_is_refused_in_one_sentence(explainer, tmp_path, ask)
 )
 def test_a_trace_that_lacks_something_cannot_stand_in_for_its_model(explainer, tmp_path, change, words):
     with pytest.raises(ValueError, match=words):
-        Recorded(change(made(explainer, tmp_path).trace))
+        RecordedRun(change(made(explainer, tmp_path).trace))
 
 
 def test_tokens_too_many_for_memory_are_refused_before_anything_is_chosen(explainer, tmp_path, monkeypatch):
     """A file of a few MB can hold 100,000 tokens of one number each; their distances take 40 GB."""
     trace = made(explainer, tmp_path).trace
     monkeypatch.setattr("rediprune.replay.recorded_run.MOST_DISTANCES", tiny.N**2)
-    Recorded(trace)
+    RecordedRun(trace)
     monkeypatch.setattr("rediprune.replay.recorded_run.MOST_DISTANCES", tiny.N**2 - 1)
     with pytest.raises(ValueError, match="too many"):
-        Recorded(trace)
+        RecordedRun(trace)

@@ -11,7 +11,7 @@ from PIL import Image
 
 import rediprune
 from rediprune import load_trace, save_trace
-from rediprune.replay.recorded_run import Recorded
+from rediprune.replay.recorded_run import RecordedRun
 from rediprune.replay.to_json import as_dict
 
 FILE = Path(rediprune.__file__).parents[1] / "tests" / "data" / "trace-0.1.json"
@@ -58,7 +58,7 @@ def test_the_picture_comes_back_to_the_last_pixel(record, trace):
 
 
 def test_it_can_be_shown_and_chosen_from_again(trace):
-    made = Recorded(trace)
+    made = RecordedRun(trace)
     look = made.look()
     asked = made.ask(look, trace.question)
     assert torch.equal(made.select(look, asked).kept(), trace.kept)

@@ -17,7 +17,7 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from rediprune import Explainer
 from rediprune.query.text_tower import TextTower
-from rediprune.tokens import parted
+from rediprune.tokens import split_indices
 from tests.support import tiny_world
 from world import make_clip
 from world.render.scenes import N_PATCHES
@@ -91,7 +91,7 @@ def test_prompt_and_logits_are_those_of_training(explainer, tower, reader, image
     image = [explainer.adapter.image_token_id] * N_PATCHES
     assert asked.inputs["input_ids"][0].tolist() == packer.prefix_ids + image + packer.question_ids(QUESTION)
 
-    spliced = explainer.adapter.splice(asked.inputs["input_ids"], None, look.seen, [look.vision.all])
+    spliced = explainer.adapter.splice(asked.inputs["input_ids"], None, look.items, [look.vision.all])
     found = explainer.model(inputs_embeds=spliced.embeds).logits[0, -1]
     page = packer.pack([[Question(QUESTION, "", "color", ())]], torch.zeros(1, N_PATCHES).long())
     trained = reader.llm.get_input_embeddings()(page.ids.clamp(min=0))
@@ -108,8 +108,8 @@ def test_a_pruned_clip_is_prompted_as_in_training(explainer, reader):
     look = explainer.look(clip.images[:2])
     asked = explainer.ask(look, QUESTION)
     kept = torch.tensor([200, 207, 300])
-    of_each = parted(kept, [one.vision for one in look.seen])
-    spliced = explainer.adapter.splice(asked.inputs["input_ids"], None, look.seen, of_each)
+    of_each = split_indices(kept, [one.vision for one in look.items])
+    spliced = explainer.adapter.splice(asked.inputs["input_ids"], None, look.items, of_each)
     page = reader.packer.pack([[Question(QUESTION, "", "color", ())]], kept[None] // N_PATCHES, n_frames=2)
     trained = reader.llm.get_input_embeddings()(page.ids.clamp(min=0))
     trained[page.ids == VISUAL_TOKEN] = reader.projector(look.vision.take(kept))

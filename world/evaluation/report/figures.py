@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rediprune.draw import palette
-from rediprune.files.atomic_write import replacing
+from rediprune.files.atomic_write import replace_file
 
 from ..arms import (
     HARD_RATIO,
@@ -81,7 +81,7 @@ def draw_figures(evaluation: dict, folder: Path = FOLDER) -> list[Path]:
             ("ablations", _draw_ablations(stills, clips)),
         ):
             path = folder / f"{name}.svg"
-            with replacing(path) as part:
+            with replace_file(path) as part:
                 figure.savefig(part, metadata={"Date": None}, bbox_inches="tight")
             plt.close(figure)
             paths.append(path)

@@ -13,7 +13,7 @@ from rediprune.config import POSITIONS
 from rediprune.evaluation.lmms.decoding import Decoding
 from rediprune.evaluation.lmms.generation import collate_inputs, generate_answers, measure_loss, splice_batch
 from rediprune.evaluation.lmms.samples import SampleError, Segment, load_sample_media, prepare_sample
-from rediprune.explainer.encode import Shown
+from rediprune.explainer.encode import MediaInput
 from rediprune.query.question import QuestionError
 from tests.families import QUESTIONS, Family, families
 from tests.support import footage, tiny
@@ -28,10 +28,10 @@ def explainer() -> Explainer:
     return Explainer(tiny.model(), tiny.processor(), "tiny")
 
 
-def media(family: Family, kind: str, seed: int) -> Shown:
+def media(family: Family, kind: str, seed: int) -> MediaInput:
     if kind == "image":
-        return Shown(tuple(family.pictures(seed)))
-    return Shown(tuple(family.pictures(seed, family.n_frames)), clip=True)
+        return MediaInput(tuple(family.pictures(seed)))
+    return MediaInput(tuple(family.pictures(seed, family.n_frames)), clip=True)
 
 
 @pytest.mark.parametrize(("family", "kind"), BOTH)

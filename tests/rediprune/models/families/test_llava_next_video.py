@@ -9,7 +9,7 @@ import torch
 from transformers import LlavaNextVideoProcessor, LlavaNextVideoVideoProcessor
 
 from rediprune import Explainer, PruneConfig, prune
-from rediprune.costs import estimate as savings
+from rediprune.costs.estimate import projector_flops, vision_flops
 from rediprune.models import ModelError, adapter_for, load
 from rediprune.models.checkpoints.catalog import find
 from rediprune.query.text_tower import TextTower
@@ -217,7 +217,7 @@ def test_true_counts_of_clips(size):
 def test_the_estimate_equals_a_counted_forward_of_eight_frames():
     model, s = public(), adapter_for(public()).shapes()
     measured = count_flops(lambda: model.get_video_features(zeros(1, 8, 3, 336, 336)))
-    assert 8 * savings.vision_flops(s) + savings.projector_flops(s, 1152) == measured
+    assert 8 * vision_flops(s) + projector_flops(s, 1152) == measured
     assert (s.projector_in, s.llm_width, s.n_kv_heads) == (1024, 4096, 32)
 
 
@@ -263,7 +263,7 @@ def test_explainer(kind):
     plain = family.model().generate(**inputs, **COMPARE | {"max_new_tokens": 6})
     assert full.token_ids == tuple(plain.sequences[0, inputs["input_ids"].shape[1] :].tolist())
     assert full.n_visual + full.n_text == inputs["input_ids"].shape[1]
-    assert len(look.seen) == 1 and look.seen[0].kind == kind
+    assert len(look.items) == 1 and look.items[0].kind == kind
 
     few = explainer.answer(look, asked, kept, max_new_tokens=6)
     assert few.n_visual == len(kept) == round(0.2 * look.n_visual)

@@ -15,7 +15,7 @@ MANIFEST = json.loads((WEB / "manifest.json").read_text(encoding="utf-8"))
 FUNCTIONS = tuple(MANIFEST["functions"])
 
 
-def widget(part: str, value: Any = None, **props: Any) -> gr.HTML:
+def web_part(part: str, value: Any = None, **props: Any) -> gr.HTML:
     """The part app/web/<part>.{html,css,js} with a first value and fixed props (`props.name` in its script).
 
     A factory and no subclass of gr.HTML: Gradio writes a .pyi file beside every subclass when it is imported.
