@@ -1,4 +1,4 @@
-"""A file by its address: fetched by Gradio, which keeps to public hosts, with a sentence where that fails."""
+"""Let Gradio fetch a file by its address, from public hosts only, with a sentence where that fails."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_FETCHED = (
 
 
 def fetch_by_url(media: gr.File) -> gr.File:
-    """The same component; without this, Gradio drops the connection's error and the caller learns nothing.
+    """Return the component after it was made to say why a fetch failed, which Gradio does not.
 
     Whatever went wrong, the sentence is the same, so that nobody learns which hosts this machine reaches.
     """
@@ -33,7 +33,7 @@ def fetch_by_url(media: gr.File) -> gr.File:
 
 
 def uploaded(place: object) -> str | None:
-    """The path behind the address that this page gave an upload; None for any other address.
+    """Return the path behind the address that this page gave an upload; None for any other address.
 
     A page on this machine is no public host, so Gradio would not fetch from it.
     """

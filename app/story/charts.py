@@ -20,7 +20,7 @@ BINS = 25
 NAMES = {"query": "this query", "turned": "its sign turned", "random": "a random vector"}
 
 
-def weights(read: list[Word], share: list[float], question: tuple[int, int] | None) -> dict:
+def build_weight_bars(read: list[Word], share: list[float], question: tuple[int, int] | None) -> dict:
     """One bar for each word of the query; "own" are those of the question.
 
     Args:
@@ -44,7 +44,7 @@ def weights(read: list[Word], share: list[float], question: tuple[int, int] | No
     }
 
 
-def chips(read: list[Word]) -> dict:
+def build_word_chips(read: list[Word]) -> dict:
     """The words in their order, without weights."""
     return {"kind": "chips", "label": "The words that were read", "words": [_spelled(word) for word in read]}
 
@@ -55,7 +55,7 @@ def _spelled(word: Word) -> str:
     return word.text if visible < 2 else f"{word.text} ({visible} tokens)"
 
 
-def histogram(series: dict[str, Tensor]) -> dict:
+def build_histogram(series: dict[str, Tensor]) -> dict:
     """How many tokens have which relevance, on one scale that is even around 0."""
     most = max(float(values.abs().max()) for values in series.values()) or 1.0
     return {
@@ -74,7 +74,7 @@ def histogram(series: dict[str, Tensor]) -> dict:
     }
 
 
-def picks(found: list[Pick], look: Encoding, config: PruneConfig) -> dict:
+def build_pick_table(found: list[Pick], look: Encoding, config: PruneConfig) -> dict:
     """The arithmetic of every pick, and the runner-up."""
     rows = []
     for i, pick in enumerate(found):
@@ -111,12 +111,14 @@ def _where(flat: int, look: Encoding) -> str:
     return f"{frame}row {cell // place.cols + 1}, column {cell % place.cols + 1}"
 
 
-def blind(explainer: Explainer, look: Encoding, asked: PreparedQuestion, config: PruneConfig) -> Tensor:
+def select_random(
+    explainer: Explainer, look: Encoding, asked: PreparedQuestion, config: PruneConfig
+) -> Tensor:
     """As many tokens drawn at random, by the seed of `config`: what chance would keep."""
     return explainer.select(look, asked, replace(config, method="random")).kept()
 
 
-def prompts(savings: Savings) -> dict:
+def build_prompt_bars(savings: Savings) -> dict:
     """Both prompts as bars of text and visual tokens."""
     whole = savings.n_text + savings.n_visual_full
     rows = [("all tokens", savings.n_visual_full), ("pruned", savings.n_visual_pruned)]
@@ -135,7 +137,7 @@ def prompts(savings: Savings) -> dict:
     }
 
 
-def ratios(savings: Savings) -> dict:
+def build_ratio_bars(savings: Savings) -> dict:
     """What is left of the computing by each convention."""
     rows = [
         ("visual tokens only", savings.visual_only),

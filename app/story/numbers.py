@@ -57,7 +57,7 @@ class Against:
         return self.relevance[~self.relevance.isnan()]
 
 
-def question_span(tokens: tuple[str, ...], question: str) -> tuple[int, int] | None:
+def find_question_span(tokens: tuple[str, ...], question: str) -> tuple[int, int] | None:
     """Which of the query's tokens carry the question, [from, to); None where its text is not among them."""
     bare = ["".join(token.split()).casefold() for token in tokens]
     wanted = "".join(question.split()).casefold()
@@ -72,12 +72,12 @@ def question_span(tokens: tuple[str, ...], question: str) -> tuple[int, int] | N
     return inside[0], inside[-1] + 1
 
 
-def recency(length: int) -> Tensor:
+def recency_weights(length: int) -> Tensor:
     """How much each place of the published query counts before its tokens are mixed, [L], summing to 1."""
     return torch.softmax(SHARPNESS * torch.linspace(0, 1, length), dim=0)
 
 
-def first_picks(vision: VisionTokens, selection: Selection, count: int = FIRST) -> list[Pick]:
+def list_first_picks(vision: VisionTokens, selection: Selection, count: int = FIRST) -> list[Pick]:
     """The first picks of the first group: of the first frame, or of all frames where they share a budget."""
     count = min(count, selection.counts[0])
     order = selection.order[0, :count].tolist()
@@ -115,7 +115,7 @@ def _rivals(vision: VisionTokens, selection: Selection, order: list[int]) -> lis
     return found
 
 
-def against(
+def measure_against(
     explainer: ExplainerLike, look: Encoding, asked: PreparedQuestion, config: PruneConfig
 ) -> dict[str, Against]:
     """Relevance against the query, against it with its sign turned, and against a random vector (seed 0)."""
@@ -138,7 +138,7 @@ def against(
     return found
 
 
-def covering(vision: VisionTokens, kept: Tensor, budget: str) -> float:
+def mean_distance_to_kept(vision: VisionTokens, kept: Tensor, budget: str) -> float:
     """Mean over all tokens of the cosine distance to the nearest kept one that shares their budget, 0..2."""
     frames, n = vision.shape
     tokens, mine = unit(vision.features.flatten(0, 1)).cpu(), vision.all

@@ -12,9 +12,9 @@ from rediprune.explainer.encode import Encoding
 from rediprune.trace import Selection
 
 from ..state.options import METHODS, default_query, query_name
-from . import charts as exhibits
-from .numbers import FIRST, Against, covering, first_picks
-from .query_step import prompt_tail, text_tower
+from . import charts
+from .numbers import FIRST, Against, list_first_picks, mean_distance_to_kept
+from .query_step import describe_prompt_tail, describe_text_tower
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Step:
         id, title: of the step.
         text: paragraphs.
         lights: what of the picture lights up: "all" tokens, relevance as "heat", the first "picks", "kept".
-        shows: exhibits (exhibits.py) that stand below the text.
+        shows: exhibits (charts.py) that stand below the text.
     """
 
     id: str
@@ -35,7 +35,7 @@ class Step:
     shows: tuple[dict, ...] = ()
 
 
-def story(
+def build_steps(
     explainer: Explainer,
     look: Encoding,
     asked: PreparedQuestion,
@@ -83,7 +83,7 @@ def _encoder(explainer: Explainer, look: Encoding) -> Step:
 
 
 def _query(explainer: Explainer, look: Encoding, asked: PreparedQuestion, selection: Selection) -> Step:
-    made = text_tower if asked.query.weights is None else prompt_tail
+    made = describe_text_tower if asked.query.weights is None else describe_prompt_tail
     text, show = made(look, asked, selection)
     config = selection.config
     if explainer.why_query and query_name(config) == default_query(explainer):
@@ -119,12 +119,12 @@ def _relevance(look: Encoding, selection: Selection, measured: dict[str, Against
             "picture.",
         ),
         "heat",
-        (exhibits.histogram({name: one.values for name, one in measured.items()}),),
+        (charts.build_histogram({name: one.values for name, one in measured.items()}),),
     )
 
 
 def _picks(look: Encoding, selection: Selection) -> Step:
-    config, picks = selection.config, first_picks(look.vision, selection)
+    config, picks = selection.config, list_first_picks(look.vision, selection)
     several = look.vision.shape[0] > 1 and config.budget == "frame"
     of = "These are the first frame's; each frame is chosen from alone. " if several else ""
     if config.method == "rediprune" and config.weight == 1:
@@ -140,7 +140,7 @@ def _picks(look: Encoding, selection: Selection) -> Step:
         if config.method in ASKS_PROJECTED | ASKS_ATTENTION:
             rule = rule.removesuffix(":") + ", by its own published formula:"
     title = f"The first {min(FIRST, len(picks))} picks, one by one"
-    return Step("picks", title, (of + rule,), "picks", (exhibits.picks(picks, look, config),))
+    return Step("picks", title, (of + rule,), "picks", (charts.build_pick_table(picks, look, config),))
 
 
 def _kept(
@@ -151,10 +151,10 @@ def _kept(
     measured: dict[str, Against],
 ) -> Step:
     config, vision, kept = selection.config, look.vision, selection.kept()
-    blind = exhibits.blind(explainer, look, asked, config)
+    blind = charts.select_random(explainer, look, asked, config)
     every = measured["query"]
     here = every.relevance.flatten()[kept]
-    near, by_chance = (covering(vision, chosen, config.budget) for chosen in (kept, blind))
+    near, by_chance = (mean_distance_to_kept(vision, chosen, config.budget) for chosen in (kept, blind))
     return Step(
         "kept",
         f"So it goes on, until {kept.numel()} are kept",
@@ -180,7 +180,7 @@ def _received(savings: Savings) -> Step:
             "kept tokens stay in their order, and close up.",
         ),
         "kept",
-        (exhibits.prompts(savings),),
+        (charts.build_prompt_bars(savings),),
     )
 
 
@@ -203,5 +203,5 @@ def _saved(savings: Savings) -> Step:
             "another.",
         ),
         "kept",
-        (exhibits.ratios(savings),),
+        (charts.build_ratio_bars(savings),),
     )

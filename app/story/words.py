@@ -33,7 +33,7 @@ class Word:
         return self.stop - self.start
 
 
-def words(tokens: Sequence[str]) -> list[Word]:
+def split_into_words(tokens: Sequence[str]) -> list[Word]:
     """Return the words that tokens spell; every token belongs to one of them.
 
     Args:

@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from app.state.options import WEIGHTS
-from app.views import explorer as picture
+from app.views import explorer
 from rediprune import PruneConfig
 from rediprune.explainer.encode import MediaInput
 from rediprune.tokens import Geometry, VisionTokens
@@ -71,7 +71,7 @@ def _message(
         "picture": "",
         "weighted": True,
     }
-    return picture.explorer(shown, vision, selection, relevance.numpy(), "", "", setting)
+    return explorer.explorer_payload(shown, vision, selection, relevance.numpy(), "", "", setting)
 
 
 def _orders(t: int, n: int, present: torch.Tensor | None) -> torch.Tensor:

@@ -9,8 +9,7 @@ import torch
 from PIL import Image
 
 from app.state.options import WEIGHTS
-from app.views import evidence
-from app.views import explorer as picture
+from app.views import evidence, explorer
 from rediprune import PruneConfig, alpha_from_weight
 from rediprune.explainer.encode import MediaInput
 from rediprune.selection.select import select
@@ -39,10 +38,10 @@ def message(size: str, whole: bool) -> dict:
     setting = {"picture": size, "method": "rediprune", "query": "prompt-tail", "weighted": True}
     setting |= {"budget": "frame", "model": 0, "seed": None, "clip": clip}
     relevance = np.asarray(orders.relevance, dtype=np.float32)
-    sent = picture.explorer(
+    sent = explorer.explorer_payload(
         shown, vision, orders, relevance, "Made-up tokens", "No model made them.", setting
     )
-    return sent | ({"between": evidence.between(vision, "frame")} if whole else {})
+    return sent | ({"between": evidence.pack_distances(vision, "frame")} if whole else {})
 
 
 def _picture(i: int) -> Image.Image:
