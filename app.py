@@ -1,7 +1,7 @@
-"""The page: `python app.py`, `gradio app.py`, and what a Space runs. Flags: `python app.py --help`.
+"""Start the page: by `python app.py`, by `gradio app.py`, or as a Space. Flags: `python app.py --help`.
 
 A Space has no command line, so its variables REDIPRUNE_MODEL, _DEVICE, _DTYPE and _QUANTISE stand for the
-flags of these names. They, and ZeroGPU's own, are read in this file alone.
+flags of these names. Only this file reads them, and those of ZeroGPU.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __path__ = [str(Path(__file__).resolve().with_name("app"))]
 
 
 def flags() -> argparse.Namespace:
-    """The command line; what it does not say, the variables do."""
+    """Read the command line; variables stand for flags that are not given."""
     parser = argparse.ArgumentParser(
         description="See what ReDiPrune keeps of a picture, and what that saves.",
         epilog="Variables REDIPRUNE_MODEL, REDIPRUNE_DEVICE, ... stand for the flags.",
@@ -89,7 +89,7 @@ def flags() -> argparse.Namespace:
 
 
 def models_for(args: argparse.Namespace):
-    """What holds the model, read once per process: `gradio app.py` runs this file again at every edit."""
+    """Return the holder of the model; loaded once per process, as `gradio app.py` reruns this file."""
     from rediprune import Explainer
     from rediprune.explainer.model_holder import ModelHolder
 
@@ -106,7 +106,7 @@ def models_for(args: argparse.Namespace):
 
 
 def first_explainer(args: argparse.Namespace):
-    """The model that the flags name, opened here, or for ZeroGPU placed where its GPU will find it."""
+    """Open the model that the flags name, here or, on ZeroGPU, where the lent GPU will find it."""
     from rediprune import Explainer
 
     if ZERO_GPU and args.quantise:
@@ -131,7 +131,7 @@ def first_explainer(args: argparse.Namespace):
 
 
 def make_demo(args: argparse.Namespace):
-    """The page. The built-in model answers at once; others, and a lent GPU, when the page is opened."""
+    """Build the page. The built-in model answers now; others, and a lent GPU, when the page is opened."""
     from app.page.build import build_demo
 
     first_run = args.model is None and not ZERO_GPU
@@ -139,7 +139,7 @@ def make_demo(args: argparse.Namespace):
 
 
 def fixed_model(args: argparse.Namespace) -> bool:
-    """Whether visitors may not change the model: it is everyone's, and its name may be any folder here."""
+    """Return whether visitors may not change the model, because all share it and a name may be any folder."""
     if ZERO_GPU or args.fixed_model is not None:
         return ZERO_GPU or args.fixed_model
     host = args.host or os.environ.get("GRADIO_SERVER_NAME")  # without a flag, Gradio asks its variables
@@ -148,7 +148,7 @@ def fixed_model(args: argparse.Namespace) -> bool:
 
 
 def host_rules(args: argparse.Namespace, demo):
-    """Which hosts and origins are served; on a Space everyone may open, embed and ask the page."""
+    """Return which hosts and origins are served; a Space may be opened, embedded and asked by everyone."""
     from app.server import HostRules
 
     allowed = ["*"] if "SPACE_ID" in os.environ else args.allowed_host
@@ -157,7 +157,7 @@ def host_rules(args: argparse.Namespace, demo):
 
 
 def serve_tools(demo, options: dict) -> None:
-    """The page with its tools, until the process is ended."""
+    """Serve the page and its tools until the process is ended."""
     from app.api import mcp as tools
 
     try:

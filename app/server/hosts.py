@@ -1,9 +1,9 @@
-"""Whose requests are taken: to a host that the page was started for, from the page itself or no page.
+"""Refuse requests to a host that the page was not started for, and those sent by another website.
 
 A page on someone's own machine is reachable by every website that its user opens: by a plain form, which no
 browser asks about first, and by a name of the website's own that is made to point to this machine (DNS
-rebinding). The first is told by the header Origin, the second by Host; every browser sends both and no
-website can change them. MCP asks its servers for the same check of Origin. Programs (curl, gradio_client)
+rebinding). The header Origin shows the first, Host the second; every browser sends both and no
+website can change them. MCP requires the same check of Origin. Programs (curl, gradio_client)
 send no Origin.
 """
 
@@ -25,9 +25,8 @@ HOST_REFUSED = (
     "--allowed-host {host}"
 )
 ORIGIN_REFUSED = (
-    "This page takes no requests from {origin}, which is another page: open this page itself, or "
-    "start it with "
-    "--allowed-host and that page's host"
+    "This page takes no requests from {origin}, which is another page: open this page itself, or start it "
+    "with --allowed-host and that page's host"
 )
 
 
@@ -37,7 +36,7 @@ class HostRules:
     Args:
         listens: the --host; None for this machine only.
         allowed: names of the owner's choice (--allowed-host), such as that of a reverse proxy; "*" allows
-        all.
+            all.
         shared: returns the public address of --share, or None while there is none.
     """
 
@@ -89,17 +88,16 @@ class HostCheck:
         """Serve the request, or refuse it."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
-        elif said := self._refused(Headers(scope=scope)):
+        elif reason := self._refused(Headers(scope=scope)):
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             else:
-                await PlainTextResponse(said, status_code=403)(scope, receive, send)
+                await PlainTextResponse(reason, status_code=403)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
     def _refused(self, headers: Headers) -> str:
-        # X-Forwarded-Host is not believed: where Gradio lets a foreign page send headers, it may send this
-        # one.
+        # X-Forwarded-Host is not trusted: a foreign page that can send headers could send this one.
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self.rules.serves(host):
             return HOST_REFUSED.format(host=_printable(hostname(host)) or "(none)")

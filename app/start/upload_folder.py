@@ -1,8 +1,8 @@
 """Keep visitors' files in a folder of this process alone, and remove those of processes that have ended.
 
-Gradio keeps them in one folder for all its programs and removes them by age, but only while it runs: what a
-killed process leaves there would stay, and the next process would serve it. With a folder each, nothing of an
-earlier process is served. A lock, which ends with its process however that ends, says which are in use.
+Gradio keeps them in one folder for all its programs and removes them by age, but only while it runs: files of
+a killed process would stay there, and the next process would serve them. With one folder per process, nothing
+of an earlier process is served. A lock, which ends with its process, tells which folders are in use.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def remove(folder: Path, lock: FileLock) -> None:
 def remove_left_behind(parent: Path) -> list[Path]:
     """Remove the folders in `parent` whose processes have ended; return their paths.
 
-    Touched is only what `claim` made: a folder by our kind of name, not a link, of the same user, whose lock
-    is free. One without a lock may be about to get it, and goes when it is older than GRACE.
+    Only what `claim` made is removed: a folder with a name of this kind, not a link, of the same user, whose
+    lock is free. A folder without a lock may be about to get one; it is removed when it is older than GRACE.
     """
     removed = []
     for folder in sorted(parent.glob(f"{PREFIX}*")):

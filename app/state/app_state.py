@@ -117,7 +117,7 @@ class AppState:
 
     @contextmanager
     def borrow_explainer_of(self, run: PageRun) -> Iterator[ExplainerLike]:
-        """Yield what explains `run`: the open model that answered it, which stays open meanwhile, or its file.
+        """Yield what explains `run`: the model that answered it, which stays open meanwhile, or its file.
 
         Raises:
             ValueError: another model is open by now, or the file is gone.

@@ -1,4 +1,4 @@
-"""The story's second step: what the query is made of, in words and with this run's numbers."""
+"""Tell the story's second step: what the query is made of, with this run's numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .words import split_into_words
 def describe_prompt_tail(
     look: Encoding, asked: PreparedQuestion, selection: Selection
 ) -> tuple[tuple[str, ...], dict]:
-    """Paragraphs and the bars of the published query: how much every prompt token counts in it."""
+    """Return paragraphs on the published query, and bars of how much every prompt token counts in it."""
     query, where = asked.query, find_question_span(asked.query.tokens, asked.question)
     weights, places = query.weights.tolist(), recency_weights(len(query.weights)).tolist()
     read = split_into_words(query.tokens)
@@ -40,7 +40,7 @@ def describe_prompt_tail(
 
 
 def _suffix(tokens: tuple[str, ...], weights: list[float], start: int, stop: int) -> str:
-    """What stands behind the question, and what it weighs."""
+    """Return a sentence on the template text after the question, and its weight."""
     own, behind = sum(weights[start:stop]), sum(weights[stop:])
     each, other = own / (stop - start), behind / (len(weights) - stop)
     return (
@@ -54,7 +54,7 @@ def _suffix(tokens: tuple[str, ...], weights: list[float], start: int, stop: int
 def describe_text_tower(
     look: Encoding, asked: PreparedQuestion, selection: Selection
 ) -> tuple[tuple[str, ...], dict]:
-    """Paragraphs and the tokens that CLIP's text encoder read."""
+    """Return paragraphs on the text encoder's query, and the tokens that it read."""
     query = asked.query
     text = (
         f"CLIP's text encoder read these {len(query.tokens)} tokens, the question alone and nothing of the "

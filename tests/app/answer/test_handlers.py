@@ -395,7 +395,7 @@ def video(uploads):
 
 
 def test_a_clip_is_sent_frame_by_frame_with_its_times_and_where_its_tokens_lie(state, explainer, video):
-    found = given(state, video, 4, to="clip")
+    found = given(state, video, 4, part="clip")
     sent, run = last(found, "explorer"), last(found, "run")
     assert run.source == Source(path=str(video), n_frames=4)
     frames = json.loads(sent["frames"])
@@ -442,7 +442,7 @@ def test_an_animated_picture_is_a_clip_wherever_it_is_given(state, uploads):
     path = uploads / "dance.gif"
     frames = [tiny.image(t) for t in range(5)]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=500)
-    found = given(state, path, to="photo")
+    found = given(state, path, part="photo")
     assert len(json.loads(last(found, "explorer")["frames"])) == 5
     assert "only 5 frames" in last(found, "notice")["text"]  # what load_video notes is said
 
@@ -479,7 +479,7 @@ def bad_clip(folder, kind):
 )
 def test_a_bad_clip_gets_its_sentence_empties_its_own_place_and_loses_nothing(state, uploads, kind, says):
     path = bad_clip(uploads, kind)
-    found = given(state, path, to="clip")
+    found = given(state, path, part="clip")
     assert says in news(found) and path.name in news(found)
     assert len(found) == 1 and found[0].clip["value"] is None and found[0].photo is None
     assert found[0].run is found[0].explorer is found[0].question is None

@@ -165,7 +165,7 @@ def test_a_clip_is_told_with_its_frames(state, tmp_path, monkeypatch, budget):
     source = sources.file_source({"path": str(path)}, 4)
     _, steps = told(state, run_of(source=source, budget=budget))
     assert "T = 4 frames" in words(steps["encoder"])
-    assert ("each frame is chosen from alone" in words(steps["picks"])) == (budget == "frame")
+    assert ("tokens of each frame are selected separately" in words(steps["picks"])) == (budget == "frame")
 
 
 @pytest.mark.parametrize("sliders", [{"keep": 1.0, "weight": 1.0}, {"keep": 0.001, "weight": 0.0}])
