@@ -9,13 +9,13 @@ from rediprune import Explainer, draw
 from rediprune.draw import palette
 
 from ..answer.answering import PUBLIC_MODEL
-from ..cards.cards import PageUpdate
-from ..cards.explorer import data_url
 from ..model import offer as model_offer
 from ..state.app_state import AppState, PageRun
 from ..state.options import BUDGETS, WEIGHTS, method_choices, query_choices
 from ..state.sources import CLIP_EXAMPLES, EXAMPLES, N_FRAMES, Source, load_frames, suggestions
 from ..views import cards
+from ..views.cards import PageUpdate
+from ..views.explorer import data_url
 from .web_part import web_part
 
 HEAD = """<h1>ReDiPrune: answer from a few of the picture's tokens</h1>
