@@ -26,7 +26,6 @@ ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in {"1", "t", "true"}
 if ZERO_GPU:
     import spaces  # the Space brings it along; before anything that may touch CUDA
 
-HERE = {None, "", "127.0.0.1", "localhost", "::1"}  # addresses that only this machine reaches
 SHARED = (
     "everyone who opens this page shares its model, so visitors cannot change it: start the page yourself, "
     "or duplicate the Space and set its variable REDIPRUNE_MODEL"
@@ -140,11 +139,13 @@ def make_demo(args: argparse.Namespace):
 
 def fixed_model(args: argparse.Namespace) -> bool:
     """Return whether visitors may not change the model, because all share it and a name may be any folder."""
+    from app.start.address import is_loopback
+
     if ZERO_GPU or args.fixed_model is not None:
         return ZERO_GPU or args.fixed_model
     host = args.host or os.environ.get("GRADIO_SERVER_NAME")  # without a flag, Gradio asks its variables
     shared = args.share or os.environ.get("GRADIO_SHARE", "").lower() == "true"
-    return shared or "SPACE_ID" in os.environ or host not in HERE
+    return shared or "SPACE_ID" in os.environ or not is_loopback(host)
 
 
 def host_rules(args: argparse.Namespace, demo):
@@ -186,7 +187,7 @@ def claim_uploads():
     try:
         lock = upload_folder.claim(UPLOADS)
     except OSError as error:
-        sys.exit(f"{UPLOADS} cannot be written ({error.strerror}): set GRADIO_TEMP_DIR to a folder that can")
+        sys.exit(str(error))
     upload_folder.remove_left_behind(UPLOADS.parent)
 
     def clean_up() -> None:
@@ -205,11 +206,16 @@ def serve(demo, options: dict) -> None:
 
 
 def check_uploads() -> None:
-    """End with a sentence, before a model is loaded, where no file could be taken later."""
-    from app.server.uploads import check_folder
+    """End with a sentence, before a model is loaded, if visitors' files could not be written later."""
+    from app.start.upload_folder import check_writable
 
+    folder = UPLOADS
+    if folder is None:
+        from gradio.utils import get_upload_folder
+
+        folder = Path(get_upload_folder())
     try:
-        check_folder()
+        check_writable(folder)
     except OSError as error:
         sys.exit(str(error))
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import gradio as gr
-from gradio.utils import get_upload_folder
+
+from ..state.sources import is_inside_uploads
 
 SERVED = "/gradio_api/file="  # in front of the path, where this page serves what it was given
 NOT_FETCHED = (
@@ -41,4 +42,4 @@ def uploaded(place: object) -> str | None:
     if address.scheme not in ("http", "https") or SERVED not in address.path:
         return None
     path = Path(unquote(address.path.partition(SERVED)[2])).resolve()
-    return str(path) if path.is_file() and path.is_relative_to(Path(get_upload_folder()).resolve()) else None
+    return str(path) if path.is_file() and is_inside_uploads(path) else None

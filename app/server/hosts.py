@@ -9,7 +9,6 @@ send no Origin.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
@@ -17,6 +16,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..start.address import is_loopback, parse_address
 
 ANY = "*"
 NEVER = frozenset({"", "null"})  # what stands for no host
@@ -62,9 +63,9 @@ class HostRules:
         the machine, all of these are served.
         """
         name = hostname(host)
-        if self.any or (name not in NEVER and (name in self.names or _is_loopback(name))):
+        if self.any or (name not in NEVER and (name in self.names or is_loopback(name))):
             return True
-        if self._everywhere and _address(name) is not None:
+        if self._everywhere and parse_address(name) is not None:
             return True
         return (shared := self._shared()) is not None and name == hostname(urlsplit(shared).netloc)
 
@@ -123,18 +124,6 @@ def _without_default_port(origin: str, host: str) -> str:
     """Return a Host header as an Origin of this scheme would write it."""
     default = {"http": ":80", "https": ":443"}.get(urlsplit(origin).scheme, "")
     return host.lower().removesuffix(default) if default else host.lower()
-
-
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(name)
-    except ValueError:
-        return None
-
-
-def _is_loopback(name: str) -> bool:
-    address = _address(name)
-    return name == "localhost" or (address is not None and address.is_loopback)
 
 
 def _printable(text: str) -> str:

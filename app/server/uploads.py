@@ -15,7 +15,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from fastapi import HTTPException
 from gradio.route_utils import GradioMultiPartParser, MultiPartException
@@ -178,25 +177,6 @@ class _UploadBody(_Counted):
             if self.parts > REQUEST_FILES + 1:  # the last boundary closes the last part
                 raise MultiPartException(TOO_MANY)
         return message
-
-
-def check_folder() -> None:
-    """Check that the folder of uploads can be written.
-
-    Raises:
-        OSError: it cannot; one sentence for whoever starts the page.
-    """
-    folder = Path(get_upload_folder())
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=folder, prefix=".check") as probe:
-            probe.write(bytes(4096))
-            probe.flush()
-    except OSError as error:
-        raise OSError(
-            f"The folder for uploads, {folder}, cannot be written ({error.strerror}): make room, make "
-            "it writable, or name another one in the variable GRADIO_TEMP_DIR."
-        ) from None
 
 
 def free_bytes() -> int:

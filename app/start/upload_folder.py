@@ -12,7 +12,8 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -33,12 +34,37 @@ def claim(folder: Path) -> FileLock:
     """Make the folder, in use until the returned lock is released or the process ends.
 
     Raises:
-        OSError: it cannot be made or written there.
+        OSError: it cannot be made or written there; one sentence for whoever starts the page.
     """
-    folder.mkdir(mode=0o700, parents=True)
-    lock = FileLock(folder / LOCK)
-    lock.acquire(timeout=0)
+    with _one_sentence(folder):
+        folder.mkdir(mode=0o700, parents=True)
+        lock = FileLock(folder / LOCK)
+        lock.acquire(timeout=0)
     return lock
+
+
+def check_writable(folder: Path) -> None:
+    """Check that files can be written into the folder; make it if it is not there.
+
+    Raises:
+        OSError: they cannot; one sentence for whoever starts the page.
+    """
+    with _one_sentence(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".check") as probe:
+            probe.write(bytes(4096))
+            probe.flush()
+
+
+@contextmanager
+def _one_sentence(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"The folder for uploads, {folder}, cannot be written ({error.strerror}): make room, make it "
+            "writable, or name another one in the variable GRADIO_TEMP_DIR."
+        ) from None
 
 
 def remove(folder: Path, lock: FileLock) -> None:

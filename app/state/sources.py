@@ -104,17 +104,23 @@ def file_source(file: object, n_frames: object = 8) -> Source:
     count = checked_n_frames(n_frames)
     try:
         path = Path(file["path"]).resolve(strict=True)  # links are followed: one may lead out of the folder
-        if path.is_file() and path.is_relative_to(Path(get_upload_folder()).resolve()):
+        if path.is_file() and is_inside_uploads(path):
             return Source(path=str(path), n_frames=count)
     except (TypeError, KeyError, ValueError, OSError, RuntimeError):
         pass
     raise ValueError(NO_UPLOAD)
 
 
+def is_inside_uploads(path: Path) -> bool:
+    """Return whether a path, with links resolved, lies in the folder where Gradio keeps uploads."""
+    return path.is_relative_to(Path(get_upload_folder()).resolve())
+
+
 def inside_uploads(path: str) -> str:
     """Return an upload's path inside the folder of uploads; "" for any other file."""
-    folder = Path(get_upload_folder()).resolve()
-    return str(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else ""
+    if not is_inside_uploads(Path(path)):
+        return ""
+    return str(Path(path).relative_to(Path(get_upload_folder()).resolve()))
 
 
 def under_uploads(inside: str) -> dict:
