@@ -3,6 +3,7 @@
 
 VENV := .venv
 LMMS := .venv-lmms
+DOCS := .venv-docs
 IN_VENV := $(VENV)/bin/python
 NEEDED := 3.11
 
@@ -10,7 +11,7 @@ NEEDED := 3.11
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit("$(NEEDED)" > "%d.%02d" % sys.version_info[:2])' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help demo test lint format lock compat newest bench findings soak lmms clean
+.PHONY: help demo test lint format lock compat newest bench findings soak lmms docs clean
 .NOTPARALLEL:
 
 help:
@@ -23,8 +24,9 @@ help:
 	@echo 'make bench  measure what pruning costs and saves on this machine; writes the numbers of docs/speed.md'
 	@echo 'make findings  measure the accuracy on the rendered world; writes the numbers of docs/ and README'
 	@echo 'make lmms   install lmms-eval into .venv-lmms (7 GB) and prove that the plug-in for it does what it says'
-	@echo 'make clean  remove .venv, .venv-lmms, .nox and caches'
 	@echo 'make soak   put 50 visitors, real browsers and hostile ones among them, under the page for five minutes'
+	@echo 'make docs   build the documentation site into site-docs/, links checked'
+	@echo 'make clean  remove the environments and caches'
 
 demo: $(VENV)/installed
 	$(IN_VENV) app.py $(ARGS)
@@ -69,8 +71,12 @@ soak: $(VENV)/installed-dev
 	$(IN_VENV) -m tests.support.chromium
 	$(IN_VENV) -m tests.soak $(ARGS)
 
+# Every link between pages is checked; the pages load nothing from another host.
+docs: $(DOCS)/installed
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --quiet
+
 clean:
-	rm -rf $(VENV) $(LMMS) .nox .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(LMMS) $(DOCS) site-docs .nox .pytest_cache .ruff_cache .mypy_cache
 
 $(IN_VENV):
 	@test -n "$(PYTHON)" || { echo 'No Python $(NEEDED) or newer was found: install one, or name it: make PYTHON=/path/to/python' >&2; exit 1; }
@@ -100,4 +106,10 @@ $(LMMS)/installed: requirements-lmms.txt pyproject.toml
 	$(PYTHON) -m venv $(LMMS)
 	$(LMMS)/bin/python -m pip install --quiet --requirement requirements-lmms.txt
 	$(LMMS)/bin/python -m pip install --quiet --no-deps --constraint constraints.txt av --editable .
+	@touch $@
+
+$(DOCS)/installed: requirements-docs.txt
+	@test -n "$(PYTHON)" || { echo 'No Python $(NEEDED) or newer was found: install one, or name it: make PYTHON=/path/to/python' >&2; exit 1; }
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --requirement requirements-docs.txt
 	@touch $@

@@ -1,4 +1,4 @@
-"""The tests with other versions than the pinned ones: `make compat` and `make newest`.
+"""Run the tests with other versions than the pinned ones: `make compat` and `make newest`.
 
     make compat                                              every row of VERSIONS, with the Python of .venv
     make compat ARGS="--python 3.13 -- tests/rediprune/pruning"  some tests, with another Python

@@ -13,6 +13,7 @@ PAGES = {  # path in the repository -> path on the site
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
     "assets/tiny-llava/README.md": "model-card.md",
 }
 PICTURES = ("assets/page.png", "assets/figures/*.svg")

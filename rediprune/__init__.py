@@ -26,13 +26,13 @@ from . import _moved
 from .config import PruneConfig, alpha_from_weight, kept_count
 from .pruning.prune import prune
 from .pruning.report import PruneError, PruneReport
-from .trace import SHOWN
+from .trace import HTML_RENDERERS
 from .trace import Trace as _Trace
 from .version import __version__
 
 # How a notebook shows them; drawing is imported when something is drawn.
-SHOWN[_Trace] = lambda trace: import_module(".draw.notebook", __name__).trace_html(trace)
-SHOWN[PruneReport] = lambda report: import_module(".draw.notebook", __name__).report_html(report)
+HTML_RENDERERS[_Trace] = lambda trace: import_module(".draw.notebook", __name__).trace_html(trace)
+HTML_RENDERERS[PruneReport] = lambda report: import_module(".draw.notebook", __name__).report_html(report)
 
 _LAZY = {  # public name -> the module that holds it, imported when first asked for
     "Answer": "trace",

@@ -1,17 +1,21 @@
-"""Keep the module paths of version 0.1 importable for one release, each with a DeprecationWarning.
+"""Keep what version 0.1 named otherwise usable for one release, each use with a DeprecationWarning.
 
-An old path becomes a module that hands on every name of the new one. Nothing inside the project uses it.
+An old module path becomes a module that hands on every name of the new one; an old field of a record is
+taken by its constructor and read as an attribute. Nothing inside the project uses either.
 With the next release it goes: this file, its call in `__init__` and its test are all there is to delete.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 import warnings
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
+
+from .tokens import Geometry, VisionTokens
 
 # Old path -> new path, both under `rediprune.`. A folder's line serves all that is in it.
 MOVED = {
@@ -96,6 +100,13 @@ RENAMED = {
         "processed": "run_processor",
         "shown_media": "as_media_input",
     },
+    "explainer.generate": {
+        "Expected": "Expectation",
+        "Generated": "GeneratedAnswer",
+        "decoded": "decode_answer",
+        "divergence": "kl_divergence",
+        "expected": "expect_answer",
+    },
     "explainer.lru_cache": {"Recent": "LruCache"},
     "explainer.model_card": {"weights_name": "weights_fingerprint"},
     "explainer.model_holder": {"OneModel": "ModelHolder"},
@@ -105,7 +116,23 @@ RENAMED = {
         "Generate": "GeneratePatch",
         "ToEnter": "PruneContext",
     },
+    "replay.checked_json": {
+        "all_numbers": "get_fields",
+        "finite": "to_finite",
+        "flat": "flatten",
+        "number": "to_number",
+        "part": "get_part",
+        "text": "get_text",
+        "texts": "get_texts",
+        "whole": "to_whole",
+    },
+    "replay.from_json": {"restored": "from_dict"},
     "replay.recorded_run": {"Recorded": "RecordedRun"},
+}
+# A record -> its old fields and what they are called now.
+RENAMED_FIELDS: dict[type, dict[str, str]] = {
+    Geometry: {"whole": "n_global", "uneven": "cell_edges"},
+    VisionTokens: {"present": "valid"},
 }
 _PACKAGE = __package__ + "."
 
@@ -120,9 +147,48 @@ def new_path(old: str) -> str | None:
 
 
 def install() -> None:
-    """Let imports of old paths succeed. It is asked last, so a module that exists is never shadowed."""
-    if not any(isinstance(finder, _OldPaths) for finder in sys.meta_path):
-        sys.meta_path.append(_OldPaths())
+    """Let imports of old paths and uses of old fields succeed; a second call does nothing.
+
+    The finder of old paths comes last, so a module that exists is never shadowed.
+    """
+    if any(isinstance(finder, _OldPaths) for finder in sys.meta_path):
+        return
+    sys.meta_path.append(_OldPaths())
+    for record, names in RENAMED_FIELDS.items():
+        _accept_old_fields(record, names)
+
+
+def _accept_old_fields(record: type, names: dict[str, str]) -> None:
+    """Let the constructor of a dataclass take old field names, and its instances be read by them."""
+
+    def warn(old: str) -> None:
+        warnings.warn(
+            f"{record.__name__}.{old} is now {names[old]}: the old name goes with the next release",
+            DeprecationWarning,
+            stacklevel=3,  # the line that uses the old name
+        )
+
+    def with_new_names(new_init):
+        @functools.wraps(new_init)
+        def init(self, *args, **kwargs) -> None:
+            for old in names.keys() & kwargs.keys():
+                warn(old)
+                # dataclasses.replace gives the new name too, with the value that is to be replaced.
+                kwargs[names[old]] = kwargs.pop(old)
+            new_init(self, *args, **kwargs)
+
+        return init
+
+    def reader(old: str) -> property:
+        def read(self) -> object:
+            warn(old)
+            return getattr(self, names[old])
+
+        return property(read, doc=f"Return `{names[old]}`, by its name of version 0.1.")
+
+    type.__setattr__(record, "__init__", with_new_names(vars(record)["__init__"]))
+    for old in names:
+        setattr(record, old, reader(old))
 
 
 class _OldPaths(MetaPathFinder, Loader):

@@ -1,4 +1,4 @@
-"""PruneConfig: every dial of a pruned run, refused early when it makes no sense."""
+"""Hold every setting of a pruned run in PruneConfig, which refuses values that make no sense."""
 
 from __future__ import annotations
 
@@ -14,37 +14,41 @@ QUERIES = ("prompt-tail", "text-tower")
 POINTINGS = ("cosine", "negated", "value")
 BUDGETS = ("frame", "shared")
 POSITIONS = ("compacted", "original")
-ASKS_QUERY = frozenset({"rediprune", "relevance", "cdpruner"})  # the methods that measure relevance
-ASKS_PROJECTED = frozenset({"divprune", "cdpruner"})  # that measure distances behind the projector
-ASKS_ATTENTION = frozenset({"cls-attention"})  # that need an encoder with a class token
-MEASURES_FEATURES = frozenset({"rediprune", "diversity"})  # that measure distances before the projector
+
+# What each method needs. A method that is in none of these sets looks at no token.
+ASKS_QUERY = frozenset({"rediprune", "relevance", "cdpruner"})  # relevance to the question
+ASKS_PROJECTED = frozenset({"divprune", "cdpruner"})  # distances behind the projector
+ASKS_ATTENTION = frozenset({"cls-attention"})  # the attention of the encoder's class token
+MEASURES_FEATURES = frozenset({"rediprune", "diversity"})  # distances before the projector
 
 
 @dataclass(frozen=True, slots=True)
 class PruneConfig:
-    """How many visual tokens to keep, and which.
+    """Hold how many visual tokens to keep, and by which rule they are chosen.
 
     Attributes:
         keep_ratio: share of the visual tokens to keep, in (0, 1]; K = max(1, round(N * ratio)) of every frame
             (or of all of them together, see budget).
         alpha: weight of relevance against distance, in [0, inf] (paper, eq. 4; published default 0.5).
             0 is diversity only, ``math.inf`` is relevance only.
-        tau: the published candidate filter, >= 0; 0 turns it off. With tau > 0 the picks are not nested in K.
-        method: which rule chooses, one of METHODS ("rediprune" is the paper's; "divprune", "cdpruner" and
-            "cls-attention" are its published peers; the others are baselines).
+        tau: the published candidate filter, >= 0; 0 turns it off. With tau > 0 the tokens of a small K need
+            not be among those of a larger K.
+        method: the rule that chooses, one of METHODS ("rediprune" is the paper's; "divprune", "cdpruner" and
+            "cls-attention" are other published methods; the rest are baselines).
         query: what relevance is measured against, one of QUERIES. "prompt-tail" is the published query;
             "text-tower" is the question through the CLIP text encoder that belongs to the vision tower.
         pointing: for the text-tower query, how visual tokens enter the joint space, one of POINTINGS:
             "cosine", "negated" (for towers whose patch-text similarity has the wrong sign) or
             "value" (value path of the last block, as in MaskCLIP).
-        seed: for the random method, in [0, 2**64).
-        budget: over what the ratio is spent where a prompt shows several frames, tiles or images, one of
-            BUDGETS. "frame" (published): each keeps its own share and is chosen from alone. "shared" (ours):
-            one choice among the tokens of all of them at once, so that a still frame may keep few.
-        positions: where the LLM thinks the kept tokens stand, one of POSITIONS. "compacted" (published): they
-            move together, without gaps. "original": each keeps the position it had in the whole prompt.
+        seed: of the method random, in [0, 2**64).
+        budget: how the ratio is applied where a prompt shows several frames, tiles or images, one of BUDGETS.
+            "frame" (published): each keeps its own share and is chosen from alone. "shared" (ours): one
+            choice among the tokens of all of them at once, so that a frame in which little happens may keep
+            few.
+        positions: the position ids of the kept tokens in the LLM, one of POSITIONS. "compacted" (published):
+            consecutive, without gaps. "original": each token keeps the id it had in the unpruned prompt.
 
-    Numbers of any kind are taken (NumPy's, fractions) and stored as plain float, the seed as plain int.
+    Numbers of any type (NumPy's, fractions) are accepted and stored as plain float, the seed as plain int.
 
     Raises:
         ValueError: any field out of range; the message names the field, the value and the range.
@@ -77,39 +81,46 @@ class PruneConfig:
 
     @property
     def asks_query(self) -> bool:
-        """Whether the method measures relevance; if not, query and pointing play no part."""
+        """Return whether the method measures relevance; if not, query and pointing have no effect."""
         return self.method in ASKS_QUERY
 
     @property
     def rule(self) -> str:
-        """How tokens are chosen, for captions and reports: the dials that act, and none that does not."""
+        """Describe how tokens are chosen, for captions and reports: only the settings that have an effect."""
         if self.keep_ratio == 1:
             return "every token kept, so nothing chosen"
-        dials = [f"method {self.method}"]
+        settings = [f"method {self.method}"]
         if self.method == "rediprune":
-            dials.append(f"alpha {self.alpha:g} (weight {self.weight:.2f})")
-            dials += [f"tau {self.tau:g}"] if self.tau > 0 else []
+            settings.append(f"alpha {self.alpha:g} (weight {self.weight:.2f})")
+            if self.tau > 0:
+                settings.append(f"tau {self.tau:g}")
         if self.asks_query:
-            dials.append(f"query {self.query}")
-            dials += [f"pointing {self.pointing}"] if self.query == "text-tower" else []
+            settings.append(f"query {self.query}")
+            if self.query == "text-tower":
+                settings.append(f"pointing {self.pointing}")
         if self.method == "random":
-            dials.append(f"seed {self.seed}")
-        # The published settings of these two go without saying.
-        dials += ["budget shared by all frames"] if self.budget == "shared" else []
-        dials += ["original positions"] if self.positions == "original" else []
-        return ", ".join(dials)
+            settings.append(f"seed {self.seed}")
+        # The published values of budget and positions are not mentioned.
+        if self.budget == "shared":
+            settings.append("budget shared by all frames")
+        if self.positions == "original":
+            settings.append("original positions")
+        return ", ".join(settings)
 
     @property
     def weight(self) -> float:
-        """The natural weight w = alpha / (1 + alpha), 0..1; score = (1 - w) * distance + w * relevance."""
-        return 1.0 if math.isinf(self.alpha) else float(_exact(self.alpha) / (1 + _exact(self.alpha)))
+        """Return w = alpha / (1 + alpha), in [0, 1]; tokens rank by (1 - w) * distance + w * relevance."""
+        if math.isinf(self.alpha):
+            return 1.0
+        alpha = _exact(self.alpha)
+        return float(alpha / (1 + alpha))
 
 
 def checked_config(config: PruneConfig | None) -> PruneConfig:
-    """The same, or the default for None.
+    """Return the config, or the default one for None.
 
     Raises:
-        TypeError: something else, such as a bare keep ratio.
+        TypeError: neither, such as a bare keep ratio.
     """
     if config is None:
         return PruneConfig()
@@ -141,7 +152,11 @@ def kept_all_notes(keep_ratio: float, kept: int, n_tokens: int) -> tuple[str, ..
 
 
 def kept_count(n_tokens: int, keep_ratio: float) -> int:
-    """K = max(1, round(N * keep_ratio)), rounding half to even as the published code does; at most N."""
+    """Return K = max(1, round(N * keep_ratio)), at most N; halves round to even, as in the published code.
+
+    Raises:
+        ValueError: a ratio outside (0, 1], or no whole number of tokens >= 0.
+    """
     keep_ratio = _number("keep_ratio", keep_ratio, "(0, 1]", lambda x: 0 < x <= 1)
     if not isinstance(n_tokens, Integral) or n_tokens < 0:
         raise ValueError(f"n_tokens={n_tokens!r} is out of range: it must be a whole number >= 0")
@@ -155,29 +170,32 @@ def _exact(number: float) -> Fraction:
 
 
 def _number(field: str, value: object, span: str, inside: Callable[[float], bool]) -> float:
-    # bool is an int in Python and never meant here. NaN fails every comparison, so `inside` refuses it; it is
-    # asked of the plain float, which may be 0 where a tiny fraction was not.
+    """Return the value as a plain float, if `inside` holds for it; `span` names that range in the error."""
+    # bool is an int in Python and never meant here. NaN fails every comparison, so `inside` refuses it.
+    # `inside` gets the plain float, which may be 0 where a tiny fraction was not.
     if isinstance(value, Real) and not isinstance(value, bool):
-        with suppress(OverflowError):  # an int beyond every float
+        with suppress(OverflowError):  # an int larger than every float
             if inside(plain := float(value)):
                 return plain
-    raise ValueError(f"{field}={_shown(value)} is out of range: it must be a number in {span}")
+    raise ValueError(f"{field}={_quote(value)} is out of range: it must be a number in {span}")
 
 
 def _seed(value: object) -> int:
+    """Return the value as a plain int, if it can seed a generator."""
     # The range of torch.Generator.manual_seed, which takes plain ints only.
     if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= int(value) < 2**64:
-        raise ValueError(f"seed={_shown(value)} is out of range: it must be a whole number in [0, 2**64)")
+        raise ValueError(f"seed={_quote(value)} is out of range: it must be a whole number in [0, 2**64)")
     return int(value)
 
 
 def _choice(field: str, value: object, names: tuple[str, ...]) -> None:
+    """Refuse a value that is not one of the names."""
     if value not in names:
-        raise ValueError(f"{field}={_shown(value)} is unknown: choose one of {', '.join(names)}")
+        raise ValueError(f"{field}={_quote(value)} is unknown: choose one of {', '.join(names)}")
 
 
-def _shown(value: object) -> str:
-    """Return a value as a sentence can hold it: settings come from files too, of any size."""
+def _quote(value: object) -> str:
+    """Return a value as text of at most 80 characters; settings come from files too, of any size."""
     try:
         text = repr(value)
     except ValueError:  # Python refuses to write out a whole number of more than 4,300 digits

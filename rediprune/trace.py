@@ -1,10 +1,10 @@
-"""The vocabulary: what each station of the data path hands to the next. Frozen, with shapes, without a model.
+"""Define the records that the stations of the data path hand on: frozen, with shapes, without a model.
 
 B batch, T frames (or tiles), N visual tokens per frame (tokens.py), K kept in all, C vision width, D LLM
 width, L text tokens, W relevance weights computed at once, E width of the joint image-text space, G groups
 that are chosen from one by one, M tokens of a group.
 
-Records that are made of tensors equal themselves alone (eq=False): a tensor's == is no yes or no.
+Records that hold tensors compare by identity (eq=False), because == of tensors is not a single bool.
 """
 
 from __future__ import annotations
@@ -26,27 +26,28 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-# A record's class -> what makes its HTML for a notebook. Records know no drawing; the package enters it here.
-SHOWN: dict[type, Callable[[Any], str]] = {}
+# A record's class -> the function that draws it as HTML for a notebook. Records cannot import `draw`, so the
+# package fills this table in `rediprune/__init__.py`.
+HTML_RENDERERS: dict[type, Callable[[Any], str]] = {}
 
 
-def html_of(record: object) -> str | None:
-    """Return the record as HTML; None where nothing shows it, which makes a notebook fall back to repr()."""
-    show = SHOWN.get(type(record))
-    return None if show is None else show(record)
+def to_html(record: object) -> str | None:
+    """Return the record as HTML; None where it has no renderer, for which a notebook shows repr()."""
+    render = HTML_RENDERERS.get(type(record))
+    return None if render is None else render(record)
 
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """What relevance is measured against.
+    """Hold the vector that relevance is measured against, and how it was made.
 
     Attributes:
         name: one of config.QUERIES.
-        vector: [C], or another width that is folded to C by the published rule, or [E] when `keys` is given.
-        keys: [T, N, E], the visual tokens as they stand in the query's own space; None means the features
-            themselves (the published query).
+        vector: [C], or another width that is folded to C by the published rule, or [E] where `keys` is given.
+        keys: [T, N, E], the visual tokens in the query's own space; None: the features themselves (the
+            published query).
         tokens: the prompt tokens that the query was made of, as text, length L.
-        weights: [L], how much each of them counts, summing to 1; None where the query has no such weights.
+        weights: [L], the share of each prompt token in the vector, summing to 1; None where there are none.
         sign: +1, or -1 where relevance is the negated cosine.
     """
 
@@ -58,32 +59,32 @@ class Query:
     sign: int = 1
 
 
-NO_PICK = -1  # in an order that was ended, behind the last pick of a group with fewer picks than another
+NO_PICK = -1  # padding of Selection.order where groups keep different numbers of tokens
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """A picking order with the evidence of every pick; the full one, unless `cut_from` says otherwise.
+    """Hold a picking order with the evidence of every pick; of all tokens, unless `cut_from` is set.
 
-    Leading shape [...] is [G], or [W, G] where several weights were computed at once. A group g is what one
-    budget is spent on: with budget "frame" one frame (G = T, M = N), with budget "shared" everything at once
-    (G = 1, M = T * N).
+    Leading shape [...] is [G], or [W, G] where several weights were computed at once. A group is a set of
+    tokens that shares one budget: with budget "frame" one frame (G = T, M = N), with budget "shared" all
+    frames together (G = 1, M = T * N).
 
     Attributes:
-        order: [..., G, M] int64, token indices within the group in the order of picking; the first K are what
-            K keeps. Tokens that are not present come last.
-        relevance: [T, N] float32 by token index (cosine, sign applied), NaN where no token is present; None
+        order: [..., G, M] int64, token indices within the group in the order of picking; a budget of K keeps
+            the first K. Entries that are no tokens (VisionTokens.valid) come last.
+        relevance: [T, N] float32 by token index (cosine, sign applied), NaN where there is no token; None
             where the rule uses no query.
         distance: [..., G, M] float32 by pick: cosine distance (0..2) to the nearest earlier pick; NaN for the
-            first pick, which has none. None where the rule measures no distance.
-        score: [..., G, M] float32 by pick, the number whose maximum chose it; the first pick's score is the
-            relevance that chose it. None where the rule has no score.
+            first pick. None where the rule measures no distance.
+        score: [..., G, M] float32 by pick, the maximum that chose it; for the first pick its relevance. None
+            where the rule has no score.
         alphas: the W relevance weights as alpha, length 1 where order is [G, M].
-        config: the settings it was made with.
-        present: how many of the M tokens of each group there are, length G; None means all.
-        cut_from: M, where each group's order was ended at the K of config.keep_ratio (`select` with
-            full=False): order, distance and score are then as wide as the largest K, and NO_PICK or NaN
-            behind a smaller one. None: the order is full.
+        config: the settings that the order was made with.
+        present: number of tokens in each group, length G; None: all M entries are tokens.
+        cut_from: M, where each group's order stops at the K of config.keep_ratio (`select` with full=False):
+            order, distance and score are then as wide as the largest K, padded with NO_PICK and NaN. None:
+            the order has all M tokens.
     """
 
     order: Tensor
@@ -97,28 +98,32 @@ class Selection:
 
     @property
     def size(self) -> int:
-        """M, the tokens of a group, the absent ones included."""
+        """Return M, the number of entries of a group, tokens or not."""
         return self.order.shape[-1] if self.cut_from is None else self.cut_from
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """Tokens to choose from in each group, length G."""
-        return (self.size,) * self.order.shape[-2] if self.present is None else self.present
+        """Count the tokens to choose from in each group, length G."""
+        if self.present is not None:
+            return self.present
+        return (self.size,) * self.order.shape[-2]
 
     @property
     def nested(self) -> bool:
-        """Whether a smaller K keeps a prefix of a larger one. With tau > 0 it does not."""
+        """Return whether a smaller K keeps a prefix of a larger K; with tau > 0 it need not."""
         return self.config.tau == 0 or self.config.method != "rediprune"
 
     def kept(self, keep_ratio: float | None = None) -> Tensor:
-        """Flat indices (t * N + n) of the kept tokens, ascending, [K], or [W, K] where there are W weights.
+        """Return the flat indices (t * N + n) of the kept tokens, ascending: [K], or [W, K] for W weights.
 
-        K is the sum over the groups of max(1, round(count * ratio)); `keep_ratio` in (0, 1], default the
-        config's.
+        K is the sum over the groups of max(1, round(count * ratio)).
+
+        Args:
+            keep_ratio: in (0, 1]; None: the ratio of the config.
 
         Raises:
-            ValueError: ratio out of range; another ratio than the config's where the order is not nested, or
-                a larger one where it was ended.
+            ValueError: ratio out of range; a ratio other than the config's where the order is not nested, or
+                a larger one where the order was cut.
         """
         ratio = self.config.keep_ratio if keep_ratio is None else keep_ratio
         k = [kept_count(count, ratio) for count in self.counts]
@@ -138,17 +143,17 @@ class Selection:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Say in one sentence that the config's ratio, below 1, keeps every token; () where it does not."""
+        """Return one sentence if the config's ratio is below 1 and still keeps every token, else ()."""
         ratio = self.config.keep_ratio
         return kept_all_notes(ratio, sum(kept_count(n, ratio) for n in self.counts), sum(self.counts))
 
     def cpu(self) -> Selection:
-        """The same with its tensors in main memory."""
+        """Copy the selection's tensors to main memory."""
         parts = ("order", "relevance", "distance", "score")
         return replace(self, **{part: x.cpu() for part in parts if (x := getattr(self, part)) is not None})
 
     def at(self, w: int) -> Selection:
-        """The w-th weight of a [W, G, M] selection as a plain [G, M] one; its config says that weight."""
+        """Return the w-th weight of a [W, G, M] selection as a [G, M] one, with that weight in its config."""
         if self.order.dim() != 3:
             raise ValueError(f"order has shape {tuple(self.order.shape)}: it holds a single weight")
         part = {
@@ -161,16 +166,16 @@ class Selection:
 
 @dataclass(frozen=True)
 class Answer:
-    """One generated answer.
+    """Hold one generated answer.
 
     Attributes:
         text: decoded, stripped.
         token_ids: the new tokens, the end token included if it came.
         n_visual: visual tokens in the prompt.
         n_text: all other prompt tokens.
-        seconds: wall clock of this one generation (a single unrepeated measurement), prefill included.
-        first_token_seconds: wall clock to the first new token.
-        kept: [K] flat token indices (t * N + n), None for the unpruned run.
+        seconds: wall clock of the generation, prefill included: a single measurement, not repeated.
+        first_token_seconds: wall clock up to the first new token.
+        kept: [K] flat token indices (t * N + n); None for the unpruned run.
     """
 
     text: str
@@ -184,13 +189,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the pruned model agrees with the full one; log-probabilities in nats, summed over the answer.
+    """Hold how far the pruned model agrees with the full one; log-probabilities in nats, summed per answer.
 
     Attributes:
-        full_on_full, pruned_on_full: log-prob of the full model's answer under the full / the pruned model.
-        full_on_pruned, pruned_on_pruned: the same for the pruned model's answer.
+        full_on_full, pruned_on_full: log-probability of the full model's answer under the full / pruned
+            model.
+        full_on_pruned, pruned_on_pruned: log-probability of the pruned model's answer under each.
         kl_first: KL(full || pruned) of the first answer token, in nats, >= 0.
-        same_text: whether both answers read the same.
+        same_text: both answers are equal as text.
     """
 
     full_on_full: float
@@ -203,15 +209,17 @@ class Agreement:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
-    """The one record of a run: everything that the picture, the table and the export read.
+    """Hold everything about one run: what the figure, the table and the saved file are made of.
 
     Attributes:
         kept: flat token indices [K].
-        seconds: when each frame of a clip is shown, empty for a still.
-        frames: the pictures that were shown, RGB, of one size, and whether they are a `clip`; () where the
-            trace was put together without them.
-        costs: what an estimate for another number of kept tokens needs; None where nobody noted it.
-        fingerprint: names the weights that answered (fingerprint.py), "" where nobody noted them.
+        full, pruned: the answers from all visual tokens and from the kept ones.
+        seconds: time of each frame of a clip; empty for a still.
+        frames: the pictures that the model was shown, RGB, of one size; () where they were not recorded.
+        clip: the pictures are the frames of a clip.
+        costs: input of an estimate for another number of kept tokens; None where it was not recorded.
+        fingerprint: identifies the weights that answered (explainer.fingerprint); "" where it was not
+            recorded.
     """
 
     question: str
@@ -233,32 +241,35 @@ class Trace:
     fingerprint: str = ""
 
     def __str__(self) -> str:
+        """Summarise the run in one sentence: question, both answers, kept share, rule, estimated saving."""
         share = f"{len(self.kept)} of {self.vision.n_tokens} visual tokens"
-        asked, full, pruned = (
+        question, full, pruned = (
             repr(shorten(text, 60, placeholder="…"))
             for text in (self.question, self.full.text, self.pruned.text)
         )
         return (
-            f"{asked}: {full} with all, {pruned} with {share} "
+            f"{question}: {full} with all, {pruned} with {share} "
             f"({self.config.rule}); estimated FLOPs {self.savings.end_to_end:.2f} times fewer."
         )
 
     def __repr__(self) -> str:
+        """Return the model's name and the summary; the tensors would fill pages."""
         return f"<Trace of {self.model_name or 'a model'}: {self}>"
 
     def _repr_html_(self) -> str | None:
-        return html_of(self)
+        """Draw the run for a notebook."""
+        return to_html(self)
 
 
 def on_device(record: R, device: str | torch.device) -> R:
-    """The same record with its features on `device`: floating-point tensors move, indices and masks stay.
+    """Return the record with its floating-point tensors on `device`; indices and masks stay where they are.
 
-    Indices live on the CPU everywhere in the library; whoever uses them brings them along. What is on the
-    device already is not copied.
+    Indices live on the CPU everywhere in the library, and code that needs them elsewhere moves them. Tensors
+    that are on the device already are not copied, and a record in which nothing moves is returned itself.
 
     Args:
-        record: a tensor, a dataclass such as Encoding or Seen, a tuple or list of these, or anything else,
-            which is returned as it is.
+        record: a tensor, a dataclass, a tuple or list of them, or anything else, which is returned unchanged.
+        device: where the tensors are wanted.
     """
     if isinstance(record, Tensor):
         return record.to(device) if record.is_floating_point() else record

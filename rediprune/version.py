@@ -1,3 +1,3 @@
 """Name this version, in the one place that pyproject.toml reads too."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

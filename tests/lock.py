@@ -128,7 +128,7 @@ def compare() -> None:
 
 
 def main() -> None:
-    """Resolve, then write every file."""
+    """Resolve all requirements, then write every file."""
     table = project()
     extras = table["optional-dependencies"]
     needed = [*table["dependencies"], *(line for lines in extras.values() for line in lines)]

@@ -11,7 +11,7 @@ import torch
 from rediprune import Explainer, PruneConfig, prune
 from rediprune.explainer.explainer import DEFAULT_MODEL
 from world import make_clip, make_scene
-from world.evaluation.evaluate import PARTS, fingerprint
+from world.evaluation.evaluate import SPLITS, fingerprint
 from world.evaluation.report import __main__ as report
 
 LLAVA, ROOT = DEFAULT_MODEL, DEFAULT_MODEL.parents[1]
@@ -86,27 +86,27 @@ def test_the_default_query_points_at_the_answer(explainer):
 
 def test_tables_and_card_say_what_was_measured(evaluation):
     """The pages and rediprune.json are what `python -m world.evaluation.report` makes of evaluation.json."""
-    said = report.made(evaluation)
+    said = report.build_tables(evaluation)
     for path, names in (
         (report.README, report.README_TABLES),
         (LLAVA / "README.md", report.CARD_TABLES),
-        (report.FINDINGS, report.marked(report.FINDINGS.read_text())),
+        (report.FINDINGS, report.find_table_names(report.FINDINGS.read_text())),
     ):
         text = path.read_text()
         assert names and not [name for name in names if said[name] not in text], path
-    assert json.loads((LLAVA / "rediprune.json").read_text()) == report.card(evaluation)
+    assert json.loads((LLAVA / "rediprune.json").read_text()) == report.build_card(evaluation)
 
 
 def test_the_evaluation_is_as_large_as_it_must_be_and_of_these_weights(evaluation):
     assert evaluation["weights"] == fingerprint(LLAVA)
-    assert sum(evaluation[name]["questions"] for name in PARTS) >= 5000
-    for name, part in PARTS.items():
+    assert sum(evaluation[name]["questions"] for name in SPLITS) >= 5000
+    for name, part in SPLITS.items():
         rows = evaluation[name]["hits"]
         for trial in (trial for trials in part.plan for trial in trials):
-            n = part.of_some if trial.of_some else part.questions
+            n = part.n_subset if trial.subset_only else part.n_questions
             assert all(rows[trial.arm.name][str(ratio)]["n"] >= n for ratio in trial.ratios), trial
         again = evaluation[name]["rechecked"]
-        assert again["cells"] == part.recheck
+        assert again["cells"] == part.n_recheck
         assert min(again["same_tokens"], again["agree"]) >= 0.98 * again["cells"]  # rounding may break a tie
 
 

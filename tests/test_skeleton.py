@@ -96,3 +96,24 @@ def test_the_selection_of_the_readme_runs():
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`([\w./]+(?:/|\.py|\.txt|\.md))`", README))))
 def test_a_file_that_the_readme_names_exists(path):
     assert (ROOT / path).exists()
+
+
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("assets/*/README.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_link_between_files_leads_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = re.findall(r"\]\((?!https?:|#)([^)\s#]+)", text)
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.name != "CHANGELOG.md"],  # which tells of files that were
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
+def test_a_source_file_that_a_page_names_exists(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:app|rediprune|world|tests|docs)/[\w./-]+(?:/|\.(?:py|js|css|json|md)))`", text)
+    assert [path for path in named if not (ROOT / path).exists()] == []

@@ -1,4 +1,4 @@
-"""The parts of the soak: what it watches, what it sends, what it says. The soak itself is slow."""
+"""Check the parts of the soak: what it watches, sends and reports; the soak itself is slow."""
 
 import os
 from collections import Counter
@@ -41,7 +41,7 @@ def test_hostile_files_are_made_from_a_seed(tmp_path):
 
 def test_figures_go_between_the_marks_and_nothing_else_changes(tmp_path):
     file = tmp_path / "page.md"
-    file.write_text(f"# Words\n{report.BEGIN}\nold\n{report.END}\nmore words\n")
+    file.write_text(f"# Words\n<!-- {report.NAME} -->\nold\n<!-- /{report.NAME} -->\nmore words\n")
     figures = Figures({"machine": "this"}, {"scene": [0.1, 0.2, 0.9]}, refusals=Counter({"busy": 3}))
     figures.held.append((5.0, Held(100.0, 20, 5, 1, 0.5)))
     report.write(figures, file)
@@ -52,7 +52,7 @@ def test_figures_go_between_the_marks_and_nothing_else_changes(tmp_path):
     report.write(figures, file)
     assert file.read_text() == text
     file.write_text("no marks")
-    with pytest.raises(ValueError, match="no place for the figures"):
+    with pytest.raises(ValueError, match="0 places marked <!-- soak-table -->"):
         report.write(figures, file)
 
 
@@ -78,8 +78,8 @@ def test_equal_refusals_are_counted_together():
 
 def test_a_visitor_applies_differences_and_keeps_what_is_skipped():
     visitor = HttpVisitor(None, PageSchema({"ask": 0}, {"ask": ["a", "b"]}))
-    rows = visitor._merged([], [{"text": "re"}, 1], "process_generating")
-    rows = visitor._merged(rows, [[["append", ["text"], "d"]], []], "process_generating")
+    rows = visitor._merge_message([], [{"text": "re"}, 1], "process_generating")
+    rows = visitor._merge_message(rows, [[["append", ["text"], "d"]], []], "process_generating")
     assert visitor._keep("ask", rows) == {"a": {"text": "red"}, "b": 1}
     assert visitor._keep("ask", [{"__type__": "update"}, {"__type__": "update", "value": 2}])["b"] == 2
     assert visitor.values["a"] == {"text": "red"}
@@ -88,6 +88,6 @@ def test_a_visitor_applies_differences_and_keeps_what_is_skipped():
 @pytest.mark.slow
 def test_a_short_soak_sees_nothing_that_may_not_happen(tmp_path):
     file = tmp_path / "page.md"
-    file.write_text(f"{report.BEGIN}\n{report.END}\n")
+    file.write_text(f"<!-- {report.NAME} -->\n<!-- /{report.NAME} -->\n")
     assert main(["--visitors", "8", "--seconds", "30", "--browsers", "1", "--out", str(file)]) == 0
     assert "SIGKILL" in file.read_text()

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from rediprune import Explainer, draw
 from rediprune.config import PruneConfig
-from rediprune.evaluation.sweep import RATIOS, SEEDS, Line, Point, lines_of, sweep
-from rediprune.evaluation.sweep import Run as Kept
-from rediprune.evaluation.sweep_report import as_csv, holds_from, notes, overlaps
+from rediprune.evaluation.sweep import RATIOS, SEEDS, Line, Point, SweepRun, list_lines, sweep
+from rediprune.evaluation.sweep_report import format_csv, notes, overlaps, smallest_holding_ratio
 from rediprune.explainer.encode import Encoding, MediaInput
 from rediprune.models.errors import USER_ERRORS
 
@@ -91,7 +90,7 @@ def _sweep_in_steps(
             ratios = ratios or (config.keep_ratio,)
             chosen = methods or ["random"]
             weights = [config.weight, *more_weights]
-            lines = lines_of(chosen, weights, explainer.methods)
+            lines = list_lines(chosen, weights, explainer.methods)
             total = len(ratios) * len(lines) + bool(user_tokens)
             progress = {"done": 0, "of": total, "question": run.question}
             yield {**progress, "busy": True, "line": "The unpruned answer first."}
@@ -142,7 +141,7 @@ def _point_by_hand(
     if stop.is_set():
         return
     agreed = explainer.agreement(encoding, question, kept, full, pruned)
-    made = Kept(kept, pruned.text, agreed.pruned_on_full, agreed.kl_first, agreed.same_text)
+    made = SweepRun(kept, pruned.text, agreed.pruned_on_full, agreed.kl_first, agreed.same_text)
     # "random" because choosing by hand costs no compute.
     saved = explainer.savings(encoding, question, kept, len(full.token_ids), "random", config.budget)
     full_probability = math.exp(agreed.full_on_full)
@@ -220,7 +219,7 @@ def _curves(points: list[Point], media: MediaInput, look: Encoding, config: Prun
             }
             for line in lines
         ],
-        "csv": as_csv(points),
+        "csv": format_csv(points),
     }
 
 
@@ -229,7 +228,7 @@ def _describe_limit(points: list[Point], line: Line) -> str:
     largest = max(point.ratio for point in points if point.line == line)
     if largest < RATIOS[-1]:
         return f"not known: swept to {largest:.0%} only"
-    found = holds_from(points, line)
+    found = smallest_holding_ratio(points, line)
     return "none of these" if found is None else f"{found:.0%}"
 
 

@@ -7,7 +7,7 @@ import threading
 from torch import Tensor
 
 from rediprune import Answer, Explainer
-from rediprune.costs.stopwatch import PAUSES, Timing, contradicts, doubt, measured_again
+from rediprune.costs.stopwatch import PAUSES, Timing, contradiction, find_doubt, measure_until_sound
 from rediprune.explainer.prepare import PreparedRun
 
 
@@ -35,10 +35,10 @@ def time_both_prompts(
 
     def is_doubtful(timings: tuple[Timing, Timing]) -> bool:
         slow = [
-            contradicts(timing, made.seconds, made.first_token_seconds)
+            contradiction(timing, made.seconds, made.first_token_seconds)
             for timing, made in zip(timings, (full, pruned), strict=True)
         ]
-        return bool(doubt(*timings, ratio)) or "prefill" in slow
+        return bool(find_doubt(*timings, ratio)) or "prefill" in slow
 
     def measure() -> tuple[Timing, Timing]:
         return explainer.time_both(encoding, question, kept, pauses=())
@@ -46,7 +46,7 @@ def time_both_prompts(
     def must_repeat(timings: tuple[Timing, Timing]) -> bool:
         return is_doubtful(timings) and not stop.is_set()
 
-    found = measured_again(measure, must_repeat, PAUSES, stop.wait, most_seconds)
+    found = measure_until_sound(measure, must_repeat, PAUSES, stop.wait, most_seconds)
     return found, is_doubtful(found)
 
 
@@ -67,7 +67,7 @@ def answer_again(
     found: list[Answer | None] = []
     for made, timing, tokens in zip(answers, timings, (None, kept), strict=True):
         again = None
-        if contradicts(timing, made.seconds, made.first_token_seconds) == "answer" and not stop.is_set():
+        if contradiction(timing, made.seconds, made.first_token_seconds) == "answer" and not stop.is_set():
             again = explainer.answer(prepared.encoding, prepared.question, tokens, stop=stop)
         is_better = again is not None and not stop.is_set() and again.seconds < made.seconds
         found.append(again if is_better else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from rediprune import Explainer, PruneConfig
-from rediprune.draw import shown_in
+from rediprune.draw import picture_index
 from rediprune.explainer.encode import MediaInput
 from rediprune.tokens import VisionTokens
 
@@ -54,7 +54,7 @@ def settings_dict(config: PruneConfig) -> dict:
 
 def describe_frames(media: MediaInput, vision: VisionTokens, kept: Tensor) -> list[dict]:
     """Return for each frame (or part) when it is shown, and how many of its tokens were kept."""
-    each = zip(shown_in(len(media.frames), vision), vision.counts, vision.per_frame(kept), strict=True)
+    each = zip(picture_index(len(media.frames), vision), vision.counts, vision.per_frame(kept), strict=True)
     return [
         {"second": media.seconds[i] if media.seconds else None, "tokens": count, "kept": len(tokens)}
         for i, count, tokens in each

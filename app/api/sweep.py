@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rediprune.evaluation.sweep import Point, lines_of, sweep
-from rediprune.evaluation.sweep_report import COLUMNS, holds_from, notes, values
+from rediprune.evaluation.sweep import Point, list_lines, sweep
+from rediprune.evaluation.sweep_report import COLUMNS, notes, row_values, smallest_holding_ratio
 
 from ..server.departures import stop_when_caller_leaves
 from ..state.app_state import AppState
@@ -44,7 +44,7 @@ def sweep_ratios(
     with state.borrow_model() as explainer:
         defaults = explainer.defaults
         config = checked_settings(explainer, defaults.keep_ratio, weight, defaults.method, query, budget)
-        count = len(ratios) * len(lines_of(methods, [config.weight], explainer.methods))
+        count = len(ratios) * len(list_lines(methods, [config.weight], explainer.methods))
         look, points = explainer.look(shown), []
         with stop_when_caller_leaves() as stop:
             for point in sweep(explainer, look, question, methods, ratios, config=config, stop=stop):
@@ -81,6 +81,6 @@ def sweep_payload(points: list[Point]) -> dict:
     first = points[0]
     return {
         "unpruned": {"text": first.full_text, "probability": first.full_probability},
-        "rows": [dict(zip(COLUMNS, values(point), strict=True)) for point in points],
-        "holds_from": {line.method: holds_from(points, line) for line in lines},
+        "rows": [dict(zip(COLUMNS, row_values(point), strict=True)) for point in points],
+        "holds_from": {line.method: smallest_holding_ratio(points, line) for line in lines},
     }

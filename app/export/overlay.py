@@ -7,7 +7,7 @@ from pathlib import Path
 from rediprune import draw
 from rediprune.explainer.encode import MediaInput
 from rediprune.explainer.prepare import prepare_run
-from rediprune.files.atomic_write import replacing
+from rediprune.files.atomic_write import replace_file
 from rediprune.media.save_clip import save_clip
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
@@ -84,7 +84,7 @@ def write_overlay(
     pictures = draw.film(media.frames, vision, kept, side)
     size = "{} x {} pixels".format(*pictures[0].size)
     if kind == "png":
-        with replacing(file) as part:
+        with replace_file(file) as part:
             pictures[frame].save(part)
         return file, f"Saved {file.name}: {size}.{notes}"
     fps = draw.film_fps(media.seconds)
@@ -100,7 +100,7 @@ def _write_picking(
     side = PICKING[ending][vision.shape[0] > 1]
     if ending == "png":
         sheet = draw.picking_sheet(media.frames, vision, selection, side=side)
-        with replacing(file) as part:
+        with replace_file(file) as part:
             sheet.save(part)
         return file, f"Saved {file.name}: {sheet.width} x {sheet.height} pixels."
     pictures = draw.picking(media.frames, vision, selection, side=side)

@@ -93,19 +93,19 @@ class ZeroGpuExplainer(Explainer):
             known, self.encodes = self._encodings.put(key, found), self.encodes + 1
         return known
 
-    def ask(self, look, question: str, config: PruneConfig | None = None):
+    def ask(self, encoding, question: str, config: PruneConfig | None = None):
         config = self._config(config)
         question = checked_question(question, self.processor)  # a bad one is refused without a GPU
-        key = (look.key, question, config.query, config.pointing)
+        key = (encoding.key, question, config.query, config.pointing)
         if (known := self._questions.get(key)) is None:
-            (found,) = self._borrowed("ask", look, question, config)
+            (found,) = self._borrowed("ask", encoding, question, config)
             known = self._questions.put(key, found)
         return known
 
     def answer(
         self,
-        look,
-        asked,
+        encoding,
+        question,
         kept=None,
         on_text: Callable[[str], None] | None = None,
         stop: threading.Event | None = None,
@@ -114,16 +114,16 @@ class ZeroGpuExplainer(Explainer):
     ) -> Answer:
         """Answer as Explainer.answer does; a stopped answer has only text and times, without token ids."""
         found = PartialAnswer("", math.nan, math.nan)
-        lease = {"read": self._prompt_tokens(look, asked, kept), "written": max_new_tokens}
+        lease = {"read": self._prompt_tokens(encoding, question, kept), "written": max_new_tokens}
         how = {"max_new_tokens": max_new_tokens, "positions": positions}
-        with closing(self._borrowed("answer", look, asked, kept, **lease, **how)) as news:
+        with closing(self._borrowed("answer", encoding, question, kept, **lease, **how)) as news:
             while not (isinstance(found, Answer) or (stop and stop.is_set())):
                 found = next(news)
                 if isinstance(found, PartialAnswer) and on_text:
                     on_text(found.text)
             if isinstance(found, Answer):
                 return found
-        choice = PromptSpec(self.adapter, look, asked, kept)
+        choice = PromptSpec(self.adapter, encoding, question, kept)
         return Answer(
             text=found.text,
             token_ids=(),
@@ -134,41 +134,52 @@ class ZeroGpuExplainer(Explainer):
             kept=kept,
         )
 
-    def agreement(self, look, asked, kept, full: Answer, pruned: Answer, positions: str = "compacted"):
-        read = 2 * self._prompt_tokens(look, asked, None, kept)  # each prompt with each answer
-        (found,) = self._borrowed("agreement", look, asked, kept, full, pruned, positions, read=read)
+    def agreement(self, encoding, question, kept, full: Answer, pruned: Answer, positions: str = "compacted"):
+        read = 2 * self._prompt_tokens(encoding, question, None, kept)  # each prompt with each answer
+        (found,) = self._borrowed("agreement", encoding, question, kept, full, pruned, positions, read=read)
         return found
 
-    def expects(self, look, asked, kept, answer: Answer, positions: str = "compacted"):
-        read = self._prompt_tokens(look, asked, kept)
-        (found,) = self._borrowed("expects", look, asked, kept, answer, positions, read=read)
+    def expects(self, encoding, question, kept, answer: Answer, positions: str = "compacted"):
+        read = self._prompt_tokens(encoding, question, kept)
+        (found,) = self._borrowed("expects", encoding, question, kept, answer, positions, read=read)
         return found
 
-    def projected(self, look):
-        (found,) = self._borrowed("projected", look, read=look.n_visual)
+    def projected(self, encoding):
+        (found,) = self._borrowed("projected", encoding, read=encoding.n_visual)
         return found
 
-    def time(self, look, asked, kept=None, positions: str = "compacted", **how):
+    def time(self, encoding, question, kept=None, positions: str = "compacted", **how):
         runs = how.get("warmup", 2) + how.get("repeats", 5)
-        read = runs * self._prompt_tokens(look, asked, kept)
+        read = runs * self._prompt_tokens(encoding, question, kept)
         written = runs * how.get("steps", 8)
-        (found,) = self._borrowed("time", look, asked, kept, positions, read=read, written=written, **how)
+        (found,) = self._borrowed(
+            "time", encoding, question, kept, positions, read=read, written=written, **how
+        )
         return found
 
     def time_both(
-        self, look, asked, kept, repeats: int = 5, steps: int = 1, positions: str = "compacted", pauses=()
+        self,
+        encoding,
+        question,
+        kept,
+        repeats: int = 5,
+        steps: int = 1,
+        positions: str = "compacted",
+        pauses=(),
     ):
         """Time both prompts as Explainer.time_both does, but once: nobody else uses a lent GPU."""
         runs = 1 + repeats
         lease = {
-            "read": runs * self._prompt_tokens(look, asked, None, kept),
+            "read": runs * self._prompt_tokens(encoding, question, None, kept),
             "written": 2 * runs * steps,
         }
-        (found,) = self._borrowed("time_both", look, asked, kept, repeats, steps, positions, (), **lease)
+        (found,) = self._borrowed(
+            "time_both", encoding, question, kept, repeats, steps, positions, (), **lease
+        )
         return found
 
-    def _prompt_tokens(self, look, asked, *choices) -> int:
-        prompts = (PromptSpec(self.adapter, look, asked, kept) for kept in choices)
+    def _prompt_tokens(self, encoding, question, *choices) -> int:
+        prompts = (PromptSpec(self.adapter, encoding, question, kept) for kept in choices)
         return sum(prompt.n_text + prompt.n_visual for prompt in prompts)
 
     def _borrowed(

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from rediprune import draw
-from rediprune.draw.film import resized, scaled
+from rediprune.draw.film import resize_to, scale_geometry
 from rediprune.explainer.encode import MediaInput
 from rediprune.explainer.prepare import PreparedRun, prepare_run
 from rediprune.explainer.protocol import ExplainerLike
@@ -78,13 +78,13 @@ def _draw_pictures(prepared: PreparedRun, media: MediaInput, relevance: Tensor) 
     n = vision.shape[1]
     picks = [pick.token for pick in list_first_picks(vision, selection)]
     t = picks[0] // n
-    image = resized(media.frames[draw.shown_in(len(media.frames), vision)[t]], SIDE)
-    place = scaled(vision.geometry[t], image.size)
+    image = resize_to(media.frames[draw.picture_index(len(media.frames), vision)[t]], SIDE)
+    place = scale_geometry(vision.geometry[t], image.size)
 
     def draw_kept(tokens: list[int]) -> Image.Image:
-        return draw.kept(image, place, [token % n for token in tokens if token // n == t])
+        return draw.mark_kept(image, place, [token % n for token in tokens if token // n == t])
 
-    of_frame = relevance[t, : place.cells + place.whole].numpy()
+    of_frame = relevance[t, : place.cells + place.n_global].numpy()
     drawn = {
         "all": draw_kept(vision.all.tolist()),
         "heat": draw.heatmap(image, place, of_frame),

@@ -103,8 +103,8 @@ def _rivals(vision: VisionTokens, selection: Selection, order: list[int]) -> lis
     tokens = unit(vision.features.flatten(0, 1)[:size]).cpu()
     relevance = selection.relevance.flatten()[:size]
     free = torch.ones(size, dtype=torch.bool)
-    if vision.present is not None:
-        free &= vision.present.flatten()[:size]
+    if vision.valid is not None:
+        free &= vision.valid.flatten()[:size]
     nearest, total, found = torch.full((size,), math.inf), relevance, []
     for pick in order:
         free[pick] = False

@@ -66,7 +66,7 @@ def _encoder(explainer: Explainer, look: Encoding) -> Step:
     what = "clip" if look.media.clip else "picture"
     sizes = "{} × {}".format(*look.media.size)
     grid = f"{place.cols} × {place.rows} patches" + (
-        f" and {place.whole} for the whole" if place.whole else ""
+        f" and {place.n_global} for the whole" if place.n_global else ""
     )
     if frames == 1:
         made = f"{vision.n_tokens} visual tokens: {grid}"

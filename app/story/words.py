@@ -37,8 +37,9 @@ def split_into_words(tokens: Sequence[str]) -> list[Word]:
     """Return the words that tokens spell; every token belongs to one of them.
 
     Args:
-        tokens: texts that, joined, read as the text does (prompt.pieces). One that spells several words stays
-            whole; white space alone belongs to the word behind it, but a line break is a word of its own.
+        tokens: texts that, joined, read as the text does (see question.split_text). One that spells several
+            words stays whole; white space alone belongs to the word behind it, but a line break is a word of
+            its own.
     """
     begins = {match.start() for match in WORD.finditer("".join(tokens))}
     starts: list[int] = []  # of every word, the index of its first token

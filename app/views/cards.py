@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from rediprune.costs.estimate import Savings, definition
-from rediprune.costs.stopwatch import Timing, held_up
+from rediprune.costs.stopwatch import Timing, was_interrupted
 from rediprune.trace import Agreement, Answer
 
 RATIOS = (
@@ -230,7 +230,7 @@ def single_timing_line(full: Answer, pruned: Answer, earlier: bool) -> str:
     first, second = full.first_token_seconds, pruned.first_token_seconds
     mark = " (earlier)" if earlier else ""
     line = f"first word {format_seconds(first)}{mark} → {format_seconds(second)}, one run each"
-    return f"{line}; {BUSY}" if held_up(second, first) else line
+    return f"{line}; {BUSY}" if was_interrupted(second, first) else line
 
 
 def format_seconds(value: float) -> str:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from rediprune import PruneConfig
-from rediprune.draw import shown_in
+from rediprune.draw import picture_index
 from rediprune.explainer.encode import MediaInput
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
@@ -44,7 +44,7 @@ def explorer_payload(
             (whether the method uses the weight), "seed" and "clip" (of a rendered input; None for a file),
             "trace" (whether that file is a saved run).
     """
-    used = sorted(set(shown_in(len(media.frames), vision)))
+    used = sorted(set(picture_index(len(media.frames), vision)))
     side = PREVIEW if len(media.frames) == 1 else FILM
     order, budget = selection.order.numpy(), selection.config.budget
     return {
@@ -76,7 +76,9 @@ def user_choice(tokens: Tensor, config: PruneConfig) -> dict:
 def _describe_frames(media: MediaInput, vision: VisionTokens, used: list[int], side: int) -> list[dict]:
     """Return for every frame in which small picture its tokens lie, where, and what the frame is called."""
     found = []
-    for t, (i, place) in enumerate(zip(shown_in(len(media.frames), vision), vision.geometry, strict=True)):
+    for t, (i, place) in enumerate(
+        zip(picture_index(len(media.frames), vision), vision.geometry, strict=True)
+    ):
         scale = min(1.0, side / max(place.image_size))
         x, y = ((spans * scale).round(decimals=2).flatten().tolist() for spans in place.spans)
         second = media.seconds[i] if media.seconds else float(i)
@@ -90,7 +92,7 @@ def _describe_frames(media: MediaInput, vision: VisionTokens, used: list[int], s
                 "box": [round(edge * scale, 2) for edge in place.box],
                 "x": x,  # from, to, from, to, ... of every column, and so of every row
                 "y": y,
-                "whole": place.whole,
+                "whole": place.n_global,
                 "second": second,
                 "label": ", ".join(names),
             }

@@ -1,4 +1,4 @@
-"""answer IMAGE "QUESTION": one question, with all visual tokens and with the kept ones."""
+"""Run `answer IMAGE "QUESTION"`: one question, with all visual tokens and with the kept ones."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import METHODS, PruneConfig
-from ..files.atomic_write import check_outputs, replacing
+from ..files.atomic_write import check_outputs, replace_file
 from .answer_report import report
-from .arguments import BadInput, add_input, add_where, config_changes, load
+from .arguments import BadInput, add_device, add_input, config_changes, load
 
 if TYPE_CHECKING:
     from ..explainer.encode import MediaInput
@@ -23,7 +23,7 @@ CLIP_SIDE = 640  # longer side of the clip that is written, in pixels
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The arguments of `answer`."""
+    """Declare the arguments of `answer`."""
     answer = commands.add_parser(
         "answer",
         help="answer one question with and without pruning",
@@ -44,7 +44,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     answer.add_argument(
         "--repeats", type=int, default=3, metavar="N", help="timed runs; 0 times nothing (default 3)"
     )
-    add_where(answer)
+    add_device(answer)
     answer.add_argument(
         "--out", type=Path, default=Path("overlay.png"), metavar="FILE", help="default overlay.png"
     )
@@ -69,7 +69,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """The `answer` command. What can be refused without the model is refused before it is loaded."""
+    """Answer the question both ways, print the report and write the files; return 0.
+
+    Input that can be refused without the model is refused before the model is loaded.
+    """
     changes = config_changes(args)
     PruneConfig(**changes)
     _check_outputs(args)
@@ -79,37 +82,37 @@ def run(args: argparse.Namespace) -> int:
 
     checked_text(args.question)
     loaded = load_media(args.file, args.frames)
-    shown = as_media_input(loaded)
-    if args.clip and not shown.clip:
+    media = as_media_input(loaded)
+    if args.clip and not media.clip:
         raise BadInput(f"--clip={args.clip} needs a clip, but {args.file} is a still picture: leave it out")
 
     from .. import draw
 
     explainer = load(args)
     config = replace(explainer.defaults, **changes)
-    trace = explainer.run(shown, args.question, config, max_new_tokens=args.max_new_tokens)
+    trace = explainer.run(media, args.question, config, max_new_tokens=args.max_new_tokens)
     trace = replace(trace, notes=(*loaded.notes, *trace.notes))
     timings = {}
     if args.repeats:
-        look = explainer.look(shown)
-        asked = explainer.ask(look, args.question, config)
+        encoding = explainer.look(media)
+        question = explainer.ask(encoding, args.question, config)
         full, pruned = explainer.time_both(
-            look, asked, trace.kept, args.repeats, steps=TIMED_STEPS, positions=config.positions
+            encoding, question, trace.kept, args.repeats, steps=TIMED_STEPS, positions=config.positions
         )
         timings = {"full": full, "pruned": pruned}
 
     print(report(trace, timings, explainer.knows))
-    with replacing(args.out) as part:
-        draw.overlay(trace, shown.frames).save(part)
+    with replace_file(args.out) as part:
+        draw.overlay(trace, media.frames).save(part)
     print(f"Wrote {args.out}")
     if args.clip:
         from ..media.save_clip import save_clip
 
-        film = draw.film(shown.frames, trace.vision, trace.kept, CLIP_SIDE)
-        save_clip(film, args.clip, draw.film_fps(shown.seconds))
+        film = draw.film(media.frames, trace.vision, trace.kept, CLIP_SIDE)
+        save_clip(film, args.clip, draw.film_fps(media.seconds))
         print(f"Wrote {args.clip}")
     if args.picking:
-        _write_picking(trace, shown, args.picking)
+        _write_picking(trace, media, args.picking)
         print(f"Wrote {args.picking}")
     if args.json:
         from ..replay.file import save_trace
@@ -119,20 +122,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _write_picking(trace: Trace, shown: MediaInput, file: Path) -> None:
-    """The film of the picking, or its sheet, as the file's ending says."""
+def _write_picking(trace: Trace, media: MediaInput, file: Path) -> None:
+    """Write how the tokens were picked: a sheet of stages (.png), or a film."""
     from .. import draw
     from ..media.save_clip import save_clip
 
     if file.suffix.lower() == ".png":
-        with replacing(file) as part:
-            draw.picking_sheet(shown.frames, trace.vision, trace.selection).save(part)
+        with replace_file(file) as part:
+            draw.picking_sheet(media.frames, trace.vision, trace.selection).save(part)
     else:
-        film = draw.picking(shown.frames, trace.vision, trace.selection, side=CLIP_SIDE)
+        film = draw.picking(media.frames, trace.vision, trace.selection, side=CLIP_SIDE)
         save_clip(film, file, draw.PICKING_FPS, one_palette=True)
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
+    """Raise an error if a file cannot be written, or its name has an unknown ending."""
     if args.out.suffix.lower() not in PICTURES:
         raise BadInput(f"--out={args.out} has no known picture ending: use one of {', '.join(PICTURES)}")
     if args.clip and args.clip.suffix.lower() not in CLIPS:

@@ -1,23 +1,26 @@
-"""One run of the answer command, told as text."""
+"""Report a run of the answer command as text."""
 
 from __future__ import annotations
 
-from ..costs.stopwatch import Timing, doubt
+from ..costs.stopwatch import Timing, find_doubt
 from ..trace import Trace
 
 
 def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:
-    """The run as text: answers, what was kept, estimates and measurements apart, agreement, notes."""
-    s, a = trace.savings, trace.agreement
-    on_full, on_pruned = (a.full_on_full, a.pruned_on_full), (a.full_on_pruned, a.pruned_on_pruned)
-    n, k = s.n_visual_full, s.n_visual_pruned
+    """Return the run as text: answers, kept tokens, estimates, measurements, agreement, notes."""
+    s = trace.savings
+    a = trace.agreement
+    on_full = (a.full_on_full, a.pruned_on_full)
+    on_pruned = (a.full_on_pruned, a.pruned_on_pruned)
+    n = s.n_visual_full
+    k = s.n_visual_pruned
     mib = 2**20
     lines = [
         f"Question        {trace.question}",
         f"All {n:<11} {trace.full.text or '(no words)'}",
         f"Kept {k:<10} {trace.pruned.text or '(no words)'}",
         "",
-        f"Kept {k} of {n} tokens{_of_each(trace)}: {trace.config.rule}",
+        f"Kept {k} of {n} tokens{_kept_per_frame(trace)}: {trace.config.rule}",
         "",
         "Estimated from the model's shapes (1 multiply-add = 2 FLOPs), full / pruned:",
         f"  visual tokens only, the papers' formula   {s.visual_only:6.2f}x",
@@ -28,7 +31,8 @@ def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:
         f"{s.kv_bytes_full / mib:.2f} MiB -> {s.kv_bytes_pruned / mib:.2f} MiB",
     ]
     if timings:
-        full, pruned = timings["full"], timings["pruned"]
+        full = timings["full"]
+        pruned = timings["pruned"]
         parts = (("prefill", "prefill"), ("per token", "per_token"))
         runs = f"median of {full.repeats} after {full.warmup} warm-up, taken in turns (fastest..slowest)"
         lines += [
@@ -36,7 +40,7 @@ def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:
             f"Measured on {full.device}, {runs}:",
             *(f"  {name:<11} {_spread(full, part)} -> {_spread(pruned, part)}" for name, part in parts),
         ]
-        if why := doubt(full, pruned, s.prefill):
+        if why := find_doubt(full, pruned, s.prefill):
             lines.append(f"  Not reliable: {why}. The machine was busy: measure again when it is idle.")
     lines += [
         "",
@@ -50,18 +54,20 @@ def report(trace: Trace, timings: dict[str, Timing], knows: str = "") -> str:
     return "\n".join([*lines, *([""] if notes else []), *(f"Note: {note}" for note in notes)])
 
 
-def _of_each(trace: Trace) -> str:
-    """How many were kept of every frame or tile, where there are several."""
+def _kept_per_frame(trace: Trace) -> str:
+    """Return the number of kept tokens of every frame or tile; empty if there is only one."""
     counts = [len(mine) for mine in trace.vision.per_frame(trace.kept)]
     return f" ({' + '.join(map(str, counts))})" if len(counts) > 1 else ""
 
 
 def _spread(timing: Timing, part: str) -> str:
+    """Return a median and its range, in milliseconds."""
     low, high = getattr(timing, f"{part}_spread")
     return f"{getattr(timing, part) * 1e3:.1f} ms ({low * 1e3:.1f}..{high * 1e3:.1f})"
 
 
 def _si(flops: float) -> str:
+    """Return a number with its SI prefix, three digits; the unit is put behind it."""
     for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
         if flops >= size:
             return f"{flops / size:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""What several commands ask for in the same words: an input, a place to run, settings, numbers, files."""
+"""Declare and read the arguments that several commands share: input, settings, device, lists of numbers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class BadInput(ValueError):
-    """The command line cannot be carried out; the message is one sentence."""
+    """Say in one sentence why the command line cannot be run."""
 
 
 def add_input(command: argparse.ArgumentParser) -> None:
-    """What is asked about what, and of which model, and the settings that hold for every method."""
+    """Declare the input, the question, the model, and the settings that hold for every method."""
     command.add_argument("file", help="a picture, a video or an animated picture")
     command.add_argument("question")
     command.add_argument(
@@ -31,8 +31,8 @@ def add_input(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max-new-tokens", type=int, default=48, metavar="M")
 
 
-def add_where(command: argparse.ArgumentParser) -> None:
-    """Where the model runs, and in which numbers."""
+def add_device(command: argparse.ArgumentParser) -> None:
+    """Declare where the model runs, and in which number format."""
     command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps, auto (default cpu)")
     command.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16 (default auto)")
     command.add_argument(
@@ -43,15 +43,15 @@ def add_where(command: argparse.ArgumentParser) -> None:
 
 
 def load(args: argparse.Namespace) -> Explainer:
-    """The model that the command line names, where and in the numbers that it says."""
+    """Load the model that the command line names, on its device and in its number format."""
     from ..explainer.explainer import DEFAULT_MODEL, Explainer
 
-    where = {"device": args.device, "dtype": args.dtype, "quantise": args.quantise}
-    return Explainer.from_pretrained(args.model or DEFAULT_MODEL, **where)
+    placement = {"device": args.device, "dtype": args.dtype, "quantise": args.quantise}
+    return Explainer.from_pretrained(args.model or DEFAULT_MODEL, **placement)
 
 
-def numbers(args: argparse.Namespace, name: str) -> list[float] | None:
-    """A list of numbers of the command line, None where it was not given."""
+def parse_numbers(args: argparse.Namespace, name: str) -> list[float] | None:
+    """Return the numbers of a comma-separated argument; None if it was not given."""
     given = getattr(args, name)
     try:
         return given and [float(part) for part in given.split(",")]
@@ -60,7 +60,11 @@ def numbers(args: argparse.Namespace, name: str) -> list[float] | None:
 
 
 def config_changes(args: argparse.Namespace) -> dict:
-    """What the command line says otherwise than the defaults, as arguments of PruneConfig."""
+    """Return the settings that the command line gives, as arguments of PruneConfig.
+
+    Raises:
+        BadInput: a number out of range.
+    """
     names = ("keep_ratio", "alpha", "tau", "method", "query", "pointing", "seed", "budget", "positions")
     changes = {name: value for name in names if (value := getattr(args, name, None)) is not None}
     if getattr(args, "weight", None) is not None:

@@ -1,4 +1,4 @@
-"""bench: what pruning costs and saves on this machine, measured; what others claim, counted."""
+"""Run `bench`: measure what pruning costs and saves on this machine, and count what others claim."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .arguments import BadInput
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The arguments of `bench`."""
+    """Declare the arguments of `bench`."""
     bench = commands.add_parser(
         "bench",
         help="what pruning costs and saves on this machine",
@@ -35,10 +35,10 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the parts, a line for each figure as it is made; the file is written after every part.
+    """Run the parts, print a line for each figure, and write the file after every part.
 
-    A part that fails stays in the file as it was, the others are run all the same, and the exit code is 1. A
-    part that this machine has no memory for is a failure only where it was asked for by name.
+    If a part fails, its old figures stay in the file, the other parts still run, and the exit code is 1. A
+    part that this machine has no memory for counts as failed only if it was asked for by name.
     """
     import torch
 
@@ -48,22 +48,22 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluation.bench import record
     from ..evaluation.bench.machine import Machine
 
-    runs, failed = record.load(args.out), []
-    machine = Machine.here(
-        args.device
-    )  # once: before a later part the load would be that of the earlier ones
+    runs = record.load(args.out)
+    failed = []
+    # Once, before all parts: later, the load of the machine would be the load of the parts before.
+    machine = Machine.here(args.device)
     print(machine)
     for part in PARTS if args.part == "all" else (args.part,):
         print(f"{part}:", flush=True)
         started = time.perf_counter()
-        made = record.Run(machine, args.device, args.quick)
+        made = record.BenchRun(machine, args.device, args.quick)
         try:
             module = import_module(f"..evaluation.bench.{PARTS[part]}", __package__)
             for figure in module.measure(args.device, args.quick):
                 kind = made.measured if isinstance(figure, record.Figure) else made.estimated
                 kind.append(figure)
                 print(f"  {figure}", flush=True)
-        except record.NoRoom as error:
+        except record.NotEnoughMemoryError as error:
             failed += [part] if args.part == part else []
             print(f"rediprune: {part} is left as it was: {error}", file=sys.stderr, flush=True)
             continue

@@ -1,4 +1,4 @@
-"""sweep IMAGE "QUESTION": every method at every keep ratio; from where on does the answer hold?"""
+"""Run `sweep IMAGE "QUESTION"`: every method at every keep ratio; from which on does the answer hold?"""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ..config import METHODS, PruneConfig, alpha_from_weight
 from ..files.atomic_write import check_outputs, write_text
 from .arguments import (
     BadInput,
+    add_device,
     add_input,
-    add_where,
     config_changes,
     load,
-    numbers,
+    parse_numbers,
 )
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """The arguments of `sweep`."""
+    """Declare the arguments of `sweep`."""
     sweep = commands.add_parser(
         "sweep",
         help="every method at every keep ratio, for one question",
@@ -27,7 +27,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     )
     sweep.set_defaults(run=run)
     add_input(sweep)
-    add_where(sweep)
+    add_device(sweep)
     sweep.add_argument(
         "--methods",
         metavar="A,B",
@@ -44,11 +44,12 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """The `sweep` command: a line for each point as it is done, then what can be read off them."""
+    """Run the sweep: print a line for each point as it is done, then a summary; return 0."""
     changes = config_changes(args)
     PruneConfig(**changes)
     methods = None if args.methods is None else [name.strip() for name in args.methods.split(",")]
-    ratios, weights = numbers(args, "ratios"), numbers(args, "weights")
+    ratios = parse_numbers(args, "ratios")
+    weights = parse_numbers(args, "weights")
     for name in methods or ():
         PruneConfig(method=name)
     for ratio in ratios:
@@ -64,24 +65,25 @@ def run(args: argparse.Namespace) -> int:
 
     checked_text(args.question)
 
-    shown = as_media_input(load_media(args.file, args.frames))
+    media = as_media_input(load_media(args.file, args.frames))
     from ..evaluation import sweep_report as table
     from ..evaluation.sweep import Point, sweep
 
     explainer = load(args)
-    look = explainer.look(shown)
+    encoding = explainer.look(media)
     points: list[Point] = []
     config = replace(explainer.defaults, **changes)
-    chosen, length = methods or explainer.methods, args.max_new_tokens
+    chosen = methods or explainer.methods
+    length = args.max_new_tokens
     for point in sweep(
-        explainer, look, args.question, chosen, ratios, weights, config, args.seeds, max_new_tokens=length
+        explainer, encoding, args.question, chosen, ratios, weights, config, args.seeds, max_new_tokens=length
     ):
         if not points:
-            print(table.opening(args.question, look.n_visual, point))
+            print(table.format_heading(args.question, look.n_visual, point))
         points.append(point)
-        print(table.row(point), flush=True)
-    print(f"\n{table.summary(points)}")
+        print(table.format_row(point), flush=True)
+    print(f"\n{table.format_summary(points)}")
     if args.csv:
-        write_text(args.csv, table.as_csv(points))
+        write_text(args.csv, table.format_csv(points))
         print(f"Wrote {args.csv}")
     return 0

@@ -1,15 +1,16 @@
-"""Closed-form FLOPs and KV-cache bytes of one answer: an ESTIMATE from a model's shapes; nothing is timed.
+"""Estimate FLOPs and KV-cache bytes of one answer in closed form from a model's shapes; nothing is timed.
 
-What is counted, and how, stands in flops.py. Times are another type, `Timing` (stopwatch.py).
+The module flops says what is counted and how. Times are another type, `stopwatch.Timing`.
 
-Three ratios, full / pruned, and they answer three different questions (never mix them in one table):
+Three ratios, full / pruned, answer three different questions. Never mix them in one table:
 
 - visual_only   by the papers' formula (FastV, DivPrune): the LLM over its visual tokens alone.
 - prefill       the LLM over its whole prompt, the text included.
-- end_to_end    everything that one answer computes, the vision encoder too, which pruning does not shrink.
+- end_to_end    everything that one answer computes, with the vision encoder, which pruning does not shrink.
 
-The encoder is counted with all of its layers in both runs, as the unmodified model has it. Ours end at the
-last layer that is read (models/encoding), pruned or not: up to one less, which is not pruning's saving.
+The encoder is counted with all of its layers in both runs, as the unmodified model runs it. This library
+stops at the last layer that is read (models.vision_encoder), pruned or not. That saves up to one layer, but
+is not a saving of pruning.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ __all__ = [
     "ModelShapes",
     "Savings",
     "TextTowerShapes",
-    "at",
     "decode_flops",
     "definition",
     "estimate",
+    "estimate_from_costs",
+    "estimate_over_prompts",
     "extra_flops",
     "kv_bytes",
-    "over_prompts",
     "prefill_flops",
     "projector_flops",
     "selection_flops",
@@ -56,7 +57,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Flops:
-    """Floating-point operations (2 x multiply-add) of one answer by station: a closed-form ESTIMATE."""
+    """Hold the ESTIMATED floating-point operations (2 x multiply-add) of one answer by station."""
 
     vision: float
     selection: float
@@ -66,18 +67,19 @@ class Flops:
 
     @property
     def total(self) -> float:
+        """Sum the FLOPs of all stations."""
         return self.vision + self.selection + self.projector + self.prefill + self.decode
 
 
 @dataclass(frozen=True)
 class Savings:
-    """Closed-form ESTIMATE of what pruning saves; every ratio is full / pruned, so 4.0 means four times less.
+    """Hold an ESTIMATE of what pruning saves; a ratio is full / pruned, so 4.0 means four times less.
 
     Attributes:
         full, pruned: FLOPs by station without and with pruning.
-        visual_only: ratio of the LLM prefill over the visual tokens alone (the convention of the paper).
-        prefill: ratio of the whole LLM prefill, text tokens included.
-        end_to_end: ratio of everything: encoder, selection, projector, prefill, decode.
+        visual_only: ratio of the LLM prefill over the visual tokens alone (the convention of the papers).
+        prefill: ratio of the LLM prefill over the whole prompt, text tokens included.
+        end_to_end: ratio of the totals: encoder, selection, projector, prefill, decode.
         kv_bytes_full, kv_bytes_pruned: KV cache after prefill, in bytes.
         n_visual_full, n_visual_pruned, n_text, n_new: the token counts that went in.
     """
@@ -97,13 +99,13 @@ class Savings:
 
 @dataclass(frozen=True)
 class Costs:
-    """What an estimate needs beside how many tokens are kept, so that any ratio can do without the model.
+    """Hold the inputs of an estimate except the number of kept tokens; no model is needed after that.
 
     Attributes:
-        shapes: the fields of savings.ModelShapes.
-        n_visual, n_text, n_frames, method, query_flops, choices: as savings.estimate takes them.
-        n_projected: tokens through the projector without pruning and with `n_kept` tokens kept.
-        n_kept: for how many kept tokens n_projected was counted.
+        shapes: the fields of flops.ModelShapes by name.
+        n_visual, n_text, n_frames, method, query_flops, choices: arguments of `estimate`.
+        n_projected: tokens through the projector without pruning, and with `n_kept` tokens kept.
+        n_kept: the number of kept tokens for which n_projected was counted.
     """
 
     shapes: Mapping[str, int]
@@ -117,7 +119,7 @@ class Costs:
     n_kept: int
 
 
-# One sentence for each number that is shown, beside the formula that makes it: the page shows it on hover.
+# One sentence for each number that the page shows, kept beside the formulas. The page shows it on hover.
 _DEFINITIONS = {
     "visual_only": (
         "LLM prefill over the visual tokens alone, by the papers' formula: 4nd² + 2n²d + 2ndm multiply-adds "
@@ -139,9 +141,13 @@ _DEFINITIONS = {
 
 
 def definition(name: str) -> str:
-    """One sentence that defines a number, for the page's hover text.
+    """Return the sentence that defines one of the numbers, for the page's hover text.
 
-    `name` is "visual_only", "prefill", "end_to_end" or "kv_bytes"; anything else is a ValueError.
+    Args:
+        name: "visual_only", "prefill", "end_to_end" or "kv_bytes".
+
+    Raises:
+        ValueError: another name.
     """
     if name not in _DEFINITIONS:
         raise ValueError(f"no definition of {name!r}: choose one of {', '.join(_DEFINITIONS)}")
@@ -162,26 +168,26 @@ def estimate(
     n_projected: tuple[int, int] | None = None,
     ffn_matrices: int = 2,
 ) -> Savings:
-    """What keeping n_kept of n_visual tokens saves for one answer of n_new tokens after n_text text tokens.
+    """Estimate what keeping n_kept of n_visual tokens saves for one answer of n_new tokens.
 
     Args:
         shapes: the model.
         n_visual: visual tokens in the prompt without pruning, over all frames.
         n_kept: visual tokens that remain, over all frames, 1 <= n_kept <= n_visual.
-        n_text: all other prompt tokens, >= 0; the same for both runs, so separators between lines of visual
-            tokens, of which pruning may take some out too, count as staying.
-        n_new: tokens generated, end token included, >= 1. Both runs are given the same number.
-        n_frames: pictures that the encoder takes in, one by one: frames of a clip, tiles of an image.
-        method: one of config.METHODS, for what the selection costs.
-        query_flops: what the query costs by itself: 0 for prompt-tail (it only mixes at most 128 embeddings),
+        n_text: all other prompt tokens, >= 0; equal in both runs. Separators between lines of visual tokens
+            count as staying, although pruning may remove some of them.
+        n_new: tokens generated, end token included, >= 1; equal in both runs.
+        n_frames: pictures that the encoder processes one by one: frames of a clip, tiles of an image.
+        method: one of config.METHODS; decides the cost of the selection.
+        query_flops: cost of making the query: 0 for prompt-tail, which only mixes at most 128 embeddings, and
             `text_tower_flops` for text-tower. Counted as selection.
-        choices: among how many tokens each choice was made: [n_visual] for a shared budget, otherwise the
-            tokens of each frame. By default the frames have equally many.
-        n_projected: tokens through the projector without and with pruning; by default n_visual and n_kept.
-        ffn_matrices: 2 as in the papers' formula, or 3; changes `visual_only` alone.
+        choices: number of tokens in each choice: [n_visual] for a shared budget, otherwise the tokens of each
+            frame. Default: all frames have equally many.
+        n_projected: tokens through the projector without and with pruning; default n_visual and n_kept.
+        ffn_matrices: 2 as in the papers' formula, or 3; changes `visual_only` only.
 
-    One decode length for both runs is a convention: the two answers may really differ in length. Where
-    n_kept == n_visual nothing is chosen, the selection costs 0 and every ratio is exactly 1.
+    Equal decode lengths are a convention: the two answers may differ in length. Where n_kept == n_visual
+    nothing is chosen, the selection costs 0 and every ratio is exactly 1.
 
     Raises:
         ValueError: counts out of range, or an unknown method.
@@ -193,7 +199,8 @@ def estimate(
             f"n_text={n_text}, n_new={n_new}, n_frames={n_frames} do not fit: they must be >= 0, >= 1 and a "
             f"divisor of n_visual={n_visual}"
         )
-    choices = [n_visual // n_frames] * n_frames if choices is None else choices
+    if choices is None:
+        choices = [n_visual // n_frames] * n_frames
     if sum(choices) != n_visual or min(choices) < 1:
         raise ValueError(f"choices={list(choices)} must be counts >= 1 that add up to n_visual={n_visual}")
     if method not in METHODS:
@@ -202,6 +209,7 @@ def estimate(
     projected = n_projected or (n_visual, n_kept)
 
     def flops(n: int, n_in: int, selection: float) -> Flops:
+        """Count a run with n visual tokens in the LLM and n_in tokens through the projector."""
         return Flops(
             vision=float(n_frames * vision_flops(shapes)),
             selection=float(selection),
@@ -231,42 +239,48 @@ def estimate(
     )
 
 
-def over_prompts(costs: Sequence[Costs], n_new: int = 1) -> Savings:
-    """Estimate several prompts together, each with its noted number of kept tokens and n_new new ones.
+def estimate_over_prompts(costs: Sequence[Costs], n_new: int = 1) -> Savings:
+    """Estimate several prompts together, each with its recorded number of kept tokens and n_new new tokens.
 
-    FLOPs, bytes and counts are sums over the prompts; ratios are those of the sums.
+    FLOPs, bytes and counts are summed over the prompts; each ratio is the ratio of two sums.
 
     Raises:
         ValueError: no prompt, or n_new below 1.
     """
     if not costs or n_new < 1:
         raise ValueError(f"{len(costs)} prompts of {n_new} new tokens each: both must be at least 1")
-    each = [at(one, one.n_kept, n_new) for one in costs]
-    full, pruned = (
-        Flops(**{f.name: sum(getattr(getattr(one, side), f.name) for one in each) for f in fields(Flops)})
-        for side in ("full", "pruned")
-    )
-    whole = sum(visual_only_macs(ModelShapes(**one.shapes), one.n_visual) for one in costs)
-    some = sum(visual_only_macs(ModelShapes(**one.shapes), one.n_kept) for one in costs)
+    each = [estimate_from_costs(one, one.n_kept, n_new) for one in costs]
+    full = _sum_flops([one.full for one in each])
+    pruned = _sum_flops([one.pruned for one in each])
+    macs_full = sum(visual_only_macs(ModelShapes(**one.shapes), one.n_visual) for one in costs)
+    macs_pruned = sum(visual_only_macs(ModelShapes(**one.shapes), one.n_kept) for one in costs)
     counts = ("kv_bytes_full", "kv_bytes_pruned", "n_visual_full", "n_visual_pruned", "n_text", "n_new")
     return Savings(
         full=full,
         pruned=pruned,
-        visual_only=whole / some,
+        visual_only=macs_full / macs_pruned,
         prefill=full.prefill / pruned.prefill,
         end_to_end=full.total / pruned.total,
         **{name: sum(getattr(one, name) for one in each) for name in counts},
     )
 
 
-def at(costs: Costs, n_kept: int, n_new: int) -> Savings:
-    """`estimate` for n_kept kept tokens and n_new new ones, from what a run noted of itself.
+def _sum_flops(runs: Sequence[Flops]) -> Flops:
+    """Add up runs station by station."""
+    return Flops(**{f.name: sum(getattr(run, f.name) for run in runs) for f in fields(Flops)})
 
-    How many tokens go through the projector can depend on which are kept (LLaVA-OneVision mixes them behind
-    it): for another number than the noted one it is taken in proportion.
+
+def estimate_from_costs(costs: Costs, n_kept: int, n_new: int) -> Savings:
+    """Run `estimate` for n_kept kept tokens and n_new new ones, from the costs that a run recorded.
+
+    The number of tokens through the projector can depend on which tokens are kept (LLaVA-OneVision mixes them
+    behind it). For another n_kept than the recorded one it is scaled in proportion.
     """
-    whole, some = costs.n_projected
-    in_proportion = min(whole, max(1, round(n_kept * some / costs.n_kept)))
+    projected_full, projected_pruned = costs.n_projected
+    if n_kept == costs.n_visual:
+        projected = projected_full
+    else:
+        projected = min(projected_full, max(1, round(n_kept * projected_pruned / costs.n_kept)))
     return estimate(
         ModelShapes(**costs.shapes),
         n_visual=costs.n_visual,
@@ -277,5 +291,5 @@ def at(costs: Costs, n_kept: int, n_new: int) -> Savings:
         method=costs.method,
         query_flops=costs.query_flops,
         choices=costs.choices,
-        n_projected=(whole, whole if n_kept == costs.n_visual else in_proportion),
+        n_projected=(projected_full, projected),
     )

@@ -1,8 +1,8 @@
-"""What each station of one answer computes and holds, in closed form from a model's shapes: ESTIMATES.
+"""Count FLOPs and bytes of each station of one answer in closed form from a model's shapes: ESTIMATES.
 
-One FLOP is one multiplication or one addition, so one multiply-add counts as 2. Counted are the matrix
-products, and attention over the full n x n square (a fused causal kernel may do half of it). Not counted:
-norms, activations, softmax, rotary positions, sampling.
+One FLOP is one multiplication or one addition, so one multiply-add counts as 2. Matrix products are counted,
+and attention over the full n x n square (a fused causal kernel may compute half of it). Norms, activations,
+softmax, rotary positions and sampling are not counted.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from ..config import ASKS_ATTENTION, ASKS_PROJECTED
 
 @dataclass(frozen=True)
 class ModelShapes:
-    """The numbers of a vision tower + projector + LLM that FLOPs depend on; all from the model's config.
+    """Hold the numbers of a vision tower, projector and LLM that FLOPs depend on, from the model's config.
 
     Attributes:
-        vision_layers: encoder layers of the model: all, though a look runs none behind the last that is read.
+        vision_layers: all encoder layers of the model, although this library stops at the last one that is
+            read.
         vision_width, vision_mlp: width of the encoder and inner width of its MLP.
-        vision_tokens: tokens inside the encoder per frame, the CLS token included where there is one.
-        vision_patches: patches per frame (vision_tokens without CLS).
+        vision_tokens: tokens inside the encoder per frame, including the class token where there is one.
+        vision_patches: patches per frame (vision_tokens without the class token).
         patch_dim: numbers in one patch, channels * patch_size ** 2.
         projector_in, projector_hidden, projector_out: the two-layer projector, per token, from C to D.
         llm_layers, llm_width, llm_mlp: L, D and the inner width m of the gated (three-matrix) FFN.
@@ -30,8 +31,8 @@ class ModelShapes:
         vision_mlp_matrices: 2, or 3 where the encoder's MLP is gated.
         vision_windowed_layers: layers of the encoder that attend within windows only.
         vision_window_pairs: pairs of a query and a key in one such layer, per frame.
-        projectors: how many projectors of this shape every token goes through (Qwen3-VL's deepstack has more
-            than one).
+        projectors: number of projectors of this shape that every token goes through (Qwen3-VL's deepstack has
+            several).
     """
 
     vision_layers: int
@@ -59,12 +60,12 @@ class ModelShapes:
 
 @dataclass(frozen=True)
 class TextTowerShapes:
-    """The CLIP text encoder of a text-tower query; whatever is asked, it reads a context of fixed length.
+    """Hold the shape of the CLIP text encoder of a text-tower query; it always reads a full context.
 
     Attributes:
-        layers, width, mlp: of the text transformer.
-        context: tokens it always reads (77 for CLIP).
-        joint_width: E, of the joint image-text space.
+        layers, width, mlp: layers, width and inner MLP width of the text transformer.
+        context: tokens that it reads, padding included (77 for CLIP).
+        joint_width: E, the width of the joint image-text space.
     """
 
     layers: int
@@ -75,12 +76,14 @@ class TextTowerShapes:
 
 
 def vision_flops(s: ModelShapes) -> float:
-    """Vision encoder with all its layers, as the unmodified model runs it; a look of ours may run one less.
+    """Count the vision encoder over one frame, with all of its layers as the unmodified model runs it.
 
-    One frame; n tokens with CLS, width d, MLP m of f matrices, p patches of patch_dim:
+    With n tokens (class token included), width d, an MLP of width m with f matrices, and p patches of
+    patch_dim:
 
-    2 * (p * patch_dim * d + layers * (4nd^2 + f * ndm) + 2d * pairs), pairs summed over the layers: n^2, or
-    those within windows
+    2 * (p * patch_dim * d + layers * (4nd^2 + f * ndm) + 2d * pairs)
+
+    pairs is summed over the layers: n^2 for each, or the pairs within windows where a layer is windowed.
     """
     n, d = s.vision_tokens, s.vision_width
     pairs = (s.vision_layers - s.vision_windowed_layers) * n * n
@@ -90,12 +93,14 @@ def vision_flops(s: ModelShapes) -> float:
 
 
 def projector_flops(s: ModelShapes, n: int) -> float:
-    """Two-layer projectors over n tokens: 2n * projectors * (in * hidden + hidden * out)."""
+    """Count the two-layer projectors over n tokens: 2n * projectors * (in * hidden + hidden * out)."""
     return 2 * n * s.projectors * s.projector_hidden * (s.projector_in + s.projector_out)
 
 
 def prefill_flops(s: ModelShapes, n: int) -> float:
-    """LLM over a prompt of n tokens; width d, a = heads * head_dim, g = kv_heads * head_dim:
+    """Count the LLM over a prompt of n tokens.
+
+    With width d, a = heads * head_dim and g = kv_heads * head_dim:
 
     2 * layers * (n * (2da + 2dg) + 2n^2a + 3ndm) + 2 * d * vocab
 
@@ -108,7 +113,7 @@ def prefill_flops(s: ModelShapes, n: int) -> float:
 
 
 def decode_flops(s: ModelShapes, n: int, n_new: int) -> float:
-    """LLM after the prefill of n tokens, with a KV cache that grows by one per step.
+    """Count the decoding of n_new tokens after a prefill of n, with a KV cache that grows by one per step.
 
     The first of the n_new tokens comes out of the prefill, so there are n_new - 1 steps; step t reads n + t
     positions: sum over t of 2 * layers * (2da + 2dg + 2a(n + t) + 3dm) + 2 * d * vocab.
@@ -120,18 +125,18 @@ def decode_flops(s: ModelShapes, n: int, n_new: int) -> float:
 
 
 def selection_flops(method: str, n: int, c: int, d: int = 0) -> float:
-    """One choice among n tokens (width c, projected d), counted as the full order of n picks, whatever K is.
+    """Count one choice among n tokens (width c, projected d): the full order of n picks, whatever K is.
 
     rediprune   5nc for unit vectors and relevance, 2n^2c for the Gram matrix, 4n^2 for n picks (minimum,
                 scale, add and compare over n tokens each)
-    diversity   3nc + 2n^2c + 4n^2: the same without relevance
-    divprune    3nd + 2n^2d + 4n^2: the same over projected tokens
+    diversity   3nc + 2n^2c + 4n^2: rediprune without relevance
+    divprune    3nd + 2n^2d + 4n^2: diversity over projected tokens
     cdpruner    5nc for relevance, 3nd + 2n^2d for the Gram matrix, n^3 - n^2 for the rows of its Cholesky
                 factor (pick i reads i earlier ones: 2in), 8n^2 for n picks
     relevance   5nc
     cls-attention, random, grid   0
 
-    What comes before is not in it: `extra_flops`.
+    `extra_flops` counts what a method computes before that.
     """
     return {
         "rediprune": 5 * n * c + 2 * n * n * c + 4 * n * n,
@@ -143,12 +148,15 @@ def selection_flops(method: str, n: int, c: int, d: int = 0) -> float:
 
 
 def extra_flops(method: str, s: ModelShapes, n_projected: int, n_frames: int) -> float:
-    """What a method must know beside the tokens, over the whole prompt.
+    """Count what a method computes over the whole prompt before it chooses.
 
-    divprune, cdpruner   all tokens through the projector (`projector_flops`); those that are kept go through
-                         it once more, as every other method's do
-    cls-attention        per frame 2 * (nd^2 + d^2 + nd): the keys of n tokens (CLS included) of one layer of
-                         width d, one query, and their products
+    divprune, cdpruner   all tokens through the projector (`projector_flops`); the kept tokens go through it a
+    second
+                         time, as with every other method
+    cls-attention        per frame 2 * (nd^2 + d^2 + nd): the keys of n tokens (class token included) of one
+    layer
+                         of width d, one query, and their products
+    other methods        0
     """
     if method in ASKS_PROJECTED:
         return projector_flops(s, n_projected)
@@ -157,36 +165,40 @@ def extra_flops(method: str, s: ModelShapes, n_projected: int, n_frames: int) ->
 
 
 def text_tower_flops(t: TextTowerShapes, n: int, c: int, value_path: bool = False) -> float:
-    """A text-tower query: the question encoded, and n visual tokens (width c) taken into the joint space.
+    """Count a text-tower query: encode the question, and map n visual tokens (width c) to the joint space.
 
-    2 * layers * (4xw^2 + 2x^2w + 2xwm) + 2wE + 2ncE with context x, width w, joint width E; the value path
-    of the last vision block (one value and one output matrix) adds 4nc^2.
+    With context x, width w, MLP width m and joint width E: 2 * layers * (4xw^2 + 2x^2w + 2xwm) + 2wE + 2ncE.
+    The value path of the last vision block (one value and one output matrix) adds 4nc^2.
     """
     text = _encoder_flops(t.layers, t.context, t.width, t.mlp) + 2 * t.width * t.joint_width
     return text + 2 * n * c * t.joint_width + (4 * n * c * c if value_path else 0)
 
 
 def visual_only_macs(s: ModelShapes, n: int, ffn_matrices: int = 2) -> float:
-    """The papers' count: multiply-adds (counted once) of the LLM over n visual tokens and nothing else.
+    """Count multiply-adds (1 each) of the LLM over n visual tokens alone, by the formula of the papers.
 
-    layers * (4nd^2 + 2n^2d + f * ndm), f = 2 FFN matrices as FastV and DivPrune write it; a LLaMA has f = 3.
-    GQA is not in it: the papers' formula knows one width.
+    layers * (4nd^2 + 2n^2d + f * ndm), with f = 2 FFN matrices as FastV and DivPrune write it; a LLaMA has
+    f = 3. The formula has a single width, so grouped-query attention is ignored.
     """
     d = s.llm_width
     return s.llm_layers * (4 * n * d * d + 2 * n * n * d + ffn_matrices * n * d * s.llm_mlp)
 
 
 def kv_bytes(s: ModelShapes, n: int) -> int:
-    """KV cache of n tokens: 2 (keys and values) * layers * kv_heads * head_dim * n * bytes per number."""
+    """Count the bytes of the KV cache of n tokens.
+
+    2 (keys and values) * layers * kv_heads * head_dim * n * bytes per number.
+    """
     return 2 * s.llm_layers * s.n_kv_heads * s.head_dim * n * s.kv_dtype_bytes
 
 
 def _encoder_flops(layers: int, n: int, d: int, m: int) -> float:
-    """A plain transformer encoder over n tokens: 2 * layers * (4nd^2 + 2n^2d + 2ndm)."""
+    """Count a plain transformer encoder over n tokens: 2 * layers * (4nd^2 + 2n^2d + 2ndm)."""
     return 2 * layers * (4 * n * d * d + 2 * n * n * d + 2 * n * d * m)
 
 
 def _llm_token_macs(s: ModelShapes) -> int:
-    """Multiply-adds of one token in one LLM layer without attention scores: 2da + 2dg + 3dm."""
-    query_width, kv_width = s.n_heads * s.head_dim, s.n_kv_heads * s.head_dim
+    """Count multiply-adds of one token in one LLM layer without attention scores: 2da + 2dg + 3dm."""
+    query_width = s.n_heads * s.head_dim
+    kv_width = s.n_kv_heads * s.head_dim
     return s.llm_width * (2 * query_width + 2 * kv_width + 3 * s.llm_mlp)

@@ -1,12 +1,12 @@
-"""Timed runs: a MEASUREMENT on the machine at hand. It knows no model: it is given what to run.
+"""Time prefill and decoding: a MEASUREMENT on this machine of functions that the caller gives.
 
-The first runs pay for kernels and memory that later ones reuse, so they are thrown away (warm-up).
+The first runs pay for kernels and memory that later runs reuse, so they are thrown away (warm-up).
 An accelerator returns before its work is done, so the clock is read only once the device is idle.
-The median is reported because one interruption ruins a mean; (min, max) stands beside it.
+The median is reported because one interruption ruins a mean; (min, max) is reported with it.
 
-A machine that is busy with something else spoils even a median. Two prompts are therefore timed in turns
-(`pooled`), a pair of times that cannot both be right is noticed (`doubt`), and it is measured again once the
-machine has had time to come to rest (`measured_again`).
+A machine that is busy with other work spoils even a median. Two prompts are therefore timed in turns
+(`pool_timings`), a pair of times that cannot both be right is detected (`find_doubt`), and the measurement is
+repeated after a pause (`measure_until_sound`).
 """
 
 from __future__ import annotations
@@ -23,19 +23,21 @@ import torch
 State = TypeVar("State")
 Measured = TypeVar("Measured")
 
-HELD_UP = 3.0  # times longer than the work explains: something else had the machine. Our own choice.
+HELD_UP = 3.0  # a run this many times longer than expected was interrupted by other work; our own choice
 SLACK = 0.02  # seconds that a scheduler may add to anything; shorter differences are no contradiction
-LONGEST = 10.0  # seconds after which nothing is measured again: a busy machine would be kept busy
-PAUSES = (0.3, 1.0)  # seconds for the machine to come to rest, before the second and the third try
+LONGEST = 10.0  # seconds after which nothing is measured again, so as not to keep a busy machine busy
+PAUSES = (0.3, 1.0)  # seconds to wait before the second and the third try
 
 
 @dataclass(frozen=True)
 class Timing:
-    """A MEASUREMENT in seconds, medians over `repeats` runs after `warmup` runs; spread is (min, max).
+    """Hold a MEASUREMENT in seconds: medians over `repeats` runs after `warmup` runs, spread as (min, max).
 
     Attributes:
-        prefill: projector + LLM over the whole prompt, up to the first new token.
-        per_token: one decode step, each run's mean over its steps; NaN, spread and all, where none was timed.
+        prefill: projector and LLM over the whole prompt, up to the first new token.
+        per_token: one decode step, as each run's mean over its steps; NaN, like its spread, where none was
+            timed.
+        device: where the work ran.
     """
 
     prefill: float
@@ -47,8 +49,8 @@ class Timing:
     device: str
 
 
-def synchroniser(device: str | torch.device) -> Callable[[], None]:
-    """What to call before reading the clock, so that work queued on `device` is done; nothing on a CPU."""
+def synchronise_function(device: str | torch.device) -> Callable[[], None]:
+    """Return the function that waits until all work queued on `device` is done; on a CPU it does nothing."""
     device = torch.device(device)
     if device.type == "cuda":
         return lambda: torch.cuda.synchronize(device)
@@ -71,16 +73,18 @@ def time_run(
     """Time `prefill()` and then `steps` times `step(state)`, `repeats` times over.
 
     Args:
-        prefill: projector + LLM over the whole prompt; returns the state (cache) that decoding begins from.
-            Called afresh for every run, because a decode step makes the cache longer.
-        step: decodes one token; None where only the prefill is of interest (`per_token` is then NaN).
+        prefill: projector and LLM over the whole prompt; returns the state (cache) that decoding starts from.
+            Called again for every run, because a decode step makes the cache longer.
+        step: decodes one token; None to time the prefill only (`per_token` is then NaN).
         steps: decode steps per run, >= 1; their time is divided by this number.
-        repeats: runs that count, >= 1. warmup: runs thrown away before, >= 0.
-        device: where the work runs; decides how to wait for it and stands in the result.
-        clock: seconds, only ever increasing. synchronise: overrides how to wait (both for tests).
+        repeats: runs that count, >= 1.
+        warmup: runs before them that are thrown away, >= 0.
+        device: where the work runs; decides how to wait for it, and is recorded in the result.
+        clock: returns seconds, never decreasing (for tests).
+        synchronise: waits for the device in place of the function for `device` (for tests).
 
     Returns:
-        Timing in seconds: medians, and (min, max) beside them.
+        Timing in seconds: medians and (min, max).
 
     Raises:
         ValueError: a count out of range.
@@ -88,8 +92,9 @@ def time_run(
     for name, value, least in (("steps", steps, 1), ("repeats", repeats, 1), ("warmup", warmup, 0)):
         if value < least:
             raise ValueError(f"{name}={value} is out of range: it must be a whole number >= {least}")
-    wait = synchronise or synchroniser(device)
-    prefills, tokens = [], []
+    wait = synchronise or synchronise_function(device)
+    prefills = []
+    tokens = []
     for run in range(warmup + repeats):
         wait()
         started = clock()
@@ -108,10 +113,10 @@ def time_run(
     return _timing(prefills, tokens or [math.nan], warmup, str(device))
 
 
-def pooled(runs: Sequence[Timing]) -> Timing:
-    """Timings of one prompt, one repeat each, as one Timing with the warm-up and device of the first.
+def pool_timings(runs: Sequence[Timing]) -> Timing:
+    """Combine timings of one prompt, one repeat each; warm-up and device are those of the first.
 
-    For runs that take turns with those of another prompt, so that what slows the machine slows both.
+    For runs that take turns with runs of another prompt, so that whatever slows the machine slows both.
 
     Raises:
         ValueError: no timings, or one that is a median already.
@@ -123,6 +128,7 @@ def pooled(runs: Sequence[Timing]) -> Timing:
 
 
 def _timing(prefills: Sequence[float], tokens: Sequence[float], warmup: int, device: str) -> Timing:
+    """Summarise the seconds of each run."""
     return Timing(
         prefill=median(prefills),
         prefill_spread=(min(prefills), max(prefills)),
@@ -134,48 +140,48 @@ def _timing(prefills: Sequence[float], tokens: Sequence[float], warmup: int, dev
     )
 
 
-def doubt(full: Timing, pruned: Timing, ratio: float) -> str:
+def find_doubt(full: Timing, pruned: Timing, ratio: float) -> str:
     """Say why two prefill times, taken in turns, cannot both be right; "" where they can.
 
     Args:
-        full, pruned: of one prompt with all its visual tokens, and with fewer of them.
-        ratio: how many times more compute the full prompt takes (estimate, >= 1). Fixed costs make the times
-            lie closer together than that; only an interruption moves them much farther apart.
+        full, pruned: timings of one prompt with all of its visual tokens and with fewer.
+        ratio: compute of the full prompt over compute of the pruned one (estimate, >= 1). Fixed costs bring
+            the times closer together than that; only an interruption moves them much farther apart.
     """
     for timing in (full, pruned):
-        if held_up(timing.prefill, timing.prefill_spread[0]):
+        if was_interrupted(timing.prefill, timing.prefill_spread[0]):
             return "most runs took far longer than the fastest"
-    if held_up(pruned.prefill, full.prefill):
+    if was_interrupted(pruned.prefill, full.prefill):
         return "fewer tokens took far longer than all of them"
-    if held_up(full.prefill, pruned.prefill * max(1.0, ratio)):
+    if was_interrupted(full.prefill, pruned.prefill * max(1.0, ratio)):
         return "the times lie farther apart than the work does"
     return ""
 
 
-def contradicts(timing: Timing, seconds: float, first_token_seconds: float) -> str:
+def contradiction(timing: Timing, seconds: float, first_token_seconds: float) -> str:
     """Say which of two times of one prompt must be wrong, "prefill" or "answer"; "" where both can be right.
 
-    Every answer begins with a prefill, so a whole answer cannot be much quicker than one, and its first word
-    cannot come long after the slowest.
+    Every answer begins with a prefill. So a whole answer cannot be much quicker than a prefill, and its first
+    token cannot come long after the slowest prefill.
 
     Args:
-        timing: the prefill, measured.
+        timing: the measured prefill.
         seconds: wall clock of the whole answer.
         first_token_seconds: wall clock up to its first new token.
     """
-    if held_up(timing.prefill, seconds):
+    if was_interrupted(timing.prefill, seconds):
         return "prefill"
-    if held_up(first_token_seconds, timing.prefill_spread[1]):
+    if was_interrupted(first_token_seconds, timing.prefill_spread[1]):
         return "answer"
     return ""
 
 
-def held_up(seconds: float, than: float) -> bool:
-    """Return whether something else must have had the machine, so far are `seconds` above `than`."""
+def was_interrupted(seconds: float, than: float) -> bool:
+    """Return whether `seconds` exceed `than` by so much that other work must have interrupted the run."""
     return seconds > HELD_UP * than + SLACK
 
 
-def measured_again(
+def measure_until_sound(
     measure: Callable[[], Measured],
     doubtful: Callable[[Measured], object],
     pauses: Sequence[float] = PAUSES,
@@ -185,8 +191,13 @@ def measured_again(
 ) -> Measured:
     """Return the first measurement that is not doubtful; the last one where all of them are.
 
-    `pauses` are the seconds to wait before each further try; as many tries are made at most, and one more.
-    None begins later than `longest` seconds after the first.
+    Args:
+        measure: makes one measurement.
+        doubtful: returns something true for a measurement that cannot be right.
+        pauses: seconds to wait before each further try; there is at most one try more than pauses.
+        sleep: waits for so many seconds (for tests).
+        longest: seconds after the start of the first try, from which no further one begins.
+        clock: returns seconds, never decreasing (for tests).
     """
     started = clock()
     found = measure()

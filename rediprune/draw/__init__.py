@@ -8,8 +8,8 @@ figure   one sheet for a file: pictures, captions, both answers
 """
 
 from .figure import BOX, overlay
-from .film import film, film_fps, shown_in
-from .marks import HEAT, heatmap, kept
+from .film import film, film_fps, picture_index
+from .marks import HEAT, heatmap, mark_kept
 from .picking import PICKING_FPS, picking, picking_sheet
 
 __all__ = [
@@ -19,9 +19,9 @@ __all__ = [
     "film",
     "film_fps",
     "heatmap",
-    "kept",
+    "mark_kept",
     "overlay",
     "picking",
     "picking_sheet",
-    "shown_in",
+    "picture_index",
 ]

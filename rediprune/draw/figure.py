@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ..trace import Trace
-from .film import film, resized, scaled, shown_in
+from .film import film, picture_index, resize_to, scale_geometry
 from .marks import heatmap
 from .sheet import GAP, sheet
 
@@ -58,16 +58,22 @@ def _heatmaps(trace: Trace, images: list[Image.Image], side: int) -> tuple[list[
     if trace.selection.relevance is None:
         return [], ""
     vision, relevance = trace.vision, trace.selection.relevance.float().cpu().numpy()
-    values = [row[: place.cells + place.whole] for row, place in zip(relevance, vision.geometry, strict=True)]
+    values = [
+        row[: place.cells + place.n_global] for row, place in zip(relevance, vision.geometry, strict=True)
+    ]
     cells = [row[: place.cells] for row, place in zip(values, vision.geometry, strict=True)]
     low, high = (float(edge(np.concatenate(cells))) for edge in (np.nanmin, np.nanmax))
-    shown = [resized(image, side) for image in images]
+    shown = [resize_to(image, side) for image in images]
     made = []
     mine = zip(
-        vision.geometry, values, shown_in(len(images), vision), vision.per_frame(trace.kept), strict=True
+        vision.geometry,
+        values,
+        picture_index(len(images), vision),
+        vision.per_frame(trace.kept),
+        strict=True,
     )
     for place, row, i, indices in mine:
-        made.append(heatmap(shown[i], scaled(place, shown[i].size), row, indices, (low, high)))
+        made.append(heatmap(shown[i], scale_geometry(place, shown[i].size), row, indices, (low, high)))
     said = f"Relevance to the question, {low:.2f} to {high:.2f} ({trace.query.name})"
     of_all = [f"{x:.2f}" for row, c in zip(values, cells, strict=True) for x in row[len(c) :]]
     if of_all:
@@ -89,7 +95,7 @@ def _labels(trace: Trace, pictures: int) -> list[str]:
     """Of every frame: when it is shown, or its number, and how many of its tokens were kept."""
     kept = map(len, trace.vision.per_frame(trace.kept))
     if trace.seconds:
-        names = [f"{trace.seconds[i]:.1f} s" for i in shown_in(pictures, trace.vision)]
+        names = [f"{trace.seconds[i]:.1f} s" for i in picture_index(pictures, trace.vision)]
     else:
         names = [str(i + 1) for i in range(len(trace.vision.geometry))]
     each = zip(names, kept, trace.vision.counts, strict=True)

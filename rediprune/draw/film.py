@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..tokens import Geometry, VisionTokens
-from .marks import kept
+from .marks import mark_kept
 
 LEAST_FPS, MOST_FPS = 2.0, 30.0  # slower reads as a still, faster cannot be followed
 
@@ -20,7 +20,7 @@ def film(
     """Every frame with its kept tokens as they are and outlined, everything else dimmed.
 
     Args:
-        images: the pictures that the tokens were read from, in order (see `shown_in`).
+        images: the pictures that the tokens were read from, in order (see `picture_index`).
         vision: T frames or tiles.
         indices: [K] flat indices of the kept tokens, ascending.
         side: the longer side of what comes back, in pixels; drawn at this size, so that outlines are sharp.
@@ -28,12 +28,12 @@ def film(
     Returns:
         T pictures.
     """
-    shown = [resized(image, side) for image in images]
-    places = zip(vision.geometry, shown_in(len(images), vision), vision.per_frame(indices), strict=True)
-    return [kept(shown[i], scaled(place, shown[i].size), mine) for place, i, mine in places]
+    shown = [resize_to(image, side) for image in images]
+    places = zip(vision.geometry, picture_index(len(images), vision), vision.per_frame(indices), strict=True)
+    return [mark_kept(shown[i], scale_geometry(place, shown[i].size), mine) for place, i, mine in places]
 
 
-def shown_in(pictures: int, vision: VisionTokens) -> tuple[int, ...]:
+def picture_index(pictures: int, vision: VisionTokens) -> tuple[int, ...]:
     """Which of the pictures each frame's tokens were read from, length T.
 
     One for one; the first of two where an encoder reads frames in pairs; the same one for all of its tiles.
@@ -52,22 +52,22 @@ def film_fps(seconds: Sequence[float]) -> float:
     return min(MOST_FPS, max(LEAST_FPS, (len(seconds) - 1) / (seconds[-1] - seconds[0])))
 
 
-def resized(image: Image.Image, side: int) -> Image.Image:
+def resize_to(image: Image.Image, side: int) -> Image.Image:
     """Its longer side `side` pixels, its shape kept."""
     scale = side / max(image.size)
     return image.resize([max(1, round(edge * scale)) for edge in image.size], Image.Resampling.LANCZOS)
 
 
-def scaled(place: Geometry, size: tuple[int, int]) -> Geometry:
+def scale_geometry(place: Geometry, size: tuple[int, int]) -> Geometry:
     """The same places in a copy of `size` (width, height)."""
     across, down = (new / old for new, old in zip(size, place.image_size, strict=True))
     left, top, right, bottom = place.box
     box = (left * across, top * down, right * across, bottom * down)
-    uneven = None
-    if place.uneven is not None:
-        cols, rows = place.uneven
-        uneven = (
+    cell_edges = None
+    if place.cell_edges is not None:
+        cols, rows = place.cell_edges
+        cell_edges = (
             tuple((a * across, b * across) for a, b in cols),
             tuple((a * down, b * down) for a, b in rows),
         )
-    return replace(place, box=box, image_size=(size[0], size[1]), uneven=uneven)
+    return replace(place, box=box, image_size=(size[0], size[1]), cell_edges=cell_edges)

@@ -14,7 +14,7 @@ from . import palette
 HEAT = 0.62  # share of the ramp over the grey picture: enough to read the value and still see the object
 
 
-def kept(image: Image.Image, geometry: Geometry, kept_indices: Sequence[int] | Tensor) -> Image.Image:
+def mark_kept(image: Image.Image, geometry: Geometry, kept_indices: Sequence[int] | Tensor) -> Image.Image:
     """The picture with the K kept patches as they are and everything else dimmed.
 
     Args:
@@ -24,7 +24,7 @@ def kept(image: Image.Image, geometry: Geometry, kept_indices: Sequence[int] | T
 
     Returns:
         RGB picture of the original's size. What lies outside geometry.box (unseen by the model) is dimmed. A
-        kept token of no place (geometry.whole) brightens nothing: it is a line around all that was seen.
+        kept token of no place (geometry.n_global) brightens nothing: it is a line around all that was seen.
 
     Raises:
         ValueError: an index outside the grid, or an image of another size than the geometry speaks of.
@@ -48,19 +48,19 @@ def heatmap(
     """The picture in grey under the ramp's colours: dark blue is the lowest value, yellow the highest.
 
     Args:
-        image, geometry: as for `kept`.
+        image, geometry: as for `mark_kept`.
         values: [N], one number per token (relevance), NaN where there is none: it stays grey. Those of tokens
             of no place are not shown.
         kept_indices: [K], outlined if given.
         span: (lowest, highest) of the scale, for frames that share one; None: those of the values.
 
     Raises:
-        ValueError: another number of values than tokens, an infinite or no value, or as for `kept`.
+        ValueError: another number of values than tokens, an infinite or no value, or as for `mark_kept`.
     """
     image = _checked(image, geometry)
     values = np.asarray(values, dtype=np.float64).reshape(-1)
     n = geometry.cells
-    if values.size != n + geometry.whole:
+    if values.size != n + geometry.n_global:
         raise ValueError(f"heatmap got {values.size} values for {_grid_in_words(geometry)}")
     values = values[:n]
     if np.isinf(values).any() or np.isnan(values).all():
@@ -110,7 +110,7 @@ def _covering(spans: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _token_mask(geometry: Geometry, indices: Sequence[int] | Tensor) -> np.ndarray:
     """Pixels of the given tokens as far as they have a place, [height, width] bool."""
-    n = geometry.cells + geometry.whole
+    n = geometry.cells + geometry.n_global
     indices = np.asarray(indices, dtype=int).reshape(-1)
     if indices.size and (indices.min() < 0 or indices.max() >= n):
         raise ValueError(f"a kept index lies outside 0..{n - 1}, {_grid_in_words(geometry)}")
@@ -121,7 +121,7 @@ def _token_mask(geometry: Geometry, indices: Sequence[int] | Tensor) -> np.ndarr
 
 
 def _grid_in_words(geometry: Geometry) -> str:
-    more = f" and {geometry.whole} of the whole frame" if geometry.whole else ""
+    more = f" and {geometry.n_global} of the whole frame" if geometry.n_global else ""
     return f"the {geometry.cells} tokens of a {geometry.rows} x {geometry.cols} grid{more}"
 
 

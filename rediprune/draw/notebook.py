@@ -80,7 +80,7 @@ def _grid(place: Geometry, kept: set[int], values: list[float] | None) -> str:
         cells.append(f'<rect x="{column}" y="{row}" width="1" height="1" fill="{fill}"{edge}/>')
     scale = SIDE / max(place.rows, place.cols)
     size = f'width="{place.cols * scale:.0f}" height="{place.rows * scale:.0f}"'
-    label = f"{len(kept)} of {place.cells + place.whole} visual tokens kept"
+    label = f"{len(kept)} of {place.cells + place.n_global} visual tokens kept"
     box = f'viewBox="0 0 {place.cols} {place.rows}" stroke-width="0.12"'
     return f'<svg {size} {box} role="img" aria-label="{label}" style="margin:2px">{"".join(cells)}</svg>'
 

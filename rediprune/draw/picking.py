@@ -12,8 +12,8 @@ from torch import Tensor
 from ..tokens import Geometry, VisionTokens
 from ..trace import Selection
 from . import palette
-from .film import resized, scaled, shown_in
-from .marks import kept
+from .film import picture_index, resize_to, scale_geometry
+from .marks import mark_kept
 from .sheet import GAP, sheet
 
 PICKING_FPS = 10.0
@@ -36,7 +36,7 @@ def picking(
     that are chosen from by themselves (the frames of a clip, with a budget for each) grow together.
 
     Args:
-        images: the pictures that the tokens were read from, in order (see film.shown_in).
+        images: the pictures that the tokens were read from, in order (see film.picture_index).
         vision: T frames or tiles; several stand side by side.
         selection: of a single weight, order [G, M].
         keep_ratio: in (0, 1]; None: that of the selection's config.
@@ -107,10 +107,10 @@ class _Stages:
         t = len(vision.geometry)
         self.across = min(t, max(ACROSS, math.ceil(math.sqrt(t))))
         self.cell = side if t == 1 else (side - (self.across + 1) * GAP) // self.across
-        self.shown = [resized(image, self.cell) for image in images]
-        self.which = shown_in(len(images), vision)
+        self.shown = [resize_to(image, self.cell) for image in images]
+        self.which = picture_index(len(images), vision)
         self.places = [
-            scaled(g, self.shown[i].size) for g, i in zip(vision.geometry, self.which, strict=True)
+            scale_geometry(g, self.shown[i].size) for g, i in zip(vision.geometry, self.which, strict=True)
         ]
         self.made_of = f"of {len(chosen)} picks"
         self.aim = f"to keep {100 * ratio:.3g}% of {vision.n_tokens} tokens"
@@ -128,7 +128,7 @@ class _Stages:
         inside, newest = (self.vision.per_frame(self.picks(start, count)) for start in (0, before))
         pictures = []
         for place, i, mine, new in zip(self.places, self.which, inside, newest, strict=True):
-            picture = kept(self.shown[i], place, mine)
+            picture = mark_kept(self.shown[i], place, mine)
             _mark(picture, place, new)
             pictures.append((picture, str(len(mine)) if len(self.places) > 1 else ""))
         rows = [pictures[start : start + self.across] for start in range(0, len(pictures), self.across)]

@@ -18,13 +18,13 @@ def sheet(rows: list[list[tuple[Image.Image, str]]], cell: int, lines: list[str]
     width = max(map(len, rows)) * (cell + GAP) + GAP
     placed, written, y = [], [], GAP
     for row in rows:
-        below = [wrapped(caption, font, cell) for _, caption in row]
+        below = [wrap_text(caption, font, cell) for _, caption in row]
         text_top = y + max(picture.height for picture, _ in row) + 6
         for i, ((picture, _), said) in enumerate(zip(row, below, strict=True)):
             placed.append((picture, (GAP + i * (cell + GAP), y)))
             written.append((said, GAP + i * (cell + GAP), text_top))
         y = text_top + LEADING * max(map(len, below)) + (GAP if any(below) else GAP // 2)
-    said = [row for line in lines for row in wrapped(line, font, width - 2 * GAP)]
+    said = [row for line in lines for row in wrap_text(line, font, width - 2 * GAP)]
     written.append((said, GAP, y))
     made = Image.new("RGB", (width, y + LEADING * len(said) + GAP), palette.PAPER)
     pen = ImageDraw.Draw(made)
@@ -36,7 +36,7 @@ def sheet(rows: list[list[tuple[Image.Image, str]]], cell: int, lines: list[str]
     return made
 
 
-def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int, most: int = 3) -> list[str]:
+def wrap_text(text: str, font: ImageFont.FreeTypeFont, width: int, most: int = 3) -> list[str]:
     """At most `most` lines, none wider than `width` pixels, broken at spaces where there are any."""
     text = " ".join(text.split())
     rows: list[str] = []

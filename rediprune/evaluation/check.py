@@ -1,8 +1,8 @@
-"""Does pruning do what it says with THIS model on THIS machine? Measured, check by check; nothing assumed.
+"""Check that pruning does what it says with one model on this machine: measured with the real weights.
 
-The tests of this project run every family with random weights. What only real weights can show is asked here:
-that nothing changes at 100%, that a pruned prompt is the whole prompt without the dropped tokens, that tokens
-lie where the overlay says, and that relevance points at what is asked about.
+The tests of this project run every family with random weights. This module checks what only real weights can
+show: that nothing changes at 100%, that a pruned prompt equals the whole prompt without the dropped tokens,
+that tokens lie where the overlay shows them, and that relevance points at the object that is asked about.
 """
 
 from __future__ import annotations
@@ -21,31 +21,38 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..config import POINTINGS, PruneConfig
-from ..costs.stopwatch import Timing, doubt
+from ..costs.stopwatch import Timing, find_doubt
 from ..explainer.encode import MediaInput, run_processor
 from ..explainer.explainer import Explainer
 from ..files.bundled import ASSETS
 from ..pruning.prune import prune
 from ..query.question import prompt_text
 
-KNOWN = ASSETS / "known"
+KNOWN_FOLDER = ASSETS / "known"
 QUESTIONS = ("What is in this picture?", "What is on the left?")
-RATIO = 0.15
-MARKS = 12
-NEW_TOKENS = 8
+RATIO = 0.15  # of the visual tokens are kept
+MARKS = 12  # tokens whose box is painted
+NEW_TOKENS = 8  # of an answer that is compared
 
 
 @dataclass(frozen=True)
-class Known:
-    """A picture and where in it, in pixels (left, top, right, bottom), something lies that has a name."""
+class KnownPicture:
+    """Hold a picture and its named objects, each with its box in pixels (left, top, right, bottom)."""
 
     image: Image.Image
     objects: tuple[tuple[str, tuple[float, float, float, float]], ...]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One check: `passed` is None where it does not apply to this model; `detail` says what was measured."""
+class CheckResult:
+    """Hold the outcome of one check.
+
+    Attributes:
+        name: the name that is printed.
+        passed: None where the check does not apply to this model, or is a measurement only.
+        detail: what was measured, in one line.
+        seconds: how long the check took; NaN where it was not timed.
+    """
 
     name: str
     passed: bool | None
@@ -53,18 +60,18 @@ class Verdict:
     seconds: float = math.nan
 
 
-def read_known(folder: Path = KNOWN) -> list[Known]:
-    """The bundled pictures with their objects.
+def read_known(folder: Path = KNOWN_FOLDER) -> list[KnownPicture]:
+    """Read the bundled pictures with their objects.
 
     Raises:
-        ValueError: they are not there; they come with the repository, not with the package.
+        ValueError: the pictures are missing; they come with the repository, not with the package.
     """
     path = folder / "objects.json"
     if not path.is_file():
         raise ValueError(f"{path} does not exist: the pictures to check with come with the repository")
     found = json.loads(path.read_text(encoding="utf-8"))
     return [
-        Known(
+        KnownPicture(
             Image.open(folder / one["image"]).convert("RGB"),
             tuple((o["name"], tuple(o["box"])) for o in one["objects"]),
         )
@@ -72,45 +79,54 @@ def read_known(folder: Path = KNOWN) -> list[Known]:
     ]
 
 
-def check(explainer: Explainer, known: Sequence[Known], repeats: int = 3) -> Iterator[Verdict]:
-    """All checks, one after the other as they are done."""
-    picture = MediaInput((known[0].image,))
-    clip = MediaInput(tuple(k.image for k in known[:4]), True, (0.0, 1.0, 2.0, 3.0)[: len(known)])
+def run_checks(
+    explainer: Explainer, known: Sequence[KnownPicture], repeats: int = 3
+) -> Iterator[CheckResult]:
+    """Run every check and yield each result as soon as it is known.
+
+    Args:
+        explainer: the model.
+        known: at least one picture with named objects.
+        repeats: timed prefills of each prompt, >= 1.
+    """
+    picture = Shown((known[0].image,))
+    clip = Shown(tuple(k.image for k in known[:4]), True, (0.0, 1.0, 2.0, 3.0)[: len(known)])
     for name, shown in (("image", picture), ("clip", clip)):
-        yield _timed(f"identical at 100%, {name}", partial(identical, explainer, shown))
-    yield _timed("identical at 100%, batch of 2", lambda: identical_batch(explainer, known))
+        yield _run_check(f"identical at 100%, {name}", partial(check_identical, explainer, shown))
+    yield _run_check("identical at 100%, batch of 2", lambda: check_identical_batch(explainer, known))
     for name, shown in (("image", picture), ("clip", clip)):
-        yield _timed(f"dropped is masked, {name}", partial(masked, explainer, shown))
-    yield _timed("tokens lie where shown", lambda: placed(explainer))
-    yield _timed("relevance points right", lambda: pointing(explainer, known))
-    yield _timed("time", lambda: timed(explainer, picture, repeats))
+        yield _run_check(f"dropped is masked, {name}", partial(check_masked, explainer, shown))
+    yield _run_check("tokens lie where shown", lambda: check_placement(explainer))
+    yield _run_check("relevance points right", lambda: check_pointing(explainer, known))
+    yield _run_check("time", lambda: measure_times(explainer, picture, repeats))
 
 
-def _timed(name: str, run: Callable[[], tuple[bool | None, str]]) -> Verdict:
+def _run_check(name: str, run: Callable[[], tuple[bool | None, str]]) -> CheckResult:
     started = time.perf_counter()
     passed, detail = run()
-    return Verdict(name, passed, detail, time.perf_counter() - started)
+    return CheckResult(name, passed, detail, time.perf_counter() - started)
 
 
-def identical(explainer: Explainer, shown: MediaInput) -> tuple[bool, str]:
-    """Tokens and logits of the unmodified model.generate against those of a prune block that keeps all."""
-    return _same(explainer, _inputs(explainer, shown, QUESTIONS[0]))
+def check_identical(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
+    """Compare model.generate with a prune block that keeps every token: new tokens and logits."""
+    return _compare_outputs(explainer, _prepare_inputs(explainer, shown, QUESTIONS[0]))
 
 
-def identical_batch(explainer: Explainer, known: Sequence[Known]) -> tuple[bool, str]:
-    """The same for two prompts of different length in one batch."""
+def check_identical_batch(explainer: Explainer, known: Sequence[KnownPicture]) -> tuple[bool, str]:
+    """Compare model.generate with a prune block at 100%, for two prompts of different length in one batch."""
     processor = explainer.processor
     images = [known[0].image, known[-1].image]
     texts = [prompt_text(processor, question) for question in QUESTIONS]
-    side, processor.tokenizer.padding_side = processor.tokenizer.padding_side, "left"
+    side = processor.tokenizer.padding_side
+    processor.tokenizer.padding_side = "left"
     try:
         inputs = processor(text=texts, images=[[i] for i in images], padding=True, return_tensors="pt")
     finally:
         processor.tokenizer.padding_side = side
-    return _same(explainer, _moved(explainer, inputs))
+    return _compare_outputs(explainer, _to_model_device(explainer, inputs))
 
 
-def _same(explainer: Explainer, inputs: dict) -> tuple[bool, str]:
+def _compare_outputs(explainer: Explainer, inputs: dict) -> tuple[bool, str]:
     settings = dict(
         max_new_tokens=NEW_TOKENS, do_sample=False, return_dict_in_generate=True, output_logits=True
     )
@@ -126,26 +142,28 @@ def _same(explainer: Explainer, inputs: dict) -> tuple[bool, str]:
 
 
 @torch.no_grad()
-def masked(explainer: Explainer, shown: MediaInput) -> tuple[bool, str]:
-    """Original positions: the pruned prompt against the whole one with attention to the dropped forbidden.
+def check_masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
+    """Compare the pruned prompt at original positions with the whole prompt whose dropped tokens are masked.
 
-    Both are the same sum in another order, so they differ by rounding; how much that is with this model and
-    number format is measured beside it, on the whole prompt with and without padding before it.
+    Both compute the same sum in another order, so their logits differ by rounding. How large rounding is with
+    this model and number format is measured beside it, on the whole prompt with and without padding before
+    it.
     """
     adapter, model = explainer.adapter, explainer.model
-    inputs = _inputs(explainer, shown, QUESTIONS[0])
+    inputs = _prepare_inputs(explainer, shown, QUESTIONS[0])
     kept_by = PruneConfig(RATIO, method="random", positions="original")
     settings = dict(max_new_tokens=1, do_sample=False, return_dict_in_generate=True, output_logits=True)
     with prune(model, kept_by) as report:
         ours = model.generate(**inputs, **settings).logits[0]
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     seen = adapter.look(inputs)
+    # The whole prompt's mask [1, L], with 0 at the placeholders of the dropped tokens.
     hidden = mask.clone()
     for image, one, (row, at) in zip(report.images, seen, adapter.placeholders(ids, seen), strict=True):
         hidden[row, at[~one.stays(image.kept).to(at.device)]] = 0
 
     def whole(ahead: int = 0):
-        """The prompt with every token, behind as much padding: copies of its last word, which is text."""
+        """Splice the prompt with every token behind `ahead` padding tokens (copies of its last one)."""
         padded = {
             name: torch.cat([value[:, -1:].expand(-1, ahead), value], dim=1)
             for name, value in inputs.items()
@@ -168,20 +186,21 @@ def masked(explainer: Explainer, shown: MediaInput) -> tuple[bool, str]:
     )
 
 
-def placed(explainer: Explainer) -> tuple[bool, str]:
-    """A bright mark in a token's box must change the tokens there: where, on average, is the change largest?
+def check_placement(explainer: Explainer) -> tuple[bool, str]:
+    """Paint a bright mark into one token's box at a time and look where the features change most.
 
-    Attention spreads a mark, so the token that changes most may be a neighbour; but over several marks the
+    Attention spreads a mark, so the token that changes most may be a neighbour. Over several marks the
     neighbours cancel out, while a wrong map from tokens to pixels moves all of them the same way.
     """
     size = (640, 480)
     plain = Image.new("RGB", size, (110, 110, 110))
     before = explainer.look(plain).vision
     place = before.geometry[0]
+    # Only tokens whose box lies within the picture can be painted: boxes [cells, 4], chosen [MARKS].
     boxes = place.token_boxes()[: place.cells]
     inside = ((boxes[:, :2] >= 0).all(-1) & (boxes[:, 2:] <= torch.tensor(size)).all(-1)).nonzero()[:, 0]
     chosen = inside[torch.randperm(len(inside), generator=torch.Generator().manual_seed(0))[:MARKS]]
-    away = []
+    offsets = []  # (columns, rows) from the painted token to the one that changes most
     for token in chosen.tolist():
         marked = plain.copy()
         left, top, right, bottom = boxes[token].tolist()
@@ -190,20 +209,20 @@ def placed(explainer: Explainer) -> tuple[bool, str]:
         after = explainer.look(marked).vision
         change = (after.features[0] - before.features[0]).float().norm(dim=-1)
         found = int(change[: place.cells].argmax())
-        away.append((found % place.cols - token % place.cols, found // place.cols - token // place.cols))
-    x, y = (fmean(offset[axis] for offset in away) for axis in (0, 1))
-    near = sum(max(map(abs, offset)) <= 1 for offset in away)
-    return max(abs(x), abs(y)) < 0.5 and near >= 0.75 * len(away), (
-        f"{near} of {len(away)} marks changed the token under them, or one beside it, most; "
+        offsets.append((found % place.cols - token % place.cols, found // place.cols - token // place.cols))
+    x, y = (fmean(offset[axis] for offset in offsets) for axis in (0, 1))
+    near = sum(max(map(abs, offset)) <= 1 for offset in offsets)
+    return max(abs(x), abs(y)) < 0.5 and near >= 0.75 * len(offsets), (
+        f"{near} of {len(offsets)} marks changed the token under them, or one beside it, most; "
         f"mean offset {x:+.2f}, {y:+.2f} tokens"
     )
 
 
-def pointing(explainer: Explainer, known: Sequence[Known]) -> tuple[bool | None, str]:
-    """How often a token on the named object is more relevant than one beside it (0.5 is chance), by pointing.
+def check_pointing(explainer: Explainer, known: Sequence[KnownPicture]) -> tuple[bool | None, str]:
+    """Measure, for every pointing, how often a token on the named object is more relevant than one beside it.
 
-    Passes where the pointing that this model uses by default is above chance beyond doubt: the 95% interval
-    of its mean over the objects lies above 0.5.
+    A share of 0.5 is chance. The check passes where the model's default pointing is above chance beyond
+    doubt: the 95% interval of its mean over the objects lies above 0.5.
     """
     if "text-tower" not in explainer.queries:
         return None, "no text tower is known for this vision tower: use the prompt-tail query"
@@ -211,15 +230,15 @@ def pointing(explainer: Explainer, known: Sequence[Known]) -> tuple[bool | None,
     for picture in known:
         look = explainer.look(picture.image)
         for name, box in picture.objects:
-            on = _on(look.vision.geometry[0].token_boxes(), box)
+            on = _find_boxes_inside(look.vision.geometry[0].token_boxes(), box)
             if not 0 < on.sum() < len(on):
                 continue
             for pointed, of in scores.items():
                 config = PruneConfig(method="relevance", query="text-tower", pointing=pointed)
                 asked = explainer.ask(look, f"the {name}", config)
                 relevance = explainer.select(look, asked, config).relevance[0]
-                of.append(_above(relevance[on], relevance[~on]))
-    low, high = _interval(scores[explainer.defaults.pointing])
+                of.append(_share_of_pairs_above(relevance[on], relevance[~on]))
+    low, high = _mean_interval(scores[explainer.defaults.pointing])
     words = ", ".join(f"{name} {fmean(of):.2f}" for name, of in scores.items())
     detail = f"{words}; default {explainer.defaults.pointing} [{low:.2f}, {high:.2f}], chance 0.50"
     if high < 0.5:
@@ -227,57 +246,60 @@ def pointing(explainer: Explainer, known: Sequence[Known]) -> tuple[bool | None,
     return low > 0.5, f"{detail}, {len(scores['cosine'])} objects"
 
 
-def timed(explainer: Explainer, shown: MediaInput, repeats: int) -> tuple[bool | None, str]:
-    """MEASURED prefill with all tokens and with the kept ones; no check, a figure."""
+def measure_times(explainer: Explainer, shown: Shown, repeats: int) -> tuple[bool | None, str]:
+    """Measure the prefill with all tokens and with the kept ones; nothing passes or fails."""
     look = explainer.look(shown)
     asked = explainer.ask(look, QUESTIONS[0])
     kept = explainer.select(look, asked).kept(RATIO)
     full, pruned = explainer.time_both(look, asked, kept, repeats=repeats)
     ratio = explainer.savings(look, asked, kept, n_new=1).prefill
     detail = (
-        f"prefill {_spread(full)} with {look.n_visual} visual tokens, {_spread(pruned)} with {len(kept)} "
-        f"(medians of {repeats}, taken in turns, on {full.device})"
+        f"prefill {_format_prefill(full)} with {look.n_visual} visual tokens, {_format_prefill(pruned)} with "
+        f"{len(kept)} (medians of {repeats}, taken in turns, on {full.device})"
     )
-    if why := doubt(full, pruned, ratio):
+    if why := find_doubt(full, pruned, ratio):
         detail += f"; NOT RELIABLE: {why}, the machine was busy. Run the check again when it is idle"
     return None, detail
 
 
-def _spread(timing: Timing) -> str:
+def _format_prefill(timing: Timing) -> str:
     """Return the median prefill with its fastest and slowest run: "26 ms (25..31)"."""
     least, most = timing.prefill_spread
     return f"{timing.prefill * 1000:.0f} ms ({least * 1000:.0f}..{most * 1000:.0f})"
 
 
-def _inputs(explainer: Explainer, shown: MediaInput, question: str) -> dict:
-    return _moved(explainer, run_processor(explainer.adapter, explainer.processor, shown, question))
+def _prepare_inputs(explainer: Explainer, shown: Shown, question: str) -> dict:
+    return _to_model_device(explainer, processed(explainer.adapter, explainer.processor, shown, question))
 
 
-def _moved(explainer: Explainer, inputs) -> dict:
-    """The processor's output on the model's device, pixels in its dtype."""
+def _to_model_device(explainer: Explainer, inputs) -> dict:
+    """Move the processor's output to the model's device, pixels in the model's dtype."""
     model, device = explainer.model, explainer.adapter.device
-    return {
-        name: value.to(device, model.dtype if value.is_floating_point() else None)
-        if isinstance(value, Tensor)
-        else value
-        for name, value in inputs.items()
-    }
+    moved = dict(inputs)
+    for name, value in inputs.items():
+        if isinstance(value, Tensor):
+            moved[name] = value.to(device, model.dtype if value.is_floating_point() else None)
+    return moved
 
 
-def _on(boxes: Tensor, box: tuple[float, float, float, float]) -> Tensor:
-    """[N] bool: token boxes whose centre lies in `box`."""
-    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+def _find_boxes_inside(boxes: Tensor, box: tuple[float, float, float, float]) -> Tensor:
+    """Return [N] bool: the token boxes ([N, 4], pixels) whose centre lies in `box`."""
+    x = (boxes[:, 0] + boxes[:, 2]) / 2
+    y = (boxes[:, 1] + boxes[:, 3]) / 2
     left, top, right, bottom = box
     return (x >= left) & (x < right) & (y >= top) & (y < bottom)
 
 
-def _above(a: Tensor, b: Tensor) -> float:
-    """Share of pairs in which an entry of `a` is larger than one of `b`; ties count half (ROC AUC)."""
+def _share_of_pairs_above(a: Tensor, b: Tensor) -> float:
+    """Return the share of pairs in which an entry of `a` exceeds one of `b`; ties count half (ROC AUC)."""
+    # Every entry of a against every entry of b: [len(a), len(b)].
     apart = a[:, None] - b[None]
     return float((apart > 0).float().mean() + 0.5 * (apart == 0).float().mean())
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    """95% interval of the mean, by the normal approximation."""
-    half = 1.96 * stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.inf
+def _mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the 95% interval of the mean, by the normal approximation."""
+    half = math.inf
+    if len(values) > 1:
+        half = 1.96 * stdev(values) / math.sqrt(len(values))
     return fmean(values) - half, fmean(values) + half

@@ -1,8 +1,8 @@
-"""How far one answer bears pruning: every method at every keep ratio, on one input, beside the unpruned run.
+"""Sweep every method over every keep ratio on one input, beside the unpruned run.
 
-The unpruned answer is made and judged once. Picking orders are nested, so each is made once and every ratio
-is a prefix of it; sets that come out equal are answered once. What is left is the model's own work: one
-answer and one judgement for each set of kept tokens.
+The unpruned answer is generated and judged once. Picking orders are nested, so each order is computed once
+and every ratio is a prefix of it; equal sets of kept tokens are answered once. What remains is the model's
+own work: one answer and one judgement for each set of kept tokens.
 """
 
 from __future__ import annotations
@@ -20,33 +20,40 @@ from ..costs.estimate import Savings
 from ..explainer.ask import PreparedQuestion
 from ..explainer.encode import Encoding
 from ..explainer.explainer import MAX_NEW_TOKENS, Explainer
-from ..explainer.generate import divergence
+from ..explainer.generate import kl_divergence
 from ..trace import Selection
 
-SEEDS = 5  # random: masks that one point is the mean of
+SEEDS = 5  # masks of the random method that one point averages
 RATIOS = (0.05, 0.1, 0.15, 0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve of the sweep: a method, and of the method rediprune one weight (0..1), else None."""
+    """Hold what one curve of the sweep stands for.
+
+    Attributes:
+        method: one of METHODS.
+        weight: 0..1 for the method rediprune, which has one curve per weight; otherwise None.
+    """
 
     method: str
     weight: float | None = None
 
     @property
     def name(self) -> str:
+        """Return the name that tables and charts show, such as "grid" or "rediprune w=0.33"."""
         return self.method if self.weight is None else f"{self.method} w={self.weight:.2f}"
 
 
 @dataclass(frozen=True)
-class Run:
-    """What became of the answer with one set of kept tokens.
+class SweepRun:
+    """Hold the answer with one set of kept tokens.
 
     Attributes:
         kept: [K] flat token indices, ascending.
         text: the pruned model's answer.
-        log_prob: of the FULL model's answer under the pruned prompt, in nats, summed over the answer.
+        log_prob: log-probability of the FULL model's answer under the pruned prompt, in nats, summed over
+            tokens.
         kl_first: KL(full || pruned) of the first answer token, in nats.
         same_text: whether both answers read the same.
     """
@@ -60,54 +67,58 @@ class Run:
 
 @dataclass(frozen=True)
 class Point:
-    """One method at one keep ratio; the random method has a run for each seed, every other one run.
+    """Hold one method at one keep ratio; the random method has one run per seed, every other method one run.
 
     Attributes:
-        line, ratio: what was set.
+        line, ratio: the settings.
         runs: at least one.
         full_text: the full model's answer.
-        full_probability: of that answer under the whole prompt, 0..1, to hold `probability` against.
+        full_probability: probability (0..1) of the full model's answer under the whole prompt, to compare
+            `probability` with.
         savings: ESTIMATE; all runs keep equally many tokens.
     """
 
     line: Line
     ratio: float
-    runs: tuple[Run, ...]
+    runs: tuple[SweepRun, ...]
     full_text: str
     full_probability: float
     savings: Savings
 
     @property
     def n_kept(self) -> int:
+        """Return the number of visual tokens that each run keeps."""
         return len(self.runs[0].kept)
 
     @property
     def probability(self) -> float:
-        """Of the full model's whole answer under the pruned prompt, 0..1, mean over the runs."""
+        """Return the mean probability (0..1) of the full model's answer under the pruned prompts."""
         return fmean(math.exp(run.log_prob) for run in self.runs)
 
     @property
     def probability_spread(self) -> tuple[float, float]:
-        """(lowest, highest) of the runs."""
+        """Return the (lowest, highest) probability of the full model's answer among the runs."""
         found = [math.exp(run.log_prob) for run in self.runs]
         return min(found), max(found)
 
     @property
     def kl_first(self) -> float:
-        """KL(full || pruned) of the first answer token in nats, mean over the runs."""
+        """Return KL(full || pruned) of the first answer token in nats, as the mean over the runs."""
         return fmean(run.kl_first for run in self.runs)
 
     @property
     def same_text(self) -> float:
-        """Share of the runs whose answer reads as the unpruned one, 0..1."""
+        """Return the share (0..1) of the runs whose answer equals the unpruned one, word for word."""
         return fmean(run.same_text for run in self.runs)
 
 
-def lines_of(methods: Sequence[str], weights: Sequence[float], known: Sequence[str] = METHODS) -> list[Line]:
-    """The curves of a sweep: one for each method and, of rediprune, each weight; random is always among them.
+def list_lines(
+    methods: Sequence[str], weights: Sequence[float], known: Sequence[str] = METHODS
+) -> list[Line]:
+    """List the curves of a sweep: one per method, one per weight for rediprune; random is always among them.
 
     Raises:
-        ValueError: no methods, one that is not among `known`, or a weight outside [0, 1].
+        ValueError: no methods, a method that is not in `known`, or a weight outside [0, 1].
     """
     if not methods:
         raise ValueError(f"no methods to sweep: name at least one of {', '.join(known)}")
@@ -136,27 +147,29 @@ def sweep(
     stop: threading.Event | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> Iterator[Point]:
-    """Every line of `lines_of(methods, weights)` at every ratio, as each is computed; ratios ascending.
+    """Yield every line of `list_lines(methods, weights)` at every ratio, as each is computed; ratios ascend.
 
     Args:
         look: what `explainer.look` returned.
+        question: what is asked about the input.
         methods: of explainer.methods; "random" is added where it is missing.
         ratios: keep ratios in (0, 1].
-        weights: of rediprune, each in [0, 1]; default that of `config`.
+        weights: weights of rediprune, each in [0, 1]; default: the weight of `config`.
         config: query, pointing, budget, positions and the first seed; default explainer.defaults.
-        seeds: how many masks the random method is the mean of, >= 1.
+        seeds: how many random masks the random method is averaged over, >= 1.
         stop: once set, the sweep ends after the token in progress; an unfinished point is not yielded.
+        max_new_tokens: longest answer, >= 1.
 
     Raises:
-        ValueError: as `lines_of`; ratios or seeds out of range; tau > 0, whose picks are not nested.
+        ValueError: as `list_lines`; ratios or seeds out of range; tau > 0, whose picks are not nested.
         QuestionError: a question that cannot be asked.
     """
     config = config or explainer.defaults
     weights = [config.weight] if weights is None else list(weights)
-    lines = lines_of(methods, weights, explainer.methods)
+    lines = list_lines(methods, weights, explainer.methods)
     ratios = sorted(set(ratios))
     for ratio in ratios:
-        kept_count(1, ratio)  # refuses what is no ratio
+        kept_count(1, ratio)  # raises ValueError for a ratio outside (0, 1]
     if not ratios or seeds < 1:
         raise ValueError(f"ratios={ratios}, seeds={seeds}: a sweep needs at least one of each")
     if config.tau > 0:
@@ -169,10 +182,10 @@ def sweep(
         return
     whole = explainer.expects(look, asked, None, full)
     everything = look.vision.all
-    known = {tuple(everything.tolist()): Run(everything, full.text, whole.log_prob, 0.0, True)}
+    known = {tuple(everything.tolist()): SweepRun(everything, full.text, whole.log_prob, 0.0, True)}
 
-    def run(kept: Tensor) -> Run | None:
-        """None where the stop came before it was done."""
+    def run(kept: Tensor) -> SweepRun | None:
+        """Answer with these kept tokens, once for each set; None where `stop` came first."""
         key = tuple(kept.tolist())
         if key not in known:
             at = config.positions
@@ -183,19 +196,19 @@ def sweep(
                 return None
             few = explainer.expects(look, asked, kept, full, positions=at)
             apart = divergence(whole.first, few.first)
-            known[key] = Run(kept, answer.text, few.log_prob, apart, answer.text == full.text)
+            known[key] = SweepRun(kept, answer.text, few.log_prob, apart, answer.text == full.text)
         return known[key]
 
     orders = _orders(explainer, look, asked, lines, config, seeds)
     for ratio in ratios:
         for line in lines:
-            runs: list[Run] = []
+            runs: list[SweepRun] = []
             for order in orders[line]:
                 if stop.is_set() or (made := run(order.kept(ratio))) is None:
                     return
                 runs.append(made)
-            n_new, kept = len(full.token_ids), runs[0].kept
-            saved = explainer.savings(look, asked, kept, n_new, line.method, config.budget)
+            n_new = len(full.token_ids)
+            saved = explainer.savings(look, asked, runs[0].kept, n_new, line.method, config.budget)
             yield Point(line, ratio, tuple(runs), full.text, math.exp(whole.log_prob), saved)
 
 
@@ -207,10 +220,11 @@ def _orders(
     config: PruneConfig,
     seeds: int,
 ) -> dict[Line, list[Selection]]:
-    """The full picking orders behind every line: one, or for random one for each seed."""
+    """Select the full picking orders of every line: one order each, and one per seed for random."""
     found: dict[Line, list[Selection]] = {}
     for method in dict.fromkeys(line.method for line in lines):
-        mine, own = [line for line in lines if line.method == method], replace(config, method=method)
+        mine = [line for line in lines if line.method == method]
+        own = replace(config, method=method)
         if method == "random":
             each = [replace(own, seed=(config.seed + i) % 2**64) for i in range(seeds)]
             found[mine[0]] = [explainer.select(look, asked, one) for one in each]

@@ -1,4 +1,4 @@
-"""What can be read off a sweep: where the answer still holds, which sets agree; as a table and as CSV."""
+"""Read results off a sweep: where the answer still holds and which sets agree; as a table and as CSV."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ HEADER = (
 )
 
 
-def holds_from(points: Sequence[Point], line: Line) -> float | None:
-    """The smallest swept keep ratio at which the answer still holds.
+def smallest_holding_ratio(points: Sequence[Point], line: Line) -> float | None:
+    """Return the smallest swept keep ratio from which on the answer holds, or None.
 
-    That is: at this ratio and at EVERY larger one that was swept, every run of the line gives the answer of
-    the unpruned model, word for word. A smaller ratio that gets it right again by luck does not count. None
-    where it does not hold at the largest ratio, or the line has no points.
+    The answer holds at a ratio where, at this ratio and at EVERY larger one that was swept, every run of the
+    line gives the unpruned model's answer word for word. A smaller ratio that gets it right again by luck
+    does not count. None: it does not hold at the largest ratio, or the line has no points.
     """
     found = None
     for point in sorted((p for p in points if p.line == line), key=lambda p: -p.ratio):
@@ -40,13 +40,13 @@ def holds_from(points: Sequence[Point], line: Line) -> float | None:
 
 
 def jaccard(a: Tensor, b: Tensor) -> float:
-    """Kept tokens that two sets share, over those that either has: 1 for equal sets, 0 for disjoint ones."""
+    """Divide the tokens that two sets share by those that either has: 1 if equal, 0 if disjoint."""
     one, other = set(a.tolist()), set(b.tolist())
     return len(one & other) / len(one | other)
 
 
 def overlaps(points: Sequence[Point], ratio: float) -> dict[tuple[Line, Line], float]:
-    """Jaccard overlap of the kept sets of every two lines at one ratio, the mean over all pairs of runs."""
+    """Compute the mean Jaccard overlap, over pairs of runs, of every two lines at one ratio."""
     mine = [point for point in points if point.ratio == ratio]
     return {
         (a.line, b.line): fmean(jaccard(x.kept, y.kept) for x, y in product(a.runs, b.runs))
@@ -54,8 +54,8 @@ def overlaps(points: Sequence[Point], ratio: float) -> dict[tuple[Line, Line], f
     }
 
 
-def values(p: Point) -> tuple:
-    """One point in the order of COLUMNS. The answer is the first run's, the rest is over all of them."""
+def row_values(p: Point) -> tuple:
+    """List one point's values in the order of COLUMNS; the answer is that of the first run."""
     return (
         p.line.method, p.line.weight, p.ratio, p.n_kept, len(p.runs),
         p.probability, *p.probability_spread, p.full_probability, p.kl_first, p.same_text,
@@ -69,23 +69,23 @@ def notes(points: Sequence[Point]) -> list[str]:
     return list(dict.fromkeys(note for found in each for note in found))
 
 
-def as_csv(points: Sequence[Point]) -> str:
-    """One row for each point; empty where a method has no weight."""
+def format_csv(points: Sequence[Point]) -> str:
+    """Write one CSV row per point; the weight is empty where a method has none."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([COLUMNS, *map(values, points)])
+    csv.writer(out, lineterminator="\n").writerows([COLUMNS, *map(row_values, points)])
     return out.getvalue()
 
 
-def opening(question: str, n_visual: int, p: Point) -> str:
-    """What stands over the table, read off any of its points."""
+def format_heading(question: str, n_visual: int, p: Point) -> str:
+    """Write the lines above the table from any of its points: question, unpruned answer, columns."""
     return (
         f"Question        {question}\nAll {n_visual:<11} {p.full_text or '(no words)'}\n"
         f"Probability of this answer with all tokens: {p.full_probability:.3f}\n\n{HEADER}"
     )
 
 
-def row(p: Point) -> str:
-    """One point as a line under HEADER."""
+def format_row(p: Point) -> str:
+    """Format one point as a line under HEADER."""
     low, high = p.probability_spread
     spread = f" ({low:.3f}..{high:.3f})" if len(p.runs) > 1 else ""
     return (
@@ -94,12 +94,12 @@ def row(p: Point) -> str:
     )
 
 
-def summary(points: Sequence[Point]) -> str:
-    """Where the answer holds by every line, and how far the kept sets are those of the first line."""
+def format_summary(points: Sequence[Point]) -> str:
+    """Write where the answer of every line holds, and how far its kept sets equal the first line's."""
     lines = list(dict.fromkeys(point.line for point in points))
     out = ["Smallest ratio from which on every answer reads as the unpruned one:"]
     for line in lines:
-        ratio = holds_from(points, line)
+        ratio = smallest_holding_ratio(points, line)
         out.append(f"  {line.name:<20} {'none' if ratio is None else f'{ratio:.1%}'}")
     out += ["", f"Kept tokens in common with {lines[0].name} (Jaccard, 1 = the same tokens):"]
     ratios = dict.fromkeys(point.ratio for point in points)

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..query.question import prompt_text
-from ..tokens import VisionTokens, joined
+from ..tokens import VisionTokens, concat_tokens
 from ..trace import on_device
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def encode(
     items = tuple(adapter.look(inputs, [media.size] * _n_items(adapter, media), processor))
     if keep_on is not None:
         items = on_device(items, keep_on)
-    return Encoding(key, media.blank(), items, joined([item.vision for item in items]))
+    return Encoding(key, media.blank(), items, concat_tokens([item.vision for item in items]))
 
 
 def _is_video(adapter: Adapter, media: MediaInput) -> bool:

@@ -26,19 +26,18 @@ import torch
 from torch import Tensor
 
 from ..config import POINTINGS, QUERIES, PruneConfig, checked_config
-from ..costs import estimate
-from ..costs.estimate import Costs, Savings
-from ..costs.stopwatch import PAUSES, Timing, doubt, measured_again, pooled
+from ..costs.estimate import Costs, Savings, estimate_from_costs
+from ..costs.stopwatch import PAUSES, Timing, find_doubt, measure_until_sound, pool_timings
 from ..files.bundled import ASSETS
 from ..models import ModelError, Prompt, adapter_for, load
 from ..query.question import MAX_CHARACTERS, MAX_TOKENS, checked_question
 from ..query.text_tower import TextTower
 from ..selection.select import select_tokens
-from ..tokens import parted
+from ..tokens import split_indices
 from ..trace import Agreement, Answer, Selection, Trace, on_device
 from .ask import PreparedQuestion, prepare_question
 from .encode import Encoding, MediaInput, as_media_input, encode
-from .generate import Expected, agreement, expected, generate_answer, time_prompt
+from .generate import Expectation, agreement, expect_answer, generate_answer, time_prompt
 from .lru_cache import LruCache
 from .model_card import Card, quantisation, read_card, weights_fingerprint
 from .prepare import prepare_run
@@ -340,14 +339,14 @@ class Explainer:
         kept: Tensor | None,
         answer: Answer,
         positions: str = "compacted",
-    ) -> Expected:
+    ) -> Expectation:
         """Return how likely an answer is after the prompt with the kept tokens (None: all).
 
         The log-probabilities of the first answer token are part of the result, on the CPU.
         """
         prompt = self._prompt(PromptSpec(self.adapter, encoding, question, kept), positions)
         with self._turn(), torch.no_grad():
-            return on_device(expected(self.adapter, prompt(), answer.token_ids), "cpu")
+            return on_device(expect_answer(self.adapter, prompt(), answer.token_ids), "cpu")
 
     def savings(
         self,
@@ -359,7 +358,7 @@ class Explainer:
         budget: str = "frame",
     ) -> Savings:
         """Return the ESTIMATE for this prompt and an answer of n_new tokens (see costs.estimate.estimate)."""
-        return estimate.at(self.costs(encoding, question, kept, method, budget), kept.numel(), n_new)
+        return estimate_from_costs(self.costs(encoding, question, kept, method, budget), kept.numel(), n_new)
 
     def savings_each(
         self,
@@ -375,9 +374,9 @@ class Explainer:
         whole, parts = costs.n_projected[0], [one.vision for one in encoding.items]
         found = []
         for flat in kept:
-            projected = sum(map(self.adapter.n_projected, encoding.items, parted(flat, parts)))
+            projected = sum(map(self.adapter.n_projected, encoding.items, split_indices(flat, parts)))
             mine = replace(costs, n_kept=len(flat), n_projected=(whole, projected))
-            found.append(estimate.at(mine, len(flat), n_new))
+            found.append(estimate_from_costs(mine, len(flat), n_new))
         return found
 
     def costs(
@@ -423,11 +422,12 @@ class Explainer:
             steps: decode steps of each run.
             positions: of the pruned prompt, one of config.POSITIONS.
             pauses: seconds to wait before times that cannot both be right are measured again (see
-                stopwatch.doubt).
+                stopwatch.find_doubt).
         """
         ratio = self.savings(encoding, question, kept, n_new=1).prefill
 
         def measure() -> tuple[Timing, Timing]:
+            """Time both prompts in turns."""
             full: list[Timing] = []
             pruned: list[Timing] = []
             for turn in range(repeats):
@@ -436,9 +436,9 @@ class Explainer:
                 pruned.append(
                     self.time(encoding, question, kept, positions, steps=steps, repeats=1, warmup=warmup)
                 )
-            return pooled(full), pooled(pruned)
+            return pool_timings(full), pool_timings(pruned)
 
-        return measured_again(measure, lambda pair: doubt(*pair, ratio), pauses)
+        return measure_until_sound(measure, lambda pair: find_doubt(*pair, ratio), pauses)
 
     def run(
         self,
@@ -503,7 +503,7 @@ class Explainer:
             kept=kept,
             full=full,
             pruned=pruned,
-            savings=estimate.at(spent, kept.numel(), len(full.token_ids)),
+            savings=estimate_from_costs(spent, kept.numel(), len(full.token_ids)),
             agreement=agreed,
             model_name=self.name,
             notes=notes,
@@ -515,13 +515,16 @@ class Explainer:
         )
 
     def _config(self, config: PruneConfig | None) -> PruneConfig:
+        """Return the config if it is one, or the defaults for None."""
         return self.defaults if config is None else checked_config(config)
 
     def _prompt(self, spec: PromptSpec, positions: str = "compacted") -> Callable[[], Prompt]:
+        """Return a function that makes the prompt on the model's device."""
         return spec.prompt(positions, move=self.keep_on is not None)
 
     @property
     def _tower_name(self) -> str | None:
+        """Return the name of the text tower that belongs to the vision tower; None if none is known."""
         return self.card.text_tower or self.adapter.text_tower_name
 
     def load_text_tower(self) -> None:
@@ -531,6 +534,11 @@ class Explainer:
                 self._text_tower()
 
     def _text_tower(self) -> TextTower:
+        """Return the text tower, loaded at the first call.
+
+        Raises:
+            ValueError: none is known for this model.
+        """
         # The caller holds _question_lock.
         if self._tower is None:
             if self._tower_name is None:

@@ -1,8 +1,7 @@
-"""Prompt embeddings -> answer tokens, and how likely a model finds given answer tokens. Greedy, one prompt
-at a time.
+"""Generate answers greedily from a prompt of embeddings, and measure how likely given answers are.
 
-Everything here is a plain call of the model's own `generate` and `forward`, so what is measured is what the
-unmodified model does.
+One prompt at a time. Everything here is a plain call of the model's own `generate` and `forward`, so what is
+measured is what the unmodified model does.
 """
 
 from __future__ import annotations
@@ -25,8 +24,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Generated:
-    """New tokens (with the end token if it came), their text, and seconds to the first; NaN if none came."""
+class GeneratedAnswer:
+    """Hold one generated answer.
+
+    Attributes:
+        token_ids: the new tokens, with the end token if it came.
+        text: the decoded tokens, without special tokens.
+        first_token_seconds: seconds from the start of projecting to the first token; NaN if none came.
+    """
 
     token_ids: tuple[int, ...]
     text: str
@@ -34,11 +39,11 @@ class Generated:
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What a prompt makes a model expect: log-probabilities in nats.
+class Expectation:
+    """Hold how likely a model finds an answer after a prompt, as log-probabilities in nats.
 
     Attributes:
-        first: [vocab] float32, of the first answer token.
+        first: [vocab] float32, for the first answer token.
         log_prob: of a whole answer, summed over its tokens.
     """
 
@@ -46,30 +51,33 @@ class Expected:
     log_prob: float
 
 
-class _Listener:
-    """A `generate` streamer: text as it grows, and when the first token was there."""
+class _AnswerStreamer:
+    """Receive tokens from `generate`: hand on the text as it grows, and note when the first token came."""
 
     def __init__(self, tokenizer, on_text: Callable[[str], None] | None):
-        self.tokenizer, self.on_text = tokenizer, on_text
+        self.tokenizer = tokenizer
+        self.on_text = on_text
         self.ids: list[int] = []
         self.first = math.nan
 
     def put(self, ids: Tensor) -> None:
+        """Receive new token ids."""
         if not ids.numel():  # generate first hands over the prompt ids, and a prompt of embeddings has none
             return
         if not self.ids:
             self.first = time.perf_counter()
         self.ids += ids.flatten().tolist()
         if self.on_text:
-            # The whole text each time: one token may change how its neighbours are spelled. A character whose
-            # bytes have not all come yet decodes to U+FFFD and is held back.
-            self.on_text(decoded(self.tokenizer, self.ids).rstrip("\ufffd"))
+            # The whole text each time, because a token may change how the one before it is decoded. A
+            # character whose bytes are not complete yet decodes to U+FFFD, which is cut off.
+            self.on_text(decode_answer(self.tokenizer, self.ids).rstrip("\ufffd"))
 
     def end(self) -> None:
-        pass
+        """Do nothing: `generate` calls this after the last token."""
 
 
-def decoded(tokenizer, ids: Sequence[int]) -> str:
+def decode_answer(tokenizer, ids: Sequence[int]) -> str:
+    """Return the text of answer tokens, without special tokens and surrounding white space."""
     return tokenizer.decode(ids, skip_special_tokens=True).strip()
 
 
@@ -81,19 +89,20 @@ def generate_answer(
     max_new_tokens: int,
     on_text: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
-) -> Generated:
-    """Greedy decoding from prompt embeddings.
+) -> GeneratedAnswer:
+    """Decode greedily from prompt embeddings.
 
     Args:
-        prompt: makes the prompt, [1, L, D]; called here, so that projecting is inside the time to the first
-            token.
+        prompt: makes the prompt, [1, L, D]; called here, so that the time to the first token includes
+            projecting.
         max_new_tokens: >= 1.
         on_text: called with the whole text so far, after every token.
-        stop: once set, decoding ends after the token in progress and what there is is returned.
+        stop: once set, decoding ends after the token in progress; the tokens so far are returned.
     """
-    listener = _Listener(tokenizer, on_text)
+    streamer = _AnswerStreamer(tokenizer, on_text)
 
-    def halted(ids: Tensor, scores, **_) -> Tensor:
+    def is_stopped(ids: Tensor, scores, **_) -> Tensor:
+        """Return one truth value per sequence [1], as a stopping criterion must."""
         return ids.new_full(ids.shape[:1], stop is not None and stop.is_set(), dtype=torch.bool)
 
     started = time.perf_counter()
@@ -105,22 +114,24 @@ def generate_answer(
             max_new_tokens=max_new_tokens,
             do_sample=False,
             num_beams=1,
-            streamer=listener,
-            stopping_criteria=[halted],
+            streamer=streamer,
+            stopping_criteria=[is_stopped],
         )[0].tolist()
-    return Generated(tuple(ids), decoded(tokenizer, ids), listener.first - started)
+    return GeneratedAnswer(tuple(ids), decode_answer(tokenizer, ids), streamer.first - started)
 
 
 @torch.no_grad()
 def next_token_log_probs(adapter: Adapter, prompt: Prompt, answer: Sequence[int]) -> Tensor:
-    """Teacher forcing: log-probabilities [max(1, A), vocab] in float32 of the token at each answer position.
+    """Return the log-probabilities at each answer position by teacher forcing, [max(1, A), vocab] float32.
 
     Row i is what the model expects after the prompt [1, L, D] and the first i of the A answer tokens.
     """
-    model, start = adapter.model, prompt.embeds
-    given = torch.tensor([list(answer[:-1])], dtype=torch.long, device=start.device)
-    embeddings = torch.cat([start, model.get_input_embeddings()(given).to(start.dtype)], dim=1)
-    # The all-ones mask is not idle: without it and without a cache, transformers guesses packed sequences.
+    model = adapter.model
+    # Prompt and all answer tokens but the last, as embeddings: [1, L + A - 1, D].
+    given = torch.tensor([list(answer[:-1])], dtype=torch.long, device=prompt.embeds.device)
+    answer_embeds = model.get_input_embeddings()(given).to(prompt.embeds.dtype)
+    embeddings = torch.cat([prompt.embeds, answer_embeds], dim=1)
+    # The all-ones mask is needed: without it and without a cache, transformers assumes packed sequences.
     with adapter.reading(prompt):
         out = model(
             inputs_embeds=embeddings,
@@ -132,46 +143,50 @@ def next_token_log_probs(adapter: Adapter, prompt: Prompt, answer: Sequence[int]
 
 
 def agreement(adapter: Adapter, full: Prompt, pruned: Prompt, full_answer, pruned_answer) -> Agreement:
-    """Each prompt's log-probability (nats, summed) of both answers, and KL(full || pruned) of the first
-    token.
+    """Return how likely both answers are under both prompts, and the KL divergence of the first token.
 
-    full, pruned: the prompt with all and with the kept visual tokens. The answers are `Answer`s.
+    Args:
+        full, pruned: the prompt with all and with the kept visual tokens.
+        full_answer, pruned_answer: the answers to them (trace.Answer).
     """
 
-    def judge(prompt: Prompt) -> tuple[Expected, float]:
-        on_full = expected(adapter, prompt, full_answer.token_ids)
-        same = full_answer.token_ids == pruned_answer.token_ids
-        on_pruned = on_full if same else expected(adapter, prompt, pruned_answer.token_ids)
-        return on_full, on_pruned.log_prob
+    def judge(prompt: Prompt) -> tuple[Expectation, float]:
+        """Return what a prompt expects of the full answer, and the log-probability of the pruned one."""
+        on_full = expect_answer(adapter, prompt, full_answer.token_ids)
+        if full_answer.token_ids == pruned_answer.token_ids:
+            return on_full, on_full.log_prob
+        return on_full, expect_answer(adapter, prompt, pruned_answer.token_ids).log_prob
 
-    whole, full_on_pruned = judge(full)
-    few, pruned_on_pruned = judge(pruned)
+    from_full, full_on_pruned = judge(full)
+    from_pruned, pruned_on_pruned = judge(pruned)
     return Agreement(
-        full_on_full=whole.log_prob,
-        pruned_on_full=few.log_prob,
+        full_on_full=from_full.log_prob,
+        pruned_on_full=from_pruned.log_prob,
         full_on_pruned=full_on_pruned,
         pruned_on_pruned=pruned_on_pruned,
-        kl_first=divergence(whole.first, few.first),
+        kl_first=kl_divergence(from_full.first, from_pruned.first),
         same_text=full_answer.text == pruned_answer.text,
     )
 
 
-def expected(adapter: Adapter, prompt: Prompt, answer: Sequence[int]) -> Expected:
-    """What the model expects after the prompt, and of these answer tokens."""
+def expect_answer(adapter: Adapter, prompt: Prompt, answer: Sequence[int]) -> Expectation:
+    """Return what the model expects after the prompt, and how likely these answer tokens are."""
     log_probs = next_token_log_probs(adapter, prompt, answer)
     ids = torch.tensor(list(answer), dtype=torch.long, device=log_probs.device)
-    return Expected(log_probs[0], float(log_probs[: len(ids)].gather(-1, ids[:, None]).sum()))
+    # The log-probability of each answer token, [A, 1].
+    of_answer = log_probs[: len(ids)].gather(-1, ids[:, None])
+    return Expectation(log_probs[0], float(of_answer.sum()))
 
 
-def divergence(p: Tensor, q: Tensor) -> float:
-    """KL(p || q) in nats of two log-probability vectors, >= 0."""
-    # A token with probability 0 under p adds nothing; rounding may leave -1e-9, which KL never is.
+def kl_divergence(p: Tensor, q: Tensor) -> float:
+    """Return KL(p || q) in nats of two log-probability vectors [vocab], >= 0."""
+    # A token with probability 0 under p adds nothing. Rounding may leave -1e-9, so the sum is clamped.
     return float(torch.where(p.isneginf(), 0.0, p.exp() * (p - q)).sum().clamp(min=0))
 
 
 @torch.no_grad()
 def prefill(adapter: Adapter, prompt: Prompt):
-    """What the model returns for a whole prompt, [1, L, D]: logits of its last position, and the cache."""
+    """Run the model on a whole prompt [1, L, D]; return logits of the last position, and the KV cache."""
     with adapter.reading(prompt):
         return adapter.model(
             inputs_embeds=prompt.embeds, **prompt.arguments(), logits_to_keep=1, use_cache=True
@@ -180,24 +195,26 @@ def prefill(adapter: Adapter, prompt: Prompt):
 
 @torch.no_grad()
 def time_prompt(adapter: Adapter, prompt: Callable[[], Prompt], **how) -> Timing:
-    """Measured prefill (projection included) and decode step of one prompt; `how` goes to `time_run`."""
-
-    # Not at the top: it imports transformers, and `import rediprune` is to be quick.
+    """MEASURE the prefill (projection included) and the decode step of a prompt; `how` goes to `time_run`."""
+    # Imported here because it imports transformers, and `import rediprune` is to be quick.
     from ..models.transformers_names import cache_argument, cache_of
 
     def begin() -> dict:
+        """Run the prefill; return the state that decode steps start from."""
         made = prompt()
-        return {"prompt": made, "steps": 0} | carried(prefill(adapter, made))
+        return {"prompt": made, "steps": 0} | next_inputs(prefill(adapter, made))
 
     def step(state: dict) -> None:
+        """Run one decode step and update the state."""
         state["steps"] += 1
-        # The cache knows how long it is; only positions that are not simply its length must be said.
+        # The cache knows its length; only positions that differ from that have to be given.
         where = {name: at[..., -1:] for name, at in state["prompt"].positions(state["steps"]).items()}
         cache = cache_argument(state["cache"])
         out = adapter.model(input_ids=state["input_ids"], **cache, **where, use_cache=True)
-        state.update(carried(out))
+        state.update(next_inputs(out))
 
-    def carried(out) -> dict:
+    def next_inputs(out) -> dict:
+        """Return the cache and the most likely next token, [1, 1]."""
         return {"cache": cache_of(out), "input_ids": out.logits[:, -1:].argmax(-1)}
 
     return time_run(begin, step, **how)

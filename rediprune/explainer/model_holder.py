@@ -1,4 +1,4 @@
-"""One model at a time: opening another frees the one before it, and whoever is answering finishes first."""
+"""Hold one open model for many threads: opening another frees the one before, once its answers are done."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .model_card import read_card
 
 
 class ModelHolder:
-    """Holds one Explainer for many threads.
+    """Hold one Explainer for many threads.
 
-    Work with it inside `borrow()`, and keep no reference to it, its model or its adapter beyond that: what
-    someone still refers to cannot be freed. Looks, answers and traces hold no model and may be kept.
+    Work with it inside `borrow()`, and keep no reference to it, its model or its adapter beyond that: a model
+    that is still referred to cannot be freed. Encodings, answers and traces hold no model and may be kept.
 
     Args:
         explainer: the one to begin with, or None.
@@ -38,43 +38,45 @@ class ModelHolder:
         dtype: str | torch.dtype = "auto",
         patience: float = 60.0,
     ) -> None:
-        self.device, self.dtype, self.patience = device, dtype, patience
+        self.device = device
+        self.dtype = dtype
+        self.patience = patience
         self._explainer = explainer
         self._generation = 0
         self._users = 0
-        self._leaving = False  # the open model is on its way out: nobody new may start with it
+        self._is_closing = False  # the open model waits for its last users: nobody new may start with it
         self._change = threading.Condition()
         self._opening = threading.Lock()
 
     @property
     def name(self) -> str:
-        """What the open model is called; empty where none is open."""
+        """Return the name of the open model; empty if none is open."""
         explainer = self._explainer
         return explainer.name if explainer else ""
 
     @property
     def generation(self) -> int:
-        """Another one after every change of the open model, of which two may have the same name.
+        """Return a number that grows with every change of the open model: two models may have one name.
 
-        Inside `borrow()` it is that of the model in use.
+        Inside `borrow()` it belongs to the borrowed model.
         """
         return self._generation
 
     @property
     def weight_bytes(self) -> int:
-        """Memory that the open model's weights hold, and that closing it would free; 0 where none is open."""
+        """Return the bytes of the open model's weights, which closing it would free; 0 if none is open."""
         explainer = self._explainer
         return sum(w.numel() * w.element_size() for w in explainer.model.parameters()) if explainer else 0
 
     @contextmanager
     def borrow(self) -> Iterator[Explainer]:
-        """The open model, which stays open until the block ends.
+        """Give the open model to a `with` block; it stays open until the block ends.
 
         Raises:
             ModelError: none is open, or it is being exchanged right now.
         """
         with self._change:
-            if self._explainer is None or self._leaving:
+            if self._explainer is None or self._is_closing:
                 raise ModelError(
                     "no model is open at this moment: wait for the one being opened, or open one"
                 )
@@ -96,33 +98,35 @@ class ModelHolder:
     ) -> Explainer:
         """Open a model in place of the one that is open; one opening at a time, others wait their turn.
 
-        Checks and the download run while the old model still answers. Where there is room for both, it also
-        stays until the new one stands; else it is closed before the weights are read. Weights for which there
-        is no room even then are not read at all: main memory that runs out ends the whole program.
+        Checks and the download run while the old model still answers. If there is memory for both, the old
+        one also stays until the new one is loaded; else it is closed before the weights are read. Weights
+        that do not fit even then are not read at all: main memory that runs out ends the whole program.
 
         Args:
             name_or_dir, quantise, progress: as `rediprune.load` takes them. What `progress` raises ends the
                 opening, and is raised here where it is a ModelError.
-            dtype: as there; None is this holder's own.
+            dtype: as `rediprune.load` takes it; None is this holder's own.
 
         Raises:
-            ModelError: as `rediprune.load` does, the old model still open, or closed where the sentence says
-                so; or running answers did not end in time.
+            ModelError: as `rediprune.load` does; the old model is still open unless the message says that it
+                was closed. Or running answers did not end in time.
         """
         with self._opening:
-            numbers = dtype or self.dtype
-            target, _ = placement(self.device, numbers, quantise, None)
+            dtype = dtype or self.dtype
+            target, _ = placement(self.device, dtype, quantise, None)
             prepared = prepare(name_or_dir, progress)
-            least = prepared.weight_bytes * _SHARE[quantise] * (1 if numbers == "auto" else 0.5)
+            least = prepared.weight_bytes * _LEAST_SHARE[quantise]
+            if dtype != "auto":  # files of 32 bits may be opened in 16
+                least *= 0.5
             _refuse_without_room(prepared.name, least, room(target).free, self.weight_bytes, target)
             old = self.name
             if not old or _room_for_both(prepared, target):
-                explainer = self._read(prepared, numbers, quantise, progress)
+                explainer = self._read(prepared, dtype, quantise, progress)
                 self._replace(explainer)
                 return explainer
             self._replace(None)
             try:
-                explainer = self._read(prepared, numbers, quantise, progress)
+                explainer = self._read(prepared, dtype, quantise, progress)
             except ModelError as error:
                 raise ModelError(f"{error}; {old} was closed before to make room: open it again") from error
             self._replace(explainer)
@@ -131,20 +135,27 @@ class ModelHolder:
     def _read(
         self, prepared: Prepared, dtype: str | torch.dtype, quantise: str | None, progress: Report | None
     ) -> Explainer:
+        """Read the weights; return the Explainer, with its card if the model is a local folder."""
         card = read_card(prepared.folder) if prepared.local else None
+        name = prepared.folder.name if prepared.local else prepared.name
         model, processor = open_weights(prepared, self.device, dtype, quantise, progress=progress)
-        return Explainer(model, processor, prepared.folder.name if prepared.local else prepared.name, card)
+        return Explainer(model, processor, name, card)
 
     def _replace(self, explainer: Explainer | None) -> None:
+        """Put an Explainer, or none, in place of the open one once nobody uses it, and free its memory.
+
+        Raises:
+            ModelError: running answers did not end in time.
+        """
         with self._change:
-            self._leaving = True
+            self._is_closing = True
             try:
                 if not self._change.wait_for(lambda: not self._users, self.patience):
                     raise ModelError(f"{self.name} is still answering: try again when it is done")
                 self._explainer = explainer
                 self._generation += 1
             finally:
-                self._leaving = False
+                self._is_closing = False
         gc.collect()  # model, hooks and processor refer to each other in circles
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -152,11 +163,16 @@ class ModelHolder:
             torch.mps.empty_cache()
 
 
-# Of the size of the files, the least that the weights take in memory: those that stay in 16 bits not counted.
-_SHARE = {None: 1.0, "int8": 0.5, "int4": 0.25}
+# Lower bound of weight memory as a share of the file size. Layers that stay in 16 bits are ignored, so the
+# truth is higher.
+_LEAST_SHARE = {None: 1.0, "int8": 0.5, "int4": 0.25}
 
 
 def _refuse_without_room(name: str, least: float, free: int | None, freed: int, target: torch.device) -> None:
+    """Raise ModelError if a model needs more than the free memory and what closing the open one frees.
+
+    All sizes are in bytes. Nothing is refused if the free memory is unknown (None).
+    """
     if free is not None and least > free + freed:
         needed, there = (f"{amount / 2**30:.1f} GiB" for amount in (least, free + freed))
         raise ModelError(
@@ -166,6 +182,7 @@ def _refuse_without_room(name: str, least: float, free: int | None, freed: int, 
 
 
 def _room_for_both(prepared: Prepared, target: torch.device) -> bool:
+    """Tell whether the new model surely fits beside the open one."""
     free = room(target).free
     # Twice the files: the weights may be stored in 16 bits and opened in 32, and answering takes memory too.
     return free is not None and 2 * prepared.weight_bytes <= free

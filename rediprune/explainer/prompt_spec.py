@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..config import ASKS_QUERY, POSITIONS
 from ..costs.estimate import Costs
-from ..tokens import VisionTokens, parted
+from ..tokens import VisionTokens, split_indices
 from ..trace import on_device
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class PromptSpec:
     kept: Tensor | None = None
 
     def __post_init__(self) -> None:
+        """Check that the parts belong together."""
         check_pair(self.encoding, self.question)
         if self.kept is not None:
             _check_kept(self.kept, self.encoding.vision)
@@ -107,7 +108,7 @@ class PromptSpec:
 
     def _split(self, flat: Tensor) -> list[Tensor]:
         """Split flat indices into the encoding by item, each counted from the start of its item."""
-        return parted(flat, [item.vision for item in self.encoding.items])
+        return split_indices(flat, [item.vision for item in self.encoding.items])
 
 
 def check_pair(encoding: Encoding, question: PreparedQuestion) -> None:

@@ -19,43 +19,56 @@ if TYPE_CHECKING:
 class ExplainerLike(Protocol):
     """Describe an Explainer with a model (on this machine or on a lent GPU), or a run opened from a file.
 
-    Attributes:
-        name, fingerprint: of the model.
-        defaults: the settings that are used if none are given.
-        knows: one sentence on what the model can be asked about; empty if not known.
-        why_query: one sentence on why the default query is the default; empty if not known.
-        methods, queries, pointings: the settings that can be chosen here.
-        llm_width: D, the embedding width of the language model.
-        one_at_a_time: whether it can serve one visitor only at any moment.
-        load_arguments: arguments of Explainer.from_pretrained, besides the name, that place the model as it
-            is placed now; empty if there is no model.
-        trace: the finished run that it repeats, None if it has a model and can answer anything.
+    Each member is what `Explainer` documents under the same name.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return the name of the model."""
+
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """Return what identifies the weights among models of the same name."""
+
     @property
-    def defaults(self) -> PruneConfig: ...
+    def defaults(self) -> PruneConfig:
+        """Return the settings that are used if none are given."""
+
     @property
-    def knows(self) -> str: ...
+    def knows(self) -> str:
+        """Return one sentence on what the model can be asked about; empty if not known."""
+
     @property
-    def why_query(self) -> str: ...
+    def why_query(self) -> str:
+        """Return one sentence on why the default query is the default; empty if not known."""
+
     @property
-    def methods(self) -> tuple[str, ...]: ...
+    def methods(self) -> tuple[str, ...]:
+        """Return the methods that can select tokens here."""
+
     @property
-    def queries(self) -> tuple[str, ...]: ...
+    def queries(self) -> tuple[str, ...]:
+        """Return the queries that can be asked with here."""
+
     @property
-    def pointings(self) -> tuple[str, ...]: ...
+    def pointings(self) -> tuple[str, ...]:
+        """Return the pointings of the text-tower query that are possible here."""
+
     @property
-    def llm_width(self) -> int: ...
+    def llm_width(self) -> int:
+        """Return D, the embedding width of the language model."""
+
     @property
-    def one_at_a_time(self) -> bool: ...
+    def one_at_a_time(self) -> bool:
+        """Tell whether only one visitor can be served at any moment."""
+
     @property
-    def load_arguments(self) -> Mapping[str, str]: ...
+    def load_arguments(self) -> Mapping[str, str]:
+        """Return arguments of from_pretrained that place the model as it is now; empty without a model."""
+
     @property
-    def trace(self) -> Trace | None: ...
+    def trace(self) -> Trace | None:
+        """Return the finished run that it repeats; None if it has a model and can answer anything."""
 
     def can_measure(self, method: str) -> bool:
         """Tell whether tokens can be selected anew with this method, against any query vector."""

@@ -1,1 +1,1 @@
-"""Read and write files safely: whole files or none, and JSON of strangers within bounds."""
+"""Read and write files safely: write whole files or none, and read untrusted JSON within bounds."""

@@ -1,7 +1,7 @@
-"""Write a file whole or not at all: beside its place first, then moved there.
+"""Write a file completely or not at all: under another name in the same folder, then moved to its place.
 
-A full disk, a limit on file sizes, or a kill in the middle leaves the file that stood there before, or none.
-A kill may also leave the unfinished file behind, under a name that begins with ".rediprune-".
+A full disk, a limit on file sizes or a kill leaves the file that was there before, or none. A kill may also
+leave the unfinished file behind, under a name that begins with ".rediprune-".
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-UNFINISHED = ".rediprune-"  # how the name of an unfinished file begins
+UNFINISHED = ".rediprune-"  # prefix of the names of unfinished files
 
 
 @contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a path to write to; what was written there becomes `path` when the block ends without an error.
+def replace_file(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a path to write to; that file becomes `path` when the block ends without an error.
 
-    The yielded path has the same folder and ending. A symbolic link stays one: the file it leads to is
-    replaced. What is no regular file, such as /dev/stdout or a pipe, is written to directly.
+    The yielded path is in the same folder and has the same suffix. A symbolic link stays a link, and the file
+    that it leads to is replaced. For anything but a regular file, such as /dev/stdout or a pipe, `path`
+    itself is yielded.
 
     Raises:
         OSError: `path` cannot be written, or its folder is missing.
@@ -31,18 +32,18 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         yield target  # a pipe or a device has no contents to protect, and must not become a file
         return
-    if target.exists() and not os.access(target, os.W_OK):  # a file made read-only is protected on purpose
+    if target.exists() and not os.access(target, os.W_OK):  # read-only files are protected on purpose
         raise PermissionError(13, "Permission denied", str(path))
     part = target.with_name(f"{UNFINISHED}{secrets.token_hex(6)}{target.suffix}")
     try:
         part.touch(exist_ok=False)
-    except OSError as error:  # says the name that was asked for, not the one beside it
+    except OSError as error:  # the message names the file that was asked for, not the temporary one
         raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         if target.exists():
             shutil.copymode(target, part)
         yield part
-        _to_disk(part)
+        _flush_to_disk(part)
         os.replace(part, target)
     except OSError as error:
         if error.filename is None or error.errno is None or os.fspath(error.filename) != str(part):
@@ -53,38 +54,38 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_bytes(path: str | os.PathLike, data: bytes) -> Path:
-    """Write a file of these bytes; return its path.
+    """Write bytes to a file and return its path.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
-    with replacing(path) as part:
+    with replace_file(path) as part:
         part.write_bytes(data)
     return Path(path)
 
 
 def write_text(path: str | os.PathLike, text: str) -> Path:
-    """Write a UTF-8 text file; return its path.
+    """Write a UTF-8 text file and return its path.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     return write_bytes(path, text.encode("utf-8"))
 
 
 @contextmanager
-def replacing_files(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder; its files move into `folder` when the block ends without an error.
+def replace_files(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder whose files move into `folder` when the block ends without an error.
 
-    For libraries that write several files by names of their own. Each file in `folder` is the old or the new
-    one, whole; other files there stay as they are. `folder` is made where it is missing.
+    For libraries that choose the names of the files they write. Each file in `folder` is then the complete
+    old or the complete new one. Other files there stay as they are. `folder` is created if it is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=UNFINISHED) as made:
         yield Path(made)
         files = sorted(path for path in Path(made).rglob("*") if path.is_file())
         for file in files:
-            _to_disk(file)
+            _flush_to_disk(file)
         for file in files:
             target = folder / file.relative_to(made)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -92,15 +93,15 @@ def replacing_files(folder: Path) -> Iterator[Path]:
 
 
 def check_outputs(*files: Path | None, inputs: Iterable[str | Path | None] = ()) -> None:
-    """Refuse a file that cannot be written, or must not be, before any work is done for it.
+    """Refuse files that cannot or must not be written, before any work is done for them.
 
     Args:
-        files: where results will be written; None is passed over.
-        inputs: what is read; none of it may be written over, under whatever name.
+        files: where results will be written; None is skipped.
+        inputs: files that are read; none of them may be overwritten, whatever name leads to it.
 
     Raises:
-        ValueError: a folder, a folder that is missing or closed, a file that is read-only or that is read,
-            or one file for two results.
+        ValueError: a folder, a folder that is missing or not writable, a read-only file, an input, or one
+            file for two results.
     """
     read = [Path(path) for path in inputs if path]
     written: list[Path] = []
@@ -119,14 +120,14 @@ def check_outputs(*files: Path | None, inputs: Iterable[str | Path | None] = ())
 
 
 def same_file(a: Path, b: Path) -> bool:
-    """Whether two paths lead to one file: by another spelling, a symbolic link or a hard link."""
+    """Return whether two paths lead to one file, by spelling, symbolic link or hard link."""
     try:
         return a.samefile(b)
-    except OSError:  # one of them is not there, so that only its name can tell
+    except OSError:  # one of them does not exist, so only the names can be compared
         return os.path.realpath(a) == os.path.realpath(b)
 
 
-def _to_disk(path: Path) -> None:
-    """Wait until the contents are stored: a move that survives a power cut must not show an empty file."""
+def _flush_to_disk(path: Path) -> None:
+    """Flush the contents to disk, so that a move that survives a power cut does not show an empty file."""
     with path.open("rb") as file:
         os.fsync(file.fileno())

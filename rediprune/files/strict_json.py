@@ -1,7 +1,7 @@
-"""Read JSON that may come from anywhere: bounded, and the same for every reader.
+"""Read untrusted JSON within bounds, so that every reader sees the same values.
 
-Python's own reader takes NaN, parts that are named twice, and whole numbers of thousands of digits, which
-take time quadratic in their length to print or to multiply.
+Python's own reader accepts NaN, names that occur twice in an object, and integers of thousands of digits,
+which take time quadratic in their length to print or to multiply.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-MOST_DIGITS = 20  # of a whole number: more than any of ours (a seed is below 2**64)
-MOST_BYTES = 32 * 2**20  # of a file that is read whole, unless its reader says otherwise
+MOST_DIGITS = 20  # of an integer; the largest that this project writes is a seed below 2**64
+MOST_BYTES = 32 * 2**20  # of a file, unless its reader sets another limit
 
 
 class JsonError(ValueError):
-    """The text is no JSON as it should be; the message is the predicate of a sentence about "it"."""
+    """Report text that is not valid JSON; the message is a clause about "it", for the caller's sentence."""
 
 
-def parsed(text: str | bytes) -> Any:
-    """Return the plain values of a JSON text.
+def parse_json(text: str | bytes) -> Any:
+    """Parse a JSON text to plain values.
 
     Raises:
-        JsonError: no JSON, nested too deeply, a part named twice, or a whole number beyond MOST_DIGITS.
+        JsonError: no JSON, nested too deeply, a name twice in an object, or an integer beyond MOST_DIGITS.
     """
     try:
         return json.loads(
@@ -35,32 +35,34 @@ def parsed(text: str | bytes) -> Any:
 
 
 def read_object(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
-    """Return the object in a JSON file.
+    """Read the object in a JSON file.
 
     Raises:
-        JsonError: what `parsed` refuses, no object, or a file of more than `most_bytes`.
-        OSError: it cannot be read.
+        JsonError: text that `parse_json` refuses, no object, or a file of more than `most_bytes`.
+        OSError: the file cannot be read.
     """
     if path.stat().st_size > most_bytes:
         raise JsonError(f"it is larger than {most_bytes >> 20} MiB")
-    found = parsed(path.read_bytes())
+    found = parse_json(path.read_bytes())
     if not isinstance(found, dict):
         raise JsonError("it must be a JSON object")
     return found
 
 
 def _no_constant(name: str) -> None:
+    """Refuse NaN and the infinities, which are no JSON."""
     raise JsonError("it is no JSON, or damaged")
 
 
 def _whole_number(digits: str) -> int:
+    """Convert the digits of an integer, if they are not too many."""
     if len(digits) > MOST_DIGITS:
         raise JsonError(f"it holds a whole number of {len(digits):,} digits")
     return int(digits)
 
 
 def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse an object that names a part twice: two readers would see two different files."""
+    """Build an object, but refuse one with a name twice, of which two readers may see different values."""
     found = dict(pairs)
     if len(found) < len(pairs):
         raise JsonError("a part of it is there twice")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from .image import MediaError, check_size, orientation, to_rgb, transparency
+from .image import MediaError, check_size, to_rgb, transparent_colour, upright_transpose
 from .limits import ReadingLimit, ReadingStopped, TimeLimitReached
 from .orientation import MAX_SIDE
 from .picture_file import OpenFile, read_picture
-from .sampling import Clip, chosen
+from .sampling import DecodedClip, select_frames
 
 FORMATS = ("AVIF", "GIF", "PNG", "WEBP")
 # Twice 4K. Every frame is put together on a canvas of this size, several of which are in memory at a time.
@@ -27,7 +27,7 @@ PIXELS_PER_FRAME = 25_000  # counted beside the canvas for what a frame of any s
 LEAST_MS, INSTEAD_MS = 10, 100
 
 
-def read(path: Path, n: int, limit: ReadingLimit) -> Clip | None:
+def read(path: Path, n: int, limit: ReadingLimit) -> DecodedClip | None:
     """Return the animation at `n` moments, or None if the file is none of FORMATS.
 
     Raises:
@@ -57,7 +57,7 @@ def is_animated(image: Image.Image) -> bool:
         return True
 
 
-def _read(open_file: OpenFile, n: int, limit: ReadingLimit) -> Clip:
+def _read(open_file: OpenFile, n: int, limit: ReadingLimit) -> DecodedClip:
     with open_file() as image:
         check_size(image.size, limit.name)
         if image.width * image.height > MAX_CANVAS and is_animated(image):
@@ -65,16 +65,16 @@ def _read(open_file: OpenFile, n: int, limit: ReadingLimit) -> Clip:
             raise MediaError(
                 f"{limit.name} has more than {most} megapixels a frame: save a smaller copy and give that."
             )
-        clip, times = _timed(image, limit)
-    clip.whole = len(times) <= n
+        clip, times = _read_times(image, limit)
+    clip.has_all_frames = len(times) <= n
     notes: list[str] = []
     with open_file() as image:
-        transparent = transparency(image)
+        transparent = transparent_colour(image)
         if transparent is not None:  # Pillow lays the next frame over this one by it
             image.info["transparency"] = transparent
         image.load()
-        turn = orientation(image, notes)
-        for index in chosen(times, n):
+        turn = upright_transpose(image, notes)
+        for index in select_frames(times, n):
             try:
                 limit.check()
                 image.seek(index)
@@ -84,7 +84,7 @@ def _read(open_file: OpenFile, n: int, limit: ReadingLimit) -> Clip:
             except TimeLimitReached:
                 if not clip.pictures:
                     raise
-                clip.late = True
+                clip.hit_time_limit = True
                 break
             if turn:
                 frame = frame.transpose(turn)
@@ -95,10 +95,10 @@ def _read(open_file: OpenFile, n: int, limit: ReadingLimit) -> Clip:
     return clip
 
 
-def _timed(image: Image.Image, limit: ReadingLimit) -> tuple[Clip, list[Fraction]]:
+def _read_times(image: Image.Image, limit: ReadingLimit) -> tuple[DecodedClip, list[Fraction]]:
     """Decode frame after frame; return a clip without pictures and when each frame appears, in seconds."""
     most = max(1, MAX_PASS_PIXELS // (image.width * image.height + PIXELS_PER_FRAME))
-    clip = Clip({}, Fraction(0))
+    clip = DecodedClip({}, Fraction(0))
     times: list[Fraction] = []
     try:
         while True:
@@ -121,9 +121,9 @@ def _timed(image: Image.Image, limit: ReadingLimit) -> tuple[Clip, list[Fraction
     except TimeLimitReached:
         if not times:
             raise
-        clip.late = True
+        clip.hit_time_limit = True
     except Exception:  # decoders meet hostile bytes with exceptions of nearly every type
         if not times:
             raise
-        clip.cut = True
+        clip.is_truncated = True
     return clip, times

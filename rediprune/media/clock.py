@@ -38,7 +38,7 @@ class Clock:
         self._end = 0
         self._shift = 0
 
-    def see(self, packet: av.Packet) -> None:
+    def observe(self, packet: av.Packet) -> None:
         """Take the packet into account; its times stay as they are."""
         decoding_time = packet.dts
         time = packet.pts if packet.pts is not None else decoding_time
@@ -53,7 +53,7 @@ class Clock:
 
     def set_time(self, packet: av.Packet) -> None:
         """Take the packet into account and set its times to where it lies on the one line."""
-        self.see(packet)
+        self.observe(packet)
         if packet.pts is not None:
             packet.pts += self._shift
         if packet.dts is not None:

@@ -33,7 +33,9 @@ NOT_SHOWN = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 @contextmanager
-def opened(path: Path, limit: ReadingLimit) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+def open_video(
+    path: Path, limit: ReadingLimit
+) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     """Open a file with the track that players show.
 
     Raises:
@@ -48,7 +50,7 @@ def opened(path: Path, limit: ReadingLimit) -> Iterator[tuple[av.container.Input
             file, container_options={"format_whitelist": FORMATS}, options=limits, timeout=OPEN_SECONDS
         ) as container,
     ):
-        streams = tracks(container)
+        streams = video_tracks(container)
         if not container.streams:
             raise av.error.InvalidDataError(0, "no streams")
         if not streams:
@@ -72,7 +74,7 @@ def opened(path: Path, limit: ReadingLimit) -> Iterator[tuple[av.container.Input
         yield container, stream
 
 
-def tracks(container: av.container.InputContainer) -> list[av.VideoStream]:
+def video_tracks(container: av.container.InputContainer) -> list[av.VideoStream]:
     """Return the tracks of moving pictures in the order of the file; covers and thumbnails are none."""
     return [stream for stream in container.streams.video if not stream.disposition & NOT_SHOWN]
 
@@ -96,12 +98,12 @@ def seek(container, stream, ticks: int, limit: ReadingLimit) -> None:
     limit.check()
 
 
-def time_of(timed: av.Packet | av.VideoFrame) -> int | None:
+def timestamp(timed: av.Packet | av.VideoFrame) -> int | None:
     """Return the time in ticks; without presentation times the frames are in that order anyway."""
     return timed.pts if timed.pts is not None else timed.dts
 
 
-def packets(container, stream, limit: ReadingLimit, clock: Clock | None = None) -> Iterator[av.Packet]:
+def read_packets(container, stream, limit: ReadingLimit, clock: Clock | None = None) -> Iterator[av.Packet]:
     """Yield timed packets whose frames are shown, until the end or until where the file is broken.
 
     Args:
@@ -121,14 +123,16 @@ def packets(container, stream, limit: ReadingLimit, clock: Clock | None = None) 
                 packet.size
                 and not packet.is_discard
                 and not packet.is_corrupt
-                and time_of(packet) is not None
+                and timestamp(packet) is not None
             ):
                 yield packet
     except av.FFmpegError:
         return
 
 
-def decoded(container, stream, limit: ReadingLimit, clock: Clock | None = None) -> Iterator[av.VideoFrame]:
+def decode_frames(
+    container, stream, limit: ReadingLimit, clock: Clock | None = None
+) -> Iterator[av.VideoFrame]:
     """Yield sound, timed frames from where the container stands; what cannot be decoded is passed over.
 
     Args and errors: as of `packets`.
@@ -148,7 +152,7 @@ def decoded(container, stream, limit: ReadingLimit, clock: Clock | None = None) 
             frames = decode(None if at_end else packet)  # None: give what is still held back
         except av.FFmpegError:
             frames = []
-        yield from (f for f in frames if time_of(f) is not None and not f.is_corrupt)
+        yield from (f for f in frames if timestamp(f) is not None and not f.is_corrupt)
         if at_end:
             return
 
@@ -169,7 +173,7 @@ def has_separate_alpha(stream: av.VideoStream) -> bool:
     return decoder in av.codecs_available and stream.metadata.get("alpha_mode") == "1"
 
 
-def declared(container, stream) -> Fraction | None:
+def read_declared_duration(container, stream) -> Fraction | None:
     """Return how many seconds the file claims to last; None if it claims nothing."""
     if stream.duration is not None:
         return stream.duration * stream.time_base

@@ -84,7 +84,7 @@ def check_scans(data: Data, size: tuple[int, int], name: str) -> None:
             raise MediaError(f"{name} is a JPEG of too many scans: save it again as a plain JPEG or PNG.")
 
 
-def parts_of(data: Data, limit: ReadingLimit) -> list[Part]:
+def list_parts(data: Data, limit: ReadingLimit) -> list[Part]:
     """Return the parts of a PNG, JPEG or GIF from the end of its head to the end of the file; else none.
 
     Raises:
@@ -321,7 +321,7 @@ def _tiff_copy(data: Data, least: Use) -> bytes | None:
     return bytes(data[:start]) + directory + bytes(data[start + len(directory) :])
 
 
-def with_end_marker(data: Data, decode: Callable[[bytes], bytes]) -> bytes | None:
+def restore_end_marker(data: Data, decode: Callable[[bytes], bytes]) -> bytes | None:
     """Return a JPEG that lacks only its end marker with it; None if pixels are missing as well.
 
     libjpeg fills up what is missing, so the pixels are decoded several times: with the marker behind what is

@@ -46,9 +46,9 @@ __all__ = [
     "check_size",
     "existing_file",
     "load_image",
-    "orientation",
     "to_rgb",
-    "transparency",
+    "transparent_colour",
+    "upright_transpose",
 ]
 
 
@@ -111,9 +111,9 @@ def load_image(
 def _load(source: ImageSource, name: str, limit: ReadingLimit) -> LoadedImage:
     limit.check()
     if isinstance(source, Image.Image):
-        return _converted(source, name, is_ours=False)
+        return _convert(source, name, is_ours=False)
     if isinstance(source, np.ndarray):
-        return _converted(_from_array(source, name), name, is_ours=True)
+        return _convert(_from_array(source, name), name, is_ours=True)
     if isinstance(source, str | os.PathLike):
         source = existing_file(source)
     elif not isinstance(source, bytes | bytearray):
@@ -124,14 +124,14 @@ def _load(source: ImageSource, name: str, limit: ReadingLimit) -> LoadedImage:
 
     def read(open_file: OpenFile) -> LoadedImage:
         with open_file() as image:
-            return _converted(image, name, is_ours=True)
+            return _convert(image, name, is_ours=True)
 
     loaded, note = read_picture(source, name, FORMATS, limit, read)
     limit.check()
     return loaded if note is None else LoadedImage(loaded.image, (*loaded.notes, note))
 
 
-def _converted(image: Image.Image, name: str, is_ours: bool) -> LoadedImage:
+def _convert(image: Image.Image, name: str, is_ours: bool) -> LoadedImage:
     """Return an opened picture, of which no pixel need be decoded yet, as upright 8-bit RGB."""
     check_size(image.size, name)
     notes: list[str] = []
@@ -141,10 +141,10 @@ def _converted(image: Image.Image, name: str, is_ours: bool) -> LoadedImage:
     # An MPO is one photo with its preview, not an animation.
     if getattr(image, "is_animated", False) and image.format != "MPO":
         notes.append(f"Only frame {image.tell() + 1} of several is used.")
-    transparent = transparency(image)
+    transparent = transparent_colour(image)
     image.load()
     rgb = to_rgb(image, image.format, name, notes, transparent)
-    if turn := orientation(image, notes):
+    if turn := upright_transpose(image, notes):
         rgb = rgb.transpose(turn)
     rgb.info = {}  # a second reader would apply its orientation again
     if long_side > MAX_SIDE:
@@ -200,7 +200,7 @@ _TURNS = {
 }
 
 
-def orientation(image: Image.Image, notes: list[str]) -> Image.Transpose | None:
+def upright_transpose(image: Image.Image, notes: list[str]) -> Image.Transpose | None:
     """Return how an opened picture is brought upright, None if it is; what cannot be read is noted.
 
     The reader of stills and the reader of animations both ask here, so that they agree about a file.
@@ -212,7 +212,7 @@ def orientation(image: Image.Image, notes: list[str]) -> Image.Transpose | None:
         return None
 
 
-def transparency(image: Image.Image) -> int | bytes | tuple[int, int, int] | None:
+def transparent_colour(image: Image.Image) -> int | bytes | tuple[int, int, int] | None:
     """Return the colour that a file declares transparent, in the values that its decoded pixels have.
 
     A PNG states it as a sample of the file. Pillow hands that on unchanged while it scales samples of 2 and 4

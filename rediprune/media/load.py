@@ -39,7 +39,7 @@ def load_media(
         ValueError: n_frames or seconds out of range.
     """
     file = existing_file(path)
-    moves = _moves(file, ReadingLimit(file.name, stop, seconds))
+    moves = _is_animated(file, ReadingLimit(file.name, stop, seconds))
     if moves is True:
         return load_video(file, n_frames, stop=stop, seconds=seconds)
     said = (mimetypes.guess_type(file.name)[0] or "").partition("/")[0]
@@ -57,7 +57,7 @@ def load_media(
         ) from None
 
 
-def _moves(file: Path, limit: ReadingLimit) -> bool | None:
+def _is_animated(file: Path, limit: ReadingLimit) -> bool | None:
     """Return whether a picture is animated; None where Pillow knows no such picture."""
     try:
         return read_picture(file, file.name, FORMATS, limit, _is_animation)[0]

@@ -37,7 +37,7 @@ _BT709, _BT601, _BT2020 = 1, 5, 9
 HD_WIDTH, HD_HEIGHT = 1280, 720
 
 
-def picture(
+def to_upright_rgb(
     frame: av.VideoFrame,
     pixel_shape: Fraction | None,
     size: tuple[int, int] | None,
@@ -56,7 +56,7 @@ def picture(
         codec: FFmpeg's name of what the frame was coded in.
         note: called with a sentence for the reader where the frame looks other than in the file.
     """
-    turn = _turn(frame)
+    turn = _upright_turn(frame)
     if size is None:
         width, height = _shown_size(frame, pixel_shape)
     else:
@@ -65,7 +65,7 @@ def picture(
     try:
         frame.colorspace = _matrix(frame, codec, note)
         if _has_alpha(frame):
-            image = _on_white(Image.fromarray(frame.reformat(format="rgba").to_ndarray()), note)
+            image = _lay_on_white(Image.fromarray(frame.reformat(format="rgba").to_ndarray()), note)
             if image.size != (width, height):
                 image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
         else:
@@ -98,7 +98,7 @@ def _has_alpha(frame: av.VideoFrame) -> bool:
     return form.has_palette or any(component.is_alpha for component in form.components)
 
 
-def _on_white(image: Image.Image, note: Callable[[str], None]) -> Image.Image:
+def _lay_on_white(image: Image.Image, note: Callable[[str], None]) -> Image.Image:
     alpha = image.getchannel("A")
     if alpha.getextrema()[0] < 255:
         note(ON_WHITE)
@@ -120,7 +120,7 @@ def _shown_size(frame: av.VideoFrame, pixel_shape: Fraction | None) -> tuple[int
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _turn(frame: av.VideoFrame) -> Image.Transpose | None:
+def _upright_turn(frame: av.VideoFrame) -> Image.Transpose | None:
     """How the stored picture is brought upright; turns that are no quarters are left as they are."""
     stored = frame.side_data.get("DISPLAYMATRIX")
     if stored is None:

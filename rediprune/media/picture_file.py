@@ -18,8 +18,8 @@ from .file_parts import (
     check_scans,
     copies_without_metadata,
     is_crowded,
-    parts_of,
-    with_end_marker,
+    list_parts,
+    restore_end_marker,
 )
 from .limits import LimitedFile, MediaError, ReadingLimit
 
@@ -53,9 +53,9 @@ def read_picture(
         MediaError: of `read`, or a file that would take too long.
         Exception: of Pillow or of `read`, where no copy could be read either.
     """
-    with _contents(source) as data:
+    with _open_bytes(source) as data:
         check_parts(data, name)
-        parts = parts_of(data, limit)
+        parts = list_parts(data, limit)
         failure = None
         if not is_crowded(data, parts):
             try:
@@ -72,7 +72,7 @@ def read_picture(
                 raise
             except Exception as error:
                 failure = failure or error
-        ended = _ended_jpeg(copy, name, formats, limit)
+        ended = _restored_jpeg(copy, name, formats, limit)
         if ended is not None:
             return read(_opener(ended, name, formats, limit)), WITHOUT_END
         raise failure or ValueError("it holds no pixels")
@@ -89,7 +89,7 @@ def _opener(
             Image.open(file, formats=formats) as image,
         ):
             if image.format in ("JPEG", "MPO"):
-                with _contents(source) as data:
+                with _open_bytes(source) as data:
                     check_scans(data, image.size, name)
             yield image
 
@@ -97,7 +97,7 @@ def _opener(
 
 
 @contextmanager
-def _contents(source: Path | bytes | bytearray) -> Iterator[Data]:
+def _open_bytes(source: Path | bytes | bytearray) -> Iterator[Data]:
     """Give access to the bytes of a file without reading them all."""
     if not isinstance(source, Path):
         yield source
@@ -106,13 +106,13 @@ def _contents(source: Path | bytes | bytearray) -> Iterator[Data]:
         yield mapped
 
 
-def _ended_jpeg(data: Data, name: str, formats: tuple[str, ...], limit: ReadingLimit) -> bytes | None:
+def _restored_jpeg(data: Data, name: str, formats: tuple[str, ...], limit: ReadingLimit) -> bytes | None:
     def decode(content: bytes) -> bytes:
         with _opener(content, name, formats, limit)() as image:
             return hashlib.blake2b(image.tobytes()).digest()
 
     try:
-        return with_end_marker(data, decode)
+        return restore_end_marker(data, decode)
     except MediaError:
         raise
     except Exception:

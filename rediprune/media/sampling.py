@@ -24,7 +24,7 @@ MAX_RUN_PIXELS = 25 * 10**8
 
 
 @dataclass
-class Clip:
+class DecodedClip:
     """What a reader found.
 
     Attributes:
@@ -41,13 +41,13 @@ class Clip:
 
     pictures: dict[Fraction, Image.Image]
     duration: Fraction
-    declared: Fraction | None = None
+    declared_duration: Fraction | None = None
     notes: list[str] = field(default_factory=list)
-    missed: int = 0
-    cut: bool = False
-    far: bool = False
-    late: bool = False
-    whole: bool = False
+    n_missed: int = 0
+    is_truncated: bool = False
+    hit_pixel_limit: bool = False
+    hit_time_limit: bool = False
+    has_all_frames: bool = False
 
     def note(self, sentence: str) -> None:
         """Add a sentence, once however many frames it is about."""
@@ -55,7 +55,7 @@ class Clip:
             self.notes.append(sentence)
 
 
-def moments(first: Fraction, last: Fraction, n: int) -> list[Fraction]:
+def sample_moments(first: Fraction, last: Fraction, n: int) -> list[Fraction]:
     """`n` >= 1 moments in seconds, from `first` to `last` inclusive; a single one is `first`."""
     return [first + (last - first) * i / max(n - 1, 1) for i in range(n)]
 
@@ -75,7 +75,7 @@ def is_on_screen(time: Fraction, moment: Fraction, before: Fraction | None) -> b
     return time <= moment + grace
 
 
-def chosen(times: Sequence[Fraction], n: int) -> list[int]:
+def select_frames(times: Sequence[Fraction], n: int) -> list[int]:
     """Return the indices of the frames on screen at the `n` moments, each once; of `n` frames or fewer, all.
 
     Args:
@@ -85,7 +85,7 @@ def chosen(times: Sequence[Fraction], n: int) -> list[int]:
     if len(times) <= n:
         return list(range(len(times)))
     found = set()
-    for moment in moments(times[0], times[-1], n):
+    for moment in sample_moments(times[0], times[-1], n):
         index = bisect_right(times, moment) - 1
         following = index + 1
         if following < len(times) and is_on_screen(times[following], moment, times[index]):

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from ..files.atomic_write import replacing
+from ..files.atomic_write import replace_file
 
 MAX_FPS = 120
 # Constant rate factor of x264: 18 is held to look the same as the source, also at the edges of patches.
@@ -55,12 +55,12 @@ def save_clip(
             f"A clip needs frames of one size: {len(frames)} frames of {len(sizes)} sizes were given."
         )
     if one_palette and kind == "gif":
-        frames = _indexed(frames)
+        frames = _with_one_palette(frames)
     rate = Fraction(fps).limit_denominator(1000)
     if not isinstance(target, str | os.PathLike):
         _WRITERS[kind](frames, target, rate)
         return
-    with replacing(target) as part:
+    with replace_file(target) as part:
         _WRITERS[kind](frames, str(part), rate)
 
 
@@ -89,7 +89,7 @@ def _gif(frames: Sequence[Image.Image], target: str | BinaryIO, fps: Fraction) -
     first.save(target, "GIF", save_all=True, append_images=rest, duration=shown_for, loop=0)
 
 
-def _indexed(frames: Sequence[Image.Image]) -> list[Image.Image]:
+def _with_one_palette(frames: Sequence[Image.Image]) -> list[Image.Image]:
     """The frames in 256 colours, chosen for four of them that lie evenly in time."""
     (width, height), last = frames[0].size, len(frames) - 1
     some = Image.new("RGB", (width, 4 * height))

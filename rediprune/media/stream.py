@@ -17,11 +17,20 @@ from pathlib import Path
 import av
 
 from .clock import Clock
-from .container import declared, decoded, has_separate_alpha, opened, packets, seek, time_of, tracks
+from .container import (
+    decode_frames,
+    has_separate_alpha,
+    open_video,
+    read_declared_duration,
+    read_packets,
+    seek,
+    timestamp,
+    video_tracks,
+)
 from .image import MediaError
 from .limits import ReadingLimit, TimeLimitReached
-from .orientation import picture
-from .sampling import GRACE, MAX_RUN_PIXELS, Clip, chosen, is_on_screen, moments
+from .orientation import to_upright_rgb
+from .sampling import GRACE, MAX_RUN_PIXELS, DecodedClip, is_on_screen, sample_moments, select_frames
 
 # Packets looked through for a keyframe, before an earlier place is tried.
 MAX_SEARCH = 2000
@@ -48,7 +57,7 @@ class _ClockRestarts(Exception):
     """The clock of the file is not one line, so that seeking by time leads astray."""
 
 
-def read(path: Path, n: int, limit: ReadingLimit) -> Clip:
+def read(path: Path, n: int, limit: ReadingLimit) -> DecodedClip:
     """Return the clip at `n` moments.
 
     Raises:
@@ -62,17 +71,17 @@ def read(path: Path, n: int, limit: ReadingLimit) -> Clip:
         return _read_in_order(path, n, limit)
 
 
-def _read_by_seeking(path: Path, n: int, limit: ReadingLimit) -> Clip:
-    with opened(path, limit) as (container, stream):
+def _read_by_seeking(path: Path, n: int, limit: ReadingLimit) -> DecodedClip:
+    with open_video(path, limit) as (container, stream):
         may_jump = container.format.name == "mpegts"
         clock = Clock(stream, may_jump)
-        head = list(islice(packets(container, stream, limit), 2 * n + 2))
+        head = list(islice(read_packets(container, stream, limit), 2 * n + 2))
         if not head:
             raise MediaError(f"{path.name} has a video track without any frame: save it again.")
         if head[0].has_sidedata("encryption_info"):
             raise MediaError(f"{path.name} is encrypted: give a copy without protection.")
         tick = stream.time_base
-        first = min(map(time_of, head))
+        first = min(map(timestamp, head))
         usual = int(1 / (stream.average_rate * tick)) if stream.average_rate else 0
         grace = _grace(head, tick)
         is_short = len(head) < 2 * n + 2
@@ -83,48 +92,52 @@ def _read_by_seeking(path: Path, n: int, limit: ReadingLimit) -> Clip:
         if not is_short and (
             may_jump or last <= first
         ):  # every packet must be seen, or no seeking to the end
-            with opened(path, limit) as whole:
+            with open_video(path, limit) as whole:
                 clock = Clock(stream, may_jump)
-                last, length = _last_frame(packets(*whole, limit), clock)
+                last, length = _last_frame(read_packets(*whole, limit), clock)
         if clock.restarts:
             raise _ClockRestarts
-        clip = Clip({}, (last + (length or usual) - first) * tick, declared=declared(container, stream))
+        clip = DecodedClip(
+            {},
+            (last + (length or usual) - first) * tick,
+            declared_duration=read_declared_duration(container, stream),
+        )
         _note_tracks(container, stream, clip)
         if is_short:
-            with opened(path, limit) as whole:
-                times = sorted({time_of(frame) * tick for frame in decoded(*whole, limit)})
-            clip.whole = len(times) <= n
-            runs = [_Run(None, [times[i] for i in chosen(times, n)])] if times else []
+            with open_video(path, limit) as whole:
+                times = sorted({timestamp(frame) * tick for frame in decode_frames(*whole, limit)})
+            clip.has_all_frames = len(times) <= n
+            runs = [_Run(None, [times[i] for i in select_frames(times, n)])] if times else []
         else:
-            wanted = moments(first * tick, last * tick, n)
+            wanted = sample_moments(first * tick, last * tick, n)
             runs = _runs(container, stream, first, wanted, grace, limit)
     _decode_runs(path, n, runs, first * tick, clip, limit, may_jump=None)
     return clip
 
 
-def _read_in_order(path: Path, n: int, limit: ReadingLimit) -> Clip:
+def _read_in_order(path: Path, n: int, limit: ReadingLimit) -> DecodedClip:
     """Return the clip at `n` moments of a file whose clock restarts, read from its beginning to its end."""
-    with opened(path, limit) as (container, stream):
+    with open_video(path, limit) as (container, stream):
         may_jump = container.format.name == "mpegts"
         clock = Clock(stream, may_jump)
         tick = stream.time_base
         times = set()
         end = 0
-        for packet in packets(container, stream, limit, clock):
-            times.add(time_of(packet))
-            end = max(end, time_of(packet) + (packet.duration or 0))
+        for packet in read_packets(container, stream, limit, clock):
+            times.add(timestamp(packet))
+            end = max(end, timestamp(packet) + (packet.duration or 0))
         ordered = [time * tick for time in sorted(times)]
-        clip = Clip({}, end * tick - ordered[0], whole=len(ordered) <= n)
+        clip = DecodedClip({}, end * tick - ordered[0], has_all_frames=len(ordered) <= n)
         _note_tracks(container, stream, clip)
     times_more = "once" if clock.restarts == 1 else f"{clock.restarts} times"
     clip.note(f"The clock in the file starts again {times_more}: its parts are shown one after the other.")
-    wanted = ordered if clip.whole else moments(ordered[0], ordered[-1], n)
+    wanted = ordered if clip.has_all_frames else sample_moments(ordered[0], ordered[-1], n)
     _decode_runs(path, n, [_Run(None, wanted)], ordered[0], clip, limit, may_jump)
     return clip
 
 
-def _note_tracks(container, stream, clip: Clip) -> None:
-    number = len(tracks(container))
+def _note_tracks(container, stream, clip: DecodedClip) -> None:
+    number = len(video_tracks(container))
     if number > 1:
         clip.note(f"The file has {number} video tracks: only the one that players show is used.")
     if stream.metadata.get("alpha_mode") == "1" and not has_separate_alpha(stream):
@@ -133,7 +146,7 @@ def _note_tracks(container, stream, clip: Clip) -> None:
 
 def _grace(head: list[av.Packet], tick: Fraction) -> Fraction:
     """Return by how many seconds a keyframe may come after a moment and still be the frame shown then."""
-    times = sorted({time_of(packet) for packet in head})
+    times = sorted({timestamp(packet) for packet in head})
     steps = [later - earlier for earlier, later in pairwise(times)]
     return min(GRACE, min(steps) * tick / 2) if steps else GRACE
 
@@ -147,25 +160,25 @@ def _end(container, stream, first: int, limit: ReadingLimit, clock: Clock) -> tu
         seek(container, stream, END, limit)
     except av.FFmpegError:
         return 0, 0
-    rest = packets(container, stream, limit)
+    rest = read_packets(container, stream, limit)
     landed = next(rest, None)
     if landed is None or landed.is_keyframe:
         return _last_frame(chain([landed], rest) if landed else (), clock)
     # Some land on the packet stored last, whose frame need not be the one shown last.
-    moment = time_of(landed) * stream.time_base
+    moment = timestamp(landed) * stream.time_base
     _, offset = _keyframe(container, stream, first, moment, GRACE, limit)
     if offset is None:
         return 0, 0
     seek(container, stream, offset, limit)
-    return _last_frame(packets(container, stream, limit), clock)
+    return _last_frame(read_packets(container, stream, limit), clock)
 
 
 def _last_frame(some: Iterable[av.Packet], clock: Clock) -> tuple[int, int]:
     """Return (time, duration) in ticks of the packet shown last, (0, 0) if there is none."""
     last = 0, 0
     for number, packet in enumerate(some):
-        clock.see(packet)
-        found = time_of(packet), packet.duration or 0
+        clock.observe(packet)
+        found = timestamp(packet), packet.duration or 0
         last = found if number == 0 else max(last, found)
     return last
 
@@ -196,8 +209,8 @@ def _keyframe(
             seek(container, stream, target - back, limit)
         except av.FFmpegError:
             break
-        near = islice(packets(container, stream, limit), MAX_SEARCH)
-        key = next((time_of(packet) for packet in near if packet.is_keyframe), None)
+        near = islice(read_packets(container, stream, limit), MAX_SEARCH)
+        key = next((timestamp(packet) for packet in near if packet.is_keyframe), None)
         if key is not None and key <= target:
             return (key, target - back) if key > first else (first, None)
         back = max(2 * back, int(1 / stream.time_base), 1)  # a tick may be longer than a second
@@ -209,7 +222,7 @@ def _decode_runs(
     n: int,
     runs: list[_Run],
     zero: Fraction,
-    clip: Clip,
+    clip: DecodedClip,
     limit: ReadingLimit,
     may_jump: bool | None,
 ) -> None:
@@ -222,7 +235,7 @@ def _decode_runs(
         clip: gets the pictures.
         may_jump: as of Clock, for a file whose clock restarts; None: it does not.
     """
-    with opened(path, limit) as (container, stream):
+    with open_video(path, limit) as (container, stream):
         budget = _Budget(n * max(1, MAX_RUN_PIXELS // (stream.width * stream.height)))
         clock = None if may_jump is None else Clock(stream, may_jump)
         for run in runs:
@@ -231,7 +244,7 @@ def _decode_runs(
             except TimeLimitReached:
                 if not clip.pictures:
                     raise
-                clip.late = True
+                clip.hit_time_limit = True
                 return
 
 
@@ -240,7 +253,7 @@ def _decode(
     stream,
     run: _Run,
     zero: Fraction,
-    clip: Clip,
+    clip: DecodedClip,
     limit: ReadingLimit,
     budget: _Budget,
     clock: Clock | None,
@@ -251,11 +264,11 @@ def _decode(
     shown_time = None
 
     def keep(frame: av.VideoFrame) -> None:
-        time = time_of(frame) * stream.time_base - zero
+        time = timestamp(frame) * stream.time_base - zero
         if time not in clip.pictures:
             size = next(iter(clip.pictures.values())).size if clip.pictures else None
             codec = stream.codec_context.name
-            clip.pictures[time] = picture(frame, stream.sample_aspect_ratio, size, codec, clip.note)
+            clip.pictures[time] = to_upright_rgb(frame, stream.sample_aspect_ratio, size, codec, clip.note)
             if curve := HDR.get(frame.color_trc):
                 clip.note(
                     f"The file is HDR ({curve}): its colours look paler here than on a screen made for it."
@@ -263,11 +276,11 @@ def _decode(
 
     if run.offset is not None:
         seek(container, stream, run.offset, limit)
-    for frame in decoded(container, stream, limit, clock):
-        time = time_of(frame) * stream.time_base
+    for frame in decode_frames(container, stream, limit, clock):
+        time = timestamp(frame) * stream.time_base
         while wanted and not is_on_screen(time, wanted[0], shown_time):
             if shown is None:
-                clip.missed += 1
+                clip.n_missed += 1
             else:
                 keep(shown)
             wanted.pop(0)
@@ -277,11 +290,11 @@ def _decode(
             continue  # where a container rounds two frames to one time, the clip begins with the first
         budget.frames -= 1
         if budget.frames < 0:
-            clip.far = True
+            clip.hit_pixel_limit = True
             break
         shown = frame
         shown_time = time
     if shown is None:
-        clip.missed += len(wanted)
+        clip.n_missed += len(wanted)
     else:
         keep(shown)

@@ -12,7 +12,7 @@ from PIL import Image
 from . import animation, stream
 from .image import MediaError, existing_file
 from .limits import MAX_SECONDS, ReadingLimit
-from .sampling import Clip
+from .sampling import DecodedClip
 
 # 128 frames of 1280 x 720 are 350 MB, and no model of these families was trained on more than 64.
 MAX_FRAMES = 128
@@ -100,25 +100,25 @@ def load_video(
     return LoadedVideo(frames, tuple(map(float, times)), float(clip.duration), _notes(clip, n_frames))
 
 
-def _notes(clip: Clip, asked: int) -> tuple[str, ...]:
+def _notes(clip: DecodedClip, asked: int) -> tuple[str, ...]:
     notes = list(clip.notes)
     used = len(clip.pictures)
-    if clip.cut:
+    if clip.is_truncated:
         notes.append(
             f"The file is broken after {float(clip.duration):.1f} s: only what comes before is used."
         )
-    elif clip.declared is not None and clip.declared - clip.duration > CUT_SECONDS:
-        ends, claims = float(clip.duration), float(clip.declared)
+    elif clip.declared_duration is not None and clip.declared_duration - clip.duration > CUT_SECONDS:
+        ends, claims = float(clip.duration), float(clip.declared_duration)
         notes.append(f"The picture ends after {ends:.1f} s of the {claims:.1f} s that the file declares.")
-    if clip.far:
+    if clip.hit_pixel_limit:
         notes.append("Parts too far from a keyframe, or from the beginning, were not read.")
-    if clip.late:
+    if clip.hit_time_limit:
         notes.append("Reading took too long and was ended: later parts are not shown.")
-    if clip.missed:
-        notes.append(f"At {clip.missed} of the {asked} moments nothing could be decoded.")
-    if used < asked and clip.whole:
+    if clip.n_missed:
+        notes.append(f"At {clip.n_missed} of the {asked} moments nothing could be decoded.")
+    if used < asked and clip.has_all_frames:
         frames = "one frame" if used == 1 else f"{used} frames"
         notes.append(f"The clip has only {frames}, not the {asked} asked for.")
-    elif used < asked and not clip.late:
+    elif used < asked and not clip.hit_time_limit:
         notes.append(f"Only {used} different frames are on screen at the {asked} moments: each is used once.")
     return tuple(notes)

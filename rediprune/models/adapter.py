@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..config import ASKS_ATTENTION, METHODS
-from ..tokens import VisionTokens, joined
+from ..tokens import VisionTokens, concat_tokens
 from .errors import ModelError
 from .outputs import Prompt, Seen
 from .query_text import QueryText, query_text, turn_ends
@@ -185,8 +185,8 @@ class Adapter(Splicing, ABC):
 
     @torch.no_grad()
     def projected(self, seen: Sequence[Seen]) -> Tensor:
-        """Every token of all of these, projected: [T, N, D], laid out as `tokens.joined` lays them out."""
-        return joined([replace(one.vision, features=self.project_all(one)) for one in seen]).features
+        """Every token of all of these, projected: [T, N, D], laid out as by `concat_tokens`."""
+        return concat_tokens([replace(one.vision, features=self.project_all(one)) for one in seen]).features
 
     def positions(self, input_ids: Tensor, mask: Tensor, inputs: Mapping[str, Any]) -> Tensor:
         """Positions of the whole prompt, as the model would count them: [B, L], or [axes, B, L]."""

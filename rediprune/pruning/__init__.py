@@ -1,1 +1,1 @@
-"""Prune inside `model.generate`: the block, what it puts on the model, and its report."""
+"""Prune inside `model.generate`: the prune block, the patch it puts on the model, and its report."""

@@ -1,1 +1,1 @@
-"""Make the query: the vector, built from the question, against which visual tokens are measured."""
+"""Make the query: a vector built from the question, which visual tokens are compared with."""

@@ -1,4 +1,4 @@
-"""Make the published query: a weighted mean of the prompt's token embeddings behind the image."""
+"""Make the published query: a weighted mean of the embeddings of the prompt tokens after the image."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ SHARPNESS = 3.0  # published: the recency weight grows from exp(0) to exp(3)
 def fold(vector: Tensor, width: int) -> Tensor:
     """Bring a query vector [D] to the width C of the visual tokens, by the published rule, in float32.
 
-    D a multiple of C: the mean over groups of D / C ADJACENT entries. D > C otherwise: adaptive average
-    pooling. D < C: repeated and cut. The rule aligns widths, not meanings: the two spaces stay unrelated.
+    If D is a multiple of C, take the mean over groups of D / C ADJACENT entries. If D > C otherwise, apply
+    adaptive average pooling. If D < C, repeat the vector and cut it. The rule aligns widths, not meanings:
+    the two spaces stay unrelated.
     """
-    vector, d = vector.float(), vector.shape[-1]
+    vector = vector.float()
+    d = vector.shape[-1]
     if d % width == 0:
         return vector.view(width, d // width).mean(-1)
     if d > width:
@@ -30,16 +32,16 @@ def fold(vector: Tensor, width: int) -> Tensor:
 
 @torch.no_grad()
 def prompt_tail(embeddings: Tensor, tokens: Sequence[str] = ()) -> Query:
-    """The published query: the prompt after the image, each token in its context, later tokens counting more.
+    """Make the published query from the prompt after the image, with more weight on later tokens.
 
     With A the softmax over the tokens' cosine similarities and w_t = exp(3 t), t = linspace(0, 1, L),
-    normalised: q = sum_t w_t (A e)_t. That is linear in the embeddings, q = sum_u (A^T w)_u e_u, so A^T w is
-    exactly how much each token counts; it sums to 1.
+    normalised: q = sum_t w_t (A e)_t. This is linear in the embeddings, q = sum_u (A^T w)_u e_u, so A^T w is
+    the exact weight of each token. The weights sum to 1.
 
     Args:
         embeddings: [L, D], the LLM's input embeddings of all tokens after the last image placeholder
             ("ASSISTANT:" and other template text included); the last 128 are used.
-        tokens: the same tokens as text, for display; empty, or of length L.
+        tokens: the text of each token, for display; empty, or of length L.
 
     Returns:
         Query with vector [D] and weights [L'] in float32, L' = min(L, 128).
@@ -59,9 +61,10 @@ def prompt_tail(embeddings: Tensor, tokens: Sequence[str] = ()) -> Query:
     tail = embeddings[-TAIL:].float()
     if not torch.isfinite(tail).all():
         raise ValueError("prompt embeddings hold NaN or infinite values, so no query can be made of them")
+    # attention [L', L'], recency and weights [L'], vector [D].
     direction = F.normalize(tail, dim=-1)
     with torch.autocast(tail.device.type, enabled=False):
-        attention = torch.softmax(direction @ direction.T, dim=-1)  # softmax takes the row maximum off itself
+        attention = torch.softmax(direction @ direction.T, dim=-1)  # softmax subtracts the row maximum
         recency = torch.softmax(SHARPNESS * torch.linspace(0, 1, len(tail), device=tail.device), dim=0)
         weights = recency @ attention
         vector = weights @ tail

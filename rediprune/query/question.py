@@ -1,4 +1,4 @@
-"""Question -> the text of the prompt: what is refused and why, and how tokens read to a person."""
+"""Check a question, put it into the text of a prompt, and show tokens as text."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 MAX_CHARACTERS = 2000
-CONTEXT = 8  # tokens before one that decide how it is spelled: spaces, and bytes of the same character
-MAX_TOKENS = 640  # 2,000 characters of English are some 450; of emoji, 8,000
+CONTEXT = 8  # earlier tokens that decide how a token is spelled: spaces, and bytes of the same character
+MAX_TOKENS = 640  # 2,000 characters are about 450 tokens in English, and 8,000 as emoji
 
 
 class QuestionError(ValueError):
-    """A question that cannot be asked; the message is one sentence for the person who asked it."""
+    """Report a question that cannot be used; the message is one sentence for the person who asked it."""
 
 
 def checked_question(
     question: str, processor, longest: int = MAX_CHARACTERS, most_tokens: int | None = MAX_TOKENS
 ) -> str:
-    """The question without surrounding white space, once it is safe to put into a prompt.
+    """Return the question without surrounding white space, if it is safe to put into a prompt.
 
-    What a tokenizer reads as a control token (`<image>`, `</s>`, ... in upper or lower case) is refused, not
-    rewritten: a second placeholder would shift every visual token, an end token would end the prompt, and a
-    silent change would answer another question than the one asked. Anything else, script tags and emoji
-    included, is plain text to the model.
+    Text that a tokenizer reads as a control token (`<image>`, `</s>`, ... in upper or lower case) is refused
+    and not rewritten: a second placeholder would shift every visual token, an end token would end the prompt,
+    and a silent change would answer another question. Anything else, script tags and emoji included, is plain
+    text to the model.
 
-    Characters do not say how long the model reads: an emoji may be four tokens and a word one. So the tokens
-    are counted too; `most_tokens` None leaves that out.
+    Args:
+        question: what a person typed.
+        processor: the model's processor; its tokenizer names the control tokens.
+        longest: characters allowed.
+        most_tokens: tokens allowed, since an emoji may be four tokens and a word one; None: not counted.
 
     Raises:
         QuestionError: no text, empty, over `longest` characters or `most_tokens` tokens, not encodable, or a
@@ -50,7 +53,11 @@ def checked_question(
 
 
 def checked_text(question: str, longest: int = MAX_CHARACTERS) -> str:
-    """The same as far as it needs no model: some text, without surrounding white space, and not too long."""
+    """Check a question as far as this needs no model; return it without surrounding white space.
+
+    Raises:
+        QuestionError: no text, empty, over `longest` characters, or not encodable.
+    """
     if not isinstance(question, str | None):
         raise QuestionError(f"The question must be text, not {type(question).__name__}.")
     if not (question and question.strip()):
@@ -70,7 +77,7 @@ def checked_text(question: str, longest: int = MAX_CHARACTERS) -> str:
 
 
 def control_tokens(processor) -> tuple[str, ...]:
-    """Strings that the tokenizer does not read as text: its special tokens and the placeholders."""
+    """List the strings that the tokenizer does not read as text: special tokens and placeholders."""
     tokenizer = processor.tokenizer
     added = {str(t) for t in tokenizer.added_tokens_decoder.values() if t.special}
     found = {*tokenizer.all_special_tokens, *added, processor.image_token, placeholder(processor, "video")}
@@ -78,7 +85,7 @@ def control_tokens(processor) -> tuple[str, ...]:
 
 
 def prompt_text(processor, question: str, kind: str = "image", count: int = 1) -> str:
-    """The model's own chat prompt for `count` images or videos and a question, one placeholder for each."""
+    """Write the model's chat prompt for `count` images or videos and a question, one placeholder for each."""
     if getattr(processor, "chat_template", None):
         content = [{"type": kind}] * count + [{"type": "text", "text": question}]
         return processor.apply_chat_template(
@@ -89,12 +96,12 @@ def prompt_text(processor, question: str, kind: str = "image", count: int = 1) -
 
 
 def placeholder(processor, kind: str) -> str:
-    """What stands for an image or a video in a prompt's text; empty where the processor has no such thing."""
+    """Return the text that stands for an image or a video in a prompt; "" where the processor has none."""
     return getattr(processor, f"{kind}_token", None) or ""
 
 
 def unknown_words(tokenizer, question: str) -> tuple[str, ...]:
-    """What of the question the tokenizer has no token for, each once; empty for byte-level vocabularies."""
+    """List the words that the tokenizer has no token for, each once; () for byte-level vocabularies."""
     if tokenizer.unk_token_id is None or not tokenizer.is_fast:
         return ()
     read = tokenizer(question, add_special_tokens=False, return_offsets_mapping=True)
@@ -103,25 +110,25 @@ def unknown_words(tokenizer, question: str) -> tuple[str, ...]:
 
 
 def token_texts(tokenizer, ids: Tensor) -> tuple[str, ...]:
-    """Return what each id of [L] adds to the text, special tokens included; see `pieces`."""
-    return pieces(
+    """Return the text that each id of [L] adds, special tokens included; see `split_text`."""
+    return split_text(
         lambda some: tokenizer.decode(some, skip_special_tokens=False, clean_up_tokenization_spaces=False),
         ids.tolist(),
     )
 
 
-def pieces(decode: Callable[[list[int]], str], ids: Sequence[int]) -> tuple[str, ...]:
-    """Return what each token adds to the decoded text, so that the pieces joined read as the text does.
+def split_text(decode: Callable[[list[int]], str], ids: Sequence[int]) -> tuple[str, ...]:
+    """Split the decoded text by token: piece i is the text that token i adds, and all pieces joined are the text.
 
     A space between two words belongs to one of their pieces. A character whose bytes are spread over several
-    tokens is the piece of the last of them; the pieces of the others are empty.
+    tokens belongs to the last of them, and the pieces of the others are empty.
     """
-    found = []
+    pieces = []
     for i in range(len(ids)):
         window = list(ids[max(0, i - CONTEXT) : i + 1])
         before = decode(window[:-1]).rstrip("\ufffd")
         after = decode(window)
         if i + 1 < len(ids):
             after = after.rstrip("\ufffd")  # bytes whose character is not complete yet
-        found.append(after[len(before) :] if after.startswith(before) else decode([ids[i]]))
-    return tuple(found)
+        pieces.append(after[len(before) :] if after.startswith(before) else decode([ids[i]]))
+    return tuple(pieces)

@@ -1,8 +1,7 @@
-"""CLIP's text tower beside a vision encoder that is already loaded: text and visual tokens in one joint
-space.
+"""Put text and visual tokens into one joint space with the CLIP text tower of a loaded vision encoder.
 
-Of the CLIP checkpoint only the text tower and the two pieces that lift visual tokens into the joint space
-(the vision tower's final LayerNorm and its projection) are read; the vision tower itself is never allocated.
+The text tower is read from the CLIP checkpoint, and the two parts that map visual tokens into the joint
+space: the vision tower's final LayerNorm and its projection. The vision tower itself is never allocated.
 """
 
 from __future__ import annotations
@@ -19,50 +18,63 @@ from torch import Tensor
 from ..config import POINTINGS
 from ..costs.estimate import TextTowerShapes
 from ..trace import Query
-from .question import pieces
+from .question import split_text
 
+# The parameters that map visual tokens into the joint space, by their names in the checkpoint.
 LIFT = ("visual.ln_post.weight", "visual.ln_post.bias", "visual.proj")
 
 
 class TextTower:
-    """open_clip's text encoder with the vision tower's way into the joint space of width E. Float32
-    throughout.
+    """Encode text and visual tokens into the joint space of width E, in float32 throughout.
 
     Attributes:
-        name: what it was loaded from.
-        width: C, the width of the visual tokens it takes.
+        name: the folder or the open_clip name that it was loaded from.
     """
 
     def __init__(self, clip, tokenizer, lift: tuple[Tensor, Tensor, Tensor], eps: float, name: str) -> None:
-        """clip: open_clip.CLIP without `visual`; lift: LayerNorm weight and bias [C], projection [C, E]."""
+        """Take the parts of a CLIP; `load` reads them from a checkpoint.
+
+        Args:
+            clip: open_clip.CLIP without `visual`.
+            tokenizer: open_clip's tokenizer of that model.
+            lift: LayerNorm weight and bias, [C] each, and the projection [C, E].
+            eps: epsilon of the LayerNorm.
+            name: where the parts were loaded from.
+        """
         self.name = name
-        self._clip, self._tokenizer = clip, tokenizer
+        self._clip = clip
+        self._tokenizer = tokenizer
         self._scale, self._shift, self._projection = lift
         self._eps = eps
         self._end = tokenizer([""])[0, 1].item()  # an empty text is start, end, padding
 
     @classmethod
     def load(cls, name: str | Path, device: str | torch.device = "cpu") -> TextTower:
-        """Load by open_clip's names.
+        """Load from a folder, or by open_clip's names.
 
         Args:
             name: "local-dir:/path" (or just the path) of a folder in open_clip's local-dir format, or
                 "MODEL/TAG" such as "ViT-L-14-336-quickgelu/openai", which open_clip downloads from the
                 Hugging Face Hub once.
+            device: where the text is encoded.
 
         Raises:
-            ValueError: not a CLIP with a vision transformer, unknown name, or a broken folder.
+            ValueError: not a CLIP with a vision transformer, an unknown name, or a damaged folder.
             OSError: no such folder, or the download failed.
         """
-        import open_clip  # a second or two, and only this query needs it
+        import open_clip  # takes a second or two, and only this query needs it
         from safetensors import safe_open
 
         name = str(name)
         folder = Path(name.removeprefix("local-dir:"))
         local = name.startswith("local-dir:") or folder.is_dir()
-        config, weights = _local(folder) if local else _public(name)
+        if local:
+            config, weights = _local(folder)
+        else:
+            config, weights = _public(name)
         _check_family(config, name)
 
+        # Build the model without memory for its weights, drop the vision tower, then assign the text weights.
         with torch.device("meta"):
             clip = open_clip.CLIP(**config)
         del clip.visual
@@ -86,15 +98,17 @@ class TextTower:
 
     @property
     def width(self) -> int:
+        """Return C, the width of the visual tokens that the tower takes."""
         return self._projection.shape[0]
 
     @property
     def device(self) -> torch.device:
+        """Return the device that the tower computes on."""
         return self._projection.device
 
     @property
     def shapes(self) -> TextTowerShapes:
-        """The numbers that the cost of a query depends on."""
+        """Return the numbers that the cost of a query depends on."""
         blocks = self._clip.transformer.resblocks
         return TextTowerShapes(
             layers=len(blocks),
@@ -106,24 +120,28 @@ class TextTower:
 
     @torch.no_grad()
     def encode(self, text: str) -> Tensor:
-        """The text's embedding, [E] float32, not normalised. ValueError where there is nothing to read."""
+        """Embed a text, [E] float32, not normalised.
+
+        Raises:
+            ValueError: a text without tokens.
+        """
         ids, content = self._read(text)
         if not content:
             raise ValueError("the question is empty: the text tower needs at least one token to look for")
         return self._clip.encode_text(ids.to(self.device))[0]
 
     def tokens(self, text: str) -> tuple[str, ...]:
-        """Return the tokens that `encode` reads, as text: cut to the context, no start, end or padding.
+        """Return the tokens that `encode` reads, as text, cut to the context; no start, end or padding.
 
-        Joined they read as the text does (see prompt.pieces).
+        Joined, they are the text (see question.split_text).
         """
         # open_clip wraps transformers tokenizers, whose own decode is one level down.
         decode = getattr(self._tokenizer, "tokenizer", self._tokenizer).decode
-        return pieces(decode, self._read(text)[1])
+        return split_text(decode, self._read(text)[1])
 
     @torch.no_grad()
     def keys(self, tokens: Tensor) -> Tensor:
-        """Visual tokens [T, N, C] in the joint space, [T, N, E] float32: final LayerNorm, then projection."""
+        """Map visual tokens [T, N, C] into the joint space, [T, N, E] float32, by LayerNorm and projection."""
         if tokens.shape[-1] != self.width:
             raise ValueError(
                 f"visual tokens have width {tokens.shape[-1]} but text tower {self.name} takes {self.width}: "
@@ -133,18 +151,20 @@ class TextTower:
         return F.layer_norm(tokens, (self.width,), self._scale, self._shift, self._eps) @ self._projection
 
     def value_keys(self, tokens: Tensor, value_path: Callable[[Tensor], Tensor]) -> Tensor:
-        """`keys` after the last block's value path alone (LN -> v_proj -> out_proj, as in MaskCLIP)."""
+        """Map visual tokens like `keys`, after the last block's value path (LN, v_proj, out_proj; MaskCLIP)."""
         return self.keys(value_path(tokens))
 
     def _read(self, text: str) -> tuple[Tensor, list[int]]:
-        """Ids as the tower takes them, [1, L], and those that carry the text (between start and end)."""
+        """Return the ids that the tower takes, [1, L], and the ids between start and end, which carry the text."""
         ids = self._tokenizer([text])
         row = ids[0].tolist()
         return ids, row[1 : row.index(self._end, 1)]
 
 
 def _local(folder: Path) -> tuple[dict, Path]:
-    config, weights = folder / "open_clip_config.json", folder / "open_clip_model.safetensors"
+    """Return the model config in a folder, and the path of its weights."""
+    config = folder / "open_clip_config.json"
+    weights = folder / "open_clip_model.safetensors"
     for path in (config, weights):
         if not path.is_file():
             raise FileNotFoundError(
@@ -160,10 +180,12 @@ def _local(folder: Path) -> tuple[dict, Path]:
 
 
 def _public(name: str) -> tuple[dict, Path]:
+    """Return the config that open_clip has for MODEL/TAG, and the path of the downloaded weights."""
     import open_clip
 
     model, _, tag = name.partition("/")
-    config, pretrained = open_clip.get_model_config(model), open_clip.get_pretrained_cfg(model, tag)
+    config = open_clip.get_model_config(model)
+    pretrained = open_clip.get_pretrained_cfg(model, tag)
     if config is None or not pretrained:
         raise ValueError(
             f"text tower {name!r} is unknown to open_clip: give MODEL/TAG, such as "
@@ -172,7 +194,7 @@ def _public(name: str) -> tuple[dict, Path]:
     if bool(pretrained.get("quick_gelu")) != bool(config.get("quick_gelu")):
         # open_clip only warns, and then computes with another activation than the weights were trained with.
         raise ValueError(f"text tower {name}: these weights need the other GELU; try {model}-quickgelu/{tag}")
-    _check_family(config, name)  # before a gigabyte is downloaded in vain
+    _check_family(config, name)  # before a gigabyte is downloaded for nothing
     try:
         weights = Path(open_clip.download_pretrained(pretrained))
     except Exception as error:
@@ -186,8 +208,9 @@ def _public(name: str) -> tuple[dict, Path]:
 
 
 def _check_family(config: dict, name: str) -> None:
-    """Only a plain CLIP lifts every visual token by LayerNorm and projection; a pooling head does not."""
-    vision, text = config["vision_cfg"], config["text_cfg"]
+    """Refuse all but a plain CLIP: a pooling head does not map every visual token into the joint space."""
+    vision = config["vision_cfg"]
+    text = config["text_cfg"]
     plain = not (config.get("custom_text") or text.get("hf_model_name") or "multimodal_cfg" in config)
     if (
         not plain
@@ -208,11 +231,11 @@ def text_tower_query(
     pointing: str = "cosine",
     value_path: Callable[[Tensor], Tensor] | None = None,
 ) -> Query:
-    """The question and the visual tokens, both in CLIP's joint space.
+    """Make a query from the question and the visual tokens, both in CLIP's joint space.
 
     Args:
         tower: the text tower that was trained with the vision encoder of `features`.
-        text: the question; what does not fit the tower's context is cut (Query.tokens shows what was read).
+        text: the question; text beyond the tower's context is cut (Query.tokens holds what was read).
         features: [T, N, C] visual tokens as the projector receives them.
         pointing: one of config.POINTINGS. Patch-text cosine is known to come out with the wrong sign in some
             CLIP towers, so measure which pointing finds the object.

@@ -1,82 +1,91 @@
-"""One value out of a stranger's JSON: its type, shape and range checked, or one sentence on what is wrong."""
+"""Check values of a stranger's JSON: type, shape and range, or one sentence that says what is wrong."""
 
 from __future__ import annotations
 
 import math
 import reprlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
 LONGEST = 20_000  # characters in one text
-MOST_TEXTS = 10_000  # in one list of texts
-MOST_COUNT = 2**40  # where nothing says how many there may be: products of six of them still fit a float
+MOST_TEXTS = 10_000  # texts in one list
+MOST_COUNT = 2**40  # limit of counts that nothing else limits: a product of six of them still fits a float
 
 
 class TraceError(ValueError):
-    """The file is no trace that can be opened; the message is one sentence for the person who gave it."""
+    """Say in one sentence, for the person who gave the file, why it cannot be opened as a trace."""
 
 
-def part(given: Mapping[str, Any], name: str, kind: type) -> Any:
-    """The value of that name, of exactly this type."""
-    if type(found := given.get(name)) is not kind:
+def get_part(record: Mapping[str, Any], name: str, kind: type) -> Any:
+    """Return the value of that name, which must have exactly this type (dict, list, str or bool)."""
+    value = record.get(name)
+    if type(value) is not kind:
         words = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
         raise TraceError(f"its part {name!r} is missing or not {words[kind]}")
-    return found
+    return value
 
 
-def text(given: Mapping[str, Any], name: str) -> str:
-    """A text that is not too long."""
-    if len(found := part(given, name, str)) > LONGEST:
+def get_text(record: Mapping[str, Any], name: str) -> str:
+    """Return the text of that name, of at most LONGEST characters."""
+    text = get_part(record, name, str)
+    if len(text) > LONGEST:
         raise TraceError(f"its part {name!r} is longer than {LONGEST:,} characters")
-    return found
+    return text
 
 
-def texts(given: Mapping[str, Any], name: str) -> list[str]:
-    """A list of texts."""
-    found = part(given, name, list)
-    if len(found) > MOST_TEXTS:
+def get_texts(record: Mapping[str, Any], name: str) -> list[str]:
+    """Return the list of texts of that name: at most MOST_TEXTS, of at most LONGEST characters each."""
+    texts = get_part(record, name, list)
+    if len(texts) > MOST_TEXTS:
         raise TraceError(f"its part {name!r} holds more than {MOST_TEXTS:,} texts")
-    if any(type(text) is not str or len(text) > LONGEST for text in found):
+    if any(type(text) is not str or len(text) > LONGEST for text in texts):
         raise TraceError(f"its part {name!r} must hold texts, none longer than {LONGEST:,} characters")
-    return found
+    return texts
 
 
-def number(value: object, name: str, least: float = -math.inf, most: float = math.inf) -> float:
-    """A float as export spells it: null is NaN, which passes any `least`."""
+def to_number(value: object, name: str, least: float = -math.inf, most: float = math.inf) -> float:
+    """Convert a number as to_json writes it: null is NaN, which passes all limits, and "inf" is infinity.
+
+    Args:
+        name: what the error message calls it.
+        least, most: the range.
+    """
     spelled = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
     if isinstance(value, str | None) and value in spelled:
         value = spelled[value]
-    try:
-        found = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-    except OverflowError:  # a whole number beyond every float
-        found = None
-    if found is None or found < least or found > most:
+    number = None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with suppress(OverflowError):  # a whole number that is larger than every float
+            number = float(value)
+    if number is None or number < least or number > most:
         raise TraceError(f"its {name} holds {reprlib.repr(value)} where a number belongs")
-    return found
+    return number
 
 
-def finite(value: object, name: str, least: float = -math.inf, most: float = math.inf) -> float:
-    """A number within [least, most] that is neither NaN nor infinite."""
-    if not math.isfinite(found := number(value, name)):
+def to_finite(value: object, name: str, least: float = -math.inf, most: float = math.inf) -> float:
+    """Convert a number within [least, most] that is neither NaN nor infinite."""
+    number = to_number(value, name)
+    if not math.isfinite(number):
         raise TraceError(f"its {name} is not finite")
-    return number(found, name, least, most)
+    return to_number(number, name, least, most)
 
 
-def all_numbers(kind: type, given: Mapping[str, Any]) -> dict[str, float]:
-    """One finite number >= 0 for each field of a dataclass."""
-    return {f.name: finite(given.get(f.name), f.name, 0) for f in fields(kind)}
+def get_fields(kind: type, record: Mapping[str, Any]) -> dict[str, float]:
+    """Return one finite number >= 0 for each field of a dataclass."""
+    return {f.name: to_finite(record.get(f.name), f.name, 0) for f in fields(kind)}
 
 
-def whole(value: object, name: str, least: int, most: int = MOST_COUNT) -> int:
-    """A whole number within [least, most]; true and false are none."""
+def to_whole(value: object, name: str, least: int, most: int = MOST_COUNT) -> int:
+    """Return a whole number within [least, most]; true and false are refused."""
     if type(value) is not int or not least <= value <= most:
         raise TraceError(f"its {name} holds {reprlib.repr(value)}, out of the range that fits")
     return value
 
 
-def flat(value: object, shape: Sequence[int], name: str) -> list:
-    """The entries of nested lists of exactly this shape."""
+def flatten(value: object, shape: Sequence[int], name: str) -> list:
+    """Return the entries of nested lists of exactly this shape as one list, row by row."""
     rows: list[Any] = [value]
     for count in shape:
         if any(type(row) is not list or len(row) != count for row in rows):

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from ..config import ASKS_PROJECTED, PruneConfig
-from ..costs import estimate
-from ..costs.estimate import Savings
+from ..costs.estimate import Savings, estimate_from_costs
 from ..explainer.ask import PreparedQuestion
 from ..explainer.encode import Encoding, MediaInput
 from ..models import ModelError
@@ -184,7 +183,7 @@ class RecordedRun:
         costs = self.trace.costs
         if method != costs.method:  # tokens chosen by hand cost nothing to choose
             costs = replace(costs, method=method, query_flops=0.0)
-        return estimate.at(costs, kept.numel(), n_new)
+        return estimate_from_costs(costs, kept.numel(), n_new)
 
     def savings_each(
         self,

@@ -158,7 +158,7 @@ def select_tokens(
     """
     grids = [(place.rows, place.cols, vision.shape[1] - place.cells) for place in vision.geometry]
     projected = project() if project and config.method in ASKS_PROJECTED else None
-    given = vision.present, projected, vision.attention
+    given = vision.valid, projected, vision.attention
     return select(vision.features, query, config, alphas, grids, *given, full)
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
+from rediprune.evaluation.marked_tables import write_marked_tables
 from tests.rediprune.models.families import test_every_family as suite
-from world.evaluation.report.__main__ import insert
 
 from . import Family, families
 
@@ -83,7 +83,7 @@ def _asks(name: str, test: Callable) -> str:
 
 def main() -> None:
     argparse.ArgumentParser(prog="python -m tests.families", description=__doc__).parse_args()
-    README.write_text(insert(README.read_text(), NAME, body()))
+    README.write_text(write_marked_tables(README.read_text(), {NAME: body()}))
     print(f"wrote the table of {len(families())} families into {README}")
 
 

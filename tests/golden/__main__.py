@@ -1,4 +1,4 @@
-"""`python -m tests.golden`: write every picture anew. Look at each before it is committed."""
+"""Write every picture anew: `python -m tests.golden`. Look at each before it is committed."""
 
 from __future__ import annotations
 

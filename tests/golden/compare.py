@@ -1,4 +1,4 @@
-"""How far a picture may lie from the one that is kept.
+"""Compare a picture with the one that is kept.
 
 Another Chromium draws the edges of lines a little differently: that moves single pixels, and neither the mean
 of a block of BLOCK x BLOCK pixels nor that of the whole picture by much. A wrong colour, a shifted cell or a
@@ -16,7 +16,7 @@ MEAN = 0.8  # of 255: over the whole picture
 
 
 def difference(a: Image.Image, b: Image.Image) -> tuple[float, float]:
-    """(of the worst block, of the whole), both of 255; infinite where the sizes differ."""
+    """Measure the difference (worst block, whole picture), both of 255; infinite for different sizes."""
     if a.size != b.size:
         return float("inf"), float("inf")
     apart = np.asarray(a.convert("RGB"), float) - np.asarray(b.convert("RGB"), float)
@@ -26,6 +26,6 @@ def difference(a: Image.Image, b: Image.Image) -> tuple[float, float]:
 
 
 def same(a: Image.Image, b: Image.Image) -> bool:
-    """Whether both show the same."""
+    """Return whether both show the same within WORST and MEAN."""
     worst, mean = difference(a, b)
     return worst <= WORST and mean <= MEAN

@@ -1,4 +1,4 @@
-"""A still and a clip made of formulas: no weights, no random numbers, no picking."""
+"""Make a still and a clip from formulas: no weights, no random numbers, no picking."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from rediprune.trace import Selection
 
 # Grids so fine that no pick number fits on a patch: how text looks differs between machines.
 STILL = Geometry(15, 22, (15.0, 0.0, 235.0, 150.0), (250, 150))  # the sides are cropped away
-FRAME = Geometry(18, 18, (0.0, 0.0, 252.0, 252.0), (252, 252), whole=1)
+FRAME = Geometry(18, 18, (0.0, 0.0, 252.0, 252.0), (252, 252), n_global=1)
 FRAMES = 3
 
 
 def still() -> dict:
-    """A wide picture of which the model sees the middle."""
+    """Make a wide picture of which the model sees the middle."""
     return _message([_scene(0, STILL.image_size)], STILL, None, ())
 
 
 def clip() -> dict:
-    """Square frames, each with a token of the whole; the last three rows of the second hold no tokens."""
+    """Make square frames with one global token each; the last three rows of the second hold no tokens."""
     present = torch.ones(FRAMES, FRAME.cells + 1, dtype=torch.bool)
     present[1, 15 * 18 : FRAME.cells] = False
     frames = [_scene(t, FRAME.image_size) for t in range(FRAMES)]
@@ -32,8 +32,9 @@ def clip() -> dict:
 
 
 def _scene(t: int, size: tuple[int, int]) -> Image.Image:
-    """Four plain grounds and three plain shapes, which move with t. Small enough to be sent without loss."""
-    (width, height), step = size, 14 * t
+    """Draw four plain grounds and three shapes that move with t; small enough to be sent without loss."""
+    width, height = size
+    step = 14 * t
     made = Image.new("RGB", size, "#8096b4")
     pen = ImageDraw.Draw(made)
     pen.rectangle((width // 2, 0, width, height // 2), fill="#b09a78")
@@ -50,9 +51,10 @@ def _scene(t: int, size: tuple[int, int]) -> Image.Image:
 def _message(
     frames: list[Image.Image], place: Geometry, present: torch.Tensor | None, seconds: tuple[float, ...]
 ) -> dict:
-    t, n = len(frames), place.cells + place.whole
+    t, n = len(frames), place.cells + place.n_global
     at = torch.arange(t * n, dtype=torch.float32).view(t, n)
     row, column = (at % n) // place.cols, (at % n) % place.cols
+    # Features [T, N, 6] that turn smoothly with row, column and frame.
     angle = torch.stack([row / place.rows, column / place.cols, at // n / 7], dim=-1) * 2.2
     vision = VisionTokens(torch.cat([angle.cos(), angle.sin()], dim=-1), (place,) * t, present)
     relevance = 0.2 * torch.sin(0.31 * column + at // n) + 0.15 * torch.cos(0.43 * row)
@@ -75,7 +77,7 @@ def _message(
 
 
 def _orders(t: int, n: int, present: torch.Tensor | None) -> torch.Tensor:
-    """[T, N]: in long strides over the tokens, absent ones last. Frame 1 begins with its last token."""
+    """Make orders [T, N] in long strides, absent tokens last; frame 1 begins with its last token."""
     rows = []
     for frame in range(t):
         order = (torch.arange(n) * 97 + n - 1 + 31 * (frame - 1)) % n  # 97 shares no factor with any n here

@@ -1,4 +1,4 @@
-"""The explorer on a bare page: the real files, as Gradio loads them, without Gradio, server or text."""
+"""Show the explorer on a bare page: the real files, as Gradio loads them, without Gradio, server or text."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ SHOW = """async ([view, dark, at]) => {
 def opened(
     browser: Browser, medium: str, screen: str, value: dict | None = None, look: dict | None = None
 ) -> Page:
-    """A page with nothing but the explorer on it; `value` and `look` in place of the true ones."""
+    """Open a page with nothing but the explorer; `value` and `look` stand in for the real ones."""
     (width, height), room, ratio = SCREENS[screen]
     page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=ratio)
     html, css = (web_part._read(f"explorer/explorer.{kind}") for kind in ("html", "css"))
@@ -63,13 +63,13 @@ def opened(
 
 
 def painted(page: Page, view: str, dark: bool = False) -> Image.Image:
-    """The picture, the film strip, and the scale with its histogram where the view has one."""
+    """Take the picture, the film strip, and the scale with its histogram where the view has one."""
     page.evaluate(SHOW, [view, dark, SHOWN_FRAME])
     return Image.open(io.BytesIO(page.locator("#golden .stage").screenshot())).convert("RGB")
 
 
 def pictures(browser: Browser, medium: str, screen: str) -> Iterator[tuple[str, Image.Image]]:
-    """All views, light and dark, each with its name."""
+    """Take all views, light and dark, each with its name."""
     page = opened(browser, medium, screen)
     for view in VIEWS:
         for scheme in ("light", "dark"):

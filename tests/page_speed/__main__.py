@@ -1,4 +1,4 @@
-"""The command: measure everything, write docs/page-speed.json and the table in docs/speed-of-the-page.md."""
+"""Measure everything; write docs/page-speed.json and the table in docs/speed-of-the-page.md."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
+from rediprune.evaluation.marked_tables import write_marked_tables
 from tests.conftest import BROWSER_FLAGS  # before the page: this takes the process off the network
 from tests.support import chromium
-from world.evaluation.report.__main__ import insert
 
 from . import __doc__ as about
-from .hand import measured
+from .hand import measure_size
 from .made_up import SIZES, message
 from .page import served
 
@@ -28,8 +28,9 @@ REPEATS, WARM_UP = 40, 8
 
 
 def runs(browser: Browser, ratios: list[float], repeats: int) -> list[dict]:
-    """One for each size at each pixel ratio, each on a page of its own."""
-    found, began = [], time.perf_counter()
+    """Measure each size at each pixel ratio, each on a page of its own."""
+    found = []
+    began = time.perf_counter()
     with served() as (address, show):
         for ratio in ratios:
             for size, (*_, frames) in SIZES.items():
@@ -37,7 +38,7 @@ def runs(browser: Browser, ratios: list[float], repeats: int) -> list[dict]:
                     page = context.new_page()
                     page.goto(address)
                     page.locator("#rp-explorer .map[data-kept]").wait_for()
-                    one = measured(page, show, size, repeats=repeats, warm_up=WARM_UP)
+                    one = measure_size(page, show, size, repeats=repeats, warm_up=WARM_UP)
                 message_kib = round(len(json.dumps(message(size, False))) / 1024)
                 found.append(
                     {"size": size, "pixel_ratio": ratio, "aim_ms": round(frames * FRAME_MS, 1)}
@@ -48,10 +49,10 @@ def runs(browser: Browser, ratios: list[float], repeats: int) -> list[dict]:
 
 
 def body(found: dict) -> str:
-    """The table, from what the JSON file holds."""
-    said = "{machine}; Chromium {chromium}, headless, no GPU; {repeats} moves of each kind after {warm_up}."
+    """Write the table from what the JSON file holds."""
+    setup = "{machine}; Chromium {chromium}, headless, no GPU; {repeats} moves of each kind after {warm_up}."
     head = ["tokens", "pixel ratio", "what moves", "aim", "work", "input to frame", "through the server"]
-    lines = [said.format(**found) + " Milliseconds, median (p95).", ""]
+    lines = [setup.format(**found) + " Milliseconds, median (p95).", ""]
     lines += ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for run in found["runs"]:
         for name, one in run["gestures"].items():
@@ -74,7 +75,7 @@ def _cell(x: dict[str, float]) -> str:
 
 
 def machine() -> str:
-    """System, processor and cores, as far as the system says."""
+    """Describe system, processor and cores, as far as the system tells them."""
     named = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).exists():
         models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
@@ -87,15 +88,17 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=REPEATS, help="moves of each kind that count")
     parser.add_argument("--pixel-ratio", type=float, nargs="+", default=[1.0, 2.0])
     parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the JSON file and the docs page")
-    given = parser.parse_args()
+    args = parser.parse_args()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium.find(), args=list(BROWSER_FLAGS))
-        found = {"machine": machine(), "chromium": browser.version, "repeats": given.repeats}
-        found |= {"warm_up": WARM_UP, "runs": runs(browser, given.pixel_ratio, given.repeats)}
+        found = {"machine": machine(), "chromium": browser.version, "repeats": args.repeats}
+        found |= {"warm_up": WARM_UP, "runs": runs(browser, args.pixel_ratio, args.repeats)}
         browser.close()
-    (given.docs / "page-speed.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    told = given.docs / "speed-of-the-page.md"
-    told.write_text(insert(told.read_text(encoding="utf-8"), NAME, body(found)), encoding="utf-8")
+    (args.docs / "page-speed.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    page = args.docs / "speed-of-the-page.md"
+    page.write_text(
+        write_marked_tables(page.read_text(encoding="utf-8"), {NAME: body(found)}), encoding="utf-8"
+    )
     print(body(found))
 
 

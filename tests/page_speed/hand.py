@@ -1,4 +1,4 @@
-"""What a hand does on the page, and how long each of its moves takes to be seen."""
+"""Move the pointer on the page as a hand does, and measure how long each move takes to be painted."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ VIEWS = {"kept": "Kept", "heat": "Relevance", "order": "Order", "distance": "Dis
 TRIP = "button => speed.roundTrip(button)"
 
 
-def dragged(slider: str) -> Callable[[Page], Iterator[None]]:
+def drag_slider(slider: str) -> Callable[[Page], Iterator[None]]:
     """Drag a slider to and fro on its track."""
 
     def moves(page: Page) -> Iterator[None]:
-        box, part = page.locator(slider).bounding_box(), 0.5
+        box = page.locator(slider).bounding_box()
+        part = 0.5
         while True:
             page.mouse.move(box["x"] + 8 + part * (box["width"] - 16), box["y"] + box["height"] / 2)
             if part == 0.5:
@@ -33,16 +34,17 @@ def dragged(slider: str) -> Callable[[Page], Iterator[None]]:
     return moves
 
 
-def hovered(page: Page) -> Iterator[None]:
+def hover(page: Page) -> Iterator[None]:
     """Move the pointer over the picture; every move goes to another patch."""
-    box, x, y = page.locator("#rp-explorer .map").bounding_box(), 0.5, 0.5
+    box = page.locator("#rp-explorer .map").bounding_box()
+    x, y = 0.5, 0.5
     while True:
         x, y = (x + 0.381) % 1, (y + 0.237) % 1
         page.mouse.move(box["x"] + 4 + x * (box["width"] - 8), box["y"] + 4 + y * (box["height"] - 8))
         yield
 
 
-def switched(page: Page) -> Iterator[None]:
+def switch_views(page: Page) -> Iterator[None]:
     """Click the views one after the other."""
     buttons = [page.locator(f"#rp-explorer .views [data-view={view}]").element_handle() for view in VIEWS]
     while True:
@@ -53,19 +55,19 @@ def switched(page: Page) -> Iterator[None]:
 
 # By name: in which view, the event that is timed, the moves.
 GESTURES: dict[str, tuple[str, str, Callable[[Page], Iterator[None]]]] = {
-    "keep slider": ("kept", "input", dragged("#rp-keep")),
-    "keep slider, relevance": ("heat", "input", dragged("#rp-keep")),
-    "keep slider, distance": ("distance", "input", dragged("#rp-keep")),
-    "weight slider": ("kept", "input", dragged("#rp-weight")),
-    "view switch": ("kept", "click", switched),
-    "hover": ("kept", "pointermove", hovered),
-    "hover, distance": ("distance", "pointermove", hovered),
-    "scrub": ("kept", "input", dragged("#rp-explorer .scrub")),
+    "keep slider": ("kept", "input", drag_slider("#rp-keep")),
+    "keep slider, relevance": ("heat", "input", drag_slider("#rp-keep")),
+    "keep slider, distance": ("distance", "input", drag_slider("#rp-keep")),
+    "weight slider": ("kept", "input", drag_slider("#rp-weight")),
+    "view switch": ("kept", "click", switch_views),
+    "hover": ("kept", "pointermove", hover),
+    "hover, distance": ("distance", "pointermove", hover),
+    "scrub": ("kept", "input", drag_slider("#rp-explorer .scrub")),
 }
 
 
-def timed(page: Page, name: str, repeats: int, warm_up: int) -> list[dict]:
-    """{"frame", "work"} in milliseconds of `repeats` moves, after `warm_up` that do not count.
+def measure_gesture(page: Page, name: str, repeats: int, warm_up: int) -> list[dict]:
+    """Measure {"frame", "work"} in milliseconds of `repeats` moves, after `warm_up` that do not count.
 
     A move after which nothing was painted is left out.
     """
@@ -74,7 +76,8 @@ def timed(page: Page, name: str, repeats: int, warm_up: int) -> list[dict]:
     page.locator("#rp-keep").evaluate(
         "(s, to) => { s.value = to; s.dispatchEvent(new Event('input', {bubbles: true})); }", KEEP
     )
-    hand, found = moves(page), []
+    hand = moves(page)
+    found = []
     page.evaluate(WATCH, event)
     for _ in range(warm_up + repeats):
         next(hand)
@@ -85,18 +88,19 @@ def timed(page: Page, name: str, repeats: int, warm_up: int) -> list[dict]:
     return [one for one in found[warm_up:] if one is not None]
 
 
-def measured(
+def measure_size(
     page: Page, show: Callable, size: str, gestures=tuple(GESTURES), repeats=40, warm_up=8, trips=10
 ) -> dict:
-    """Every gesture at one size, and the same change through the server; times in milliseconds.
+    """Measure every gesture at one size, and one change through the server; times in milliseconds.
 
-    `show(size, whole)` says which message the page's button #rp-speed fetches (made_up.message). "requests":
-    how many left the browser during all the gestures.
+    `show(size, whole)` sets which message the page's button #rp-speed fetches (made_up.message). "requests"
+    counts those that left the browser during all the gestures.
     """
-    button, asked = page.locator("#rp-speed").element_handle(), []
+    button = page.locator("#rp-speed").element_handle()
+    requests = []
 
     def note(request) -> None:
-        asked.append(request.url)
+        requests.append(request.url)
 
     page.evaluate(WATCH, "none")
     show(size, True)
@@ -106,15 +110,15 @@ def measured(
         arg=SIZES[size][0],
     )
     page.on("request", note)
-    found = {name: timed(page, name, repeats, warm_up) for name in gestures}
+    found = {name: measure_gesture(page, name, repeats, warm_up) for name in gestures}
     page.remove_listener("request", note)
-    requests = len(asked)
+    n_requests = len(requests)  # before those through the server below
     show(size, False)
     page.evaluate(WATCH, "none")
     through = [page.evaluate(TRIP, button) for _ in range(2 + trips)][2:]
     return {
         "gestures": {name: {"events": len(of)} | _spreads(of) for name, of in found.items()},
-        "requests": requests,
+        "requests": n_requests,
         "server": spread(through),
     }
 
@@ -124,6 +128,6 @@ def _spreads(found: list[dict]) -> dict:
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Median and 95th percentile."""
+    """Return median and 95th percentile."""
     top = quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
     return {"median": round(median(values), 1), "p95": round(top, 1)}

@@ -1,4 +1,4 @@
-"""The explorer's message for tokens that no model made: random features, real picks, real evidence."""
+"""Make the explorer's message for tokens of no model: random features, real picks, real evidence."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ SIZES = {
 
 @cache
 def message(size: str, whole: bool) -> dict:
-    """What the server sends for these tokens; `whole`: with all distances, however many they are."""
+    """Make what the server sends for these tokens; `whole`: with all distances, however many they are."""
     t, side, clip, _ = SIZES[size]
     torch.manual_seed(0)
     frames = tuple(_picture(i) for i in range(t if clip else 1))
     shown = MediaInput(frames, clip=clip, seconds=tuple(i / 4 for i in range(t)) if clip else ())
     vision = VisionTokens(torch.randn(t, side * side, C), tuple(_place(i, t, side, clip) for i in range(t)))
-    query, config = torch.randn(C), PruneConfig()
+    query = torch.randn(C)
+    config = PruneConfig()
     orders = select(vision.features, query, config, [alpha_from_weight(w) for w in WEIGHTS])
     setting = {"picture": size, "method": "rediprune", "query": "prompt-tail", "weighted": True}
     setting |= {"budget": "frame", "model": 0, "seed": None, "clip": clip}
@@ -45,14 +46,14 @@ def message(size: str, whole: bool) -> dict:
 
 
 def _picture(i: int) -> Image.Image:
-    """A smooth picture, another one for every i."""
+    """Draw a smooth picture, another one for every i."""
     x, y = np.meshgrid(np.linspace(0, 1, 768), np.linspace(0, 1, 768))
     waves = np.stack([np.sin(5 * x + i), np.cos(4 * y - i), np.sin(3 * (x + y) + 2 * i)], axis=-1)
     return Image.fromarray((127 + 120 * waves).astype(np.uint8))
 
 
 def _place(i: int, t: int, side: int, clip: bool) -> Geometry:
-    """All of the picture; of an anyres one, the overview first and then its quarters."""
+    """Place the tokens on all of the picture; with anyres, on the overview first and then on its quarters."""
     if clip or i == 0:
         return Geometry(side, side, (0, 0, 768, 768), (768, 768))
     left, top = 384 * ((i - 1) % 2), 384 * ((i - 1) // 2)

@@ -1,4 +1,4 @@
-"""The page that is measured: the real one, with a button that fetches made-up tokens as an answer would."""
+"""Serve the measured page: the real one, with a button that fetches made-up tokens as an answer would."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from .made_up import message
 
 @contextmanager
 def served() -> Iterator[tuple[str, Callable[[str, bool], None]]]:
-    """The page's address, and `show(size, whole)`: which message the button #rp-speed fetches next."""
-    wanted, number = {}, count()
+    """Yield the page's address and `show(size, whole)`, which sets the next message of #rp-speed."""
+    wanted = {}
+    number = count()
 
     def sent() -> dict:
-        """As an answer would send it; numbered, because a value that did not change goes unnoticed."""
+        """Send the message as an answer would; it is numbered, because an unchanged value goes unnoticed."""
         return message(wanted["size"], wanted["whole"]) | {"about": f"Made up, message {next(number)}"}
 
     # A slider that is let go asks for no answer: what the model does then is not what is measured.
-    quick, answering.QUICK_SECONDS = answering.QUICK_SECONDS, 0
+    quick = answering.QUICK_SECONDS
+    answering.QUICK_SECONDS = 0
     demo = build_demo(Explainer(tiny.model(), tiny.processor(), "tiny", Card()))
     explorer = next(part for part in demo.blocks.values() if part.elem_id == "rp-explorer")
     with demo:

@@ -6,12 +6,15 @@ import importlib
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import rediprune
 from rediprune import _moved
+from rediprune.tokens import Geometry, VisionTokens
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +48,7 @@ def test_names_of_old_modules_are_imported_as_before():
     assert "NoneType" in done.stdout
 
 
-@pytest.mark.parametrize("old", sorted(_moved.MOVED))
+@pytest.mark.parametrize("old", sorted(old for old, new in _moved.MOVED.items() if new in _moved.RENAMED))
 def test_an_old_path_knows_what_was_renamed_by_its_old_name(old):
     sys.modules.pop(f"rediprune.{old}", None)
     before = rediprune.prune
@@ -72,6 +75,27 @@ def test_an_old_command_still_runs():
     line = [sys.executable, "-W", "ignore", "-m", "rediprune.bench.report", "--help"]
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0 and "docs/speed.md" in done.stdout, done.stderr
+
+
+def test_old_fields_of_records_are_taken_and_read():
+    edges = (((0.0, 1.0),), ((0.0, 1.0),))
+    with pytest.warns(DeprecationWarning, match=r"Geometry\.whole is now n_global") as seen:
+        place = Geometry(1, 1, (0.0, 0.0, 1.0, 1.0), (1, 1), whole=2)
+    assert seen[0].filename == __file__
+    assert place == Geometry(1, 1, (0.0, 0.0, 1.0, 1.0), (1, 1), 2)
+    with pytest.warns(DeprecationWarning, match=r"Geometry\.uneven is now cell_edges"):
+        assert replace(place, uneven=edges) == replace(place, cell_edges=edges)
+    with pytest.warns(DeprecationWarning):
+        assert place.whole == 2
+    with pytest.warns(DeprecationWarning):
+        assert place.uneven is None
+    valid = torch.ones(1, 3, dtype=torch.bool)
+    with pytest.warns(DeprecationWarning, match=r"VisionTokens\.present is now valid"):
+        vision = VisionTokens(torch.zeros(1, 3, 2), (place,), present=valid)
+    assert vision.valid is valid
+    with pytest.warns(DeprecationWarning) as seen:
+        assert vision.present is valid
+    assert seen[0].filename == __file__
 
 
 def test_a_path_that_never_was_stays_unknown():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rediprune.tokens import Geometry, VisionTokens, joined, parted
+from rediprune.tokens import Geometry, VisionTokens, concat_tokens, split_indices
 
 SOURCE = torch.Generator().manual_seed(0)
 
@@ -20,7 +20,7 @@ def tokens(t: int, rows: int, cols: int, ragged: bool = False, whole: int = 0) -
 def test_counts_indices_and_features_belong_together(ragged):
     vision = tokens(3, 2, 4, ragged)
     t, n = vision.shape
-    there = vision.present if ragged else torch.ones(3, 8, dtype=torch.bool)
+    there = vision.valid if ragged else torch.ones(3, 8, dtype=torch.bool)
     assert (t, n) == (3, 8)
     assert vision.counts == tuple(there.sum(-1).tolist())
     assert vision.n_tokens == sum(vision.counts) == len(vision.all)
@@ -45,13 +45,13 @@ PARTS = {
 @pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS.keys())
 def test_parts_are_joined_token_for_token_and_parted_again(parts):
     parts = parts()
-    together = joined(parts)
+    together = concat_tokens(parts)
     assert together.shape[0] == sum(part.shape[0] for part in parts) == len(together.geometry)
     assert together.geometry == tuple(place for part in parts for place in part.geometry)
     assert together.n_tokens == sum(part.n_tokens for part in parts)
     assert torch.equal(together.take(together.all), torch.cat([part.take(part.all) for part in parts]))
     for few in (together.all, together.all[::3], together.all[:1], together.all[-1:], together.all[:0]):
-        back = parted(few, parts)
+        back = split_indices(few, parts)
         assert len(back) == len(parts)
         for part, mine in zip(parts, back, strict=True):
             assert torch.isin(mine, part.all).all()
@@ -60,4 +60,4 @@ def test_parts_are_joined_token_for_token_and_parted_again(parts):
 
 
 def test_parts_of_one_size_without_gaps_have_none_together():
-    assert joined([tokens(1, 2, 3), tokens(2, 2, 3)]).present is None
+    assert concat_tokens([tokens(1, 2, 3), tokens(2, 2, 3)]).valid is None

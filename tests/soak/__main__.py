@@ -54,7 +54,8 @@ def words(argv: list[str] | None = None) -> argparse.Namespace:
 def known_answers(count: int = SCENES, first: int = 7000) -> dict[int, tuple[str, str]]:
     """Return, by the number of a scene, its first question and the model's unpruned answer to it."""
     torch.set_num_threads(1)  # as the page does for this model
-    explainer, found = Explainer.from_pretrained(), {}
+    explainer = Explainer.from_pretrained()
+    found = {}
     for seed in range(first, first + count):
         source = Source(seed=seed)
         question = suggestions(source)[0]
@@ -102,8 +103,9 @@ async def visit(address: str, until: float, seed: int, known: dict, figures: Fig
 
 
 async def attack(address: str, until: float, seed: int, folder: Path, figures: Figures) -> None:
-    """Be a hostile visitor until the time is over."""
-    chance, paths = random.Random(seed), hostile.files(folder, seed)
+    """Be a hostile visitor until the time is over: bad files, and calls that the page never makes."""
+    chance = random.Random(seed)
+    paths = hostile.files(folder, seed)
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE) as http:
         schema = None
         while time.monotonic() < until:
@@ -138,7 +140,7 @@ async def look_on(server: Server, until: float, figures: Figures) -> None:
 
 
 async def interrupt(server: Server, until: float, times: int, figures: Figures) -> None:
-    """End the server in the middle, first politely and then not, and start it again."""
+    """End the server in the middle, first by SIGTERM and then by SIGKILL, and start it again."""
     span = until - time.monotonic()
     for share, how in ((0.4, signal.SIGTERM), (0.3, signal.SIGKILL))[:times]:
         await asyncio.sleep(span * share)
@@ -165,37 +167,35 @@ def browse(address: str, pages: int, until: float, known: dict, figures: Figures
                 began = time.perf_counter()
                 try:
                     page.goto(f"{address}?scene={number}", timeout=60_000)
-                    asked = page.locator("#rp-answers .question")
-                    expect(asked).to_have_text(question, timeout=60_000)
+                    shown_question = page.locator("#rp-answers .question")
+                    expect(shown_question).to_have_text(question, timeout=60_000)
                     expect(page.locator("#rp-answers .card[data-state=done]")).to_have_count(
                         2, timeout=60_000
                     )
-                    said = page.locator("#rp-answers .card.full .text").inner_text()
+                    read_text = page.locator("#rp-answers .card.full .text").inner_text()
                 except (Error, AssertionError) as error:
                     figures.refusals["browser: " + _short(error)] += 1
                     continue
                 figures.add("browser: page and answer", time.perf_counter() - began)
-                if said != (text or "(no words)"):
-                    figures.wrong.append(f"browser: expected {text!r}, read {said!r}")
+                if read_text != (text or "(no words)"):
+                    figures.wrong.append(f"browser: expected {text!r}, read {read_text!r}")
         running.close()
 
 
-async def soak(
-    server: Server, given: argparse.Namespace, known: dict, folder: Path, figures: Figures
-) -> None:
+async def soak(server: Server, args: argparse.Namespace, known: dict, folder: Path, figures: Figures) -> None:
     """Put all visitors under the page at once; then a crowd at one moment."""
-    until = time.monotonic() + given.seconds
-    hostile_ones = max(1, given.visitors // 10)
-    honest = max(1, given.visitors - hostile_ones - given.browsers)
-    work = [visit(server.address, until, given.seed + i, known, figures) for i in range(honest)]
-    work += [attack(server.address, until, given.seed + i, folder, figures) for i in range(hostile_ones)]
-    work += [look_on(server, until, figures), interrupt(server, until, given.restarts, figures)]
-    if given.browsers:
-        work.append(asyncio.to_thread(browse, server.address, given.browsers, until, known, figures))
+    until = time.monotonic() + args.seconds
+    hostile_ones = max(1, args.visitors // 10)
+    honest = max(1, args.visitors - hostile_ones - args.browsers)
+    work = [visit(server.address, until, args.seed + i, known, figures) for i in range(honest)]
+    work += [attack(server.address, until, args.seed + i, folder, figures) for i in range(hostile_ones)]
+    work += [look_on(server, until, figures), interrupt(server, until, args.restarts, figures)]
+    if args.browsers:
+        work.append(asyncio.to_thread(browse, server.address, args.browsers, until, known, figures))
     await asyncio.gather(*work)
     await asyncio.sleep(2)
-    seeds = [9000 + i for i in range(given.visitors)]
-    for seconds, result in await crowd(server.address, given.visitors, seeds):
+    seeds = [9000 + i for i in range(args.visitors)]
+    for seconds, result in await crowd(server.address, args.visitors, seeds):
         if isinstance(result, dict):
             figures.crowd.append(seconds)
         else:
@@ -212,7 +212,7 @@ def machine() -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the soak and write its figures; return 0 where nothing was seen that may not happen."""
-    given = words(argv)
+    args = words(argv)
     figures = Figures()
     before = os.getloadavg()[0]
     known = known_answers()
@@ -220,7 +220,7 @@ def main(argv: list[str] | None = None) -> int:
         server = Server(Path(folder))
         server.start()
         try:
-            thread.submit(asyncio.run, soak(server, given, known, Path(folder), figures)).result()
+            thread.submit(asyncio.run, soak(server, args, known, Path(folder), figures)).result()
         finally:
             figures.restarts.append(("SIGINT", server.end(signal.SIGINT)))
             figures.tracebacks = server.tracebacks()
@@ -228,22 +228,22 @@ def main(argv: list[str] | None = None) -> int:
     figures.about = {
         "machine": machine(),
         "load average before the start": f"{before:.1f}",
-        "visitors": f"{given.visitors}, {given.browsers} of them real browser pages, one in ten hostile",
-        "seconds": str(given.seconds),
+        "visitors": f"{args.visitors}, {args.browsers} of them real browser pages, one in ten hostile",
+        "seconds": str(args.seconds),
         "model": "the built-in one",
     }
-    report.write(figures, given.out)
+    report.write(figures, args.out)
     print(report.table(figures))
-    for said in (*figures.wrong, *figures.bare):
-        print(said)
+    for problem in (*figures.wrong, *figures.bare):
+        print(problem)
     if figures.tracebacks:
         print(log[log.index("Traceback") :][:4000])
     return 0 if figures.passed else 1
 
 
 def _check(figures: Figures, cards: dict, question: str, text: str) -> None:
-    if said := crossed(cards, question, text):
-        figures.wrong.append(said)
+    if problem := crossed(cards, question, text):
+        figures.wrong.append(problem)
 
 
 def _short(error: object) -> str:

@@ -1,4 +1,4 @@
-"""A visitor without a browser: the requests that the page's own scripts send, over plain HTTP."""
+"""Visit the page without a browser: send the requests of the page's own scripts over plain HTTP."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PATIENCE = httpx.Timeout(120, connect=30)
 
 
 class RefusedError(Exception):
-    """The server took no request or ended it with an error; the words are the server's."""
+    """Report, in the server's words, a request that it did not take or that ended with an error."""
 
 
 @dataclass
 class PageSchema:
-    """Number and outputs of the page's events, by name, read off its /config."""
+    """Hold number and outputs of the page's events, by name, as its /config lists them."""
 
     events: dict[str, int]
     outputs: dict[str, list[str]]
@@ -46,12 +46,14 @@ class PageSchema:
 
 @dataclass
 class HttpVisitor:
-    """One open page: a session of its own, its tickets, and what the page would show.
+    """Hold one open page: a session of its own, its tickets, and what the page would show.
 
     Attributes:
         http: a client whose base_url is the page's address.
-        schema: of that page.
-        shows: what the cards last said that they belong to; goes along with every request, as in the browser.
+        schema: the schema of that page.
+        session, who: names of the session and of the visitor.
+        ticket: number of the newest request.
+        shows: what the newest cards say they belong to; it goes along with every request, as in the browser.
         values: the newest value of every output, by its element's id.
     """
 
@@ -65,22 +67,22 @@ class HttpVisitor:
 
     async def ask(self, question: str) -> dict:
         """Ask about the picture that the page shows; return the finished cards."""
-        return await self._answered("ask", [question, None, self._sliders(), *RULE])
+        return await self._finish_answer("ask", [question, None, self._sliders(), *RULE])
 
     async def pick(self, seed: int, clip: bool = False, typed: str = "") -> dict:
         """Click an example, or type its number; return the finished cards."""
         data = [typed, None, self._sliders(), *RULE]
-        return await self._answered("pick", data, {"seed": seed, "clip": clip})
+        return await self._finish_answer("pick", data, {"seed": seed, "clip": clip})
 
     async def slide(self, keep: float, weight: float) -> dict:
         """Release a slider; return the finished cards."""
-        return await self._answered("again", [None, self._sliders(keep, weight)])
+        return await self._finish_answer("again", [None, self._sliders(keep, weight)])
 
     async def give(self, file: Path, typed: str = "") -> dict:
         """Upload a picture and show it; return the finished cards."""
         path = await self.upload(file)
         given = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        return await self._answered("give", [given, 8, typed, None, self._sliders(), *RULE])
+        return await self._finish_answer("give", [given, 8, typed, None, self._sliders(), *RULE])
 
     async def upload(self, file: Path) -> str:
         """Send a file to the page; return the path that the server names it by."""
@@ -116,15 +118,15 @@ class HttpVisitor:
                 if news["msg"] in ("process_generating", "process_completed"):
                     if not news["success"]:
                         raise RefusedError(str((news["output"] or {}).get("error")))
-                    rows = self._merged(rows, news["output"].get("data") or [], news["msg"])
+                    rows = self._merge_message(rows, news["output"].get("data") or [], news["msg"])
                     yield self._keep(name, rows)
                 if news["msg"] in ("process_completed", "close_stream", "unexpected_error"):
                     if news["msg"] == "unexpected_error":
                         raise RefusedError(str(news.get("message")))
                     return
 
-    def _merged(self, rows: list, data: list, kind: str) -> list:
-        """Apply what came: the first message is whole, later ones are differences."""
+    def _merge_message(self, rows: list, data: list, kind: str) -> list:
+        """Merge a message into the outputs: the first message is whole, later ones are differences."""
         if not rows or kind == "process_completed":
             return data or rows
         return [apply_diff(row, change) for row, change in zip(rows, data, strict=True)]
@@ -138,7 +140,7 @@ class HttpVisitor:
                 self.values[element] = value["value"]
         return dict(self.values)
 
-    async def _answered(self, name: str, data: list, event_data: dict | None = None) -> dict:
+    async def _finish_answer(self, name: str, data: list, event_data: dict | None = None) -> dict:
         cards: dict = {}
         self.ticket += 1
         for part in data:
@@ -159,7 +161,7 @@ class HttpVisitor:
         return {"keep": keep, "weight": weight}
 
 
-async def timed(work) -> tuple[float, object]:
+async def time_request(work) -> tuple[float, object]:
     """Await `work`; return its seconds and its result, or the exception that ended it."""
     began = time.perf_counter()
     try:
@@ -175,4 +177,6 @@ async def crowd(address: str, visitors: int, seeds: list[int]) -> list[tuple[flo
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE, limits=limits) as http:
         schema = await PageSchema.read(http)
         crowd = [HttpVisitor(http, schema) for _ in range(visitors)]
-        return await asyncio.gather(*(timed(one.pick(seed)) for one, seed in zip(crowd, seeds, strict=True)))
+        return await asyncio.gather(
+            *(time_request(one.pick(seed)) for one, seed in zip(crowd, seeds, strict=True))
+        )

@@ -1,4 +1,4 @@
-"""What a hostile visitor sends, made from a seed: files that are none, files that lie, calls by hand."""
+"""Make what a hostile visitor sends, from a seed: broken files, files that lie, calls made by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The soak's figures -> docs/reliability.md, between two marks; the words around them are written by hand."""
+"""Write the soak's figures into docs/reliability.md between two marks; the rest is written by hand."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rediprune.evaluation.marked_tables import write_marked_tables
+
 from .watch import Held
 
-BEGIN, END = "<!-- soak: begin -->", "<!-- soak: end -->"
+NAME = "soak-table"  # of the marks
 
 
 @dataclass
 class Figures:
-    """What a soak saw.
+    """Hold what a soak measured.
 
     Attributes:
         about: what was run and on which machine, as rows of name and value.
-        seconds: by kind of request, of every one that was answered.
-        wrong: answers that were not the asking visitor's own, as sentences.
-        refusals: by their words, how many.
+        seconds: by kind of request, those of every one that was answered.
+        wrong: answers that belonged to another visitor, as sentences.
+        refusals: how many, by their words.
         bare: replies that were no sentence.
-        held: at each look, the seconds since the start and what the server held.
-        crowd: seconds of each visitor of the crowd that asked at one moment, and how many were refused.
-        restarts: signals sent, and the exit status that came of each.
-        tracebacks: in the server's log.
+        held: (seconds since the start, what the server held) at each look.
+        crowd: seconds of each visitor of the crowd that asked at one moment.
+        crowd_refused: visitors of the crowd who were refused.
+        restarts: signals sent, and the exit status that followed each.
+        tracebacks: tracebacks in the server's log.
     """
 
     about: dict[str, str] = field(default_factory=dict)
@@ -45,7 +48,7 @@ class Figures:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing was seen that may not happen: wrong answers, bare replies, tracebacks."""
+        """Return whether nothing forbidden was seen: wrong answers, bare replies, tracebacks."""
         return not (self.wrong or self.bare or self.tracebacks)
 
 
@@ -95,17 +98,13 @@ def table(figures: Figures) -> str:
 
 
 def write(figures: Figures, file: Path) -> None:
-    """Put the figures between the marks of `file`.
+    """Write the figures between the marks of `file`.
 
     Raises:
         ValueError: the file has no marks.
     """
-    text = file.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{file.name} has no place for the figures: it must hold {BEGIN} and {END}")
-    file.write_text(f"{before}{BEGIN}\n{table(figures)}{END}{after}", encoding="utf-8")
+    page = write_marked_tables(file.read_text(encoding="utf-8"), {NAME: table(figures).rstrip("\n")})
+    file.write_text(page, encoding="utf-8")
 
 
 def _spread(seconds: list[float]) -> str:

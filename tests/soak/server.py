@@ -1,4 +1,4 @@
-"""The page as a process of its own, as its owner starts it."""
+"""Run the page as a process of its own, as its owner starts it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ START_SECONDS = 240.0
 
 
 class Server:
-    """`python app.py` on a free port of this machine, with a folder of uploads of its own.
+    """Run `python app.py` on a free port of this machine, with a folder of uploads of its own.
 
     Args:
         folder: for uploads and the log.
@@ -26,14 +26,16 @@ class Server:
     """
 
     def __init__(self, folder: Path, flags: Sequence[str] = ()) -> None:
-        self.uploads, self.log = folder / "uploads", folder / "server.log"
+        self.uploads = folder / "uploads"
+        self.log = folder / "server.log"
         self.uploads.mkdir(parents=True, exist_ok=True)
-        self.flags, self.port = tuple(flags), _free_port()
+        self.flags = tuple(flags)
+        self.port = _free_port()
         self.process: subprocess.Popen | None = None
 
     @property
     def address(self) -> str:
-        """Where the page is served."""
+        """Return the address that the page is served at."""
         return f"http://127.0.0.1:{self.port}/"
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""What a server process holds, read off /proc: memory, descriptors, threads, and the files of its folder."""
+"""Read off /proc what a server process holds: memory, descriptors, threads, and the files of its folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ MB = 2**20
 
 @dataclass(frozen=True)
 class Held:
-    """At one moment: resident memory in MB, open descriptors, threads, files kept and their MB."""
+    """Hold what a process had at one moment.
+
+    Attributes:
+        memory_mb: resident memory.
+        descriptors, threads: how many are open and alive.
+        files, files_mb: files in its folder, and their size.
+    """
 
     memory_mb: float
     descriptors: int
@@ -22,7 +28,7 @@ class Held:
 
 
 def held(pid: int, folder: Path) -> Held:
-    """Return what the process `pid` holds, and its folder of uploads. Linux alone."""
+    """Read what the process `pid` holds, and its folder of uploads; only Linux has /proc."""
     process = Path("/proc") / str(pid)
     resident = int((process / "statm").read_text().split()[1]) * PAGE
     files = [path for path in folder.rglob("*") if path.is_file()]

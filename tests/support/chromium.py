@@ -1,7 +1,7 @@
-"""Find a Chromium for the browser tests, or bring one: `python -m tests.support.chromium` (`make test` does).
+"""Find or install a Chromium for the browser tests: `python -m tests.support.chromium`.
 
-Order: a Chromium or Chrome of the system, Debian's package where we are root, Playwright's own download.
-The tests themselves only look (`find`): they install nothing.
+The order: a Chromium or Chrome of the system, Debian's package for root, Playwright's own download. The tests
+themselves only call `find` and install nothing.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ APT = ["apt-get", "-q", "-y"]
 
 
 def find() -> str | None:
-    """Path of a Chromium that can start, or None. A stub that only says 'use snap' is not one."""
+    """Find the path of a Chromium that starts, or None; a stub that only says 'use snap' does not start."""
     return next((path for path in _candidates() if _starts(path)), None)
 
 
 def install() -> None:
-    """Try the ways that need nobody's help until `find` succeeds. Prints each; never raises."""
+    """Try to install by ways that need nobody's help until `find` succeeds; print each, never raise."""
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     if root and shutil.which("apt-get"):
         _run([*APT, "update"])

@@ -1,4 +1,4 @@
-"""FLOPs as torch counts them, at public shapes on the meta device: not a number is computed."""
+"""Count FLOPs with torch's counter, at public shapes on the meta device, where no number is computed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from rediprune.costs import estimate as savings
+from rediprune.costs.estimate import prefill_flops, projector_flops, vision_flops
 from rediprune.models import adapter_for
 from rediprune.models.transformers_names import cache_argument, cache_of
 
@@ -15,7 +15,8 @@ KEPT, LENGTH = 432, 600  # any counts will do
 
 
 @torch.no_grad()
-def counted(call: Callable[[], object]) -> int:
+def count_flops(call: Callable[[], object]) -> int:
+    """Count the FLOPs of a call."""
     with FlopCounterMode(display=False) as counter:
         call()
     return counter.get_total_flops()
@@ -26,7 +27,7 @@ def zeros(*shape: int) -> torch.Tensor:
 
 
 def llm(model, n: int, cache=None):
-    """The LLM and its output layer for the last position, as generate() runs a prefill or a step."""
+    """Run the LLM and its output layer for the last position, as generate() runs a prefill or a step."""
     # On meta only the mask-less, cached call avoids Tensor.item(); SDPA is counted there, on CPU it is not.
     width = model.config.text_config.hidden_size
     out = model.model.language_model(
@@ -37,12 +38,11 @@ def llm(model, n: int, cache=None):
 
 
 def check_estimates(model, towers: Sequence[torch.nn.Module], views: int, side: int) -> None:
-    """What `savings` says of encoder, projector and prefill is what their forwards are counted to do."""
+    """Compare the estimates of encoder, projector and prefill with the counted FLOPs of their forwards."""
     shapes = adapter_for(model).shapes()
     for tower in towers:
-        assert views * savings.vision_flops(shapes) == counted(lambda t=tower: t(zeros(views, 3, side, side)))
+        counted = count_flops(lambda t=tower: t(zeros(views, 3, side, side)))
+        assert views * vision_flops(shapes) == counted
     features = zeros(1, KEPT, shapes.projector_in)
-    assert savings.projector_flops(shapes, KEPT) == counted(
-        lambda: model.model.multi_modal_projector(features)
-    )
-    assert savings.prefill_flops(shapes, LENGTH) == counted(lambda: llm(model, LENGTH))
+    assert projector_flops(shapes, KEPT) == count_flops(lambda: model.model.multi_modal_projector(features))
+    assert prefill_flops(shapes, LENGTH) == count_flops(lambda: llm(model, LENGTH))

@@ -1,4 +1,4 @@
-"""A Hugging Face hub of one repository on 127.0.0.1, as the real huggingface_hub client speaks to it."""
+"""Serve a Hugging Face hub of one repository on 127.0.0.1, for the real huggingface_hub client."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ NAME, COMMIT = "owner/tiny", "c0ffee" + 34 * "0"
 
 
 class FakeHub:
-    """Serves `files` (path -> bytes) as NAME; `asked` lists every "METHOD path" that came in.
+    """Serve `files` (path -> bytes) as NAME.
 
-    `gated`: files are refused as the hub refuses them before terms are accepted.
+    Attributes:
+        asked: every "METHOD path" that came in.
+        gated: files are refused, as the hub refuses them before its terms are accepted.
     """
 
     def __init__(self, files: dict[str, bytes]) -> None:
@@ -28,17 +30,18 @@ class FakeHub:
 
     @classmethod
     def of(cls, folder: Path) -> FakeHub:
+        """Serve the files of a folder."""
         return cls({path.name: path.read_bytes() for path in folder.iterdir()})
 
     def fetched(self) -> set[str]:
-        """Names of the files whose content was asked for."""
+        """Return the names of the files whose content was asked for."""
         return {
             line.rsplit("/", 1)[1] for line in self.asked if line.startswith("GET") and "/resolve/" in line
         }
 
     @contextmanager
     def running(self, cache: Path) -> Iterator[FakeHub]:
-        """The client is online inside, knows only this hub, and keeps its files in `cache`."""
+        """Run the server; inside, the client is online, knows only this hub and keeps files in `cache`."""
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -77,6 +80,7 @@ class FakeHub:
             thread.join()
 
     def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        """Return (status, headers, body) for a path of the hub's API."""
         if path == f"/api/models/{NAME}/revision/main":
             return self._json({"id": NAME, "sha": COMMIT, "siblings": []})
         if path == f"/api/models/{NAME}/tree/{COMMIT}":

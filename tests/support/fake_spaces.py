@@ -1,8 +1,8 @@
-"""What `spaces` 0.51 does on ZeroGPU, without a GPU: each call in a forked process, pickles both ways.
+"""Imitate `spaces` 0.51 on ZeroGPU without a GPU: each call runs in a forked process, pickled both ways.
 
-As there: the process inherits the page's memory as it is at the fork; closing the generator ends it at its
-next item; an exception comes back as its class name alone; the seconds are asked of a callable that is given
-the arguments of the call.
+As there: the process inherits the page's memory as it is at the fork; closing the generator ends the process
+at its next item; an exception comes back as its class name alone; and the seconds are asked of a callable
+that gets the arguments of the call.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ import torch
 
 
 class Refused(Exception):
-    """In the place of gradio.Error."""
+    """Stand in for gradio.Error."""
 
 
 class Spaces:
-    """The module. `decorated` names every decorated function; `calls` holds (its name, seconds) of leases."""
+    """Stand in for the module `spaces`.
+
+    Attributes:
+        decorated: the name of every decorated function.
+        calls: (function name, seconds) of every lease.
+        refusal: why no GPU is lent; empty where one is.
+    """
 
     def __init__(self, refused: type[Exception] = Refused) -> None:
         self.refused = refused
@@ -27,6 +33,8 @@ class Spaces:
         self.refusal = ""  # why no GPU is lent; empty where one is
 
     def GPU(self, *, duration):
+        """Return the decorator `spaces.GPU(duration=...)`."""
+
         def decorate(task):
             assert inspect.isgeneratorfunction(task)
             self.decorated.append(task.__name__)

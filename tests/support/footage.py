@@ -1,4 +1,4 @@
-"""Small clips made on the spot, each frame one grey level, so that a sample tells its number."""
+"""Make small clips on the spot, each frame one grey level, so that a sample tells its number."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -16,15 +16,15 @@ def grey(index: int, size=(64, 48)) -> Image.Image:
 
 
 def indices(frames: Sequence[Image.Image]) -> list[int]:
-    """Which frame each picture is, up to multiples of 30."""
+    """Read the number of each picture's frame, up to multiples of 30."""
     return [round(np.asarray(frame).mean() / STEP) for frame in frames]
 
 
 def write(path: Path, n=10, codec="libx264", fps=10, times=None, gop=5, size=(64, 48), **how) -> Path:
-    """`n` frames, frame i at i / fps or at times[i] seconds, with a keyframe every `gop` frames.
+    """Write `n` frames, frame i at i / fps or at times[i] seconds, with a keyframe every `gop` frames.
 
-    how: `images` instead of grey levels; `matrix`, `pixel_shape`, `pix_fmt`; `container`, `options`: what the
-    muxer and the encoder are told.
+    `how` may hold `images` instead of grey levels, `matrix`, `pixel_shape` and `pix_fmt`; and `container` and
+    `options`, which go to the muxer and the encoder.
     """
     images = how.get("images", [grey(i, size) for i in range(n)])
     with av.open(str(path), "w", options=how.get("container", {})) as file:
@@ -50,7 +50,7 @@ def write(path: Path, n=10, codec="libx264", fps=10, times=None, gop=5, size=(64
 
 
 def write_sound(path: Path, codec: str) -> Path:
-    """A second of silence, in two channels."""
+    """Write a second of silence, in two channels."""
     with av.open(str(path), "w") as file:
         stream = file.add_stream(codec, rate=48000)
         form, samples = stream.codec_context.format.name, 960

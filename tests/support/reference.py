@@ -1,7 +1,7 @@
-"""The published rules, slowly, in NumPy float64, straight from the paper: what the fast code must equal.
+"""Compute the published rules slowly, in NumPy float64, straight from the paper, to test the fast code.
 
-Nothing here shares code with the library. Loops stay loops, and every distance to the earlier picks is taken
-again at every step.
+Nothing here shares code with the library. Loops stay loops, and every distance to the earlier picks is
+computed again at every step.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import numpy as np
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Cosine of two vectors; 0 where one of them is all zeros."""
+    """Compute the cosine of two vectors; 0 where one of them is all zeros."""
     length = np.linalg.norm(a) * np.linalg.norm(b)
     return float(a @ b / length) if length else 0.0
 
 
 def relevance(features: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """[T, N, C] and [C] -> [T, N]."""
+    """Compute every token's cosine to the query: [T, N, C] and [C] -> [T, N]."""
     return np.array([[cosine(token, query) for token in frame] for frame in features])
 
 
 def greedy(features: np.ndarray, scores: np.ndarray, alpha: float, k: int, tau: float = 0.0):
-    """One frame: features [N, C], relevance [N] -> the first k picks, each (index, distance, score).
+    """Pick k tokens of one frame: features [N, C], relevance [N] -> k picks (index, distance, score).
 
     The first pick's distance is NaN. Equal scores go to the lowest index.
     """
@@ -43,7 +43,7 @@ def greedy(features: np.ndarray, scores: np.ndarray, alpha: float, k: int, tau: 
 
 
 def candidates(scores: np.ndarray, k: int, tau: float) -> set[int]:
-    """The published filter for tau > 0, as the set of indices that may be picked."""
+    """Apply the published filter for tau > 0: return the set of indices that may be picked."""
     n = len(scores)
     ranked = sorted(range(n), key=lambda i: (-scores[i], i))
     if k < n // 2:
@@ -53,7 +53,7 @@ def candidates(scores: np.ndarray, k: int, tau: float) -> set[int]:
 
 
 def diversity(features: np.ndarray) -> list[int]:
-    """Max-min on one frame [N, C]: first the token farthest from its nearest neighbour."""
+    """Order one frame [N, C] by max-min distance, from the token farthest from its nearest neighbour on."""
     n = len(features)
 
     def lonely(i: int) -> float:
@@ -67,7 +67,7 @@ def diversity(features: np.ndarray) -> list[int]:
 
 
 def determinantal(tokens: np.ndarray, scores: np.ndarray) -> list[tuple[int, float]]:
-    """CDPruner on one frame: always the token that makes det(L) largest, L = diag(r) S diag(r).
+    """Order one frame as CDPruner does: always the token that makes det(L) largest, L = diag(r) S diag(r).
 
     tokens [N, D] projected, scores [N] relevance -> every pick as (index, factor by which det(L) grew).
     """
@@ -90,14 +90,17 @@ def determinantal(tokens: np.ndarray, scores: np.ndarray) -> list[tuple[int, flo
 
 
 def class_attention(states: np.ndarray, norm, query, key, heads: int) -> np.ndarray:
-    """Attention of token 0 of one view [S, C] to all S, head by head, then the mean.
+    """Average over heads the attention of token 0 of one view [S, C] to all S tokens.
 
     norm, query, key: (weight, bias) of the block's LayerNorm and of its two projections.
     """
     x = (states - states.mean(-1, keepdims=True)) / np.sqrt(states.var(-1, keepdims=True) + 1e-5)
     x = x * norm[0] + norm[1]
-    q, k = query[0] @ x[0] + query[1], x @ key[0].T + key[1]
-    width, found = states.shape[-1] // heads, []
+    # The class token's query [C] and every token's key [S, C].
+    q = query[0] @ x[0] + query[1]
+    k = x @ key[0].T + key[1]
+    width = states.shape[-1] // heads
+    found = []
     for h in range(heads):
         part = slice(h * width, (h + 1) * width)
         score = np.array([q[part] @ row[part] for row in k]) / math.sqrt(width)
@@ -107,7 +110,7 @@ def class_attention(states: np.ndarray, norm, query, key, heads: int) -> np.ndar
 
 
 def fold(vector: np.ndarray, width: int) -> np.ndarray:
-    """[D] -> [C]: groups of adjacent entries, adaptive pooling, or repeat and cut."""
+    """Fold [D] to [C]: groups of adjacent entries, adaptive pooling, or repeat and cut."""
     d = len(vector)
     if d % width == 0:
         group = d // width
@@ -120,7 +123,7 @@ def fold(vector: np.ndarray, width: int) -> np.ndarray:
 
 
 def prompt_tail(embeddings: np.ndarray) -> np.ndarray:
-    """[L, D] -> [D]: softmax attention over cosine similarities, later tokens weighing more."""
+    """Pool [L, D] to [D] by softmax attention over cosine similarities; later tokens weigh more."""
     tail = embeddings[-128:]
     n = len(tail)
     similarity = np.array([[cosine(a, b) for b in tail] for a in tail])

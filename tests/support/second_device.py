@@ -1,7 +1,7 @@
-"""A second device made of main memory: tensors that say they are on "cuda", and CUDA's rules about mixing.
+"""Imitate a second device in main memory: its tensors say "cuda" and follow CUDA's rules of mixing.
 
-What is computed is computed by the CPU, so results can be compared; but where a tensor of one device meets
-one of the other, an error says so, as a GPU would. A GPU is not needed, and none is used.
+The CPU computes everything, so results can be compared; but where a tensor of one device meets one of the
+other, an error says so, as a GPU would. No GPU is needed or used.
 
 The rules: all tensors of an operation are on one device, except that a CPU scalar (no axes) may join any, a
 CPU index may pick from any, and a copy may cross. Attention must be "eager": the fused kernels look at the
@@ -25,7 +25,7 @@ _CROSSES = {aten.copy_.default, aten._to_copy.default}
 
 
 class There(torch.Tensor):
-    """`held`, a CPU tensor, on the second device. To C++ it is on "meta", which needs no driver."""
+    """Wrap `held`, a CPU tensor, as one of the second device; to C++ it is on "meta": no driver needed."""
 
     @staticmethod
     def __new__(cls, held: torch.Tensor) -> There:
@@ -71,7 +71,7 @@ class There(torch.Tensor):
 
 
 class _Everywhere(TorchDispatchMode):
-    """Operations on CPU tensors too, which may make or meet one of the second device."""
+    """Intercept operations on CPU tensors too, which may make or meet a tensor of the second device."""
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         return _run(operation, args, kwargs or {})
@@ -79,7 +79,7 @@ class _Everywhere(TorchDispatchMode):
 
 @contextmanager
 def second_device() -> Iterator[None]:
-    """Inside, "cuda" is the second device."""
+    """Make "cuda" the second device inside the block."""
     plain = torch.tensor
 
     def tensor(*args, device=None, **kwargs):
@@ -92,8 +92,8 @@ def second_device() -> Iterator[None]:
         yield
 
 
-def moved(thing: Any) -> Any:
-    """A model, changed in place, or the tensors of a dict, on the second device."""
+def move_to_second_device(thing: Any) -> Any:
+    """Move a model, in place, or the tensors of a dict to the second device."""
     if isinstance(thing, dict):
         return {name: There(x) if isinstance(x, torch.Tensor) else x for name, x in thing.items()}
     for module in thing.modules():
@@ -125,7 +125,7 @@ def _run(operation, args: tuple, kwargs: dict) -> Any:
 
 
 def _place(operation, args: tuple, kwargs: dict, given: list[torch.Tensor]) -> torch.device:
-    """Where the result lies; raises where tensors do not belong together."""
+    """Return the result's device; raise RuntimeError where tensors of two devices meet."""
     if (device := kwargs.get("device")) is not None:
         return CPU if torch.device(device) == CPU else THERE
     if operation in _CROSSES:

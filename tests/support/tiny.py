@@ -1,11 +1,11 @@
-"""A tiny LLaVA with random weights and a real processor, built from configs: the model of most tests.
+"""Make a tiny LLaVA with random weights and a real processor from configs: the model of most tests.
 
 84 px images in patches of 14 make a 6 x 6 grid of 36 visual tokens; vision width C = 32, LLM width D = 64 (so
 that the published query is folded), 4 attention heads sharing 2 key-value heads. It understands nothing, but
 everything about it is real: classes, processor, chat template, file layout, generation.
 
-Words of the tokenizer are whole words, so that a streamer, which holds text back up to the last space, has
-something to stream; anything else becomes <unk>.
+The tokenizer has whole words, so that a streamer, which holds text back up to the last space, has something
+to stream; anything else becomes <unk>.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CHAT_TEMPLATE = (
 
 
 def words(**named: str) -> PreTrainedTokenizerFast:
-    """Whole words; `named` are extra special tokens by their attribute, such as image_token="<image>"."""
+    """Make a tokenizer of whole words; `named` adds special tokens, such as image_token="<image>"."""
     known = dict.fromkeys([*SPECIAL, *named.values(), *CHARACTERS, *WORDS])
     vocab = {word: i for i, word in enumerate(known)}
     backend = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
@@ -72,11 +72,13 @@ def words(**named: str) -> PreTrainedTokenizerFast:
 
 @cache
 def tokenizer() -> PreTrainedTokenizerFast:
+    """Make the tiny model's tokenizer."""
     return words(image_token="<image>")
 
 
 @cache
 def processor() -> LlavaProcessor:
+    """Make the tiny model's processor."""
     return LlavaProcessor(
         image_processor=CLIPImageProcessor(
             size={"shortest_edge": IMAGE_SIZE}, crop_size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}
@@ -90,7 +92,7 @@ def processor() -> LlavaProcessor:
 
 
 def config(**changes) -> LlavaConfig:
-    """Config of the tiny model; `changes` replace top-level fields (vision_feature_layer, ...)."""
+    """Make the tiny model's config; `changes` replace top-level fields (vision_feature_layer, ...)."""
     tok = tokenizer()
     fields = dict(
         vision_config=CLIPVisionConfig(
@@ -121,7 +123,7 @@ def config(**changes) -> LlavaConfig:
 
 
 def model(seed: int = 0, dtype: torch.dtype = torch.float32, **changes) -> LlavaForConditionalGeneration:
-    """A freshly built model in eval mode. The same seed gives the same weights; the global RNG stays put."""
+    """Build the model in eval mode; a seed fixes the weights, and the global random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = LlavaForConditionalGeneration(config(**changes))
@@ -176,18 +178,19 @@ def save_clip(folder: str | Path, seed: int = 0) -> Path:
 
 
 def image(seed: int = 0, size: tuple[int, int] = (IMAGE_SIZE, IMAGE_SIZE)) -> Image.Image:
-    """An RGB picture of coloured blocks; `size` is (width, height). Patches differ from their neighbours."""
+    """Make an RGB picture of coloured blocks, in which neighbouring patches differ; `size` is (w, h)."""
     blocks = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     return Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST)
 
 
 def prompt(question: str = "What color is the star?", n_images: int = 1) -> str:
+    """Write the prompt of a question about n images by the chat template."""
     content = [{"type": "image"}] * n_images + [{"type": "text", "text": question}]
     return processor().apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
 
 
 def inputs(*rows: tuple[str, list[Image.Image]]) -> dict[str, torch.Tensor]:
-    """Processor output for a batch; each row is (question, its images). No rows: one question, one image."""
+    """Run the processor on rows of (question, images) as one batch; no rows: one question, one image."""
     rows = rows or (("What color is the star?", [image()]),)
     texts = [prompt(question, len(images)) for question, images in rows]
     images = [one for _, images in rows for one in images]

@@ -1,4 +1,4 @@
-"""A tiny random CLIP with a byte-level tokenizer of its own, saved in open_clip's local-dir format."""
+"""Make a tiny random CLIP with a byte-level tokenizer of its own, saved in open_clip's local-dir format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ C, E, CONTEXT = 32, 16, 12
 
 @cache
 def tokenizer() -> PreTrainedTokenizerFast:
-    """Bytes and a few merges, so every text has tokens; start and end come from its own post-processor."""
+    """Train a tokenizer of bytes and a few merges: every text has tokens; it adds start and end itself."""
     tok = Tokenizer(models.BPE())
     tok.normalizer = normalizers.Lowercase()
     tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
@@ -37,7 +37,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def config(vocab_size: int | None = None, context_length: int = CONTEXT) -> dict:
-    """open_clip's model_cfg: a vision transformer of width C with 2 layers, a text tower to match."""
+    """Make open_clip's model_cfg: a vision transformer of width C with 2 layers, a text tower to match."""
     words = tokenizer()
     return {
         "embed_dim": E,
@@ -58,7 +58,7 @@ def config(vocab_size: int | None = None, context_length: int = CONTEXT) -> dict
 
 
 def save(folder: Path, seed: int = 0) -> Path:
-    """Write open_clip_config.json, open_clip_model.safetensors and the tokenizer; returns the folder."""
+    """Write open_clip_config.json, open_clip_model.safetensors and the tokenizer; return the folder."""
     model_cfg = config()
     with torch.random.fork_rng():
         torch.manual_seed(seed)

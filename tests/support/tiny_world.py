@@ -1,4 +1,4 @@
-"""The world's parts, made small or once for all tests: tokenizer, untrained modules, a few scenes."""
+"""Make parts of the world small, or once for all tests: tokenizer, untrained modules, scenes."""
 
 from __future__ import annotations
 
@@ -13,54 +13,55 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from world.render.scenes import Scene, Shape, render_scene
-from world.text.tokenizer import clip_tokenizer, llm_tokenizer, train_tokenizer
-from world.training.language_model import LLM_LAYERS, Reader
-from world.training.scene_store import SceneBank
-from world.training.vision_tower import TowerTrainer
+from world.text.tokenizer import make_clip_tokenizer, make_llm_tokenizer, train_tokenizer
+from world.training.language_model import LLM_LAYERS, LanguageModelTrainer
+from world.training.scene_store import SceneStore
+from world.training.vision_tower import VisionTowerTrainer
 
 
 @cache
-def words() -> Tokenizer:
-    """The tokenizer that training makes, not a stand-in."""
+def train_tokenizer_once() -> Tokenizer:
+    """Train the tokenizer as training does, once for all tests."""
     return train_tokenizer()
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
-    return llm_tokenizer(words())
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """Make the tokenizer of the LLM."""
+    return make_llm_tokenizer(train_tokenizer_once())
 
 
-def tower(seed: int = 0) -> TowerTrainer:
-    """As before training; the global RNG stays put."""
-    return _seeded(lambda: TowerTrainer(clip_tokenizer(words())), seed)
+def make_tower(seed: int = 0) -> VisionTowerTrainer:
+    """Make an untrained CLIP; the global random state does not change."""
+    return _make_seeded(lambda: VisionTowerTrainer(make_clip_tokenizer(train_tokenizer_once())), seed)
 
 
-def reader(seed: int = 0, layers: int = LLM_LAYERS) -> Reader:
-    """As before training; the global RNG stays put."""
-    return _seeded(lambda: Reader(tokenizer(), layers), seed)
+def make_language_model(seed: int = 0, layers: int = LLM_LAYERS) -> LanguageModelTrainer:
+    """Make an untrained LLM; the global random state does not change."""
+    return _make_seeded(lambda: LanguageModelTrainer(make_tokenizer(), layers), seed)
 
 
-def _seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+def _make_seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make().eval()
 
 
-def bank(folder: Path, size: int) -> SceneBank:
-    """A filled bank."""
-    made = SceneBank(folder, size)
-    made.fill()
-    return made
+def make_scene_store(folder: Path, size: int) -> SceneStore:
+    """Make a store and render its scenes."""
+    store = SceneStore(folder, size)
+    store.fill()
+    return store
 
 
 @cache
-def scene(seed: int) -> Scene:
-    """A rendered scene, remembered: rendering is most of the time of many tests."""
+def render_once(seed: int) -> Scene:
+    """Render a scene, once for all tests: rendering takes most of the time of many tests."""
     return render_scene(seed)
 
 
-def sketch(*shapes: tuple[str, str, str, int, int]) -> Scene:
-    """A scene of (color, shape, digit, x, y) that is not drawn: each shape holds the patch of its centre."""
-    made = tuple(
+def make_sketch(*shapes: tuple[str, str, str, int, int]) -> Scene:
+    """Make a scene of (color, shape, digit, x, y) without pixels; a shape holds the patch of its centre."""
+    placed = tuple(
         Shape(color, form, digit, x, y, 14, (y // 16 * 14 + x // 16,)) for color, form, digit, x, y in shapes
     )
-    return Scene(np.zeros((224, 224, 3), np.uint8), made, np.zeros(196, bool), seed=0)
+    return Scene(np.zeros((224, 224, 3), np.uint8), placed, np.zeros(196, bool), seed=0)

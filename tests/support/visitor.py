@@ -1,4 +1,4 @@
-"""What the page tests share: a page that is served, a visitor on it, and what a hand does there."""
+"""Share what the page tests need: a served page, a visitor on it, and the moves of a hand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PHONE = {"width": 390, "height": 844}
 
 @contextmanager
 def served(explainer, **how) -> Iterator[str]:
-    """The address of a page for this model; `how` goes to build_demo."""
+    """Serve a page for this model and yield its address; `how` goes to build_demo."""
     from app.page.build import build_demo, launch_options
 
     with pytest.MonkeyPatch.context() as patch:
@@ -39,7 +39,7 @@ def served(explainer, **how) -> Iterator[str]:
 
 @contextmanager
 def small_clips(frames: int) -> Iterator[None]:
-    """The page's example clips are stand-ins of that many frames, for drawing the real ones takes time."""
+    """Replace the page's example clips by quick ones of that many frames; real ones take long to render."""
 
     @cache
     def drawn(seed: int) -> SimpleNamespace:
@@ -53,7 +53,7 @@ def small_clips(frames: int) -> Iterator[None]:
 
 @contextmanager
 def brief() -> Iterator[None]:
-    """Every answer ends after a few words: a tiny model says nothing that is worth the time of more."""
+    """Cut every answer after a few words: a tiny model says nothing that is worth more time."""
     real = Explainer.answer
 
     def answer(self, *given, **how):
@@ -66,7 +66,7 @@ def brief() -> Iterator[None]:
 
 @contextmanager
 def visitor(context: BrowserContext, address: str) -> Iterator[Page]:
-    """A fresh visitor; every request and every error in the page's own scripts is noted."""
+    """Open the page as a fresh visitor; requests and errors of the page's own scripts are noted."""
     opened = context.new_page()
     opened.requests, opened.errors = [], []
     opened.on("request", lambda request: opened.requests.append(request.url))
@@ -87,7 +87,7 @@ def card(page: Page, side: str) -> Locator:
 
 
 def settled(page: Page) -> None:
-    """The answers belong to what the page shows, and nothing is running."""
+    """Wait until the answers belong to what the page shows and nothing is running."""
     expect(page.locator("#rp-answers .card[data-state=done]")).to_have_count(2)
 
 

@@ -1,1 +1,1 @@
-"""Measure accuracy, pointing and overlap of every method on held-out questions."""
+"""Measure accuracy, pointing and token overlap of every selection method on held-out questions."""

@@ -1,4 +1,7 @@
-"""`python -m world.evaluation`: measure what is not measured yet of these weights, then write the tables."""
+"""Measure the built-in model with `python -m world.evaluation`, then write every table and figure.
+
+Only what evaluation.json does not yet hold for the present weights is measured.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,14 @@ from .report import figures
 
 
 def main() -> None:
+    """Parse the command line, measure, write the tables and draw the figures."""
     parser = argparse.ArgumentParser(prog="python -m world.evaluation", description=__doc__)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    found = evaluate.run()
-    report.write(found)
-    for path in figures.draw(found):
+    evaluation = evaluate.run()
+    report.write_pages(evaluation)
+    for path in figures.draw_figures(evaluation):
         print(f"drew {path}")
 
 

@@ -1,44 +1,59 @@
-"""What is compared, as data: every arm is one way to choose tokens, and a plan says who is asked how much."""
+"""Define what the evaluation compares, as data.
+
+An arm, as in a clinical trial, is one way to choose visual tokens that is compared with the others. A plan
+lists the arms with their keep ratios in the order of measuring.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 KEEP_RATIOS = (0.5, 0.25, 0.15, 0.10, 0.05)
-HEADLINE, HARD = 0.15, 0.05  # where ablations are measured: the paper's ratio, and one where choices matter
-SHARED = ", shared budget"  # in the names of arms
+# The two ratios at which ablations are measured: the paper's, and one at which the choice of tokens matters
+# more.
+HEADLINE_RATIO = 0.15
+HARD_RATIO = 0.05
+SHARED_SUFFIX = ", shared budget"  # ends the name of an arm that spends one budget on a whole clip
 
-# The queries that the library offers, by the names that tables print: (query, pointing) of rediprune.config.
-# The first is the published one.
+# The queries of the library: the name in the tables -> (query, pointing) of rediprune.config. The first is
+# the published one.
 QUERIES = {
     "prompt-tail": ("prompt-tail", "cosine"),
     "text-tower/cosine": ("text-tower", "cosine"),
     "text-tower/negated": ("text-tower", "negated"),
     "text-tower/value": ("text-tower", "value"),
 }
-PUBLISHED, TOWER, NEGATED, VALUE = QUERIES
-# Queries for an ablation alone: the library does not have them, world.evaluation.queries makes them.
-FLIPPED = "prompt-tail, sign flipped"
-QUESTION = "question's tokens alone"
-TEMPLATE = "template's tokens alone"
-OTHER_TAIL = "another question's prompt-tail"
-OTHER_TOWER = "another question's text-tower/cosine"
-ARBITRARY = "random vector"
-MADE_UP = (FLIPPED, QUESTION, TEMPLATE, OTHER_TAIL, OTHER_TOWER, ARBITRARY)
+PUBLISHED_QUERY, TOWER_QUERY, NEGATED_QUERY, VALUE_QUERY = QUERIES
+# Queries for ablations. The library does not have them; world.evaluation.queries builds them.
+FLIPPED_QUERY = "prompt-tail, sign flipped"
+QUESTION_ONLY_QUERY = "question's tokens alone"
+TEMPLATE_ONLY_QUERY = "template's tokens alone"
+OTHER_TAIL_QUERY = "another question's prompt-tail"
+OTHER_TOWER_QUERY = "another question's text-tower/cosine"
+RANDOM_QUERY = "random vector"
+ABLATION_QUERIES = (
+    FLIPPED_QUERY,
+    QUESTION_ONLY_QUERY,
+    TEMPLATE_ONLY_QUERY,
+    OTHER_TAIL_QUERY,
+    OTHER_TOWER_QUERY,
+    RANDOM_QUERY,
+)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to choose tokens.
+    """One way to choose visual tokens, compared with the other arms on equal questions.
 
     Attributes:
         method: one of rediprune.config.METHODS, or "all" for every token.
-        query: one of QUERIES or MADE_UP, "" where the method asks none.
-        budget, positions: as in rediprune.config.
+        query: one of QUERIES or ABLATION_QUERIES; "" for a method that uses no query.
+        budget: "frame" or "shared", as in rediprune.PruneConfig.
         alpha: the weight of relevance, [0, inf].
-        behind: whether distances, and relevance where the query has the width of the LLM, are measured
-            behind the projector and not before it.
-        masks: how many random choices are made and averaged.
+        positions: "compacted" or "original", as in rediprune.PruneConfig.
+        after_projector: measure distances on the projected tokens, and relevance too if the query has the
+            width of the LLM; otherwise on the tokens of the vision tower.
+        n_masks: how many random choices are averaged.
     """
 
     method: str
@@ -46,105 +61,166 @@ class Arm:
     budget: str = "frame"
     alpha: float = 0.5
     positions: str = "compacted"
-    behind: bool = False
-    masks: int = 1
+    after_projector: bool = False
+    n_masks: int = 1
 
     @property
     def name(self) -> str:
-        said = [self.query] if self.query else []
-        said += [f"alpha {self.alpha:g}"] if self.alpha != Arm.alpha else []
-        said += ["behind the projector"] if self.behind else []
-        said += ["original positions"] if self.positions == "original" else []
-        return self.method + (f" ({', '.join(said)})" if said else "") + SHARED * (self.budget == "shared")
+        """Return the name in tables, which is also the key in evaluation.json."""
+        details = []
+        if self.query:
+            details.append(self.query)
+        if self.alpha != Arm.alpha:
+            details.append(f"alpha {self.alpha:g}")
+        if self.after_projector:
+            details.append("behind the projector")
+        if self.positions == "original":
+            details.append("original positions")
+        name = self.method
+        if details:
+            name += f" ({', '.join(details)})"
+        if self.budget == "shared":
+            name += SHARED_SUFFIX
+        return name
 
     @property
-    def offered(self) -> bool:
-        """Whether rediprune.PruneConfig can say it; if not, it is an ablation of this world alone."""
-        return self.method != "all" and not self.behind and self.query not in MADE_UP
+    def in_library(self) -> bool:
+        """Return whether rediprune.PruneConfig can express the arm; if not, it is an ablation."""
+        return self.method != "all" and not self.after_projector and self.query not in ABLATION_QUERIES
 
     @property
-    def settings(self) -> dict[str, object]:
-        """For rediprune.PruneConfig, all but the seed; a method that asks no query is handed the first."""
-        query, pointing = QUERIES.get(self.query, QUERIES[PUBLISHED])
+    def config_fields(self) -> dict[str, object]:
+        """Return the arguments of rediprune.PruneConfig except the seed.
+
+        A method that uses no query gets the first one, which it ignores.
+        """
+        query, pointing = QUERIES.get(self.query, QUERIES[PUBLISHED_QUERY])
         return {
             "method": self.method, "query": query, "pointing": pointing,
             "budget": self.budget, "positions": self.positions, "alpha": self.alpha,
         }  # fmt: skip
 
     @property
-    def shared(self) -> Arm:
-        """The same with one budget for the whole clip."""
+    def with_shared_budget(self) -> Arm:
+        """Return the arm with one budget for the whole clip."""
         return replace(self, budget="shared")
 
 
 @dataclass(frozen=True)
-class Trial:
-    """An arm at some keep ratios, on every question or on the first few alone."""
+class ArmAtRatios:
+    """An arm with the keep ratios that it is measured at.
+
+    Attributes:
+        arm: the way to choose tokens.
+        ratios: keep ratios, each in (0, 1].
+        subset_only: ask only the first EvalSplit.n_subset questions.
+    """
 
     arm: Arm
     ratios: tuple[float, ...]
-    of_some: bool = False
+    subset_only: bool = False
 
 
 UNPRUNED = Arm("all")
-RANDOM = Arm("random", masks=3)
-OURS = {query: Arm("rediprune", query) for query in QUERIES}
-BLIND = (Arm("diversity"), Arm("divprune"), Arm("cls-attention"), Arm("grid"))  # no question asked
+RANDOM = Arm("random", n_masks=3)
+REDIPRUNE = {query: Arm("rediprune", query) for query in QUERIES}
+QUERY_FREE = (Arm("diversity"), Arm("divprune"), Arm("cls-attention"), Arm("grid"))
 ALPHAS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
-BEHIND = (Arm("rediprune", PUBLISHED, behind=True), Arm("rediprune", TOWER, behind=True))
-IN_PLACE = (Arm("rediprune", PUBLISHED, positions="original"), Arm("rediprune", TOWER, positions="original"))
+AFTER_PROJECTOR = (
+    Arm("rediprune", PUBLISHED_QUERY, after_projector=True),
+    Arm("rediprune", TOWER_QUERY, after_projector=True),
+)
+ORIGINAL_POSITIONS = (
+    Arm("rediprune", PUBLISHED_QUERY, positions="original"),
+    Arm("rediprune", TOWER_QUERY, positions="original"),
+)
 
 
 def alpha_arms(query: str) -> tuple[Arm, ...]:
-    """From diversity that begins at the most relevant token (alpha 0) to relevance alone (infinity)."""
+    """Return ReDiPrune at every weight of relevance.
+
+    At alpha 0 only the first token is chosen by relevance and the rest by diversity. The last arm stands for
+    an infinite alpha: relevance alone.
+    """
     return (*(Arm("rediprune", query, alpha=alpha) for alpha in ALPHAS), Arm("relevance", query))
 
 
-def _grid(*arms: Arm) -> tuple[Trial, ...]:
-    """Every ratio; half of the tokens, which costs most and tells least, on some questions alone."""
+def _at_every_ratio(*arms: Arm) -> tuple[ArmAtRatios, ...]:
+    """Plan every keep ratio; the largest, which costs most and shows least, on a subset of the questions."""
     return tuple(
-        test
+        planned
         for arm in arms
-        for test in (Trial(arm, KEEP_RATIOS[1:]), Trial(arm, KEEP_RATIOS[:1], of_some=True))
+        for planned in (
+            ArmAtRatios(arm, KEEP_RATIOS[1:]),
+            ArmAtRatios(arm, KEEP_RATIOS[:1], subset_only=True),
+        )
     )
 
 
-def _at(ratios: tuple[float, ...], *arms: Arm, of_some: bool = False) -> tuple[Trial, ...]:
-    return tuple(Trial(arm, ratios, of_some) for arm in arms)
+def _at_ratios(ratios: tuple[float, ...], *arms: Arm, subset_only: bool = False) -> tuple[ArmAtRatios, ...]:
+    """Plan the given keep ratios for each of the arms."""
+    return tuple(ArmAtRatios(arm, ratios, subset_only) for arm in arms)
 
 
-# In the order of measuring, what matters most first, in three rounds: the grid, the ablations, the rest.
-STILLS = (
+# Three rounds in the order of measuring: the main comparison, the ablations, the rest.
+STILLS_PLAN = (
     (
-        *_at((1.0,), UNPRUNED),
-        *_grid(RANDOM, *BLIND, OURS[PUBLISHED], OURS[TOWER]),
-        *_grid(Arm("relevance", PUBLISHED), Arm("relevance", TOWER)),
-        *_grid(Arm("cdpruner", TOWER), Arm("cdpruner", PUBLISHED)),
+        *_at_ratios((1.0,), UNPRUNED),
+        *_at_every_ratio(RANDOM, *QUERY_FREE, REDIPRUNE[PUBLISHED_QUERY], REDIPRUNE[TOWER_QUERY]),
+        *_at_every_ratio(Arm("relevance", PUBLISHED_QUERY), Arm("relevance", TOWER_QUERY)),
+        *_at_every_ratio(Arm("cdpruner", TOWER_QUERY), Arm("cdpruner", PUBLISHED_QUERY)),
     ),
     (
-        *_at((HEADLINE, HARD), *(Arm("rediprune", query) for query in MADE_UP)),
-        *_at((HEADLINE, HARD), *BEHIND, *IN_PLACE),
-        *_at((HEADLINE, HARD), *alpha_arms(PUBLISHED), *alpha_arms(TOWER)),
-        *_at((HEADLINE, HARD), OURS[NEGATED], OURS[VALUE], Arm("cdpruner", NEGATED)),
-        *_at((HEADLINE, HARD), Arm("relevance", NEGATED), Arm("relevance", VALUE)),
+        *_at_ratios((HEADLINE_RATIO, HARD_RATIO), *(Arm("rediprune", query) for query in ABLATION_QUERIES)),
+        *_at_ratios((HEADLINE_RATIO, HARD_RATIO), *AFTER_PROJECTOR, *ORIGINAL_POSITIONS),
+        *_at_ratios((HEADLINE_RATIO, HARD_RATIO), *alpha_arms(PUBLISHED_QUERY), *alpha_arms(TOWER_QUERY)),
+        *_at_ratios(
+            (HEADLINE_RATIO, HARD_RATIO),
+            REDIPRUNE[NEGATED_QUERY],
+            REDIPRUNE[VALUE_QUERY],
+            Arm("cdpruner", NEGATED_QUERY),
+        ),
+        *_at_ratios(
+            (HEADLINE_RATIO, HARD_RATIO), Arm("relevance", NEGATED_QUERY), Arm("relevance", VALUE_QUERY)
+        ),
     ),
-    (*_grid(OURS[NEGATED], OURS[VALUE], Arm("cdpruner", NEGATED)),),
+    (*_at_every_ratio(REDIPRUNE[NEGATED_QUERY], REDIPRUNE[VALUE_QUERY], Arm("cdpruner", NEGATED_QUERY)),),
 )
-CLIPS = (
+CLIPS_PLAN = (
     (
-        *_at((1.0,), UNPRUNED),
-        *_grid(RANDOM, *BLIND, OURS[PUBLISHED], OURS[TOWER]),
-        *_at(KEEP_RATIOS[1:], OURS[TOWER].shared, Arm("diversity").shared),
+        *_at_ratios((1.0,), UNPRUNED),
+        *_at_every_ratio(RANDOM, *QUERY_FREE, REDIPRUNE[PUBLISHED_QUERY], REDIPRUNE[TOWER_QUERY]),
+        *_at_ratios(
+            KEEP_RATIOS[1:], REDIPRUNE[TOWER_QUERY].with_shared_budget, Arm("diversity").with_shared_budget
+        ),
     ),
     (
-        *_at((HEADLINE, HARD), *(Arm("rediprune", query) for query in MADE_UP), of_some=True),
-        *_at((HEADLINE, HARD), *BEHIND, *IN_PLACE, of_some=True),
-        *_at((HEADLINE, HARD), Arm("relevance", TOWER), Arm("relevance", PUBLISHED), of_some=True),
-        *_at((HEADLINE, HARD), Arm("cdpruner", TOWER), OURS[PUBLISHED].shared, of_some=True),
-        *_at((HEADLINE, HARD), Arm("relevance", TOWER).shared, of_some=True),
+        *_at_ratios(
+            (HEADLINE_RATIO, HARD_RATIO),
+            *(Arm("rediprune", query) for query in ABLATION_QUERIES),
+            subset_only=True,
+        ),
+        *_at_ratios((HEADLINE_RATIO, HARD_RATIO), *AFTER_PROJECTOR, *ORIGINAL_POSITIONS, subset_only=True),
+        *_at_ratios(
+            (HEADLINE_RATIO, HARD_RATIO),
+            Arm("relevance", TOWER_QUERY),
+            Arm("relevance", PUBLISHED_QUERY),
+            subset_only=True,
+        ),
+        *_at_ratios(
+            (HEADLINE_RATIO, HARD_RATIO),
+            Arm("cdpruner", TOWER_QUERY),
+            REDIPRUNE[PUBLISHED_QUERY].with_shared_budget,
+            subset_only=True,
+        ),
+        *_at_ratios(
+            (HEADLINE_RATIO, HARD_RATIO), Arm("relevance", TOWER_QUERY).with_shared_budget, subset_only=True
+        ),
     ),
     (
-        *_at((0.25, 0.10), Arm("relevance", TOWER), Arm("cdpruner", TOWER), of_some=True),
-        *_at((0.25, 0.10), OURS[PUBLISHED].shared, of_some=True),
+        *_at_ratios(
+            (0.25, 0.10), Arm("relevance", TOWER_QUERY), Arm("cdpruner", TOWER_QUERY), subset_only=True
+        ),
+        *_at_ratios((0.25, 0.10), REDIPRUNE[PUBLISHED_QUERY].with_shared_budget, subset_only=True),
     ),
 )

@@ -1,4 +1,4 @@
-"""Held-out questions about stills or clips, and what the encoder gave of what they ask about."""
+"""Build sets of held-out questions about stills or clips, with the encoding of each still or clip."""
 
 from __future__ import annotations
 
@@ -11,70 +11,86 @@ from torch import Tensor
 from rediprune import Explainer
 from rediprune.explainer.encode import Encoding
 
-from .. import AskedClip, AskedScene
-from ..text.packing import Pages
+from .. import ClipWithQuestions, SceneWithQuestions
+from ..text.packing import PagePacker
 from ..text.scene_questions import Question
 
 
 @dataclass(frozen=True)
-class Case:
-    """One question.
+class EvalQuestion:
+    """One held-out question, tokenized.
 
     Attributes:
-        scene: the index of what it is about in Cases.looks.
-        question: with its answer, and the tokens that hold it.
-        tail: the prompt's token ids behind the last visual token.
-        answer: the token ids of the expected answer, its end token included.
+        scene: index into EvalSet.encodings: the scene or clip that the question is about.
+        question: the text, the expected answer, and the visual tokens that hold the answer.
+        tail_ids: the token ids of the prompt behind the last visual token.
+        answer_ids: the token ids of the expected answer, its end token included.
     """
 
     scene: int
     question: Question
-    tail: tuple[int, ...]
-    answer: tuple[int, ...]
+    tail_ids: tuple[int, ...]
+    answer_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Cases:
-    """Questions and what they are about.
+class EvalSet:
+    """Held-out questions and the encodings of what they are about.
 
     Attributes:
-        seeds: of the scenes or clips.
-        looks: one for each seed.
-        before: [P] token ids of every prompt up to its last visual token, a placeholder for each of these.
-        cases: scene by scene.
+        seeds: the seed of each scene or clip.
+        encodings: what the vision encoder gave for each seed.
+        prompt_head: int64 [P], the token ids of every prompt up to its last visual token, with one
+            placeholder per visual token.
+        questions: in the order of their scenes.
     """
 
     seeds: tuple[int, ...]
-    looks: tuple[Encoding, ...]
-    before: Tensor
-    cases: tuple[Case, ...]
+    encodings: tuple[Look, ...]
+    prompt_head: Tensor
+    questions: tuple[EvalQuestion, ...]
 
     @property
     def n_visual(self) -> int:
-        """Visual tokens of one scene or clip."""
-        return self.looks[0].n_visual
+        """Return the number of visual tokens of one scene or clip."""
+        return self.encodings[0].n_visual
 
     @property
-    def frames(self) -> int:
-        return self.looks[0].vision.shape[0]
+    def n_frames(self) -> int:
+        """Return the number of frames of one clip; 1 for stills."""
+        return self.encodings[0].vision.shape[0]
 
 
-def cases(
-    explainer: Explainer, made: Callable[[int], AskedScene | AskedClip], first_seed: int, n_questions: int
-) -> Cases:
-    """The first `n_questions` about what is `made`, by make_scene or make_clip, from `first_seed` up."""
-    pages = Pages(explainer.processor.tokenizer)
-    seeds, looks, found = [], [], []
+def build_eval_set(
+    explainer: Explainer,
+    make: Callable[[int], SceneWithQuestions | ClipWithQuestions],
+    first_seed: int,
+    n_questions: int,
+) -> EvalSet:
+    """Encode scenes or clips from `first_seed` upwards until they give `n_questions` questions.
+
+    Args:
+        explainer: the model that encodes them.
+        make: make_scene or make_clip of the package world.
+        first_seed: the first seed used.
+        n_questions: how many questions, at least 1; of the last scene only the first ones may be used.
+    """
+    packer = PagePacker(explainer.processor.tokenizer)
+    seeds: list[int] = []
+    encodings: list[Look] = []
+    questions: list[EvalQuestion] = []
     for seed in count(first_seed):
-        if len(found) == n_questions:
+        if len(questions) == n_questions:
             break
-        one = made(seed)
-        looks.append(explainer.look(one.image if isinstance(one, AskedScene) else one.images))
+        scene_or_clip = make(seed)
+        is_scene = isinstance(scene_or_clip, SceneWithQuestions)
         seeds.append(seed)
-        found += [
-            Case(len(looks) - 1, q, tuple(pages.question_ids(q.text)), tuple(pages.answer_ids(q.answer)))
-            for q in one.questions[: n_questions - len(found)]
-        ]
-    ids = explainer.ask(looks[0], found[0].question.text).inputs["input_ids"][0]
-    last = int(explainer.adapter.is_placeholder(ids).nonzero()[-1])
-    return Cases(tuple(seeds), tuple(looks), ids[: last + 1].clone(), tuple(found))
+        encodings.append(explainer.look(scene_or_clip.image if is_scene else scene_or_clip.images))
+        for question in scene_or_clip.questions[: n_questions - len(questions)]:
+            tail_ids = tuple(packer.question_ids(question.text))
+            answer_ids = tuple(packer.answer_ids(question.answer))
+            questions.append(EvalQuestion(len(encodings) - 1, question, tail_ids, answer_ids))
+    prompt_ids = explainer.ask(encodings[0], questions[0].question.text).inputs["input_ids"][0]
+    last_visual = int(explainer.adapter.is_placeholder(prompt_ids).nonzero()[-1])
+    prompt_head = prompt_ids[: last_visual + 1].clone()
+    return EvalSet(tuple(seeds), tuple(encodings), prompt_head, tuple(questions))

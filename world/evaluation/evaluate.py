@@ -1,9 +1,10 @@
-"""`python -m world.evaluation.evaluate`: does the model still answer when tokens go, and which query points?
+"""Measure accuracy and pointing on held-out questions with `python -m world.evaluation.evaluate`.
 
-Held-out scenes and clips (seeds that training never saw), exact-match answers by greedy decoding, every arm
-of arms.py at its keep ratios. Writes evaluation.json next to the weights after every arm: killed, it goes on
-where it was. What is in there is which questions were answered right, arm by arm; every share, difference and
-interval is made of that by results.py, and every table and figure of those.
+Every arm of arms.py answers questions about scenes and clips whose seeds training never used, at its keep
+ratios. An answer counts if greedy decoding gives exactly the expected words. The results go into
+evaluation.json beside the weights after every arm, so an interrupted run resumes where it stopped. The file
+holds which questions each arm answered correctly; results.py computes every share, difference and interval
+from that.
 """
 
 from __future__ import annotations
@@ -27,78 +28,118 @@ from rediprune.files.atomic_write import check_outputs, write_text
 from .. import make_clip, make_scene
 from ..text.clip_questions import CLIP_KINDS
 from ..text.scene_questions import KINDS
-from .arms import CLIPS, PUBLISHED, QUERIES, STILLS, TOWER, Arm
-from .measure import Measuring, Part
-from .queries import Asking
+from .arms import CLIPS_PLAN, PUBLISHED_QUERY, QUERIES, STILLS_PLAN, TOWER_QUERY, Arm
+from .measure import EvalRun, EvalSplit
+from .queries import QueryBuilder
 from .results import read_evaluation
 
-FIRST_SEED = 500_000  # held out: training draws from bank.FIRST_TRAINING_SEED up
-CHOOSING_SEED = 400_000  # held out too; the default query is chosen on these, and reported on the others
-SEEDS = (FIRST_SEED, CHOOSING_SEED)
+FIRST_SEED = 500_000  # held out: training uses seeds from scene_store.FIRST_TRAINING_SEED upwards
+VALIDATION_SEED = 400_000  # held out too: the default query is chosen on these and reported on the others
 
-PARTS = {
-    "stills": Part(make_scene, KINDS, STILLS, 3_500, 1_000, 700, 150, tuple(QUERIES), *SEEDS),
-    "clips": Part(make_clip, CLIP_KINDS, CLIPS, 1_600, 480, 0, 50, (PUBLISHED, TOWER), *SEEDS),
+SPLITS = {
+    "stills": EvalSplit(
+        make=make_scene,
+        kinds=KINDS,
+        plan=STILLS_PLAN,
+        n_questions=3_500,
+        n_subset=1_000,
+        n_validation=700,
+        n_recheck=150,
+        pointing_queries=tuple(QUERIES),
+        first_seed=FIRST_SEED,
+        validation_seed=VALIDATION_SEED,
+    ),
+    "clips": EvalSplit(
+        make=make_clip,
+        kinds=CLIP_KINDS,
+        plan=CLIPS_PLAN,
+        n_questions=1_600,
+        n_subset=480,
+        n_validation=0,
+        n_recheck=50,
+        pointing_queries=(PUBLISHED_QUERY, TOWER_QUERY),
+        first_seed=FIRST_SEED,
+        validation_seed=VALIDATION_SEED,
+    ),
 }
 
 
-def finished(part: Part, found: dict) -> bool:
-    """Whether nothing of a part is left to measure."""
-    rows = found.get("hits", {})
+def is_finished(split: EvalSplit, record: dict) -> bool:
+    """Return whether the record of a split in evaluation.json is complete."""
+    measured = record.get("hits", {})
     cells = [
-        (trial.arm.name, str(ratio)) for trials in part.plan for trial in trials for ratio in trial.ratios
+        (planned.arm.name, str(ratio))
+        for planned_round in split.plan
+        for planned in planned_round
+        for ratio in planned.ratios
     ]
-    return {"pointing", "overlap", "rechecked"} <= set(found) and all(
-        ratio in rows.get(arm, {}) for arm, ratio in cells
-    )
+    has_all_cells = all(ratio in measured.get(arm, {}) for arm, ratio in cells)
+    return has_all_cells and {"pointing", "overlap", "rechecked"} <= set(record)
 
 
 def fingerprint(model: Path) -> str:
-    """Names the weights of a model's folder, those of its text tower among them."""
-    files = [model / "model.safetensors", *_tower(model)]
+    """Return 16 hexadecimal digits that identify the weights of a model folder and of its text tower."""
+    files = [model / "model.safetensors", *_find_text_tower_files(model)]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
-def _tower(model: Path) -> list[Path]:
+def _find_text_tower_files(model: Path) -> list[Path]:
     name = read_card(model).text_tower or ""
     folder = Path(name.removeprefix("local-dir:"))
     return [folder / "open_clip_model.safetensors"] if name.startswith("local-dir:") else []
 
 
 def run(model: Path = DEFAULT_MODEL, out: Path | None = None) -> dict:
-    """Measure what evaluation.json lacks; what it says of other weights is thrown away."""
+    """Measure whatever evaluation.json does not hold yet and return its whole content.
+
+    Args:
+        model: folder of the model.
+        out: the JSON file, by default evaluation.json in the folder of the model. Results that it holds for
+            other weights are discarded.
+
+    Raises:
+        ValueError: the JSON file is damaged, or it would replace a file of the model.
+    """
     out = out or model / "evaluation.json"
     check_outputs(out, inputs=[file for file in model.iterdir() if file.name != "evaluation.json"])
     weights = fingerprint(model)
-    known = read_evaluation(out) if out.exists() else {}
-    if known.get("weights") != weights:
-        versions = {"python": platform.python_version(), "torch": torch.__version__}
-        versions["transformers"] = transformers.__version__
-        known = {"weights": weights, "versions": versions, "alpha": Arm.alpha}
-    if all(finished(part, known.get(name, {})) for name, part in PARTS.items()):
-        return known
-    asking = Asking(Explainer.from_pretrained(model))
+    evaluation = read_evaluation(out) if out.exists() else {}
+    if evaluation.get("weights") != weights:
+        versions = {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        }
+        evaluation = {"weights": weights, "versions": versions, "alpha": Arm.alpha}
+    if all(is_finished(split, evaluation.get(name, {})) for name, split in SPLITS.items()):
+        return evaluation
+    query_builder = QueryBuilder(Explainer.from_pretrained(model))
 
-    def saved(name: str) -> Callable[[dict], None]:
-        def save(found: dict) -> None:
-            known[name] = found
-            write_text(out, json.dumps(known, indent=1) + "\n")
+    def make_save(name: str) -> Callable[[dict], None]:
+        def save(record: dict) -> None:
+            evaluation[name] = record
+            write_text(out, json.dumps(evaluation, indent=1) + "\n")
 
         return save
 
-    parts = [Measuring(asking, part, known.get(name, {}), saved(name)) for name, part in PARTS.items()]
-    for one in parts:
-        one.pointing()
-    for trials in zip(*(one.part.plan for one in parts), strict=True):
-        for one, mine in zip(parts, trials, strict=True):
-            one.accuracy(mine)
-    for one in parts:
-        one.overlap()
-        one.recheck()
+    runs = [
+        EvalRun(query_builder, split, evaluation.get(name, {}), make_save(name))
+        for name, split in SPLITS.items()
+    ]
+    for eval_run in runs:
+        eval_run.measure_pointing()
+    # Round by round, so that the main comparison of stills and clips is complete before any ablation starts.
+    for rounds in zip(*(eval_run.split.plan for eval_run in runs), strict=True):
+        for eval_run, planned_round in zip(runs, rounds, strict=True):
+            eval_run.measure_accuracy(planned_round)
+    for eval_run in runs:
+        eval_run.measure_overlap()
+        eval_run.recheck()
     return json.loads(out.read_text())
 
 
 def main() -> None:
+    """Parse the command line and measure."""
     parser = argparse.ArgumentParser(
         prog="python -m world.evaluation.evaluate", description=__doc__.splitlines()[0]
     )

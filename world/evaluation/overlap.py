@@ -1,4 +1,4 @@
-"""Do two arms that answer alike keep the same tokens, and how much does a query tell tokens apart?"""
+"""Compare which tokens different arms keep, and how strongly a query tells tokens apart."""
 
 from __future__ import annotations
 
@@ -8,25 +8,41 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .intervals import by_scene
+from rediprune.evaluation.bootstrap import cluster_bootstrap
 
 
-def in_common(kept: Mapping[str, Sequence[Tensor]], reference: str, scenes: Sequence[int]) -> dict[str, dict]:
-    """Per arm: of the tokens that the reference keeps of a question, the share that the arm keeps too.
+def shared_tokens(
+    kept: Mapping[str, Sequence[Tensor]], reference: str, scenes: Sequence[int]
+) -> dict[str, dict]:
+    """Measure for each arm the share of the reference's kept tokens that the arm keeps too.
 
     Args:
-        kept: by arm, for every question its flat token indices; the reference is one of them.
-        scenes: what each question is about.
+        kept: for each arm and each question the flat indices int64 [K] of the kept tokens.
+        reference: an arm of `kept`.
+        scenes: the scene of each question; intervals resample whole scenes.
+
+    Returns:
+        For each arm {"mean": ..., "interval": (low, high)}, shares in [0, 1].
     """
-    said = {}
-    for arm, mine in kept.items():
-        share = [
-            torch.isin(its, own).float().mean().item() for its, own in zip(kept[reference], mine, strict=True)
+    shares = {}
+    for arm, kept_by_arm in kept.items():
+        per_question = [
+            torch.isin(kept_by_reference, own).float().mean().item()
+            for kept_by_reference, own in zip(kept[reference], kept_by_arm, strict=True)
         ]
-        said[arm] = by_scene(np.array(share), scenes)
-    return said
+        shares[arm] = cluster_bootstrap(np.array(per_question), scenes)._asdict()
+    return shares
 
 
-def spread(relevance: Sequence[Tensor], scenes: Sequence[int]) -> dict:
-    """Standard deviation of relevance over the tokens of a picture or clip, mean over the questions."""
-    return by_scene(np.array([one.std().item() for one in relevance]), scenes)
+def relevance_spread(relevance: Sequence[Tensor], scenes: Sequence[int]) -> dict:
+    """Measure the standard deviation of relevance over the tokens of one scene or clip.
+
+    Args:
+        relevance: for each question the relevance [T, N] of every token, a cosine in [-1, 1].
+        scenes: the scene of each question; the interval resamples whole scenes.
+
+    Returns:
+        {"mean": ..., "interval": (low, high)} over the questions.
+    """
+    deviations = np.array([scores.std().item() for scores in relevance])
+    return cluster_bootstrap(deviations, scenes)._asdict()

@@ -1,4 +1,4 @@
-"""Which query points at the answer: where the chosen tokens lie, against the scene's ground truth."""
+"""Measure how many of the chosen tokens lie on the answer, against the ground truth of the scenes."""
 
 from __future__ import annotations
 
@@ -9,58 +9,70 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rediprune.evaluation.bootstrap import cluster_bootstrap
+
 from .arms import QUERIES
-from .intervals import by_scene
 
 if TYPE_CHECKING:
-    from .cases import Case
+    from .cases import EvalQuestion
 
 
-def pointing(
-    asked: Sequence[Case],
+def measure_pointing(
+    questions: Sequence[EvalQuestion],
     n_tokens: int,
     relevance: Mapping[str, Sequence[Tensor]],
     kept: Mapping[str, Sequence[Tensor]],
     random: Sequence[Tensor],
 ) -> dict:
-    """Mean share of the k chosen tokens that lie on the answer, where the answer lies somewhere.
+    """Measure the mean share of k chosen tokens that lie on the patches holding the answer.
+
+    Questions whose answer lies nowhere ("is there a star?" "no") are left out.
 
     Args:
-        asked: the questions.
-        n_tokens: of each scene or clip.
-        relevance: by query of arms.QUERIES, for every question that of every token.
-        kept: by query, for every question the k flat indices that ReDiPrune keeps.
-        random: for every question k random ones.
+        questions: Q questions.
+        n_tokens: visual tokens of one scene or clip.
+        relevance: for each query of arms.QUERIES and each question the relevance [T, N] of every token.
+        kept: for each query and each question the flat indices [k] that ReDiPrune keeps.
+        random: for each question the flat indices [k] of random tokens.
 
     Returns:
-        Per query `top_relevance`, of the k most relevant tokens of all, and `kept`; `any` is the share of
-        questions with at least one such token on the answer. Beside them `random`; `chance`, what random
-        tokens reach on average; `ceiling`, what the best choice of k would.
+        "n", the number of questions, and "k"; "rows", one per query, with "top_relevance" (the k most
+        relevant tokens) and "kept"; "random"; "chance", what random tokens reach on average; "ceiling", what
+        the best choice of k tokens would reach. Each share has its "mean", its "interval", and "any", the
+        share of questions with at least one chosen token on the answer. All lie in [0, 1].
     """
-    where = [i for i, case in enumerate(asked) if case.question.patches]
-    answers = [torch.tensor(asked[i].question.patches) for i in where]
-    scenes, k = [asked[i].scene for i in where], len(random[0])
+    located = [i for i, question in enumerate(questions) if question.question.patches]
+    answers = [torch.tensor(questions[i].question.patches) for i in located]
+    scenes = [questions[i].scene for i in located]
+    k = len(random[0])
 
-    def share(chosen: Sequence[Tensor]) -> dict:
-        on = np.array(
-            [torch.isin(chosen[i], on).float().mean().item() for i, on in zip(where, answers, strict=True)]
+    def measure_share(chosen: Sequence[Tensor]) -> dict:
+        per_question = np.array(
+            [
+                torch.isin(chosen[i], answer).float().mean().item()
+                for i, answer in zip(located, answers, strict=True)
+            ]
         )
-        return {**by_scene(on, scenes), "any": float((on > 0).mean())}
+        return {**cluster_bootstrap(per_question, scenes)._asdict(), "any": float((per_question > 0).mean())}
 
-    def top(of_all: Sequence[Tensor]) -> list[Tensor]:
-        return [one.flatten().argsort(descending=True, stable=True)[:k] for one in of_all]
+    def take_most_relevant(scores_of_questions: Sequence[Tensor]) -> list[Tensor]:
+        return [scores.flatten().argsort(descending=True, stable=True)[:k] for scores in scores_of_questions]
 
     rows = [
-        {"query": QUERIES[name][0], "pointing": QUERIES[name][1],
-         "top_relevance": share(top(relevance[name])), "kept": share(kept[name])}
+        {
+            "query": QUERIES[name][0],
+            "pointing": QUERIES[name][1],
+            "top_relevance": measure_share(take_most_relevant(relevance[name])),
+            "kept": measure_share(kept[name]),
+        }
         for name in relevance
-    ]  # fmt: skip
-    held = np.array([len(on) for on in answers])
+    ]
+    answer_sizes = np.array([len(answer) for answer in answers])
     return {
-        "n": len(where),
+        "n": len(located),
         "k": k,
-        "chance": float(held.mean()) / n_tokens,
-        "random": share(random),
-        "ceiling": float(np.minimum(held, k).mean()) / k,
+        "chance": float(answer_sizes.mean()) / n_tokens,
+        "random": measure_share(random),
+        "ceiling": float(np.minimum(answer_sizes, k).mean()) / k,
         "rows": rows,
     }

@@ -1,1 +1,1 @@
-"""Write the rendered world in the forms that others read: an lmms-eval task, and pictures for `check`."""
+"""Export the rendered world for other programs: an lmms-eval task, and pictures for `rediprune check`."""

@@ -1,1 +1,1 @@
-"""Render scenes and clips with their ground truth, from a seed."""
+"""Render scenes and clips with their ground truth from a seed."""

@@ -1,1 +1,1 @@
-"""Ask and phrase: questions about scenes and clips, the tokenizer, and how texts are packed for training."""
+"""Write questions about scenes and clips, tokenize them and pack them for training."""

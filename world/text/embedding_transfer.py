@@ -1,4 +1,4 @@
-"""Weights that outlive their tokenizer: rows of word embeddings are carried over by the words themselves."""
+"""Transfer the weights of a module to another vocabulary, token by token."""
 
 from __future__ import annotations
 
@@ -6,28 +6,37 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-# Of the LLM (tied), and of open_clip's text tower.
+# State dict keys of the embedding tables: the LLM's (tied to its head) and that of open_clip's text tower.
 _TABLES = ("embed_tokens.weight", "lm_head.weight", "token_embedding.weight")
 
 
 @torch.no_grad()
-def carry_over(state: dict[str, Tensor], old: Tokenizer, new: Tokenizer, extra: int = 0) -> dict[str, Tensor]:
-    """A state dict for the new vocabulary: known tokens keep their row, others begin as the mean of their
-    old pieces.
+def transfer_embeddings(
+    state: dict[str, Tensor], old: Tokenizer, new: Tokenizer, extra: int = 0
+) -> dict[str, Tensor]:
+    """Return a state dict for the new vocabulary.
+
+    A token of both vocabularies keeps its row; a new token starts as the mean of the old tokens that spell
+    it.
 
     Args:
-        state: of a module over the old vocabulary.
-        extra: tokens beyond both vocabularies, in the same order behind each (as <image> is).
+        state: the state dict of a module over the old vocabulary.
+        old: the tokenizer of that module.
+        new: the tokenizer to transfer to.
+        extra: how many tokens, such as <image>, stand behind each vocabulary in equal order.
     """
-    n_old, n_new = old.get_vocab_size(), new.get_vocab_size()
-    pieces = []
-    for i in range(n_new):
+    # For each new token the old tokens whose rows are averaged.
+    old_ids: list[list[int]] = []
+    for i in range(new.get_vocab_size()):
         token = new.id_to_token(i)
         known = old.token_to_id(token)
-        pieces.append([known] if known is not None else [p.id for p in old.model.tokenize(token)])
-    pieces += [[n_old + i] for i in range(extra)]
+        if known is not None:
+            old_ids.append([known])
+        else:
+            old_ids.append([piece.id for piece in old.model.tokenize(token)])
+    old_ids += [[old.get_vocab_size() + i] for i in range(extra)]
 
-    def resized(table: Tensor) -> Tensor:
-        return torch.stack([table[ids].mean(0) for ids in pieces])
+    def resize(table: Tensor) -> Tensor:
+        return torch.stack([table[ids].mean(0) for ids in old_ids])
 
-    return {k: resized(v) if k.endswith(_TABLES) else v.clone() for k, v in state.items()}
+    return {name: resize(value) if name.endswith(_TABLES) else value.clone() for name, value in state.items()}

@@ -1,21 +1,23 @@
-"""Questions about a scene, with their answers and the shapes that hold them.
+"""Write questions about a scene, with their answers and the patches that hold the answers.
 
-Seven kinds: colour, shape, existence, count, position, relation, digit; and a short description of the whole
-scene, which only training uses. Words are lower case in the model's tokenizer, so case does not matter.
+There are seven kinds: colour, shape, existence, count, position, relation and digit. A short description of
+    the
+whole scene is used in training only. The model's tokenizer lower-cases all text.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..render.scenes import COLORS, PATCH, SHAPES, SIZE, Scene, Shape
+from ..render.scenes import COLORS, IMAGE_SIZE, PATCH_SIZE, SHAPES, Scene, Shape
 
 KINDS = ("color", "shape", "existence", "count", "position", "relation", "digit")
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six")
-MARGIN = PATCH  # pixels: how clear a position or a relation must be before it is asked
+MARGIN = PATCH_SIZE  # pixels: a position or a relation less clear than this is not asked about
 
 TEMPLATES = {
     "color": (
@@ -39,10 +41,11 @@ class Question:
     """A question with its ground truth.
 
     Attributes:
-        text, answer: as asked, and the expected words.
-        kind: one of KINDS.
-        patches: patch indices (raster order) of the shapes that hold the answer, sorted; empty where the
-            answer is an absence ("is there a star?" "no").
+        text: the question.
+        answer: the expected words.
+        kind: one of KINDS, or "describe"; for clips one of CLIP_KINDS, "frame" or "describe".
+        patches: sorted indices, in raster order, of the patches that hold the answer; for clips t * N + n.
+            Empty if the answer is an absence ("is there a star?" "no").
     """
 
     text: str
@@ -51,38 +54,49 @@ class Question:
     patches: tuple[int, ...]
 
 
-def ask(scene: Scene, kind: str, rng: np.random.Generator) -> Question | None:
-    """A question of that kind about the scene, or None where the scene has none to offer."""
-    made = _ASKERS[kind](scene, rng)
-    if made is None:
+def make_scene_question(scene: Scene, kind: str, rng: np.random.Generator) -> Question | None:
+    """Make a question of a kind about the scene, or return None if the scene allows none.
+
+    Args:
+        scene: what to ask about.
+        kind: one of KINDS.
+        rng: chooses among the possible questions and wordings.
+    """
+    content = _CONTENT_MAKERS[kind](scene, rng)
+    if content is None:
         return None
-    words, answer, holders = made
+    words, answer, holders = content
     text = str(rng.choice(TEMPLATES[kind])).format(**words)
-    patches = sorted({p for shape in holders for p in shape.patches})
-    return Question(text, answer, kind, tuple(patches))
+    return Question(text, answer, kind, _collect_patches(holders))
 
 
-def with_article(name: str) -> str:
-    """A red star, an orange star."""
+def add_article(name: str) -> str:
+    """Return the name with its indefinite article: "a red star", "an orange star"."""
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
-def plural(shape: str) -> str:
-    """Stars, crosses."""
+def pluralise(shape: str) -> str:
+    """Return the plural of a shape: "stars", "crosses"."""
     return shape + ("es" if shape.endswith("s") else "s")
 
 
-def describe(scene: Scene) -> Question:
-    """The whole scene in reading order, e.g. "red star 7, blue circle"."""
-    answer = ", ".join(f"{s.name} {s.digit}".strip() for s in scene.shapes)
-    return Question(DESCRIBE, answer, "describe", tuple(sorted({p for s in scene.shapes for p in s.patches})))
+def describe_scene(scene: Scene) -> Question:
+    """Describe the whole scene in reading order, for example "red star 7, blue circle"."""
+    answer = ", ".join(f"{shape.name} {shape.digit}".strip() for shape in scene.shapes)
+    return Question(DESCRIBE, answer, "describe", _collect_patches(scene.shapes))
 
 
-# Each asker returns the words of the template, the answer and the shapes that hold it, or nothing (None).
+def _collect_patches(shapes: Sequence[Shape]) -> tuple[int, ...]:
+    return tuple(sorted({patch for shape in shapes for patch in shape.patches}))
 
 
-def _references(scene: Scene) -> list[tuple[str, Shape]]:
-    """Every unambiguous way to name one shape: by its form alone, or by colour and form."""
+# Every content maker returns the words of the template, the answer and the shapes that hold it; None if the
+# scene allows no question of its kind.
+Content = tuple[dict[str, str], str, list[Shape]]
+
+
+def _list_references(scene: Scene) -> list[tuple[str, Shape]]:
+    """Return every unambiguous name of one shape with the shape: "star" or "red star"."""
     forms = Counter(s.shape for s in scene.shapes)
     names = Counter(s.name for s in scene.shapes)
     by_form = [(s.shape, s) for s in scene.shapes if forms[s.shape] == 1]
@@ -90,22 +104,23 @@ def _references(scene: Scene) -> list[tuple[str, Shape]]:
     return by_form + by_name
 
 
-def _pick(items: list, rng: np.random.Generator):
+def _pick_random(items: list, rng: np.random.Generator):
+    """Return a random item; None, without using the generator, if there is none."""
     return items[int(rng.integers(len(items)))] if items else None
 
 
-def _color(scene: Scene, rng: np.random.Generator):
-    found = _pick([(ref, s) for ref, s in _references(scene) if ref == s.shape], rng)
+def _ask_color(scene: Scene, rng: np.random.Generator) -> Content | None:
+    found = _pick_random([(ref, s) for ref, s in _list_references(scene) if ref == s.shape], rng)
     return found and ({"ref": found[0]}, found[1].color, [found[1]])
 
 
-def _shape(scene: Scene, rng: np.random.Generator):
+def _ask_shape(scene: Scene, rng: np.random.Generator) -> Content | None:
     colors = Counter(s.color for s in scene.shapes)
-    found = _pick([s for s in scene.shapes if colors[s.color] == 1], rng)
+    found = _pick_random([s for s in scene.shapes if colors[s.color] == 1], rng)
     return found and ({"color": found.color}, found.shape, [found])
 
 
-def _existence(scene: Scene, rng: np.random.Generator):
+def _ask_existence(scene: Scene, rng: np.random.Generator) -> Content | None:
     present = rng.random() < 0.5
     by_form = rng.random() < 0.5
     there = sorted({s.shape if by_form else s.name for s in scene.shapes})
@@ -113,65 +128,69 @@ def _existence(scene: Scene, rng: np.random.Generator):
     absent = [x for x in every if x not in there]
     if not by_form and not present and rng.random() < 0.7:
         # Hard negatives: both words occur in the scene, never on the same shape.
-        colors, forms = {s.color for s in scene.shapes}, {s.shape for s in scene.shapes}
+        colors = {s.color for s in scene.shapes}
+        forms = {s.shape for s in scene.shapes}
         absent = [x for x in absent if x.split()[0] in colors and x.split()[1] in forms] or absent
-    what = _pick(there if present else absent, rng)
+    what = _pick_random(there if present else absent, rng)
     holders = [s for s in scene.shapes if what in (s.shape, s.name)]
-    return what and ({"what": with_article(what)}, "yes" if present else "no", holders)
+    return what and ({"what": add_article(what)}, "yes" if present else "no", holders)
 
 
-def _count(scene: Scene, rng: np.random.Generator):
+def _ask_count(scene: Scene, rng: np.random.Generator) -> Content | None:
     style = rng.random()
     if style < 0.2:
         return {"what": "shapes"}, NUMBER_WORDS[len(scene.shapes)], list(scene.shapes)
     by_form = style < 0.6
     there = sorted({s.shape if by_form else s.color for s in scene.shapes})
     every = SHAPES if by_form else tuple(COLORS)
-    # Mostly words that occur, so that "zero" is not the answer to guess.
+    # Mostly words that occur in the scene, so that "zero" is not a good guess.
     absent = [x for x in every if x not in there]
-    what = _pick(absent if absent and rng.random() < 0.15 else there, rng)
+    what = _pick_random(absent if absent and rng.random() < 0.15 else there, rng)
     holders = [s for s in scene.shapes if what in (s.shape, s.color)]
-    words = plural(what) if by_form else f"{what} shapes"
+    words = pluralise(what) if by_form else f"{what} shapes"
     return {"what": words}, NUMBER_WORDS[len(holders)], holders
 
 
-def _position(scene: Scene, rng: np.random.Generator):
+def _ask_position(scene: Scene, rng: np.random.Generator) -> Content | None:
     clear = [
         (ref, s)
-        for ref, s in _references(scene)
-        if abs(s.x - SIZE / 2) >= MARGIN and abs(s.y - SIZE / 2) >= MARGIN
+        for ref, s in _list_references(scene)
+        if abs(s.x - IMAGE_SIZE / 2) >= MARGIN and abs(s.y - IMAGE_SIZE / 2) >= MARGIN
     ]
-    found = _pick(clear, rng)
+    found = _pick_random(clear, rng)
     if found is None:
         return None
     ref, s = found
-    corner = f"{'top' if s.y < SIZE / 2 else 'bottom'} {'left' if s.x < SIZE / 2 else 'right'}"
-    return {"ref": ref}, corner, [s]
+    vertical = "top" if s.y < IMAGE_SIZE / 2 else "bottom"
+    horizontal = "left" if s.x < IMAGE_SIZE / 2 else "right"
+    return {"ref": ref}, f"{vertical} {horizontal}", [s]
 
 
-def _relation(scene: Scene, rng: np.random.Generator):
-    a, b = _pick(_references(scene), rng), _pick(_references(scene), rng)
+def _ask_relation(scene: Scene, rng: np.random.Generator) -> Content | None:
+    a = _pick_random(_list_references(scene), rng)
+    b = _pick_random(_list_references(scene), rng)
     if a is None or a[1] is b[1]:
         return None
     relation = str(rng.choice(RELATIONS))
-    dx, dy = a[1].x - b[1].x, a[1].y - b[1].y
+    dx = a[1].x - b[1].x
+    dy = a[1].y - b[1].y
     gap = {"left of": -dx, "right of": dx, "above": -dy, "below": dy}[relation]
     if abs(gap) < 2 * MARGIN:
         return None
     return {"ref": a[0], "relation": relation, "other": b[0]}, "yes" if gap > 0 else "no", [a[1], b[1]]
 
 
-def _digit(scene: Scene, rng: np.random.Generator):
-    found = _pick([(ref, s) for ref, s in _references(scene) if s.digit], rng)
+def _ask_digit(scene: Scene, rng: np.random.Generator) -> Content | None:
+    found = _pick_random([(ref, s) for ref, s in _list_references(scene) if s.digit], rng)
     return found and ({"ref": found[0]}, found[1].digit, [found[1]])
 
 
-_ASKERS = {
-    "color": _color,
-    "shape": _shape,
-    "existence": _existence,
-    "count": _count,
-    "position": _position,
-    "relation": _relation,
-    "digit": _digit,
+_CONTENT_MAKERS = {
+    "color": _ask_color,
+    "shape": _ask_shape,
+    "existence": _ask_existence,
+    "count": _ask_count,
+    "position": _ask_position,
+    "relation": _ask_relation,
+    "digit": _ask_digit,
 }

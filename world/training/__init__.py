@@ -1,1 +1,1 @@
-"""Train the embedded model from nothing, stage by stage, resumable at every point."""
+"""Train the embedded model from scratch, stage by stage, resumable at every step."""

@@ -1,18 +1,19 @@
-"""`python -m world.training`: the embedded model from nothing, resumable at every point.
+"""Train the embedded model from scratch with `python -m world.training`, resumable at every step.
 
-    scenes     rendered once, kept on disk
-    tower      a small CLIP
-    symbols    the LLM reads perfect symbols of stills instead of visual tokens
-    features   the frozen tower's visual tokens of every scene, kept on disk
-    align      the projector learns to say what the symbols say
-    reader     projector and LLM together on real visual tokens of stills
-    text       the text tower alone once more
-    moves      the LLM learns time, from symbols of clips
-    frames     the frozen tower's visual tokens of rendered clips, kept on disk
-    clips      projector and LLM together on real visual tokens of clips and stills
-    export     to assets/
+The stages, in their order:
 
-Every draw depends on the seed and the step alone, so a resumed run does what an unbroken one would.
+    tower      trains a small CLIP on rendered scenes, which are kept on disk
+    symbols    trains the LLM on symbols of stills in place of visual tokens
+    features   encodes every scene with the frozen vision tower, kept on disk
+    align      trains the projector to give the symbols
+    reader     trains projector and LLM on real visual tokens of stills
+    text       trains the text tower alone
+    moves      trains the LLM on symbols of clips
+    frames     encodes rendered clips with the frozen vision tower, kept on disk
+    clips      trains projector and LLM on real visual tokens of clips and stills
+    export     writes the model folders to assets/
+
+Random numbers depend on the seed and the step alone, so a resumed run equals an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from pathlib import Path
 
 import torch
 
-from .clip_stages import ClipRun
+from .clip_stages import ClipTrainingRun
 
+# The number of steps of every stage that trains.
 STEPS = {
     "tower": 5_200,
     "symbols": 5_000,
@@ -34,13 +36,25 @@ STEPS = {
     "moves": 2_000,
     "clips": 2_100,
 }
-STAGES = (
-    "tower", "symbols", "features", "align", "reader", "text", "moves", "frames", "clips", "export",
-)  # fmt: skip
+# The method of ClipTrainingRun behind each stage, in the order of the stages.
+METHODS = {
+    "tower": "train_tower",
+    "symbols": "train_symbols",
+    "features": "encode_scenes",
+    "align": "train_projector",
+    "reader": "train_reader",
+    "text": "train_text_tower",
+    "moves": "train_time",
+    "frames": "encode_clips",
+    "clips": "train_clips",
+    "export": "export",
+}
+STAGES = tuple(METHODS)
 ASSETS = Path(__file__).parents[2] / "assets"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and run one stage, or all of them."""
     parser = argparse.ArgumentParser(prog="python -m world.training", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--folder", type=Path, default=Path("runs/world"), help="checkpoints and rendered scenes"
@@ -56,16 +70,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
-    run = ClipRun(args.folder, args.scenes, args.clips, args.seed)
+    run = ClipTrainingRun(args.folder, args.scenes, args.clips, args.seed)
     if args.adopt:
-        run.adopt(args.adopt)
+        run.adopt_checkpoints(args.adopt)
     for stage in STAGES if args.stage == "all" else (args.stage,):
         if stage == "export":
             run.export(args.assets)
         elif stage in STEPS:
-            getattr(run, stage)(getattr(args, f"{stage}_steps"))
+            getattr(run, METHODS[stage])(getattr(args, f"{stage}_steps"))
         else:
-            getattr(run, stage)()
+            getattr(run, METHODS[stage])()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is taught when: which questions, and how many of the visual tokens are left to answer them from."""
+"""Decide what is trained when: which questions are asked, and which visual tokens are kept."""
 
 from __future__ import annotations
 
@@ -6,28 +6,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..render.clip_plans import Plan
+from ..render.clip_plans import ClipPlan
 from ..render.scenes import MAX_SHAPES, N_PATCHES, Scene
-from ..text.clip_questions import CLIP_KINDS, ask_clip, describe_clip
-from ..text.scene_questions import KINDS, Question, ask, describe
+from ..text.clip_questions import CLIP_KINDS, describe_clip, make_clip_question
+from ..text.scene_questions import KINDS, Question, describe_scene, make_scene_question
 
 
-def draw_questions(
+def sample_questions(
     scene: Scene, rng: np.random.Generator, share: float, count: int, kinds: tuple[str, ...]
 ) -> list[Question]:
-    """Up to `count` questions of random kinds; with probability `share` the description comes first."""
-    asked = [ask(scene, kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
-    asked = [q for q in asked if q is not None]  # a scene may have nothing to offer for a kind
-    return [describe(scene), *asked] if rng.random() < share or not asked else asked
+    """Sample the texts of one page about a scene; there is always at least one.
+
+    Args:
+        scene: what to ask about.
+        rng: the source of random numbers.
+        share: the probability that the description of the scene comes first.
+        count: how many questions to try; a scene may allow no question of a kind.
+        kinds: kinds to sample from; a kind that stands more than once is sampled more often.
+    """
+    questions = [make_scene_question(scene, kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
+    questions = [q for q in questions if q is not None]
+    return [describe_scene(scene), *questions] if rng.random() < share or not questions else questions
 
 
-def curriculum(progress: float) -> tuple[float, int, tuple[str, ...]]:
-    """(share of pages with the description, questions a page, their kinds): look-ups first,
-    then a drill, then everything.
+def scene_curriculum(progress: float) -> tuple[float, int, tuple[str, ...]]:
+    """Return the share of descriptions, the questions per page and their kinds, for stills.
 
-    The description is meant as the dense signal for the look-ups. A relation needs two look-ups and a
-    comparison, which is why it gets a drill: in the one run that was made it stood near 0.7 among everything
-    else and reached 0.99 in the drill. Nothing here was ablated.
+    Look-ups come first, then a drill, then all kinds. The description gives a dense signal for the look-ups.
+    A relation needs two look-ups and a comparison, so it gets a drill: in the one run that was made its
+    accuracy stayed near 0.7 among all kinds and reached 0.99 in the drill. Nothing here was ablated.
+
+    Args:
+        progress: of the stage, [0, 1].
     """
     if progress < 0.25:
         return 0.9, 3, ("color", "shape", "digit")
@@ -39,13 +49,20 @@ def curriculum(progress: float) -> tuple[float, int, tuple[str, ...]]:
 
 
 def drop_tokens(owner: Tensor, k: int, rng: np.random.Generator, keep_each: bool) -> Tensor:
-    """K random patches per image, sorted, [B, K].
+    """Keep K random patches per image.
 
     Args:
-        owner: [B, N], which shape holds each patch, none below 0.
-        keep_each: let every shape keep at least one of its patches (where K reaches), so that no question is
-            about something that cannot be seen.
+        owner: int64 [B, N], the shape that holds each patch; negative for none.
+        k: patches to keep.
+        rng: the source of random numbers.
+        keep_each: keep at least one patch of every shape, as far as K allows, so that no question is about
+            something that cannot be seen.
+
+    Returns:
+        int64 [B, K], ascending patch indices.
     """
+    # The K patches of highest priority [B, N] are kept; one random patch of every shape is lifted above the
+    # rest.
     priority = torch.from_numpy(rng.random(owner.shape))
     if keep_each:
         for j in range(int(owner.max()) + 1):
@@ -56,18 +73,32 @@ def drop_tokens(owner: Tensor, k: int, rng: np.random.Generator, keep_each: bool
     return priority.topk(k, dim=-1).indices.sort(-1).values
 
 
-def draw_clip_questions(
-    plan: Plan, rng: np.random.Generator, share: float, count: int, kinds: tuple[str, ...]
+def sample_clip_questions(
+    plan: ClipPlan, rng: np.random.Generator, share: float, count: int, kinds: tuple[str, ...]
 ) -> list[Question]:
-    """As draw_questions, of a clip."""
-    asked = [ask_clip(plan, kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
-    asked = [q for q in asked if q is not None]
-    return [describe_clip(plan), *asked] if rng.random() < share or not asked else asked
+    """Sample the texts of one page about a clip; there is always at least one.
+
+    Args:
+        plan: what happens in the clip.
+        rng: the source of random numbers.
+        share: the probability that the description of the clip comes first.
+        count: how many questions to try; a clip may allow no question of a kind.
+        kinds: kinds to sample from; a kind that stands more than once is sampled more often.
+    """
+    questions = [make_clip_question(plan, kinds[int(rng.integers(len(kinds)))], rng) for _ in range(count)]
+    questions = [q for q in questions if q is not None]
+    return [describe_clip(plan), *questions] if rng.random() < share or not questions else questions
 
 
 def clip_curriculum(progress: float) -> tuple[float, int, tuple[str, ...]]:
-    """As curriculum: the description with look-ups, in which frame; then a drill of what compares frames and
-    a drill of what asks for a single one, then everything."""
+    """Return the share of descriptions, the questions per page and their kinds, for clips.
+
+    Descriptions, look-ups and the frame of an appearance come first; then a drill of what compares frames, a
+    drill of what asks about a single frame, and all kinds.
+
+    Args:
+        progress: of the stage, [0, 1].
+    """
     if progress < 0.1:
         return 0.9, 3, ("color", "shape", "frame")
     if progress < 0.25:
@@ -80,12 +111,18 @@ def clip_curriculum(progress: float) -> tuple[float, int, tuple[str, ...]]:
 
 
 def drop_clip_tokens(owner: Tensor, k: int, rng: np.random.Generator, keep_each: bool, even: bool) -> Tensor:
-    """K random tokens per clip as t * 196 + n, ascending, [B, K] (K is rounded down to even frames).
+    """Keep K random visual tokens per clip.
 
     Args:
-        owner: [B, T, 196], who holds each patch of each frame.
-        keep_each: let every shape keep a patch in every frame, where K reaches.
-        even: every frame keeps K / T, as a budget per frame does; else K are drawn from all frames' tokens.
+        owner: int64 [B, T, 196], the shape that holds each patch of each frame; negative for none.
+        k: tokens to keep.
+        rng: the source of random numbers.
+        keep_each: keep a patch of every shape in every frame, as far as K allows.
+        even: keep K // T tokens of every frame, like a budget per frame; otherwise K tokens of all frames
+            together.
+
+    Returns:
+        int64 [B, K], ascending, as t * 196 + n; with `even` K is rounded down to a multiple of T.
     """
     n, n_frames, _ = owner.shape
     frame = torch.arange(n_frames)[:, None]

@@ -1,4 +1,4 @@
-"""One training loop for every stage: warm-up and cosine, clipping, progress bar, resume from a checkpoint."""
+"""Train a module with warm-up and cosine decay, gradient clipping, a progress bar and resuming."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from rediprune.files.atomic_write import replacing
+from rediprune.files.atomic_write import replace_file
 
 CHECKPOINT_SECONDS = 60
 
@@ -29,20 +29,25 @@ def train(
     seed: int = 0,
     log: Callable[[], str] = lambda: "",
 ) -> None:
-    """Minimise the sum of `losses(rng, progress)` over `steps` steps.
+    """Minimise the sum of `losses(rng, progress)` over `steps` steps with AdamW.
 
-    The generator handed to step i depends on (seed, i) alone: a resumed run draws what an unbroken one would.
+    The random generator of step i depends on (seed, i) alone, so a resumed run equals an uninterrupted one.
 
     Args:
-        module: what is trained, in place; parameters that require no gradient stay as they are.
-        losses: named scalar losses of one batch; `progress` runs from 0 to 1.
-        lr: the peak learning rate, reached after `warmup` steps; it falls to 2% of that by the last step.
-        checkpoint: written about every minute and at the end; an existing one is continued, a finished one
-            only loaded.
-        log: a short text for the progress bar.
+        module: trained in place; parameters that require no gradient stay as they are.
+        losses: returns named scalar losses of one batch; `progress` runs from 0 to 1.
+        steps: optimizer steps in all.
+        lr: the peak learning rate, reached after `warmup` steps; it falls to 2% of the peak by the last step.
+        checkpoint: written about every minute and at the end. Training continues from an existing one; a
+            finished one is only loaded.
+        warmup: steps in which the learning rate rises from 0.
+        weight_decay: of matrices; vectors have none.
+        seed: of the run.
+        log: returns a short text for the progress bar.
     """
     trained = [p for p in module.parameters() if p.requires_grad]
-    matrices, vectors = [p for p in trained if p.dim() > 1], [p for p in trained if p.dim() <= 1]
+    matrices = [p for p in trained if p.dim() > 1]
+    vectors = [p for p in trained if p.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98))
     start = 0
@@ -54,7 +59,7 @@ def train(
 
     def save(step: int) -> None:
         state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-        with replacing(checkpoint) as part:
+        with replace_file(checkpoint) as part:
             torch.save(state, part)
 
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +71,7 @@ def train(
         rate = lr * min(1.0, (step + 1) / warmup) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        # bfloat16 products with float32 weights: several times faster on processors that have them.
+        # bfloat16 products with float32 weights are several times faster on processors that support them.
         with torch.autocast("cpu", torch.bfloat16):
             parts = losses(np.random.default_rng((seed, step)), progress)
         total = sum(parts.values())

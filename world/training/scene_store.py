@@ -1,4 +1,4 @@
-"""A bank of rendered scenes on disk: rendered once, read by every training stage."""
+"""Store rendered scenes on disk, so that they are rendered once and read by every training stage."""
 
 from __future__ import annotations
 
@@ -10,34 +10,50 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..render.scenes import COLORS, DIGITS, MAX_SHAPES, N_PATCHES, SHAPES, SIZE, Scene, Shape, render_scene
+from ..render.scenes import (
+    COLORS,
+    DIGITS,
+    IMAGE_SIZE,
+    MAX_SHAPES,
+    N_PATCHES,
+    SHAPES,
+    Scene,
+    Shape,
+    render_scene,
+)
 
-# Seeds below this are held out: example scenes, tests and evaluation draw from them, no weight is trained on
-# them. (The tokenizer counts the words of the questions about seeds 0 to 399.)
+# Seeds below this one are held out: examples, tests and evaluation use them, and no weight is trained on
+# them. Only the tokenizer counts the words of the questions about seeds 0 to 399.
 FIRST_TRAINING_SEED = 1_000_000
 _COLOR_NAMES = tuple(COLORS)
-MEAN = (0.5, 0.5, 0.5)  # how pixels are normalised, a value per channel
-STD = (0.25, 0.25, 0.25)
+# Pixels in [0, 1] are normalised with a mean and a standard deviation per channel.
+PIXEL_MEAN = (0.5, 0.5, 0.5)
+PIXEL_STD = (0.25, 0.25, 0.25)
 
 
-class SceneBank:
-    """`size` scenes with their ground truth as memory-mapped arrays.
+class SceneStore:
+    """Keep scenes with their ground truth as memory-mapped arrays.
+
+    Args:
+        folder: created if it does not exist.
+        size: how many scenes.
 
     Attributes:
         pixels: uint8 [size, 224, 224, 3].
-        attributes: int16 [size, 6, 6]: colour, shape, digit (0 none, 1 + value), x, y, radius; -1 where no
-            shape.
-        owner: int8 [size, 196]: index of the shape that holds the patch, -1 background, -2 neither clearly.
-        ready: how many scenes are filled so far; only those may be read.
+        attributes: int16 [size, 6, 6], for each shape the indices of its colour and form, its digit (1 +
+            value, 0 for none), x, y and radius in pixels; -1 if there is no such shape.
+        owner: int8 [size, 196], the index of the shape that holds each patch; -1 for background, -2 for
+            neither clearly background nor clearly a shape.
 
     Raises:
-        ValueError: the folder holds a bank of another size.
+        ValueError: the folder holds a store of another size.
     """
 
     def __init__(self, folder: Path, size: int) -> None:
-        self.folder, self.size = folder, size
+        self.folder = folder
+        self.size = size
         folder.mkdir(parents=True, exist_ok=True)
-        self.pixels = self._map("pixels", np.uint8, (size, SIZE, SIZE, 3))
+        self.pixels = self._map("pixels", np.uint8, (size, IMAGE_SIZE, IMAGE_SIZE, 3))
         self.attributes = self._map("attributes", np.int16, (size, MAX_SHAPES, 6))
         self.owner = self._map("owner", np.int8, (size, N_PATCHES))
         self._ready = self._map("ready", np.int64, (1,))
@@ -55,10 +71,11 @@ class SceneBank:
 
     @property
     def ready(self) -> int:
+        """Return how many scenes are rendered; only those may be read."""
         return int(self._ready[0])
 
     def fill(self) -> None:
-        """Render what is missing, in seed order; resumes where an earlier run stopped."""
+        """Render the missing scenes in the order of their seeds, from where an earlier run stopped."""
         missing = range(self.ready, self.size)
         for i in tqdm(
             missing, "scenes", initial=self.ready, total=self.size, mininterval=10, disable=not missing
@@ -67,7 +84,7 @@ class SceneBank:
             self._ready[0] = i + 1
 
     def write(self, i: int, scene: Scene) -> None:
-        """Store a scene at place i; it may be read once `ready` has passed it."""
+        """Store a scene at index i; it may be read once `ready` is greater than i."""
         self.pixels[i] = scene.pixels
         self.owner[i] = np.where(scene.touched, -2, -1)
         self.attributes[i] = -1
@@ -84,7 +101,10 @@ class SceneBank:
             self.owner[i, list(s.patches)] = j
 
     def scene(self, i: int) -> Scene:
-        """Scene i < ready, rebuilt from the arrays; a patch that two shapes hold is the later one's only."""
+        """Rebuild scene i < ready from the arrays.
+
+        Of two shapes that hold one patch, only the later one keeps it.
+        """
         shapes = []
         for j, (color, shape, digit, x, y, radius) in enumerate(self.attributes[i].tolist()):
             if color < 0:
@@ -96,13 +116,14 @@ class SceneBank:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Some scenes of a bank.
+class SceneBatch:
+    """A batch of B scenes of a store.
 
     Attributes:
-        pixels: float32 [B, 3, 224, 224], as the exported processor normalises them.
-        attributes, owner: int64 [B, 6, 6] and [B, 196] as in SceneBank.
-        scenes: the Scene of each.
+        pixels: float32 [B, 3, 224, 224], normalised as by the exported processor.
+        attributes: int64 [B, 6, 6], as in SceneStore.
+        owner: int64 [B, 196], as in SceneStore.
+        scenes: the rebuilt scenes.
     """
 
     pixels: Tensor
@@ -111,27 +132,34 @@ class Batch:
     scenes: tuple[Scene, ...]
 
     @classmethod
-    def draw(cls, bank: SceneBank, index: np.ndarray) -> Batch:
+    def load(cls, store: SceneStore, index: np.ndarray) -> SceneBatch:
+        """Load the scenes with the given indices, int [B], from a store."""
         return cls(
-            normalise(bank.pixels[index]),
-            torch.from_numpy(bank.attributes[index].astype(np.int64)),
-            torch.from_numpy(bank.owner[index].astype(np.int64)),
-            tuple(bank.scene(int(i)) for i in index),
+            normalise_pixels(store.pixels[index]),
+            torch.from_numpy(store.attributes[index].astype(np.int64)),
+            torch.from_numpy(store.owner[index].astype(np.int64)),
+            tuple(store.scene(int(i)) for i in index),
         )
 
-    def per_patch(self) -> Tensor:
-        """Attributes of the shape that holds each patch, [B, 196, 6]; -1 on background."""
+    def attributes_per_patch(self) -> Tensor:
+        """Return the attributes of the shape that holds each patch, int64 [B, 196, 6]; -1 where none does."""
         found = self.attributes.gather(1, self.owner.clamp(min=0)[..., None].expand(-1, -1, 6))
         return torch.where(self.owner[..., None] >= 0, found, -1)
 
-    def named_by(self, wanted: Tensor) -> Tensor:
-        """Which patches each phrase names, float [B, 196, M]; `wanted` as from draw_phrases."""
-        have = self.per_patch()[:, :, None, None, :3]
+    def match_phrases(self, wanted: Tensor) -> Tensor:
+        """Return which patches each phrase names: float [B, 196, M], 1 if it does and 0 if not.
+
+        Args:
+            wanted: int64 [M, 2, 3], from sample_phrases.
+        """
+        have = self.attributes_per_patch()[:, :, None, None, :3]
         match = ((wanted == have) | (wanted == -1)).all(-1).any(-1)
         return (match & (self.owner >= 0)[..., None]).float()
 
 
-def normalise(pixels: np.ndarray) -> Tensor:
-    """uint8 [B, 224, 224, 3] -> float32 [B, 3, 224, 224], as the exported processor does it."""
+def normalise_pixels(pixels: np.ndarray) -> Tensor:
+    """Normalise uint8 [B, 224, 224, 3] to float32 [B, 3, 224, 224] as the exported processor does."""
     found = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-    return ((found - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)).contiguous()
+    return (
+        (found - torch.tensor(PIXEL_MEAN).view(3, 1, 1)) / torch.tensor(PIXEL_STD).view(3, 1, 1)
+    ).contiguous()

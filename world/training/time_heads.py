@@ -1,8 +1,9 @@
-"""What every visual token of a clip must be able to say of time: the dense half of the LLM's training.
+"""Train every visual token of a clip to carry its place in time: the dense losses of the LLM.
 
-As world.training.dense_heads does for the tower: linear read-outs that are thrown away. An answer alone is
-too thin a signal for a question that needs several steps (in which frame am I, where was my like before, who
-is asked about).
+Like the heads of world.training.dense_heads, these linear heads are used in training only. The answer alone
+is too weak a signal for a question that needs several steps: which frame is this, where was the shape before,
+    which shape
+is asked about.
 """
 
 from __future__ import annotations
@@ -13,15 +14,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..render.clip_plans import FRAMES
-from ..render.scenes import N_PATCHES, PATCH
+from ..render.clip_plans import N_FRAMES
+from ..render.scenes import N_PATCHES, PATCH_SIZE
 
 
 class TimeHeads(nn.Module):
-    """Read-outs of the LLM's hidden states at visual tokens: `frame` early, what takes it as given later."""
+    """Linear heads on the LLM's hidden states at visual tokens.
 
-    LAYERS: ClassVar = {"frame": 1, "since": 3, "moved": 3}  # hidden_states index
-    SIZES: ClassVar = {"frame": FRAMES, "since": FRAMES, "moved": 2}
+    "frame" reads an early layer; "since" and "moved", which build on it, read a later one.
+
+    Args:
+        width: of the hidden states, D.
+    """
+
+    LAYERS: ClassVar = {"frame": 1, "since": 3, "moved": 3}  # indices into hidden_states
+    SIZES: ClassVar = {"frame": N_FRAMES, "since": N_FRAMES, "moved": 2}
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -29,28 +36,36 @@ class TimeHeads(nn.Module):
             {name: nn.Sequential(nn.LayerNorm(width), nn.Linear(width, n)) for name, n in self.SIZES.items()}
         )
 
-    def losses(
+    def compute_losses(
         self, states: tuple[Tensor, ...], attributes: Tensor, owner: Tensor, keep: Tensor
     ) -> dict[str, Tensor]:
-        """Named losses of visual tokens.
+        """Compute the loss of every head at the visual tokens, by its name.
 
-        `frame` is the token's own, `since` the one in which its shape appeared, `moved` how far its shape has
-        come since, in patches: all of it is known from the frames up to the token's own.
+        "frame" is the frame of the token, "since" the frame in which its shape appeared, and "moved" how far
+        the shape has moved since then, in patches. All of them follow from the frames up to that of the
+        token.
 
         Args:
             states: the LLM's hidden states at the visual tokens, [B, K, D] each, embeddings first.
-            attributes, owner, keep: as SymbolTable takes them.
+            attributes: int64 [B, T, 6, 6], the shapes of every frame, as in SceneStore.
+            owner: int64 [B, T, 196], the shape that holds each patch, as in SceneStore.
+            keep: int64 [B, K], the kept tokens as t * 196 + n.
         """
-        said = {name: self.out[name](states[layer].float()) for name, layer in self.LAYERS.items()}
+        predicted = {name: self.out[name](states[layer].float()) for name, layer in self.LAYERS.items()}
+        # Of each kept token its frame, the shape that holds it and the first frame of that shape, int64 [B,
+        # K].
         frame = keep // N_PATCHES
         slot = owner.flatten(1).gather(1, keep)
-        held, slot = slot >= 0, slot.clamp(min=0)
+        held = slot >= 0
+        slot = slot.clamp(min=0)
         row = torch.arange(len(keep))[:, None]
-        first = (attributes[..., 0] >= 0).int().argmax(1).gather(1, slot)  # [B, K]
-        here, then = attributes[row, frame, slot, 3:5], attributes[row, first, slot, 3:5]
-        moved = (here - then).float() / PATCH
+        first = (attributes[..., 0] >= 0).int().argmax(1).gather(1, slot)
+        # Centres (x, y) of the shape in the frame of the token and in its first frame, [B, K, 2] in pixels.
+        center = attributes[row, frame, slot, 3:5]
+        first_center = attributes[row, first, slot, 3:5]
+        moved = (center - first_center).float() / PATCH_SIZE
         return {
-            "frame": 0.3 * F.cross_entropy(said["frame"].flatten(0, 1), frame.flatten()),
-            "since": 0.3 * F.cross_entropy(said["since"][held], first[held]),
-            "moved": 0.4 * F.smooth_l1_loss(said["moved"][held], moved[held]),
+            "frame": 0.3 * F.cross_entropy(predicted["frame"].flatten(0, 1), frame.flatten()),
+            "since": 0.3 * F.cross_entropy(predicted["since"][held], first[held]),
+            "moved": 0.4 * F.smooth_l1_loss(predicted["moved"][held], moved[held]),
         }

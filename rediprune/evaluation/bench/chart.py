@@ -1,4 +1,4 @@
-"""Small line charts as SVG: panels beside each other on one scale, a key above, a claim as a dotted line."""
+"""Draw small line charts as SVG: panels side by side on one scale, a key above, a claim as a dotted line."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from html import escape
 
 from ...draw import palette
 
-WIDTH, HEIGHT, GAP, TOP, EDGE = 240, 210, 46, 92, 46  # of a panel's plot and what surrounds it, in pixels
+WIDTH, HEIGHT, GAP, TOP, EDGE = 240, 210, 46, 92, 46  # of a panel's plot and its margins, in pixels
 INK, QUIET, LINE = palette.INK, palette.MEANINGS["quiet"].light, "#d5dae1"
 FONT = "font-family='system-ui, sans-serif'"
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Points (x, y) in one colour ("#rrggbb"), solid or dashed."""
+    """Hold the points (x, y) of a line in one colour ("#rrggbb"), solid or dashed."""
 
     points: tuple[tuple[float, float], ...]
     colour: str
@@ -24,7 +24,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """One plot: its title, its curves, and a level that somebody claims (None: nobody does)."""
+    """Hold one plot: its title, its curves, and the level that is claimed somewhere, or None."""
 
     title: str
     curves: tuple[Curve, ...]
@@ -34,12 +34,13 @@ class Panel:
 def chart(
     title: str, panels: Sequence[Panel], key: Sequence[tuple[str, str]], note: str, axes: tuple[str, str]
 ) -> str:
-    """The figure as SVG text.
+    """Draw the chart as SVG text.
 
     Args:
-        title: what is shown, in one line. note: what solid and dashed mean, and the like.
+        title: what the chart plots, in one line.
         panels: at least one, drawn in one row; x and y begin at 0 and end at the largest of all points.
         key: (label, colour) of every kind of curve.
+        note: what solid and dashed lines mean, and the like.
         axes: what x and y are, with their units.
     """
     points = [point for panel in panels for curve in panel.curves for point in curve.points]

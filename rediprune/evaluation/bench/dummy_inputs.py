@@ -1,4 +1,4 @@
-"""What a model that knows nothing is given: noise for pixels, a prompt of any words; tiny shapes to test."""
+"""Make inputs for a model with random weights: noise for pixels, any words as prompt, tiny shapes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...models import Adapter, Seen
 from ...models.checkpoints.catalog import Checkpoint
-from .record import Figure, timed
+from .record import Figure, time_calls
 
 N_TEXT = 50  # text tokens of the prompt
 
@@ -33,8 +33,8 @@ _VISION = dict(
 )
 
 
-def tiny(entry: Checkpoint) -> Checkpoint:
-    """The same family at shapes of no use: to see that a measurement works."""
+def make_tiny(entry: Checkpoint) -> Checkpoint:
+    """Return a checkpoint of that family at tiny shapes, which only show that a measurement works."""
     kind = "siglip" if entry.family == "llava_onevision" else "clip"
     vision = _VISION | {"model_type": f"{kind}_vision_model"}
     config = {"text_config": _LLM, "vision_config": vision, "image_grid_pinpoints": [[84, 84]]}
@@ -42,21 +42,28 @@ def tiny(entry: Checkpoint) -> Checkpoint:
     return replace(entry, title=f"{entry.title}, tiny", config=config | places)
 
 
-def quicker(entry: Checkpoint, device: str) -> tuple[torch.dtype, list[Figure]]:
-    """The numbers to compute in: 16 bits on an accelerator, on a CPU the quicker ones, which is tried."""
+def pick_faster_dtype(entry: Checkpoint, device: str) -> tuple[torch.dtype, list[Figure]]:
+    """Pick the number format: 16 bits on an accelerator; on a CPU the faster one of two that are tried.
+
+    Returns:
+        The format, and the figures of the trial (none on an accelerator).
+    """
     if torch.device(device).type != "cpu":
         return torch.bfloat16, []
-    text, tried = entry.config["text_config"], {}
+    text = entry.config["text_config"]
+    tried = {}
     for dtype in (torch.float32, torch.bfloat16):
         x = torch.randn(512, text["hidden_size"], dtype=dtype)
         w = torch.randn(text["hidden_size"], text["intermediate_size"], dtype=dtype)
         case = {"L": len(x), "D": len(w), "out": w.shape[1]}
-        tried[dtype] = timed({"one product": partial(torch.matmul, x, w)}, case, dtype=named(dtype))[0]
+        tried[dtype] = time_calls(
+            {"one product": partial(torch.matmul, x, w)}, case, dtype=dtype_name(dtype)
+        )[0]
     return min(tried, key=lambda dtype: tried[dtype].median), list(tried.values())
 
 
 def random_input(adapter: Adapter, frames: int) -> dict[str, Tensor]:
-    """What a processor would return of one still picture (frames = 0) or of a clip, with noise for pixels."""
+    """Make the processor's output for one still picture (frames = 0) or a clip, with noise for pixels."""
     side = adapter.model.config.vision_config.image_size
 
     def noise(*shape: int) -> Tensor:
@@ -70,12 +77,12 @@ def random_input(adapter: Adapter, frames: int) -> dict[str, Tensor]:
 
 
 def prompt_ids(adapter: Adapter, seen: Seen) -> Tensor:
-    """Token ids [1, L]: some text, the placeholders, and the rest of the text, which is the question."""
+    """Make token ids [1, L]: some text, the placeholders, and the rest of the text, which is the question."""
     text = torch.arange(1, N_TEXT + 1)
     middle = torch.full((len(seen.slots),), adapter.token_id(seen.kind))
     return torch.cat([text[:20], middle, text[20:]])[None].to(adapter.device)
 
 
-def named(dtype: torch.dtype) -> str:
-    """As a Figure says it."""
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return a dtype's name as a Figure holds it, such as "bfloat16"."""
     return str(dtype).removeprefix("torch.")

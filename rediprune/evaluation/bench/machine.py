@@ -1,4 +1,4 @@
-"""What a measurement was made on: enough to judge it by, nothing that names a computer or its owner."""
+"""Describe the machine of a measurement: enough to judge it by, nothing that names it or its owner."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from torch import device as Device
 
 @dataclass(frozen=True)
 class Machine:
-    """Hardware and versions, as this process finds them.
+    """Hold hardware and versions, as this process finds them.
 
     Attributes:
         cpu: model name, or the architecture where the system tells no name.
-        cores: cores that this process may use. threads: of them used by one operation of torch.
+        cores: cores that this process may use.
+        threads: cores that one operation of torch uses.
         gpu: model name of the accelerator in use, None on a CPU.
         system: operating system and architecture.
         python, torch, transformers: versions.
-        load: processes that wanted a core, on average over the minute before the start; None where the
-            system does not say. Far above 0, other work was running and the times are too long.
+        load: processes that wanted a core, on average over the minute before the start; None where the system
+            does not say. Far above 0, other work was running and the times are too long.
     """
 
     cpu: str
@@ -38,9 +39,9 @@ class Machine:
 
     @classmethod
     def here(cls, device: str | Device = "cpu") -> Machine:
-        """This machine, with `device` as the one that is measured."""
+        """Describe this machine; `device` is the one that is measured."""
         return cls(
-            cpu=_cpu(),
+            cpu=_cpu_name(),
             cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
             threads=torch.get_num_threads(),
             gpu=torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else None,
@@ -59,8 +60,8 @@ class Machine:
         return f"{where}; {self.system}; {versions}{busy}"
 
 
-def _cpu() -> str:
-    """The name of the processor: Linux keeps it in a file, other systems tell Python."""
+def _cpu_name() -> str:
+    """Read the processor's name: Linux keeps it in a file, other systems tell Python."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             name, _, value = line.partition(":")

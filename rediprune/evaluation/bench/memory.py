@@ -1,4 +1,4 @@
-"""Bytes, counted and not timed: the most that a call needs at any one time, and what a cache holds."""
+"""Count bytes without timing: the most that a call needs at any one time, and what a cache holds."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .record import Case, Figure
 
 
 def peak_bytes(call: Callable[[], object], device: str | torch.device = "cpu") -> int:
-    """Bytes of tensors that `call` makes, at the moment when they are most.
+    """Measure the most bytes of tensors that `call` holds at any one time, beyond those from before.
 
-    On cuda by the allocator's own count. On a CPU by counting what each operation of torch returns, until it
-    is given up: exact and the same in every run, unlike the size of the process, which keeps what was freed
-    and does not shrink. What an operation needs within itself and gives back is not in it, such as oneDNN's
-    reordered weights.
+    On cuda the allocator counts. On a CPU every storage that an operation of torch returns is counted until
+    it is freed: exact and equal in every run, unlike the size of the process, which keeps freed memory and
+    does not shrink. Memory that an operation needs within itself and returns, such as oneDNN's reordered
+    weights, is not counted there.
     """
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
@@ -27,23 +27,23 @@ def peak_bytes(call: Callable[[], object], device: str | torch.device = "cpu") -
         call()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
-    with _Counter() as counter:
+    with _StorageCounter() as counter:
         call()
     return counter.most
 
 
 def cache_bytes(cache: object) -> int:
-    """Bytes of the keys and values that a cache of transformers holds."""
+    """Sum the bytes of the keys and values that a cache of transformers holds."""
     return sum(part.nbytes for layer in cache.layers for part in (layer.keys, layer.values))
 
 
-def counted(what: str, case: Case, size: int, device: str, dtype: str) -> Figure:
-    """Bytes as a Figure; every run would give the same."""
+def byte_figure(what: str, case: Case, size: int, device: str, dtype: str) -> Figure:
+    """Make a Figure of counted bytes, which every run would give alike."""
     return Figure(what, dict(case), "bytes", size, size, size, device, dtype, warmup=0, repeats=1)
 
 
-class _Counter(TorchDispatchMode):
-    """Counts the storages that operations return, each once, for as long as it lives."""
+class _StorageCounter(TorchDispatchMode):
+    """Count the storages that operations return, each once, for as long as it lives."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,11 +1,11 @@
-"""Part 2: what a model costs with all of its visual tokens and with a few, at a public checkpoint's shapes.
+"""Measure part 2: what a model at public shapes costs with all of its visual tokens and with few.
 
-The weights are random: times depend on shapes, not on values. This part is of a model for any machine,
-LLaVA-OneVision 0.5B; `large` measures models of 7B in the same way.
+The weights are random: times depend on shapes, not on values. This part measures a model that fits on any
+machine, LLaVA-OneVision 0.5B; `models_7b` measures models of 7B in the same way.
 
-What one answer costs is the encoder, the selection, the prefill (projector included) and a decode step for
-each token beyond the first. Pruning touches the last two. Beside the times stand the FLOPs that `savings`
-counts: where a time falls less than its FLOPs, something was paid for that no FLOP stands for.
+One answer costs the encoder, the selection, the prefill (projector included) and a decode step for each token
+beyond the first. Pruning touches the last two. Beside the times stand the FLOPs that `costs.estimate` counts:
+where a time falls less than its FLOPs, something is paid for that no FLOP stands for.
 """
 
 from __future__ import annotations
@@ -19,61 +19,68 @@ import torch.nn.functional as F
 
 from ...config import PruneConfig
 from ...costs.estimate import decode_flops, estimate, kv_bytes, vision_flops
-from ...costs.stopwatch import pooled
+from ...costs.stopwatch import pool_timings
 from ...explainer.generate import prefill, time_prompt
 from ...models import Adapter, Seen, adapter_for
 from ...models.checkpoints.catalog import find
 from ...models.transformers_names import cache_of
 from ...query.prompt_tail import prompt_tail
 from ...selection.select import select_tokens
-from . import answer_tables as answers
+from . import answer_tables
 from .answer_tables import ANSWERS, RATIOS
-from .dummy_inputs import named, prompt_ids, quicker, random_input, tiny
-from .memory import cache_bytes, counted, peak_bytes
-from .record import Case, Estimate, Figure, Run, timed
+from .dummy_inputs import dtype_name, make_tiny, pick_faster_dtype, prompt_ids, random_input
+from .memory import byte_figure, cache_bytes, peak_bytes
+from .record import BenchRun, Case, Estimate, Figure, time_calls
 
 STEPS = 8  # decode steps that are timed
 IMAGE = 0
 
-# Checkpoint -> how many frames it is shown; IMAGE is one still picture.
-SMALL = {"llava-hf/llava-onevision-qwen2-0.5b-ov-hf": (IMAGE, 8)}
+# Checkpoint -> how many frames each input has; IMAGE is one still picture.
+MEDIA_OF_CHECKPOINTS = {"llava-hf/llava-onevision-qwen2-0.5b-ov-hf": (IMAGE, 8)}
 
-tables = partial(answers.tables, part="models")
+tables = partial(answer_tables.tables, part="models")
 
 
 def measure(device: str, quick: bool) -> Iterator[Figure | Estimate]:
-    """The model, picture and clip, at every keep ratio; `quick` makes it tiny."""
-    return measured(SMALL, device, quick)
+    """Yield the figures of the model for a picture and a clip at every keep ratio; `quick` makes it tiny."""
+    return measure_checkpoints(MEDIA_OF_CHECKPOINTS, device, quick)
 
 
-def figures(run: Run) -> dict[str, str]:
-    """None: the tables say it."""
+def figures(run: BenchRun) -> dict[str, str]:
+    """Return no charts: the tables hold everything."""
     return {}
 
 
-def measured(shown: dict[str, tuple[int, ...]], device: str, quick: bool) -> Iterator[Figure | Estimate]:
-    """Each of these checkpoints with all that it is shown, in the numbers that suit the first."""
-    entries = {name: tiny(find(name)) if quick else find(name) for name in shown}
-    dtype, tried = quicker(next(iter(entries.values())), device)
+def measure_checkpoints(
+    media: dict[str, tuple[int, ...]], device: str, quick: bool
+) -> Iterator[Figure | Estimate]:
+    """Yield the figures of each checkpoint with all of its media, in the number format that suits the first.
+
+    Args:
+        media: checkpoint -> how many frames each input has; IMAGE is one still picture.
+    """
+    entries = {name: make_tiny(find(name)) if quick else find(name) for name in media}
+    dtype, tried = pick_faster_dtype(next(iter(entries.values())), device)
     yield from tried
-    for name, shows in shown.items():
+    for name, frame_counts in media.items():
         entry = entries[name]
         model = entry.at_random(device, dtype)
         weights = sum(weight.nbytes for weight in model.parameters())
-        yield counted("weights", {"model": entry.title}, weights, device, named(dtype))
-        for frames in shows:
-            yield from _shown(adapter_for(model), entry.title, frames, device, quick)
+        yield byte_figure("weights", {"model": entry.title}, weights, device, dtype_name(dtype))
+        for frames in frame_counts:
+            yield from _measure_medium(adapter_for(model), entry.title, frames, device, quick)
         del model
 
 
 @torch.no_grad()
-def _shown(
+def _measure_medium(
     adapter: Adapter, title: str, frames: int, device: str, quick: bool
 ) -> Iterator[Figure | Estimate]:
-    """One picture or clip: encoded, chosen from, and read at every ratio."""
-    how = {"device": device, "dtype": named(adapter.model.dtype)}
-    inputs, found = random_input(adapter, frames), []
-    needed = peak_bytes(lambda: found.extend(adapter.look(inputs)), device)  # the one run to warm up, too
+    """Yield the figures of one picture or clip: encoding, selection, and prompts at every ratio."""
+    how = {"device": device, "dtype": dtype_name(adapter.model.dtype)}
+    inputs = random_input(adapter, frames)
+    found = []
+    needed = peak_bytes(lambda: found.extend(adapter.look(inputs)), device)  # also the one warm-up run
     (seen,) = found
     case = {
         "model": title,
@@ -81,12 +88,12 @@ def _shown(
         "views": seen.n_views,
         "tokens": seen.vision.n_tokens,
     }
-    few = bool(frames) and device == "cpu"  # a clip takes a CPU most of the bench's time
-    (encoding,) = timed(
-        {"encoder": lambda: adapter.look(inputs)}, case, warmup=0, repeats=1 if few else 2, **how
+    slow = bool(frames) and device == "cpu"  # a clip takes a CPU most of the bench's time
+    (encoding,) = time_calls(
+        {"encoder": lambda: adapter.look(inputs)}, case, warmup=0, repeats=1 if slow else 2, **how
     )
     yield replace(encoding, warmup=1)
-    yield counted("memory of the encoder", case, needed, **how)
+    yield byte_figure("memory of the encoder", case, needed, **how)
 
     flops = seen.n_views * vision_flops(adapter.shapes_for(seen.vision))
     yield Estimate("encoder, counted", case, "FLOP", flops, "savings: all layers")
@@ -96,13 +103,13 @@ def _shown(
         query = prompt_tail(adapter.prompt_tail_embeddings(ids[0])[0])  # no question in it: shapes are timed
         return select_tokens(seen.vision, query, PruneConfig(alpha=0.5))
 
-    yield from timed({"selection": choose}, case, **how)
+    yield from time_calls({"selection": choose}, case, **how)
     kept = {ratio: choose().kept(ratio).cpu() for ratio in RATIOS}
-    yield from _read(adapter, seen, ids, kept, case, 2 if quick or few else 3, how)
+    yield from _measure_ratios(adapter, seen, ids, kept, case, 2 if quick or slow else 3, how)
 
 
 @torch.no_grad()
-def _read(
+def _measure_ratios(
     adapter: Adapter,
     seen: Seen,
     ids: torch.Tensor,
@@ -111,27 +118,30 @@ def _read(
     repeats: int,
     how: dict[str, str],
 ) -> Iterator[Figure | Estimate]:
-    """Prefill and decoding at every ratio, by turns, and what they hold in memory."""
+    """Yield prefill and decode times at every ratio, measured in turns, and the memory that they need."""
     prompts = {ratio: partial(adapter.splice, ids, None, [seen], [tokens]) for ratio, tokens in kept.items()}
-    cases, runs = {}, {ratio: [] for ratio in prompts}
+    cases = {}
+    runs = {ratio: [] for ratio in prompts}
     heads = adapter.model.config.text_config.num_attention_heads
-    for ratio, prompt in prompts.items():  # the one run to warm up, too
+    for ratio, prompt in prompts.items():  # also the one warm-up run
         made: list = []
-        needed = peak_bytes(partial(_prefilled, adapter, prompt, made), how["device"])
+        needed = peak_bytes(partial(_run_prefill, adapter, prompt, made), how["device"])
         cache = cache_of(made.pop())
         mine = case | {"keep": ratio, "K": len(kept[ratio]), "L": int(prompt().mask.sum())}
-        yield counted("memory of the prefill", mine, needed, **how)
-        yield counted("KV cache", mine, cache_bytes(cache), **how)
-        yield from timed({"attention of a step": partial(_attend, cache, heads)}, mine, **how)
+        yield byte_figure("memory of the prefill", mine, needed, **how)
+        yield byte_figure("KV cache", mine, cache_bytes(cache), **how)
+        yield from time_calls(
+            {"attention of a step": partial(_run_decode_attention, cache, heads)}, mine, **how
+        )
         yield from _estimates(adapter, seen, ids, kept[ratio], mine)
         cases[ratio] = mine
-        del cache  # a long clip's takes gigabytes, and the next prompt makes one of its own
+        del cache  # that of a long clip takes gigabytes, and the next prompt makes another
     for _ in range(repeats):
         for ratio, prompt in prompts.items():
             run = time_prompt(adapter, prompt, steps=STEPS, repeats=1, warmup=0, device=how["device"])
             runs[ratio].append(run)
     for ratio, mine in cases.items():
-        t = pooled(runs[ratio])
+        t = pool_timings(runs[ratio])
         same = dict(case=mine, unit="s", **how, repeats=repeats)
         low, high = t.prefill_spread
         yield Figure("prefill", **same, median=t.prefill, low=low, high=high, warmup=1)
@@ -139,23 +149,25 @@ def _read(
         yield Figure("decode step", **same, median=t.per_token, low=low, high=high, warmup=0)
 
 
-def _attend(cache: object, heads: int) -> None:
-    """What attention alone costs in a decode step: one new query to all cached keys, in every layer."""
+def _run_decode_attention(cache: object, heads: int) -> None:
+    """Run the attention of one decode step alone: one new query to all cached keys, in every layer."""
     for layer in cache.layers:
-        keys, values = layer.keys, layer.values  # [1, heads that share them, L, width of a head]
+        keys, values = layer.keys, layer.values  # [1, key-value heads, L, width of a head]
         query = keys.new_ones(1, heads, 1, keys.shape[-1])
         F.scaled_dot_product_attention(query, keys, values, enable_gqa=keys.shape[1] < heads)
 
 
-def _prefilled(adapter, prompt, made: list) -> None:
+def _run_prefill(adapter, prompt, made: list) -> None:
     made.append(prefill(adapter, prompt()))
 
 
 def _estimates(
     adapter: Adapter, seen: Seen, ids: torch.Tensor, kept: torch.Tensor, case: Case
 ) -> Iterator[Estimate]:
-    """What `savings` says of the same run."""
-    shapes, vision, length = adapter.shapes_for(seen.vision), seen.vision, case["L"]
+    """Yield the estimates of `costs.estimate` for this run, to stand beside the measured figures."""
+    vision = seen.vision
+    shapes = adapter.shapes_for(vision)
+    length = case["L"]
     saved = [
         estimate(
             shapes,

@@ -1,6 +1,7 @@
-"""Part 2 again, with models of 7B: what pruning saves where the language model is most of the work.
+"""Measure models of 7B as `models` does: what pruning saves where the language model is most of the work.
 
-On a CPU with room for the weights half an hour, most of it clips of 32 frames; on a GPU not run yet.
+On a CPU with enough memory this takes half an hour, most of it for clips of 32 frames. It has not been run on
+a GPU yet.
 """
 
 from __future__ import annotations
@@ -9,29 +10,32 @@ from collections.abc import Iterator
 from functools import partial
 
 from ...models.checkpoints.memory import room
-from . import answer_tables as answers
-from .models import IMAGE, figures, measured
-from .record import Estimate, Figure, NoRoom
+from . import answer_tables
+from .models import IMAGE, figures, measure_checkpoints
+from .record import Estimate, Figure, NotEnoughMemoryError
 
 __all__ = ["figures", "measure", "tables"]
 
-ROOM = 18 * 2**30  # bytes: 7B in 16 bits, and of a clip of 32 frames the encoder's work or the cache
+# 7B parameters in 16 bits, and for a clip of 32 frames the encoder's activations or the KV cache.
+REQUIRED_BYTES = 18 * 2**30
 
-BIG = {
+MEDIA_OF_CHECKPOINTS = {
     "llava-hf/llava-1.5-7b-hf": (IMAGE,),
     "llava-hf/LLaVA-NeXT-Video-7B-hf": (8, 16, 32),
 }
 
-tables = partial(answers.tables, part="large")
+tables = partial(answer_tables.tables, part="large")
 
 
 def measure(device: str, quick: bool) -> Iterator[Figure | Estimate]:
-    """As `models.measure`.
+    """Yield the figures of `models.measure` for models of 7B.
 
     Raises:
-        NoRoom: too little free memory on this machine, as far as it says.
+        NotEnoughMemoryError: this machine reports too little free memory.
     """
     free = room(device).free
-    if not quick and free is not None and free < ROOM:
-        raise NoRoom(f"models of 7B need {ROOM >> 30} GiB of free memory, and {free >> 30} GiB are free")
-    yield from measured(BIG, device, quick)
+    if not quick and free is not None and free < REQUIRED_BYTES:
+        raise NotEnoughMemoryError(
+            f"models of 7B need {REQUIRED_BYTES >> 30} GiB of free memory, and {free >> 30} GiB are free"
+        )
+    yield from measure_checkpoints(MEDIA_OF_CHECKPOINTS, device, quick)

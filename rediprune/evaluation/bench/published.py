@@ -1,8 +1,8 @@
-"""The published selection as it is described, to measure against: frame by frame, every step from scratch.
+"""Select tokens frame by frame as the published description says, every step from scratch.
 
-Written here from the paper's description (arXiv 2603.24680), not copied from any code. At each step the
-distances to ALL earlier picks are reduced again, which costs O(N K^2) per frame; nothing is done more slowly
-than that asks for. It is no part of the library's own way.
+Written from the description in arXiv 2603.24680, not copied from any code. At each step the distances to ALL
+earlier picks are reduced again, which costs O(N K^2) per frame; nothing is slower than that asks for. The
+library itself does not use this module.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 @torch.no_grad()
 def select(features: Tensor, query: Tensor, alpha: float, k: int) -> Tensor:
-    """[T, N, C] and [C] -> the first k picks of every frame, [T, k] int64."""
+    """Pick the first k tokens of every frame: [T, N, C] and [C] -> [T, k] int64."""
     q = F.normalize(query.float(), dim=-1)
     found = []
     for frame in features:
@@ -27,11 +27,12 @@ def select(features: Tensor, query: Tensor, alpha: float, k: int) -> Tensor:
 
 @torch.no_grad()
 def pick(between: Tensor, relevance: Tensor, alpha: float, k: int) -> Tensor:
-    """The loop alone: distances [N, N] and relevance [N] of one frame -> its first k picks, [k]."""
+    """Run the loop for one frame: distances [N, N] and relevance [N] -> its first k picks, [k] int64."""
     picked = torch.empty(k, dtype=torch.int64, device=relevance.device)
     picked[0] = relevance.argmax()
     for step in range(1, k):
         earlier = picked[:step]
+        # Distance to the nearest earlier pick plus weighted relevance, [N]; no token is picked twice.
         score = between[earlier].amin(dim=0) + alpha * relevance
         score[earlier] = -math.inf
         picked[step] = score.argmax()

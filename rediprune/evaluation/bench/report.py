@@ -7,20 +7,19 @@ the name of the file. A line with the machine stands over the tables of every pa
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 from ...files.atomic_write import write_text
+from ..marked_tables import write_marked_tables
 from . import PARTS
-from .record import Run, load
+from .record import BenchRun, load
 
 RECORD, PAGE, FIGURES = Path("docs/bench.json"), Path("docs/speed.md"), Path("assets/figures")
 
 
-def tables(runs: dict[str, Run]) -> dict[str, str]:
+def tables(runs: dict[str, BenchRun]) -> dict[str, str]:
     """Every table by the name of its mark."""
     found = {}
     for part in (part for part in PARTS if part in runs):
@@ -28,7 +27,7 @@ def tables(runs: dict[str, Run]) -> dict[str, str]:
     return found
 
 
-def figures(runs: dict[str, Run]) -> dict[str, str]:
+def figures(runs: dict[str, BenchRun]) -> dict[str, str]:
     """Every figure as SVG, by the name of its file."""
     found = {}
     for part in (part for part in PARTS if part in runs):
@@ -36,7 +35,7 @@ def figures(runs: dict[str, Run]) -> dict[str, str]:
     return found
 
 
-def about(run: Run) -> str:
+def about(run: BenchRun) -> str:
     """What a part was made on, and how its numbers are to be read."""
     if not run.measured:
         return "*Estimated: arithmetic from the models' shapes, nothing was timed.*"
@@ -48,24 +47,6 @@ def about(run: Run) -> str:
         f"*Measured on {run.machine}. {dtypes}. Median (fastest..slowest) of so many runs: {rounds}; what is "
         f"compared took turns. The part took {run.seconds:.0f} s.{quick}*"
     )
-
-
-def _between_marks(body: str, match: re.Match) -> str:
-    return f"{match[1]}{body}\n{match[2]}"
-
-
-def written(page: str, found: dict[str, str]) -> str:
-    """The page with every table between its marks.
-
-    Raises:
-        ValueError: a table without marks on the page.
-    """
-    for name, body in found.items():
-        between = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
-        page, count = between.subn(partial(_between_marks, body), page)
-        if count != 1:
-            raise ValueError(f"the page has {count} places marked <!-- {name} -->: it needs exactly one")
-    return page
 
 
 def _module(part: str):
@@ -81,7 +62,8 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     runs = load(given.record)
     try:
-        page, drawn = written(given.page.read_text(encoding="utf-8"), tables(runs)), figures(runs)
+        page = write_marked_tables(given.page.read_text(encoding="utf-8"), tables(runs))
+        drawn = figures(runs)
     except (KeyError, ArithmeticError) as error:
         sys.exit(f"{given.record} lacks what the tables are made of ({error}): run the bench again")
     write_text(given.page, page)

@@ -1,4 +1,4 @@
-"""python -m rediprune.evaluation.lmms COMMAND.
+"""Compare two runs, or make a task from a benchmark's files: python -m rediprune.evaluation.lmms COMMAND.
 
     compare A B     two runs, sample by sample: B - A with its interval, for every task and metric
     intentqa, star  make a task of the benchmark's own files, which lmms-eval has not got
@@ -18,7 +18,7 @@ from ...files.atomic_write import check_outputs, write_text
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command; return the exit code."""
     args = _parser().parse_args(argv)
     try:
         args.run(args)
@@ -49,12 +49,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def run_compare(args: argparse.Namespace) -> None:
-    """The `compare` command."""
+    """Run the command `compare`: print the table and write it as JSON where asked."""
     from .compare import compare, table
     from .results import read_run
 
     records = (file for folder in (args.a, args.b) for file in folder.rglob("*.json*"))
-    check_outputs(args.json, inputs=(file for file in records if _is_of_a_run(file)))
+    check_outputs(args.json, inputs=(file for file in records if _is_run_file(file)))
     a, b = read_run(args.a), read_run(args.b)
     differences = compare(a, b)
     print(table(a, b, differences))
@@ -64,18 +64,18 @@ def run_compare(args: argparse.Namespace) -> None:
         print(f"Wrote {args.json}")
 
 
-def _is_of_a_run(file: Path) -> bool:
-    """Whether a file is one of those that a run is read from."""
+def _is_run_file(file: Path) -> bool:
+    """Return whether a file is one of those that a run is read from."""
     return file.name.startswith("rediprune-") or "_samples_" in file.name
 
 
 def _task_files(args: argparse.Namespace) -> list[Path]:
-    """The files of the task that are there already: those that are not there cannot be what is read."""
+    """List the task's files that exist already; a file that does not exist cannot be the one that is read."""
     return [file for name in ("test.jsonl", f"{args.name}.yaml") if (file := args.folder / name).exists()]
 
 
 def run_make(args: argparse.Namespace) -> None:
-    """The commands `intentqa` and `star`."""
+    """Run the command `intentqa` or `star`: write a task of the benchmark's files."""
     from . import intentqa, star
     from .local import write_task
 

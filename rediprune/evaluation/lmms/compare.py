@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .results import Run, RunError
-
-DRAWS = 2000
+from ..bootstrap import cluster_bootstrap
+from .results import EvalRun, RunError
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Difference:
     worse: int
 
 
-def compare(a: Run, b: Run) -> list[Difference]:
+def compare(a: EvalRun, b: EvalRun) -> list[Difference]:
     """The paired difference of every task and metric that both have.
 
     Raises:
@@ -54,22 +53,7 @@ def compare(a: Run, b: Run) -> list[Difference]:
     return found
 
 
-def paired(values: Sequence[float], groups: Sequence[str], draws: int = DRAWS) -> tuple[float, float]:
-    """95% bootstrap interval of the mean of [Q] values, redrawing whole groups; the same call gives the same.
-
-    Questions about one picture share its visual tokens: they are not independent.
-    """
-    _, group = np.unique(groups, return_inverse=True)
-    size = np.bincount(group)
-    total = np.bincount(group, weights=np.asarray(values, dtype=float))
-    rng, even = np.random.default_rng(0), np.full(len(size), 1 / len(size))
-    # One draw at a time: all of them together would fill the memory for a data set of a million questions.
-    drawn = (rng.multinomial(len(size), even) for _ in range(draws))
-    means = [times @ total / (times @ size) for times in drawn]
-    return tuple(np.quantile(means, (0.025, 0.975)).tolist())
-
-
-def table(a: Run, b: Run, differences: Sequence[Difference]) -> str:
+def table(a: EvalRun, b: EvalRun, differences: Sequence[Difference]) -> str:
     """The comparison as text; scores times 100."""
     rows = [f"{name}  {_said(run)}" for name, run in (("A", a), ("B", b))]
     rows += [
@@ -85,7 +69,7 @@ def table(a: Run, b: Run, differences: Sequence[Difference]) -> str:
     return "\n".join(rows)
 
 
-def _said(run: Run) -> str:
+def _said(run: EvalRun) -> str:
     seen = run.description["observed"].values()
     kept, of = (sum(task[part] for task in seen) for part in ("kept", "visual_tokens"))
     model = run.description["model"]
@@ -104,13 +88,13 @@ def _difference(task: str, metric: str, of_a: dict, of_b: dict, media: dict) -> 
         float(scores_a.mean()),
         float(scores_b.mean()),
         float(gain.mean()),
-        paired(gain, groups),
+        cluster_bootstrap(gain, groups).interval,
         int((gain > 0).sum()),
         int((gain < 0).sum()),
     )
 
 
-def _same_samples(a: Run, b: Run, task: str) -> None:
+def _same_samples(a: EvalRun, b: EvalRun, task: str) -> None:
     hashes_a, hashes_b = (
         {doc: sample["doc_hash"] for doc, sample in run.samples[task].items()} for run in (a, b)
     )

@@ -1,4 +1,4 @@
-"""A task's generation_kwargs -> how answers are decoded: each is honoured or refused aloud."""
+"""Read a task's generation_kwargs: each is honoured or refused with an error."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 
 # What lmms-eval's own LLaVA decodes at most where a task says nothing.
 MAX_NEW_TOKENS = 1024
-# Without sampling these change nothing, whatever their value.
-_OF_SAMPLING = ("temperature", "top_p", "top_k")
-# How LLaVA's own repository prepares pictures; some tasks name it beside what is decoding. Here the processor
-# of the checkpoint prepares them, and nothing else can.
-_OF_PICTURES = ("image_aspect_ratio",)
+# Without sampling these settings change nothing, whatever their value.
+_SAMPLING_SETTINGS = ("temperature", "top_p", "top_k")
+# How LLaVA's own repository prepares pictures; some tasks set it among the settings of decoding. Here the
+# checkpoint's processor prepares pictures, and nothing else can.
+_PICTURE_SETTINGS = ("image_aspect_ratio",)
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Greedy decoding or beam search.
+    """Hold how an answer is decoded: greedily or by beam search.
 
     Attributes:
         max_new_tokens: >= 1.
         num_beams: >= 1.
-        until: an answer ends before the first of these that occurs in it.
+        until: an answer ends before the first of these strings that occurs in it.
     """
 
     max_new_tokens: int = MAX_NEW_TOKENS
@@ -30,32 +30,33 @@ class Decoding:
     until: tuple[str, ...] = ()
 
     def cut(self, text: str) -> str:
-        """The answer up to the first stop string, stripped."""
+        """Cut an answer before the first stop string and strip it."""
         ends = [at for stop in self.until if (at := text.find(stop)) >= 0]
         return text[: min(ends, default=len(text))].strip()
 
 
-def read(kwargs: Mapping[str, object], task: str = "") -> Decoding:
-    """What a task asks for.
+def read_decoding(kwargs: Mapping[str, object], task: str = "") -> Decoding:
+    """Read what a task asks for.
 
     Raises:
         ValueError: sampling (two runs could not be compared sample by sample), or a setting that would change
             answers and is not known here; one sentence.
     """
     left = dict(kwargs)
-    said = f"generation_kwargs of {task or 'the task'}"
+    source = f"generation_kwargs of {task or 'the task'}"
     if left.pop("do_sample", False) or (left.get("temperature") or 0) > 0:
+        sampling = _format_settings(kwargs, "do_sample", "temperature")
         raise ValueError(
-            f"{said} ask for sampling ({_shown(kwargs, 'do_sample', 'temperature')}), with which two runs "
-            "cannot be compared: pass --gen_kwargs do_sample=False,temperature=0"
+            f"{source} ask for sampling ({sampling}), with which two runs cannot be compared: pass "
+            "--gen_kwargs do_sample=False,temperature=0"
         )
-    for name in _OF_SAMPLING:
+    for name in _SAMPLING_SETTINGS:
         left.pop(name, None)
-    for name in _OF_PICTURES:
+    for name in _PICTURE_SETTINGS:
         if (value := left.pop(name, None)) is not None:
             warnings.warn(
-                f"{said} say {name}={value!r}, which plays no part: the checkpoint's own processor prepares "
-                "pictures and videos",
+                f"{source} say {name}={value!r}, which has no effect: the checkpoint's own processor "
+                "prepares pictures and videos",
                 stacklevel=2,
             )
     until = left.pop("until", None) or ()
@@ -63,15 +64,15 @@ def read(kwargs: Mapping[str, object], task: str = "") -> Decoding:
     numbers = {name: left.pop(name) for name in ("max_new_tokens", "num_beams") if left.get(name) is not None}
     for name, value in numbers.items():
         if isinstance(value, bool) or int(value) != value or value < 1:
-            raise ValueError(f"{said} say {name}={value!r}: it must be a whole number of at least 1")
+            raise ValueError(f"{source} say {name}={value!r}: it must be a whole number of at least 1")
         numbers[name] = int(value)
     if left := {name: value for name, value in left.items() if value is not None}:
         raise ValueError(
-            f"{said} say {_shown(left, *left)}, which rediprune does not know and will not ignore: it knows "
-            "max_new_tokens, num_beams, until, and temperature=0"
+            f"{source} say {_format_settings(left, *left)}, which rediprune does not know and will not "
+            "ignore: it knows max_new_tokens, num_beams, until, and temperature=0"
         )
     return Decoding(**numbers, until=tuple(stop for stop in until if stop))
 
 
-def _shown(kwargs: Mapping[str, object], *names: str) -> str:
+def _format_settings(kwargs: Mapping[str, object], *names: str) -> str:
     return ", ".join(f"{name}={kwargs[name]!r}" for name in names if name in kwargs)

@@ -1,4 +1,4 @@
-"""A batch of samples -> answers, or how likely given answers are."""
+"""Answer a batch of samples, or measure how likely given answers are."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...explainer.generate import decoded, next_token_log_probs
-from ...tokens import parted
+from ...explainer.generate import decode_answer, next_token_log_probs
+from ...tokens import split_indices
 from .decoding import Decoding
-from .samples import Chosen
+from .samples import PreparedSample
 
 if TYPE_CHECKING:
     from ...explainer.explainer import Explainer
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """One answer.
+class GeneratedAnswer:
+    """Hold one answer with the counts of its prompt.
 
     Attributes:
-        text: cut at its stop string.
-        n_kept: visual tokens that stood in the prompt, counted there.
+        text: the answer, cut at its stop string.
+        n_kept: visual tokens in the prompt, counted there.
         n_read: all tokens of the prompt.
-        n_new: tokens that were made, the end token included if it came.
+        n_new: generated tokens, with the end token if it came.
     """
 
     text: str
@@ -38,12 +38,12 @@ class Answered:
 
 
 @torch.no_grad()
-def answer(
-    explainer: Explainer, batch: Sequence[Chosen], decoding: Decoding, positions: str = "compacted"
-) -> list[Answered]:
+def generate_answers(
+    explainer: Explainer, batch: Sequence[PreparedSample], decoding: Decoding, positions: str = "compacted"
+) -> list[GeneratedAnswer]:
     """Decode all samples of a batch together; a batch of one is what Explainer.answer does."""
     tokenizer = explainer.processor.tokenizer
-    prompt, n_kept = spliced(explainer, batch, positions)
+    prompt, n_kept = splice_batch(explainer, batch, positions)
     with explainer.adapter.reading(prompt):
         made = explainer.model.generate(
             inputs_embeds=prompt.embeds,
@@ -55,58 +55,67 @@ def answer(
     ends = _end_ids(explainer)
     read = prompt.mask.sum(-1).tolist()
     texts = [decoding.cut(decoded(tokenizer, ids)) for ids in made.tolist()]
-    n_new = [_up_to_end(ids, ends) for ids in made.tolist()]
-    return [Answered(*one) for one in zip(texts, n_kept, read, n_new, strict=True)]
+    n_new = [_count_up_to_end(ids, ends) for ids in made.tolist()]
+    return [GeneratedAnswer(*one) for one in zip(texts, n_kept, read, n_new, strict=True)]
 
 
 @torch.no_grad()
-def loss(
-    explainer: Explainer, one: Chosen, continuation: str, positions: str = "compacted"
+def measure_loss(
+    explainer: Explainer, one: PreparedSample, continuation: str, positions: str = "compacted"
 ) -> tuple[float, bool, int]:
-    """(mean negative log-probability in nats of the continuation's tokens, whether greedy decoding gives it,
-    visual tokens that stood in the prompt).
+    """Measure the loss of a continuation after a sample's prompt.
 
-    A loss, and not the log-likelihood that the name of lmms-eval's method promises: its own models return the
-    loss, and its tasks choose the least.
+    It is a loss and not the log-likelihood that the name of lmms-eval's method promises: lmms-eval's own
+    models return the loss, and its tasks choose the least.
+
+    Returns:
+        (mean negative log-probability of the continuation's tokens in nats, whether greedy decoding gives
+            them, visual tokens in the prompt).
 
     Raises:
         ValueError: a continuation without any token.
     """
-    prompt, (n_kept,) = spliced(explainer, [one], positions)
+    prompt, (n_kept,) = splice_batch(explainer, [one], positions)
     ids = _continuation_ids(explainer.processor.tokenizer, one.asked.inputs["input_ids"][0], continuation)
+    # log_probs [n_ids, vocabulary]: at each place of the continuation, given all before it.
     log_probs = next_token_log_probs(explainer.adapter, prompt, ids)
     wanted = torch.tensor(ids, device=log_probs.device)
     mean = -log_probs.gather(-1, wanted[:, None]).mean()
     return float(mean), bool((log_probs.argmax(-1) == wanted).all()), n_kept
 
 
-def spliced(
-    explainer: Explainer, batch: Sequence[Chosen], positions: str = "compacted"
+def splice_batch(
+    explainer: Explainer, batch: Sequence[PreparedSample], positions: str = "compacted"
 ) -> tuple[Prompt, list[int]]:
-    """One prompt of embeddings [B, L', D] for all samples, by the splicing of the family's adapter.
+    """Splice all samples into one prompt of embeddings [B, L', D], by the family's adapter.
 
-    Beside it, counted in the prompt and not in what was asked for: how many visual tokens stand in each.
+    Returns:
+        The prompt, and how many visual tokens each row really holds, counted in the prompt.
     """
     adapter, tokenizer = explainer.adapter, explainer.processor.tokenizer
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (tokenizer.eos_token_id or 0)
+    pad = tokenizer.pad_token_id
+    if pad is None:
+        pad = tokenizer.eos_token_id or 0
     seen, kept = [], []
     for one in batch:
         of_all = one.look.vision.all if one.kept is None else one.kept
-        seen += one.look.items
-        kept += parted(of_all, [part.vision for part in one.look.items])
-    inputs = together([one.asked.inputs for one in batch], pad)
+        seen += one.look.seen
+        kept += parted(of_all, [part.vision for part in one.look.seen])
+    inputs = collate_inputs([one.asked.inputs for one in batch], pad)
     ids, mask = (inputs[name].to(adapter.device) for name in ("input_ids", "attention_mask"))
     prompt = adapter.splice(ids, mask, seen, kept, positions == "original", inputs)
+    # Counted in the prompt itself: placeholders that survived and stand for a visual token, not a separator.
     counts = [0] * len(batch)
     for (row, places), one in zip(adapter.placeholders(ids, seen), seen, strict=True):
         counts[row] += int((prompt.stays[row, places].cpu() & (one.slots >= 0)).sum())
     return prompt, counts
 
 
-def together(each: Sequence[Mapping[str, Any]], pad: int) -> dict[str, Any]:
-    """The processor's outputs for single prompts [1, L] as its output for all of them, padded on the left.
+def collate_inputs(each: Sequence[Mapping[str, Any]], pad: int) -> dict[str, Any]:
+    """Collate the processor's outputs for single prompts [1, L] into one batch, padded on the left.
 
-    What has an entry for each token is padded; all else has one for each image or clip and is put in a row.
+    Tensors with an entry for each token are padded; others have an entry for each image or clip and are
+    concatenated.
     """
     longest = max(one["input_ids"].shape[1] for one in each)
     made: dict[str, Any] = {}
@@ -121,6 +130,7 @@ def together(each: Sequence[Mapping[str, Any]], pad: int) -> dict[str, Any]:
         made[name] = torch.cat(parts)
     if "attention_mask" not in made:
         lengths = [one["input_ids"].shape[1] for one in each]
+        # 0 over the padding on the left, 1 over each prompt: [B, longest].
         made["attention_mask"] = torch.stack(
             [(torch.arange(longest) >= longest - length).long() for length in lengths]
         )
@@ -128,15 +138,16 @@ def together(each: Sequence[Mapping[str, Any]], pad: int) -> dict[str, Any]:
 
 
 def _continuation_ids(tokenizer, prompt_ids: Tensor, continuation: str) -> list[int]:
-    """The tokens that the continuation adds to the prompt's last words, spelled as they are there."""
+    """Tokenize a continuation as it is spelled right after the prompt's last words."""
     tail = tokenizer.decode(prompt_ids[-8:].tolist())
     if tail[-1:].isspace():
         continuation = continuation.lstrip()
     head, joint = (
         tokenizer(text, add_special_tokens=False)["input_ids"] for text in (tail, tail + continuation)
     )
-    ids = joint[len(head) :] if joint[: len(head)] == head else None
-    if ids is None:  # the two grow together where they meet
+    if joint[: len(head)] == head:
+        ids = joint[len(head) :]
+    else:  # the tokenizer joined the last word of the prompt with the first of the continuation
         ids = tokenizer(continuation, add_special_tokens=False)["input_ids"]
     if not ids:
         raise ValueError(f"the continuation {continuation!r} has no token whose likelihood could be measured")
@@ -145,9 +156,11 @@ def _continuation_ids(tokenizer, prompt_ids: Tensor, continuation: str) -> list[
 
 def _end_ids(explainer: Explainer) -> set[int]:
     ends = explainer.model.generation_config.eos_token_id
-    return set() if ends is None else set(ends if isinstance(ends, list | tuple) else [ends])
+    if ends is None:
+        return set()
+    return set(ends) if isinstance(ends, list | tuple) else {ends}
 
 
-def _up_to_end(ids: list[int], ends: set[int]) -> int:
-    """How many tokens were made: behind the end token of an answer comes padding."""
+def _count_up_to_end(ids: list[int], ends: set[int]) -> int:
+    """Count the generated tokens up to the end token; padding follows it."""
     return next((i + 1 for i, token in enumerate(ids) if token in ends), len(ids))

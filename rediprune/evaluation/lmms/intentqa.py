@@ -1,7 +1,8 @@
-"""IntentQA (Li et al., ICCV 2023), from the csv files of its authors and the videos of NExT-QA.
+"""Read IntentQA (Li et al., ICCV 2023) from its authors' csv files and the videos of NExT-QA.
 
-Not run: its data cannot be had here. The columns are those of github.com/JoseponLee/IntentQA: video_id, ...,
-question, answer (index of the right one), qid, type (CW, CH, TP, TN), a0 .. a4, ...
+This has not been run on the real data, which cannot be downloaded here. The columns are those of
+github.com/JoseponLee/IntentQA: video_id, ..., question, answer (index of the right one), qid, type (CW, CH,
+TP, TN), a0 .. a4, ...
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from .local import LETTERS, found_videos
+from .local import LETTERS, find_videos
 
 
 def documents(annotations: Path, videos: Path) -> Iterator[dict]:
-    """The questions of a split.
+    """Yield the questions of a split.
 
     Raises:
         ValueError: another file, an answer that is no option, or videos missing.
@@ -26,7 +27,7 @@ def documents(annotations: Path, videos: Path) -> Iterator[dict]:
         raise ValueError(
             f"{annotations} is no split of IntentQA: its columns must be {sorted(needed)} and more"
         )
-    paths = found_videos(videos, (row["video_id"] for row in rows))
+    paths = find_videos(videos, (row["video_id"] for row in rows))
     for row in rows:
         if row["answer"] not in {"0", "1", "2", "3", "4"}:
             raise ValueError(

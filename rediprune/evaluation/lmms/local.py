@@ -1,11 +1,11 @@
-"""Benchmarks from files on this machine: one folder with the documents and the yaml that lmms-eval finds.
+"""Write benchmarks from files on this machine: a folder of documents and the yaml that lmms-eval finds.
 
 A document is one question:
 
     id        names it within the benchmark
     media     absolute path of its picture or video
     start     seconds from which the video is shown, or null: from its beginning
-    end       seconds up to which, or null: to its end
+    end       seconds up to which it is shown, or null: to its end
     question  as asked, without its options
     options   to choose from, or [] where the answer is open
     answer    the letter of the right option, or the words expected
@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ...files.atomic_write import replacing, write_text
+from ...files.atomic_write import replace_file, write_text
 from .samples import Segment
 
 FIELDS = ("id", "media", "start", "end", "question", "options", "answer", "kind")
@@ -29,14 +29,14 @@ TEMPLATE = Path(__file__).parent / "tasks" / "local.yaml"
 
 
 def write_task(folder: Path, name: str, documents: Iterable[dict]) -> Path:
-    """Write the documents and the task's yaml into a folder for --include_path; returns the yaml's path.
+    """Write the documents and the task's yaml into a folder for --include_path; return the yaml's path.
 
     Raises:
         ValueError: no documents, one without its fields, or more options than LETTERS.
     """
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
-    with replacing(folder / "test.jsonl") as part, part.open("w", encoding="utf-8") as file:
+    with replace_file(folder / "test.jsonl") as part, part.open("w", encoding="utf-8") as file:
         for document in documents:
             if tuple(document) != FIELDS:
                 raise ValueError(f"document {count} has the fields {tuple(document)}, not {FIELDS}")
@@ -54,14 +54,14 @@ def write_task(folder: Path, name: str, documents: Iterable[dict]) -> Path:
 
 
 def visual(doc: dict) -> list:
-    """The picture or video: its path, or the part of it that the question is about."""
+    """Return the document's picture or video in a list: its path, or the Segment that is asked about."""
     if doc["start"] is None:
         return [doc["media"]]
     return [Segment(doc["media"], doc["start"], doc["end"])]
 
 
 def text(doc: dict, lmms_eval_specific_kwargs: dict | None = None) -> str:
-    """The question, with its options and how to answer where it has options."""
+    """Write the prompt: the question, and where it has options, these and how to answer."""
     if not doc["options"]:
         return doc["question"]
     options = [f"{letter}. {option}" for letter, option in zip(LETTERS, doc["options"], strict=False)]
@@ -69,33 +69,34 @@ def text(doc: dict, lmms_eval_specific_kwargs: dict | None = None) -> str:
 
 
 def target(doc: dict) -> str:
+    """Return the expected answer."""
     return doc["answer"]
 
 
 def score(doc: dict, results: list[str]) -> dict[str, float]:
-    """exact_match: 1 where the answer is the expected one. What cannot be read as an option is wrong."""
-    said = results[0].strip()
+    """Score an answer: exact_match is 1 where it is the expected one, 0 also where it names no option."""
+    answer = results[0].strip()
     if doc["options"]:
-        said = _letter(said, doc["options"])
-    return {"exact_match": float(said.casefold() == doc["answer"].casefold())}
+        answer = _match_option(answer, doc["options"])
+    return {"exact_match": float(answer.casefold() == doc["answer"].casefold())}
 
 
-def _letter(said: str, options: list[str]) -> str:
-    """The option that an answer names: by all of its words, or by its letter at the beginning."""
+def _match_option(answer: str, options: list[str]) -> str:
+    """Return the letter of the option that an answer names, by all of its words or its first letter."""
     letters = LETTERS[: len(options)]
     plain = [option.strip(" .").casefold() for option in options]
-    words = said.strip(" .").casefold()
+    words = answer.strip(" .").casefold()
     if plain.count(words) == 1:
         return letters[plain.index(words)]
-    found = re.match(rf"\(?([{letters}])(?:[).:,]|\s*$)", said)  # "A cat" is no choice of A
+    found = re.match(rf"\(?([{letters}])(?:[).:,]|\s*$)", answer)  # "A cat" is no choice of A
     return found[1] if found else ""
 
 
-def found_videos(folder: Path, ids: Iterable[str]) -> dict[str, str]:
-    """Id -> absolute path of the video called so, at any depth.
+def find_videos(folder: Path, ids: Iterable[str]) -> dict[str, str]:
+    """Map each id to the absolute path of the video with that name, at any depth of the folder.
 
     Raises:
-        ValueError: no video for some; names one of them.
+        ValueError: no video for some ids; the message names one of them.
     """
     wanted = set(ids)
     files = (file for file in folder.rglob("*") if file.suffix.lower() in (".mp4", ".mkv", ".webm", ".avi"))

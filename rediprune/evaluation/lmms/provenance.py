@@ -1,4 +1,4 @@
-"""What a run was made with: weights, versions, machine. Two runs that differ here are two runs."""
+"""Describe what a run was made with: weights, versions, machine. Runs that differ here are different runs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def weights_sha256(folder: Path) -> str:
-    """SHA-256 over the names and the SHA-256 of all weight files in a folder, whatever the folder is called.
+    """Hash the names and contents of all weight files in a folder by SHA-256, whatever the folder is called.
 
-    Exact, of the files; `weights_fingerprint` samples a loaded model, which need not come from a folder.
-    The Hub's cache files big blobs under their SHA-256, which then need not be made again of gigabytes.
+    The hash covers every byte; `explainer.fingerprint` samples a loaded model, which need not come from a
+    folder. The Hub's cache names big files by their SHA-256, which then need not be computed again over
+    gigabytes.
     """
     digest = hashlib.sha256()
     for file in sorted([*folder.glob("*.safetensors")] or [*folder.glob("*.bin")]):
@@ -31,7 +32,7 @@ def weights_sha256(folder: Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that answers depend on, as far as they are installed."""
+    """Return the versions of Python and of the installed packages that answers depend on."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -42,5 +43,5 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> str:
-    """Processor architecture and system, such as "x86_64 Linux"; no names of hosts or people."""
+    """Return processor architecture and system, such as "x86_64 Linux"; no names of hosts or people."""
     return f"{platform.machine()} {platform.system()}"

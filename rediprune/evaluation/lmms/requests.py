@@ -1,4 +1,4 @@
-"""lmms-eval's requests -> what is asked, and by which key its answer is known."""
+"""Read lmms-eval's requests: what is asked, and the key that its answer is known by."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .decoding import Decoding
-from .decoding import read as read_decoding
+from .decoding import Decoding, read_decoding
 
 
 @dataclass(frozen=True)
 class Question:
-    """One request, read.
+    """Hold what one request asks.
 
     Attributes:
         task, split, doc_id: the sample.
-        text: of the prompt.
-        visuals: gives what doc_to_visual makes of the sample's document.
-        asks: how to decode, or the continuation whose loss is asked for.
-        padding: handed over only to give every process equally many.
+        text: the prompt.
+        visuals: returns what doc_to_visual makes of the sample's document.
+        target: how the answer is decoded, or the continuation whose loss is measured.
+        padding: handed over only to give every process equally many requests.
     """
 
     task: str
@@ -29,23 +28,24 @@ class Question:
     doc_id: int
     text: str
     visuals: Callable[[], Sequence[object]]
-    asks: Decoding | str
+    target: Decoding | str
     padding: bool = False
 
     @property
     def name(self) -> str:
+        """Return the sample's name, such as "pope test 7"."""
         return f"{self.task} {self.split} {self.doc_id}"
 
     @property
     def key(self) -> str:
-        """Known by what is asked; not by the process or the batch that asks it."""
-        asks = self.asks if isinstance(self.asks, str) else asdict(self.asks)
-        said = json.dumps([self.task, self.split, self.doc_id, self.text, asks])
-        return hashlib.sha256(said.encode()).hexdigest()[:24]
+        """Return the answer's key: it depends on what is asked, not on the process or batch that asks."""
+        target = self.target if isinstance(self.target, str) else asdict(self.target)
+        content = json.dumps([self.task, self.split, self.doc_id, self.text, target])
+        return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
-def generation(request: Any, docs: Mapping) -> Question:
-    """A request of `generate_until`; `docs` are the documents by task, split and id.
+def read_generation(request: Any, docs: Mapping) -> Question:
+    """Read a request of `generate_until`; `docs` are the documents by task, split and id.
 
     Raises:
         ValueError: generation_kwargs that cannot be honoured.
@@ -54,8 +54,8 @@ def generation(request: Any, docs: Mapping) -> Question:
     return _question(request, docs, text, to_visual, doc_id, task, split, read_decoding(kwargs, task))
 
 
-def continuation(request: Any, docs: Mapping) -> Question:
-    """A request of `loglikelihood`.
+def read_continuation(request: Any, docs: Mapping) -> Question:
+    """Read a request of `loglikelihood`; `docs` are the documents by task, split and id.
 
     Raises:
         NotImplementedError: a continuation without its prompt and picture.
@@ -71,6 +71,6 @@ def continuation(request: Any, docs: Mapping) -> Question:
     return _question(request, docs, text, to_visual, doc_id, task, split, str(target))
 
 
-def _question(request, docs, text, to_visual, doc_id, task, split, asks) -> Question:
+def _question(request, docs, text, to_visual, doc_id, task, split, target) -> Question:
     padding = bool((request.metadata or {}).get("__padding_only__"))
-    return Question(task, split, doc_id, text, lambda: to_visual(docs[task][split][doc_id]), asks, padding)
+    return Question(task, split, doc_id, text, lambda: to_visual(docs[task][split][doc_id]), target, padding)

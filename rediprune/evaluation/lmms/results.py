@@ -1,7 +1,7 @@
-"""A run read back: lmms-eval's samples, held against our record of them.
+"""Read a run back: lmms-eval's samples, checked against this plug-in's record of them.
 
-A run is a folder that holds lmms-eval's samples (`--log_samples --output_path FOLDER`) and our record of it
-(`record=FOLDER`). Every sample is held against the record: one lost or counted twice is an error.
+A run is a folder that holds lmms-eval's samples (`--log_samples --output_path FOLDER`) and the record
+(`record=FOLDER`). A sample that is missing in either or counted twice is an error.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from .record import lines
+from .record import read_lines
 
 # What lmms-eval writes of a sample beside its scores.
-_NO_SCORE = {
+_NOT_SCORES = {
     "doc_id",
     "target",
     "resps",
@@ -26,15 +26,15 @@ _NO_SCORE = {
 
 
 class RunError(ValueError):
-    """A folder that is no complete run, or two that cannot be compared; the message is one sentence."""
+    """Report a folder that is no complete run, or runs that cannot be compared, in one sentence."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run.
+class EvalRun:
+    """Hold one evaluated run.
 
     Attributes:
-        folder: that it was read from.
+        folder: the folder that it was read from.
         description: what it was made with and what was observed (see record).
         samples: task -> document -> what lmms-eval wrote of it.
         media: (task, document) -> which picture or video it is about, by its pixels.
@@ -46,17 +46,17 @@ class Run:
     media: dict[tuple[str, int], str]
 
     def scores(self, task: str) -> dict[str, dict[int, float]]:
-        """Metric -> document -> score, of the metrics that have a score for every single sample."""
+        """Collect metric -> document -> score, for the metrics that have a score for every single sample."""
         found: dict[str, dict[int, float]] = {}
         for doc, sample in self.samples[task].items():
             for name, value in sample.items():
-                if name not in _NO_SCORE and (score := _score(value)) is not None:
+                if name not in _NOT_SCORES and (score := _read_score(value)) is not None:
                     found.setdefault(name, {})[doc] = score
         return {name: of for name, of in found.items() if len(of) == len(self.samples[task])}
 
 
-def read_run(folder: Path) -> Run:
-    """Read a run back.
+def read_run(folder: Path) -> EvalRun:
+    """Read a run back from its folder.
 
     Raises:
         RunError: no record or several, a run that did not come to its end, no samples, or samples that do not
@@ -72,19 +72,19 @@ def read_run(folder: Path) -> Run:
     if not description.get("complete"):
         raise RunError(f"the run in {folder} did not come to its end: start it again, and it goes on")
     files = folder.glob(f"{described[0].stem}.rank*.jsonl")
-    answers = [line for file in sorted(files) for line in lines(file)]
+    answers = [line for file in sorted(files) for line in read_lines(file)]
     media = {(line["task"], line["doc_id"]): line["media"] for line in answers}
     samples = {}
     for task in {task for task, _ in media}:
         written = sorted(folder.rglob(f"*_samples_{task}.jsonl"))
         if written:  # of several, the latest: their names begin with the date
-            samples[task] = _samples(written[-1], task, media)
+            samples[task] = _read_samples(written[-1], task, media)
     if not samples:
         raise RunError(f"{folder} holds no samples: run lmms-eval with --log_samples --output_path {folder}")
-    return Run(folder, description, samples, media)
+    return EvalRun(folder, description, samples, media)
 
 
-def _samples(file: Path, task: str, media: dict) -> dict[int, dict]:
+def _read_samples(file: Path, task: str, media: dict) -> dict[int, dict]:
     found: dict[int, dict] = {}
     for line in file.read_bytes().split(b"\n")[:-1]:  # not splitlines: a question may hold U+2028
         sample = json.loads(line)
@@ -103,8 +103,8 @@ def _samples(file: Path, task: str, media: dict) -> dict[int, dict]:
     return found
 
 
-def _score(value: object) -> float | None:
-    """The score of one sample, however a task writes it; None where there is none."""
+def _read_score(value: object) -> float | None:
+    """Read the score of one sample, however a task writes it; None where there is none."""
     if isinstance(value, dict):
         if "score" in value:
             value = value["score"]

@@ -1,4 +1,4 @@
-"""One sample of a benchmark -> its visual tokens, its prompt, and which tokens are kept."""
+"""Prepare one sample of a benchmark: its visual tokens, its prompt, and which tokens are kept."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 class SampleError(ValueError):
-    """A sample that cannot be asked as it is; the message is one sentence."""
+    """Report a sample that cannot be asked as it is; the message is one sentence."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The part of a video file that a question is about, in seconds from its first frame."""
+    """Hold the part of a video file that a question is about, in seconds from its first frame."""
 
     path: str
     start: float
@@ -41,8 +41,8 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """One sample, ready for the LLM.
+class PreparedSample:
+    """Hold one sample, ready for the LLM.
 
     Attributes:
         look, asked: as the Explainer made them.
@@ -55,19 +55,19 @@ class Chosen:
 
     @property
     def n_visual(self) -> int:
-        """Visual tokens before pruning."""
+        """Return the number of visual tokens before pruning."""
         return self.look.n_visual
 
 
-def shown(visuals: Sequence[object] | None, n_frames: int) -> MediaInput:
-    """What a task's doc_to_visual gave, ready to be shown: a picture, or frames of a video.
+def load_sample_media(visuals: Sequence[object] | None, n_frames: int) -> Shown:
+    """Load what a task's doc_to_visual gave: a picture, or frames of a video.
 
     Args:
         visuals: of length 1: a PIL image, the path of a video (or of a picture), or a Segment.
-        n_frames: taken of a video, uniformly in time.
+        n_frames: frames taken of a video, uniformly in time.
 
     Raises:
-        SampleError: no picture, or several; something else than these.
+        SampleError: no picture, several pictures, or an object of another type.
         MediaError: a file that cannot be read.
     """
     visuals = list(visuals or ())
@@ -82,45 +82,47 @@ def shown(visuals: Sequence[object] | None, n_frames: int) -> MediaInput:
     if isinstance(one, str | os.PathLike):
         return as_media_input(load_media(one, n_frames, seconds=None))
     if isinstance(one, Segment):
-        return _part(one, n_frames)
+        return _load_segment(one, n_frames)
     raise SampleError(
         f"the sample shows a {type(one).__name__}, which is neither a picture nor the path of a video"
     )
 
 
-def choose(explainer: Explainer, media: MediaInput, text: str, config: PruneConfig, name: str) -> Chosen:
+def prepare_sample(
+    explainer: Explainer, media: Shown, text: str, config: PruneConfig, name: str
+) -> PreparedSample:
     """Look, ask and select, as the page does.
 
+    Warns of a keep_ratio below 1 that keeps every token, and of a query other than the published one.
+
     Args:
-        config: at keep_ratio 1 nothing is chosen.
-        name: names the sample, whatever batch, process or run it is in. The random method draws from it and
-            config.seed, so that the same sample has the same mask everywhere.
+        config: at keep_ratio 1 nothing is selected.
+        name: names the sample, independent of batch, process and run. The random method draws from it and
+            config.seed, so that a sample has the same mask everywhere.
 
     Raises:
         QuestionError, ValueError: a prompt or a query that this model cannot do.
-
-    A keep_ratio below 1 that keeps every token is warned of, and a query that is not the published one.
     """
     if config.keep_ratio == 1 or not config.asks_query:
-        config = replace(config, query="prompt-tail")  # it plays no part, and this one costs next to nothing
+        config = replace(config, query="prompt-tail")  # the query changes nothing here, and this one is cheap
     look = explainer.look(media)
-    asked = explainer.ask(look, text, config, longest=sys.maxsize)
+    asked = explainer.ask(look, text, config, longest=sys.maxsize, most_tokens=None)
     if config.keep_ratio == 1:
-        return Chosen(look, asked, None)
+        return PreparedSample(look, asked, None)
     if config.method == "random":
         digest = hashlib.blake2b(f"{config.seed} {name}".encode(), digest_size=8).digest()
         config = replace(config, seed=int.from_bytes(digest))
     selection = explainer.select(look, asked, config)
     of_query = [note for note in asked.notes if note == TURN_NOTE]
-    for note in (*of_query, *selection.notes):  # without the sample's name: Python then says it once
+    for note in (*of_query, *selection.notes):  # without the sample's name, so that Python prints it once
         warnings.warn(note, stacklevel=2)
-    return Chosen(look, asked, selection.kept())
+    return PreparedSample(look, asked, selection.kept())
 
 
-def _part(segment: Segment, n: int) -> MediaInput:
-    """Of `MAX_FRAMES` frames of the whole video those on screen at n moments of the segment, evenly spaced.
+def _load_segment(segment: Segment, n: int) -> Shown:
+    """Load the frames at n evenly spaced moments of the segment, out of MAX_FRAMES of the whole video.
 
-    So a moment is met to within the video's length by MAX_FRAMES; frames between are not looked at.
+    A moment is met to within the video's length divided by MAX_FRAMES; frames between are not looked at.
     """
     clip = load_video(segment.path, MAX_FRAMES, seconds=None)
     step = (segment.end - segment.start) / max(n - 1, 1)

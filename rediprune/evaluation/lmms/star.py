@@ -1,7 +1,8 @@
-"""STAR (Wu et al., NeurIPS 2021), from the json files of its authors and the videos of Charades.
+"""Read STAR (Wu et al., NeurIPS 2021) from its authors' json files and the videos of Charades.
 
-Not run: its data cannot be had here. A question is about the seconds start..end of its video; only these are
-shown. Its kind is the first word of its id: Interaction, Sequence, Prediction, Feasibility.
+This has not been run on the real data, which cannot be downloaded here. A question is about the seconds
+start..end of its video; only these are shown. Its kind is the first word of its id: Interaction, Sequence,
+Prediction, Feasibility.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from .local import LETTERS, found_videos
+from .local import LETTERS, find_videos
 
 
 def documents(annotations: Path, videos: Path) -> Iterator[dict]:
-    """The questions of a split that has answers (train or val).
+    """Yield the questions of a split that has answers (train or val).
 
     Raises:
         ValueError: another file, the test split, or videos missing.
@@ -25,7 +26,7 @@ def documents(annotations: Path, videos: Path) -> Iterator[dict]:
         raise ValueError(
             f"{annotations} is no split of STAR with answers: its questions need {sorted(needed)}"
         )
-    paths = found_videos(videos, (row["video_id"] for row in rows))
+    paths = find_videos(videos, (row["video_id"] for row in rows))
     for row in rows:
         options = [one["choice"].strip() for one in sorted(row["choices"], key=lambda one: one["choice_id"])]
         if row["answer"].strip() not in options[: len(LETTERS)]:

@@ -11,7 +11,7 @@ tokens before the projector. What is kept is computed as the model computes it: 
 projected, then mixed. Mixing first would be cheaper, but the projector is not linear.
 
 Frames, as selection sees them: an image's overview and its view (of different sizes, see
-`VisionTokens.present`), or the frames of a clip. No newline parts the overview from the view's first row, so
+`VisionTokens.valid`), or the frames of a clip. No newline parts the overview from the view's first row, so
 that row's newline stays where either has a token left.
 """
 

@@ -3,7 +3,7 @@
 Token geometry before the projector: one token per patch in raster order, as in LLaVA-1.5. Images lose their
 class token; every frame of a clip KEEPS its own, which reaches the LLM in front of the frame's patches. It
 stands for all that the encoder saw of the frame and for no place in it, so here it is token rows * cols,
-behind the grid (`Geometry.whole`), and `slots` says that it comes first in the prompt.
+behind the grid (`Geometry.n_global`), and `slots` says that it comes first in the prompt.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class VideoLlavaAdapter(LlavaAdapter):
         found = []
         for one, look, size in zip(features, looks, sizes, strict=True):
             place = grid_geometry(size, settings, (side, side), vision.patch_size)
-            place = replace(place, whole=int(whole))
+            place = replace(place, n_global=int(whole))
             found.append(Seen(VisionTokens(one, (place,) * t, attention=look), slots, kind))
         return found
 

@@ -88,4 +88,4 @@ def laid_together(
         return tuple(found)
 
     x, y = spans(1, across.tolist()), spans(0, down.tolist())
-    return Geometry(*cells, (x[0][0], y[0][0], x[-1][1], y[-1][1]), shape[::-1], uneven=(x, y))
+    return Geometry(*cells, (x[0][0], y[0][0], x[-1][1], y[-1][1]), shape[::-1], cell_edges=(x, y))

@@ -10,8 +10,7 @@ from PIL import Image, ImageChops
 from app.api.arguments import checked_settings
 from rediprune import Explainer, PruneConfig, draw, kept_count
 from rediprune.evaluation.sweep import sweep
-from rediprune.evaluation.sweep_report import COLUMNS, holds_from, values
-from rediprune.explainer.encode import as_media_input
+from rediprune.evaluation.sweep_report import COLUMNS, row_values, smallest_holding_ratio
 from rediprune.explainer.model_card import Card
 from rediprune.explainer.model_holder import ModelHolder
 from tests.support import tiny
@@ -172,9 +171,9 @@ def test_sweep_has_the_librarys_rows_and_grows_row_by_row(client, files, monkeyp
     assert [(p.line.method, p.ratio) for p in points] == [
         (method, ratio) for ratio in (0.1, 1) for method in ("rediprune", "grid", "random")
     ]
-    assert found["rows"] == [dict(zip(COLUMNS, values(p), strict=True)) for p in points]
+    assert found["rows"] == [dict(zip(COLUMNS, row_values(p), strict=True)) for p in points]
     assert found["unpruned"]["text"] == points[0].full_text and found["tokens"] == tiny.N
-    assert found["holds_from"] == {p.line.method: holds_from(points, p.line) for p in points}
+    assert found["holds_from"] == {p.line.method: smallest_holding_ratio(points, p.line) for p in points}
     assert [(part["done"], part["of"]) for part in job.outputs()] == [(i, 6) for i in range(1, 7)]
 
 

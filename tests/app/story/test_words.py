@@ -5,7 +5,7 @@ import pytest
 from app.story import charts
 from app.story.words import LINE_BREAK, split_into_words
 from rediprune import Explainer
-from rediprune.query.question import pieces
+from rediprune.query.question import split_text
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_the_built_in_models_unknown_words_are_whole():
     explainer = Explainer.from_pretrained()
     tokenizer = explainer.processor.tokenizer
     text = "is the zebra extraordinarily größe 東京?"
-    tokens = pieces(tokenizer.decode, tokenizer(text, add_special_tokens=False)["input_ids"])
+    tokens = split_text(tokenizer.decode, tokenizer(text, add_special_tokens=False)["input_ids"])
     assert [word.text for word in split_into_words(tokens)] == [
         "is",
         "the",

@@ -43,7 +43,7 @@ def case(features: np.ndarray, cols: int, budget: str = "frame", present=None, w
     config = PruneConfig(budget=budget)
     query = torch.tensor(QUERY, dtype=torch.float32)
     orders = select(
-        vision.features, query, config, [alpha_from_weight(w) for w in WEIGHTS], present=vision.present
+        vision.features, query, config, [alpha_from_weight(w) for w in WEIGHTS], present=vision.valid
     )
     shown = MediaInput(
         (Image.new("RGB", place.image_size, "red"),) * t, clip=t > 1, seconds=tuple(range(t)) if t > 1 else ()

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tests.page_speed import __main__ as command
-from tests.page_speed.hand import GESTURES, measured, spread
+from tests.page_speed.hand import GESTURES, measure_size, spread
 from tests.page_speed.made_up import SIZES
 from tests.page_speed.page import served
 
@@ -16,7 +16,7 @@ def found(browser):
         page = context.new_page()
         page.goto(address)
         page.locator("#rp-explorer .map[data-kept]").wait_for()
-        run = measured(page, show, "1 x 576", repeats=1, warm_up=1, trips=1)
+        run = measure_size(page, show, "1 x 576", repeats=1, warm_up=1, trips=1)
         assert page.locator("#rp-explorer .total").inner_text() == "576"
     return run
 
@@ -44,7 +44,7 @@ def test_the_table_marks_what_misses_its_aim(found):
 
 def test_the_docs_page_has_the_place_for_the_table():
     text = (command.DOCS / "speed-of-the-page.md").read_text(encoding="utf-8")
-    assert command.insert(text, command.NAME, "x") != text
+    assert command.write_marked_tables(text, {command.NAME: "x"}) != text
 
 
 def test_sizes_and_spreads():

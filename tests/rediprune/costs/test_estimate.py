@@ -2,8 +2,7 @@
 
 import pytest
 
-from rediprune.costs import estimate as savings
-from rediprune.costs.estimate import estimate
+from rediprune.costs.estimate import definition, estimate, selection_flops
 from tests.rediprune.costs.test_flops import LLAVA_7B, TEXT, N
 
 
@@ -29,7 +28,7 @@ def test_selection_and_query_are_paid_for_by_the_pruned_run_alone():
     free = estimate(LLAVA_7B, N, 86, TEXT, method="random")
     paid = estimate(LLAVA_7B, N, 86, TEXT, method="rediprune", query_flops=7e9)
     assert (free.pruned.selection, paid.full.selection) == (0, 0)
-    assert paid.pruned.selection == savings.selection_flops("rediprune", N, 1024) + 7e9
+    assert paid.pruned.selection == selection_flops("rediprune", N, 1024) + 7e9
     assert paid.pruned.total - free.pruned.total == paid.pruned.selection
     assert paid.end_to_end == paid.full.total / paid.pruned.total
 
@@ -47,7 +46,7 @@ def test_longer_answers_save_less_end_to_end_and_frames_multiply_the_encoder():
     assert long.end_to_end == pytest.approx(3.19, abs=2e-2)
     eight = estimate(LLAVA_7B, 8 * 144, 8 * 22, TEXT, n_frames=8)
     assert eight.full.vision == 8 * short.full.vision
-    assert eight.pruned.selection == 8 * savings.selection_flops("rediprune", 144, 1024)
+    assert eight.pruned.selection == 8 * selection_flops("rediprune", 144, 1024)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +67,7 @@ def test_senseless_counts_are_refused(counts, method, says):
 
 @pytest.mark.parametrize("name", ["visual_only", "prefill", "end_to_end", "kv_bytes"])
 def test_every_shown_number_has_a_one_sentence_definition(name):
-    text = savings.definition(name)
+    text = definition(name)
     assert text.endswith(".") and text.count(". ") == 0
     with pytest.raises(ValueError, match="no definition of 'speed'"):
-        savings.definition("speed")
+        definition("speed")

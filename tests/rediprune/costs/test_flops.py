@@ -17,7 +17,7 @@ from rediprune.models.class_attention import class_attention
 from rediprune.models.vision_encoder import hidden_states
 from rediprune.query.text_tower import TextTower
 from tests.support import tiny
-from tests.support.counting import counted, llm, zeros
+from tests.support.counting import count_flops, llm, zeros
 
 N, TEXT = 576, 50
 LLAVA_7B = ModelShapes(
@@ -75,7 +75,7 @@ def test_the_adapter_reads_these_shapes_off_the_config(meta_model):
 
 
 def test_vision_encoder_equals_a_counted_forward(meta_model):
-    measured = counted(lambda: meta_model.model.vision_tower(zeros(1, 3, 336, 336)))
+    measured = count_flops(lambda: meta_model.model.vision_tower(zeros(1, 3, 336, 336)))
     assert flops.vision_flops(LLAVA_7B) == measured
     assert measured == pytest.approx(0.382e12, rel=2e-3)
 
@@ -83,18 +83,18 @@ def test_vision_encoder_equals_a_counted_forward(meta_model):
 def test_an_encoder_that_ends_where_it_is_read_runs_one_layer_less_than_is_counted(meta_model):
     tower = meta_model.model.vision_tower
     layer, pixels = meta_model.config.vision_feature_layer, zeros(1, 3, 336, 336)
-    measured = counted(lambda: hidden_states(tower, tower.encoder.layers, pixels, [layer]))
+    measured = count_flops(lambda: hidden_states(tower, tower.encoder.layers, pixels, [layer]))
     assert measured == flops.vision_flops(replace(LLAVA_7B, vision_layers=23)) < flops.vision_flops(LLAVA_7B)
 
 
 def test_projector_equals_a_counted_forward(meta_model):
-    assert flops.projector_flops(LLAVA_7B, 115) == counted(
+    assert flops.projector_flops(LLAVA_7B, 115) == count_flops(
         lambda: meta_model.model.multi_modal_projector(zeros(1, 115, 1024))
     )
 
 
 def test_prefill_equals_a_counted_forward(meta_model):
-    measured = counted(lambda: llm(meta_model, N + TEXT))
+    measured = count_flops(lambda: llm(meta_model, N + TEXT))
     assert flops.prefill_flops(LLAVA_7B, N + TEXT) == measured
     assert measured == pytest.approx(8.3137e12, rel=1e-5)
 
@@ -105,13 +105,13 @@ def test_decode_steps_and_grouped_query_attention_equal_a_counted_forward():
     cache = llm(model, 60)
     stored = sum(t.numel() * t.element_size() for layer in cache.layers for t in (layer.keys, layer.values))
     assert flops.kv_bytes(shapes, 60) == stored
-    assert flops.prefill_flops(shapes, 60) == counted(lambda: llm(model, 60))
+    assert flops.prefill_flops(shapes, 60) == count_flops(lambda: llm(model, 60))
 
     def three_steps():
         for _ in range(3):
             llm(model, 1, cache)
 
-    assert flops.decode_flops(shapes, 60, n_new=4) == counted(three_steps)
+    assert flops.decode_flops(shapes, 60, n_new=4) == count_flops(three_steps)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -123,7 +123,7 @@ def test_selection_multiplies_one_gram_matrix_where_it_measures_distances_and_no
     products = 2 * n * n * width
     if method == "cdpruner":  # pick i multiplies i rows of the Cholesky factor
         products += sum(2 * i * n for i in range(n))
-    assert counted(lambda: select(features, query, PruneConfig(method=method), **more)) == products
+    assert count_flops(lambda: select(features, query, PruneConfig(method=method), **more)) == products
     # What no flop counter sees: unit vectors, relevance and picks, element by element.
     beside = {
         "rediprune": 5 * n * c + 4 * n * n,
@@ -140,12 +140,12 @@ def test_what_a_method_must_know_besides_equals_a_counted_run():
     adapter, tower = adapter_for(model), model.model.vision_tower
     inputs, shapes = tiny.inputs(), adapter_for(model).shapes()
     seen = adapter.look(inputs)
-    everything = counted(lambda: adapter.projected(seen))
+    everything = count_flops(lambda: adapter.projected(seen))
     assert flops.extra_flops("divprune", shapes, tiny.N, 1) == everything
     states = torch.randn(3, tiny.N + 1, tiny.C)
     block = getattr(tower, "vision_model", tower).encoder.layers[0]
     beside = 2 * states.numel()  # query times keys, element by element
-    found = counted(lambda: class_attention(block, states)) + beside
+    found = count_flops(lambda: class_attention(block, states)) + beside
     assert flops.extra_flops("cls-attention", shapes, tiny.N, 3) == found
     assert flops.extra_flops("rediprune", shapes, tiny.N, 1) == 0
     plain, paid = (estimate(shapes, tiny.N, 5, 20, method=name) for name in ("diversity", "divprune"))
@@ -157,9 +157,9 @@ def test_a_text_tower_query_equals_a_counted_one(tmp_path):
     tower = TextTower.load(f"local-dir:{tiny.save_clip(tmp_path)}")
     features, value_path = torch.randn(1, tiny.N, tiny.C), adapter_for(tiny.model()).value_path
     with sdpa_kernel(SDPBackend.MATH):  # the one backend whose products are counted on every machine
-        text = counted(lambda: tower.encode("what color is the star"))
-    keys = counted(lambda: tower.keys(features))
-    by_value = counted(lambda: tower.value_keys(features, value_path))
+        text = count_flops(lambda: tower.encode("what color is the star"))
+    keys = count_flops(lambda: tower.keys(features))
+    by_value = count_flops(lambda: tower.value_keys(features, value_path))
     assert flops.text_tower_flops(tower.shapes, 0, tiny.C) == text
     assert flops.text_tower_flops(tower.shapes, tiny.N, tiny.C) == text + keys
     assert flops.text_tower_flops(tower.shapes, tiny.N, tiny.C, value_path=True) == text + by_value

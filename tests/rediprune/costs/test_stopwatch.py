@@ -7,11 +7,11 @@ import torch
 
 from rediprune.costs.stopwatch import (
     Timing,
-    contradicts,
-    doubt,
-    measured_again,
-    pooled,
-    synchroniser,
+    contradiction,
+    find_doubt,
+    measure_until_sound,
+    pool_timings,
+    synchronise_function,
     time_run,
 )
 
@@ -75,12 +75,12 @@ def test_every_run_decodes_from_its_own_prefill():
 def test_the_device_is_named_and_its_own_synchronise_is_used(monkeypatch):
     seen = []
     monkeypatch.setattr(torch.cuda, "synchronize", seen.append)
-    synchroniser("cuda:1")()
+    synchronise_function("cuda:1")()
     assert seen == [torch.device("cuda:1")]
     monkeypatch.setattr(torch.mps, "synchronize", lambda: seen.append("mps"))
-    synchroniser("mps")()
+    synchronise_function("mps")()
     assert seen[-1] == "mps"
-    assert synchroniser("cpu")() is None
+    assert synchronise_function("cpu")() is None
     assert time_run(lambda: None, repeats=1, warmup=0).device == "cpu"
 
 
@@ -99,14 +99,14 @@ def test_a_real_clock_gives_positive_seconds():
 def test_single_runs_pool_to_what_one_timing_of_all_of_them_says():
     costs = [3.0, 1.0, 2.0, 7.0, 5.0]
     singles = [Machine([cost]).time(repeats=1, warmup=0) for cost in costs]
-    assert pooled(singles) == Machine(costs).time(repeats=5, warmup=0)
+    assert pool_timings(singles) == Machine(costs).time(repeats=5, warmup=0)
 
 
 def test_medians_cannot_be_pooled_again():
     with pytest.raises(ValueError, match="one repeat each"):
-        pooled([Machine([1.0, 2.0]).time(repeats=2, warmup=0)])
+        pool_timings([Machine([1.0, 2.0]).time(repeats=2, warmup=0)])
     with pytest.raises(ValueError, match="at least one"):
-        pooled([])
+        pool_timings([])
 
 
 def timing(prefill: float, fastest: float | None = None, slowest: float | None = None) -> Timing:
@@ -126,7 +126,7 @@ def timing(prefill: float, fastest: float | None = None, slowest: float | None =
     ],
 )
 def test_a_pair_of_times_that_cannot_both_be_right_is_doubted(full, pruned, why):
-    said = doubt(full, pruned, ratio=5.4)
+    said = find_doubt(full, pruned, ratio=5.4)
     assert why in said and bool(said) == bool(why)
 
 
@@ -140,7 +140,7 @@ def test_a_pair_of_times_that_cannot_both_be_right_is_doubted(full, pruned, why)
     ],
 )
 def test_an_answer_and_its_prefill_that_contradict_each_other_are_told_apart(prefill, seconds, first, wrong):
-    assert contradicts(prefill, seconds, first) == wrong
+    assert contradiction(prefill, seconds, first) == wrong
 
 
 def test_what_is_doubtful_is_measured_again_after_a_rest_and_not_for_ever():
@@ -149,11 +149,14 @@ def test_what_is_doubtful_is_measured_again_after_a_rest_and_not_for_ever():
     def measure() -> int:
         return next(found)
 
-    assert measured_again(measure, lambda x: x > 4, (0.5, 1.5), slept.append) == 4 and slept == [0.5]
+    assert measure_until_sound(measure, lambda x: x > 4, (0.5, 1.5), slept.append) == 4 and slept == [0.5]
     slept.clear()
-    assert measured_again(measure, lambda x: True, (0.5, 1.5), slept.append) == 1 and slept == [0.5, 1.5]
+    assert measure_until_sound(measure, lambda x: True, (0.5, 1.5), slept.append) == 1 and slept == [
+        0.5,
+        1.5,
+    ]
 
 
 def test_a_measurement_that_takes_long_is_not_repeated_on_a_machine_that_is_busy():
     now = iter([0.0, 11.0])
-    assert measured_again(lambda: 1, lambda _: True, (0.5,), None, 10.0, lambda: next(now)) == 1
+    assert measure_until_sound(lambda: 1, lambda _: True, (0.5,), None, 10.0, lambda: next(now)) == 1

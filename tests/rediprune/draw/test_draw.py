@@ -28,7 +28,7 @@ def geometry():
 
 
 def test_the_inside_of_a_kept_patch_is_the_original_and_a_dropped_one_is_darker_grey(image, geometry):
-    out = np.asarray(draw.kept(image, geometry, [5]))
+    out = np.asarray(draw.mark_kept(image, geometry, [5]))
     original = np.asarray(image)
     # Token 5 is row 1, column 1: pixels x 32..47, y 16..31.
     assert (out[17:31, 33:47] == original[17:31, 33:47]).all()
@@ -39,7 +39,7 @@ def test_the_inside_of_a_kept_patch_is_the_original_and_a_dropped_one_is_darker_
 
 def test_the_original_stays_recognisable_under_every_overlay(image, geometry):
     grey = np.asarray(image.convert("L"), dtype=float)[:, 16:80].ravel()
-    nothing_kept = np.asarray(draw.kept(image, geometry, []).convert("L"), dtype=float)[:, 16:80].ravel()
+    nothing_kept = np.asarray(draw.mark_kept(image, geometry, []).convert("L"), dtype=float)[:, 16:80].ravel()
     flat_heat = np.asarray(draw.heatmap(image, geometry, np.zeros(16)).convert("L"), dtype=float)[
         :, 16:80
     ].ravel()
@@ -48,7 +48,7 @@ def test_the_original_stays_recognisable_under_every_overlay(image, geometry):
 
 
 def test_pixels_the_model_never_saw_are_dimmed_even_when_all_tokens_are_kept(image, geometry):
-    out = np.asarray(draw.kept(image, geometry, torch.arange(16)))
+    out = np.asarray(draw.mark_kept(image, geometry, torch.arange(16)))
     assert (out[:, :14, 0] == out[:, :14, 1]).all()
     assert (out[2:-2, 20:76] == np.asarray(image)[2:-2, 20:76]).all()
 
@@ -70,11 +70,11 @@ def test_the_ramp_is_ordered_by_lightness_so_that_it_reads_without_colour():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda i, g: draw.kept(i, g, [16]), "outside 0..15"),
+        (lambda i, g: draw.mark_kept(i, g, [16]), "outside 0..15"),
         (lambda i, g: draw.heatmap(i, g, [0.0] * 15), "15 values"),
         (lambda i, g: draw.heatmap(i, g, [float("nan")] * 16), "no value at all"),
         (lambda i, g: draw.heatmap(i, g, [float("inf")] * 16), "not finite"),
-        (lambda i, g: draw.kept(i.resize((8, 8)), g, [0]), "its geometry was made for"),
+        (lambda i, g: draw.mark_kept(i.resize((8, 8)), g, [0]), "its geometry was made for"),
     ],
 )
 def test_bad_input_gets_a_sentence(image, geometry, call, words):
@@ -83,8 +83,8 @@ def test_bad_input_gets_a_sentence(image, geometry, call, words):
 
 
 def test_a_kept_token_of_the_whole_frame_is_a_line_around_it_and_brightens_no_patch(image, geometry):
-    geometry = replace(geometry, whole=1)
-    without, given = (np.asarray(draw.kept(image, geometry, indices)) for indices in ([5], [5, 16]))
+    geometry = replace(geometry, n_global=1)
+    without, given = (np.asarray(draw.mark_kept(image, geometry, indices)) for indices in ([5], [5, 16]))
     changed = (without != given).any(-1)
     assert changed[:, :16].sum() == changed[:, 80:].sum() == 0  # the model did not see the sides
     assert changed[0, 16:80].all() and changed[:, 16].all()
@@ -92,12 +92,12 @@ def test_a_kept_token_of_the_whole_frame_is_a_line_around_it_and_brightens_no_pa
     values = [*np.linspace(-0.2, 0.1, 16), 9.0]  # its relevance is no part of the scale
     heat = draw.heatmap(image, geometry, values)
     assert np.array_equal(
-        np.asarray(heat), np.asarray(draw.heatmap(image, replace(geometry, whole=0), values[:16]))
+        np.asarray(heat), np.asarray(draw.heatmap(image, replace(geometry, n_global=0), values[:16]))
     )
     with pytest.raises(
         ValueError, match=r"outside 0\.\.16, the 16 tokens of a 4 x 4 grid and 1 of the whole frame"
     ):
-        draw.kept(image, geometry, [17])
+        draw.mark_kept(image, geometry, [17])
 
 
 def test_the_caption_tells_of_a_token_of_the_whole_frame(image, geometry, monkeypatch):
@@ -105,7 +105,7 @@ def test_the_caption_tells_of_a_token_of_the_whole_frame(image, geometry, monkey
     monkeypatch.setattr(
         draw.figure, "sheet", lambda rows, cell, lines: said.extend([c for _, c in rows[0]] + lines)
     )
-    trace = run(replace(geometry, whole=1))
+    trace = run(replace(geometry, n_global=1))
     relevance = torch.tensor([[*torch.linspace(-0.2, 0.1, 16), 0.9]])
     trace = replace(
         trace,
@@ -124,7 +124,7 @@ def test_the_caption_tells_of_a_token_of_the_whole_frame(image, geometry, monkey
 
 def test_a_one_pixel_picture_can_be_drawn():
     tiny = Geometry(rows=4, cols=4, box=(0.0, 0.0, 1.0, 1.0), image_size=(1, 1))
-    assert draw.kept(Image.new("RGB", (1, 1)), tiny, [3]).size == (1, 1)
+    assert draw.mark_kept(Image.new("RGB", (1, 1)), tiny, [3]).size == (1, 1)
 
 
 def run(geometry, question="why", said="because") -> Trace:
@@ -177,9 +177,9 @@ def test_a_picture_of_any_shape_fits_its_box_and_its_text_fits_the_sheet(size):
 def test_text_is_wrapped_at_spaces_and_loses_nothing_until_it_is_cut():
     font = ImageFont.load_default(size=15)
     text = "a caption that has rather more words than one line of it can hold"
-    rows = draw.sheet.wrapped(text, font, 200)
+    rows = draw.sheet.wrap_text(text, font, 200)
     assert len(rows) == 3 and " ".join(rows) == text
-    assert draw.sheet.wrapped("short", font, 200) == ["short"]
-    cut = draw.sheet.wrapped("x" * 500, font, 200)
+    assert draw.sheet.wrap_text("short", font, 200) == ["short"]
+    cut = draw.sheet.wrap_text("x" * 500, font, 200)
     assert len(cut) == 3 and cut[-1].endswith("x…")
     assert all(font.getlength(row) <= 200 for row in rows + cut)

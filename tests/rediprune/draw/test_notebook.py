@@ -3,9 +3,9 @@
 import pytest
 
 from rediprune import Explainer, PruneConfig, PruneError, PruneReport, estimate, prune
-from rediprune.costs import estimate as savings
+from rediprune.costs.estimate import estimate_over_prompts
 from rediprune.models import adapter_for
-from rediprune.trace import html_of
+from rediprune.trace import to_html
 from tests.support import tiny
 
 ROWS = (("What color is the star?", [tiny.image(1)]), ("Is it red or is it <blue>?", [tiny.image(2)]))
@@ -62,7 +62,7 @@ def test_an_empty_report_says_so():
 
 
 def test_what_nobody_shows_has_no_html():
-    assert html_of(object()) is None
+    assert to_html(object()) is None
 
 
 def test_a_report_estimates_what_was_saved_over_all_prompts(report):
@@ -94,5 +94,5 @@ def test_savings_of_no_token_are_refused(report):
 
 
 def test_a_call_over_several_prompts_costs_what_each_does(report):
-    assert savings.over_prompts(report.costs[:1]).n_visual_full == tiny.N
+    assert estimate_over_prompts(report.costs[:1]).n_visual_full == tiny.N
     assert len(report.costs) == 2

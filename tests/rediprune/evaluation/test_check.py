@@ -1,4 +1,4 @@
-"""`python -m rediprune check`: the built-in model passes, and a fault fails where it is."""
+"""Check `python -m rediprune check`: the built-in model passes, and a fault fails where it is."""
 
 import json
 from dataclasses import replace
@@ -30,29 +30,25 @@ def explainer():
 
 def test_the_built_in_model_passes_every_check(capsys):
     assert main(["check", "--repeats", "1"]) == 0
-    said = capsys.readouterr().out
-    assert "7 passed, 0 failed" in said and "FAIL" not in said
-    assert "default cosine" in said and "rounding alone" in said
+    output = capsys.readouterr().out
+    assert "7 passed, 0 failed" in output and "FAIL" not in output
+    assert "default cosine" in output and "rounding alone" in output
 
 
 def test_a_failed_check_is_named_and_ends_with_1(monkeypatch, capsys):
-    monkeypatch.setattr(check, "placed", lambda explainer: (False, "nowhere"))
+    monkeypatch.setattr(check, "check_placement", lambda explainer: (False, "nowhere"))
     assert main(["check", "--repeats", "1"]) == 1
-    said = capsys.readouterr().out
-    assert "6 passed, 1 failed: tokens lie where shown" in said
+    output = capsys.readouterr().out
+    assert "6 passed, 1 failed: tokens lie where shown" in output
 
 
 @pytest.mark.parametrize("shown", ["image", "clip"])
 def test_a_projector_that_prunes_differently_is_found(explainer, known, shown, monkeypatch):
-    media = (
-        MediaInput((known[0].image,))
-        if shown == "image"
-        else MediaInput((known[0].image, known[1].image), True)
-    )
-    assert check.identical(explainer, media)[0] and check.masked(explainer, media)[0]
+    media = Shown((known[0].image,)) if shown == "image" else Shown((known[0].image, known[1].image), True)
+    assert check.check_identical(explainer, media)[0] and check.check_masked(explainer, media)[0]
     project = LlavaAdapter.project
     monkeypatch.setattr(LlavaAdapter, "project", lambda self, x: project(self, x) * 1.001)
-    assert not check.identical(explainer, media)[0]
+    assert not check.check_identical(explainer, media)[0]
 
 
 def test_kept_tokens_in_the_wrong_place_are_found(explainer, known, monkeypatch):
@@ -60,40 +56,40 @@ def test_kept_tokens_in_the_wrong_place_are_found(explainer, known, monkeypatch)
     monkeypatch.setattr(
         VisionTokens, "take", lambda self, kept: take(self, kept if len(kept) > 30 else kept.flip(0))
     )
-    assert check.identical(explainer, MediaInput((known[0].image,)))[0]  # at 100% the fault does not show
-    assert not check.masked(explainer, MediaInput((known[0].image,)))[0]
+    assert check.check_identical(explainer, Shown((known[0].image,)))[0]  # at 100% the fault does not show
+    assert not check.check_masked(explainer, Shown((known[0].image,)))[0]
 
 
 @pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
 def test_rounding_is_measured_by_the_same_prompt_in_every_family(family):
-    """Else the limit is no limit: a prompt whose deepstack is shifted differs by far more than rounding."""
+    """Guard the limit: a prompt whose deepstack features are shifted differs by far more than rounding."""
     explainer = Explainer(family.model(torch.float32), family.processor())
-    passed, detail = check.masked(explainer, MediaInput((family.pictures(3)[0],)))
+    passed, detail = check.check_masked(explainer, Shown((family.pictures(3)[0],)))
     rounding = float(detail.partition("rounding alone: ")[2].rstrip(")"))
     assert passed and rounding < 1e-5
 
 
 def test_two_prompts_in_a_batch_are_compared_and_the_tokenizer_is_left_as_it_was(explainer, known):
     explainer.processor.tokenizer.padding_side = "left"
-    passed, detail = check.identical_batch(explainer, known)
+    passed, detail = check.check_identical_batch(explainer, known)
     assert passed and f"{2 * tiny.N} visual tokens" in detail
 
 
 def test_a_map_that_is_one_token_off_is_found(monkeypatch):
     explainer = Explainer.from_pretrained()
-    assert check.placed(explainer)[0]
+    assert check.check_placement(explainer)[0]
     boxes = Geometry.token_boxes
     monkeypatch.setattr(
         Geometry, "token_boxes", lambda self: boxes(self) + torch.tensor([1, 0, 1, 0]) * boxes(self)[0, 2]
     )
-    passed, detail = check.placed(explainer)
+    passed, detail = check.check_placement(explainer)
     assert not passed and "mean offset" in detail
 
 
 def test_a_reversed_sign_is_found_and_the_remedy_named(known, monkeypatch):
     explainer = Explainer.from_pretrained()
     few = known[:3]
-    assert check.pointing(explainer, few)[0]
+    assert check.check_pointing(explainer, few)[0]
     select = Explainer.select
 
     def reversed_sign(self, *args):
@@ -102,27 +98,29 @@ def test_a_reversed_sign_is_found_and_the_remedy_named(known, monkeypatch):
         return chosen
 
     monkeypatch.setattr(Explainer, "select", reversed_sign)
-    passed, detail = check.pointing(explainer, few)
+    passed, detail = check.check_pointing(explainer, few)
     assert not passed and 'use pointing="negated"' in detail
 
 
 def test_a_model_without_text_tower_is_not_judged_by_it(explainer, known):
-    assert check.pointing(explainer, known)[0] is None
+    assert check.check_pointing(explainer, known)[0] is None
 
 
 def test_the_share_of_pairs_counts_ties_half():
-    assert check._above(torch.tensor([2.0, 3.0]), torch.tensor([1.0, 2.0])) == pytest.approx((3 + 0.5) / 4)
+    assert check._share_of_pairs_above(torch.tensor([2.0, 3.0]), torch.tensor([1.0, 2.0])) == pytest.approx(
+        (3 + 0.5) / 4
+    )
 
 
 def test_the_pictures_are_those_of_the_world(tmp_path):
-    from world.exports.known_objects import write
+    from world.exports.known_objects import write_known_objects
 
-    write(tmp_path)
+    write_known_objects(tmp_path)
     assert json.loads((tmp_path / "objects.json").read_text()) == json.loads(
-        (check.KNOWN / "objects.json").read_text()
+        (check.KNOWN_FOLDER / "objects.json").read_text()
     )
     for path in tmp_path.glob("*.png"):
-        assert Image.open(path).tobytes() == Image.open(check.KNOWN / path.name).tobytes()
+        assert Image.open(path).tobytes() == Image.open(check.KNOWN_FOLDER / path.name).tobytes()
 
 
 def test_without_its_pictures_it_says_so(tmp_path):
@@ -139,7 +137,7 @@ def timing(prefill):
 )
 def test_times_that_cannot_both_be_right_are_told_as_such(explainer, known, monkeypatch, full, pruned, busy):
     monkeypatch.setattr(explainer, "time_both", lambda *_, **__: (timing(full), timing(pruned)))
-    _, detail = check.timed(explainer, MediaInput((known[0].image,)), 3)
+    _, detail = check.measure_times(explainer, Shown((known[0].image,)), 3)
     assert f"{full * 1000:.0f} ms ({full * 1000:.0f}..{full * 1000:.0f})" in detail
     assert ("NOT RELIABLE" in detail) == busy
 
@@ -156,7 +154,7 @@ def test_both_prompts_are_timed_in_turns_and_again_where_a_time_cannot_be_right(
 
     monkeypatch.setattr(explainer, "time", time)
     monkeypatch.setattr("rediprune.costs.stopwatch.time.sleep", lambda _: None)
-    _, detail = check.timed(explainer, MediaInput((known[0].image,)), 3)
+    _, detail = check.measure_times(explainer, Shown((known[0].image,)), 3)
     one_try = [(True, 1), (False, 1), *([(True, 0), (False, 0)] * 2)]
     assert calls == one_try * 2
     assert "NOT RELIABLE" not in detail and "10 ms (10..10)" in detail

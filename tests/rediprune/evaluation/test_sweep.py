@@ -1,4 +1,4 @@
-"""A sweep says of every point what asking it alone would say, and does no work twice."""
+"""Check that every point of a sweep equals a run of its own, and that no work is done twice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rediprune import Explainer, PruneConfig, alpha_from_weight
-from rediprune.evaluation.sweep import Line, lines_of, sweep
+from rediprune.evaluation.sweep import Line, list_lines, sweep
 from tests.support import tiny
 
 QUESTION = "what color is the star"
@@ -18,7 +18,7 @@ RATIOS, WEIGHTS, NEW = (0.1, 0.5, 1.0), (0.0, 0.5), 4
 
 
 class Counting(Explainer):
-    """An Explainer that counts what it is asked to do."""
+    """Count the calls of an Explainer."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -53,7 +53,7 @@ def points(explainer, look):
 
 
 def test_every_line_comes_at_every_ratio_and_random_is_among_them(points):
-    lines = lines_of(METHODS, WEIGHTS)
+    lines = list_lines(METHODS, WEIGHTS)
     assert [(p.ratio, p.line) for p in points] == [(r, line) for r in RATIOS for line in lines]
     assert [line.name for line in lines[:2]] == ["rediprune w=0.00", "rediprune w=0.50"]
     assert lines[-1] == Line("random")
@@ -98,7 +98,7 @@ def test_random_is_the_mean_of_its_seeds_with_their_spread(explainer, look, poin
 
 
 def test_every_token_kept_changes_nothing(points):
-    for point in points[-len(lines_of(METHODS, WEIGHTS)) :]:
+    for point in points[-len(list_lines(METHODS, WEIGHTS)) :]:
         assert point.ratio == 1 and point.same_text == 1 and point.kl_first == 0
         assert point.probability == pytest.approx(point.full_probability)
         assert point.savings.end_to_end == 1

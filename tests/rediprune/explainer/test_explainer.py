@@ -529,8 +529,8 @@ def lined(explainer):
     slots = torch.cat([grid[:, :5], torch.full((tiny.GRID, 1), -1)], 1).flatten()
     there = torch.zeros(1, tiny.N, dtype=torch.bool)
     there[0, grid[:, :5].flatten()] = True
-    vision = replace(look.vision, present=there)
-    look = replace(look, seen=(Seen(vision, slots),), vision=vision)
+    vision = replace(look.vision, valid=there)
+    look = replace(look, items=(Seen(vision, slots),), vision=vision)
     return look, replace(asked, n_text=asked.n_text + tiny.GRID)
 
 

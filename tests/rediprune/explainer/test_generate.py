@@ -37,10 +37,10 @@ def gapped(adapter) -> Prompt:
 
 def test_half_a_character_is_held_back_until_it_is_whole():
     seen = []
-    listener = generate._Listener(Bytes(), seen.append)
-    listener.put(torch.zeros(1, 0, dtype=torch.long))  # what generate() hands over for a prompt of embeddings
+    streamer = generate._AnswerStreamer(Bytes(), seen.append)
+    streamer.put(torch.zeros(1, 0, dtype=torch.long))  # what generate() hands over for a prompt of embeddings
     for byte in "aé!".encode():
-        listener.put(torch.tensor([byte]))
+        streamer.put(torch.tensor([byte]))
     assert seen == ["a", "a", "aé", "aé!"]
 
 

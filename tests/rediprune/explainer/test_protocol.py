@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.model.zero_gpu import LentExplainer
+from app.model.zero_gpu import ZeroGpuExplainer
 from rediprune import Explainer
 from rediprune.explainer.protocol import ExplainerLike
 from rediprune.replay.recorded_run import RecordedRun
@@ -32,7 +32,7 @@ def test_an_explainer_and_a_recorded_run_have_every_member(explainer, recorded, 
     assert hasattr(explainer, name) and hasattr(recorded, name)
 
 
-@pytest.mark.parametrize("kind", [Explainer, LentExplainer, RecordedRun])
+@pytest.mark.parametrize("kind", [Explainer, ZeroGpuExplainer, RecordedRun])
 @pytest.mark.parametrize("name", METHODS)
 def test_every_kind_takes_the_arguments_of_the_protocol(kind, name):
     asked = inspect.signature(MEMBERS[name]).parameters
@@ -44,7 +44,7 @@ def test_every_kind_takes_the_arguments_of_the_protocol(kind, name):
 def test_only_a_recorded_run_has_a_trace_and_only_a_model_has_load_arguments(explainer, recorded):
     assert explainer.trace is None and recorded.trace.full.text
     assert explainer.load_arguments == {"dtype": "float32"} and recorded.load_arguments == {}
-    assert LentExplainer.one_at_a_time and not explainer.one_at_a_time and not recorded.one_at_a_time
+    assert ZeroGpuExplainer.one_at_a_time and not explainer.one_at_a_time and not recorded.one_at_a_time
 
 
 def test_methods_behind_the_projector_can_be_measured_by_a_model_alone(explainer, recorded):
@@ -53,7 +53,7 @@ def test_methods_behind_the_projector_can_be_measured_by_a_model_alone(explainer
 
 
 def test_no_call_site_asks_which_kind_it_is():
-    kinds = {"Explainer", "LentExplainer", "ZeroGpuExplainer", "RecordedRun"}
+    kinds = {"Explainer", "ZeroGpuExplainer", "RecordedRun"}
     found = []
     for house in ("app", "rediprune"):
         for path in sorted((ROOT / house).rglob("*.py")):

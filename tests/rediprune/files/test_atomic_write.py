@@ -18,12 +18,12 @@ from rediprune.evaluation.bench.machine import Machine
 from rediprune.evaluation.lmms.local import write_task
 from rediprune.evaluation.lmms.record import Record
 from rediprune.explainer.explainer import Explainer
-from rediprune.files.atomic_write import UNFINISHED, replacing, replacing_files, write_bytes, write_text
+from rediprune.files.atomic_write import UNFINISHED, replace_file, replace_files, write_bytes, write_text
 from rediprune.media.save_clip import save_clip
 from tests.support import tiny
 
 ROOT = Path(rediprune.__file__).parents[1]
-OLD = b"what stood there before"
+OLD = b'{"stood": "there before"}'  # JSON, for a trace replaces nothing else
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def bench_runs():
     figures = [
         record.Figure(f"figure {i}", {"N": i}, "s", 1.0, 1.0, 1.0, "cpu", "float32", 1, 1) for i in range(9)
     ]
-    return {"selection": record.Run(Machine.here("cpu"), "cpu", True, 1.0, figures)}
+    return {"selection": record.BenchRun(Machine.here("cpu"), "cpu", True, 1.0, figures)}
 
 
 def clip(path):
@@ -133,11 +133,11 @@ def test_the_description_of_a_run_of_lmms_eval_stays_whole(tmp_path):
 def test_a_folder_written_by_a_library_is_moved_in_whole_files(tmp_path):
     (tmp_path / "a.json").write_bytes(OLD)
     (tmp_path / "mine.txt").write_bytes(OLD)
-    with full_disk(), pytest.raises(OSError), replacing_files(tmp_path) as part:
+    with full_disk(), pytest.raises(OSError), replace_files(tmp_path) as part:
         (part / "a.json").write_bytes(b"new")
         (part / "b.json").write_bytes(b"x" * 1000)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.json": OLD, "mine.txt": OLD}
-    with replacing_files(tmp_path) as part:
+    with replace_files(tmp_path) as part:
         (part / "a.json").write_bytes(b"new")
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"a.json": b"new", "mine.txt": OLD}
 
@@ -145,7 +145,7 @@ def test_a_folder_written_by_a_library_is_moved_in_whole_files(tmp_path):
 def test_an_error_of_the_writer_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(OLD)
-    with pytest.raises(KeyboardInterrupt), replacing(path) as part:
+    with pytest.raises(KeyboardInterrupt), replace_file(path) as part:
         part.write_text("half")
         raise KeyboardInterrupt
     assert path.read_bytes() == OLD and len(list(tmp_path.iterdir())) == 1
@@ -185,25 +185,27 @@ def test_the_error_names_the_file_that_was_asked_for(tmp_path):
 
 WRITING = {"write_text", "write_bytes", "save", "savefig", "save_file", "save_pretrained", "dump", "tofile"}
 WRITING |= {"open_memmap", "savez", "imsave", "to_csv", "copyfile", "copytree", "move", "rename"}
-OURS = {"replacing", "replacing_files"}
+OURS = {"replace_file", "replace_files"}
 # Calls that write to what they are handed, into memory, or grow one file over hours; with the reason.
 ALLOWED = {
     "av.open(target, 'w', format='mp4'": "save_clip hands it a part, or a file object",
     "first.save(target, 'GIF'": "save_clip hands it a part, or a file object",
     "frame.save(out, format='PNG')": "into memory",
+    "image.save(file, 'PNG')": "into memory",
     "image.save(out, **": "into memory",
+    "image.save(out, format='PNG')": "into memory",
     "path.open('a+b')": "the record of lmms-eval: appended to and synced line by line",
     "record.save(runs, args.out)": "a function of ours",
     "np.lib.format.open_memmap(path, ": "a memory map, with a count of what is ready",
     "model.half().save_pretrained(folder": "into the folder of replacing_files",
     "LlavaProcessor(": "into the folder of replacing_files",
-    "self.save(self.found)": "a callback of ours that is called save",
+    "self.save(self.record)": "a callback of ours that is called save",
     "parts['explorer'].save(": "an event of the page that is called save",
 }
 
 
 def writes(tree: ast.AST, parts: frozenset = frozenset()):
-    """Yield (line, source) of every call that writes a file, except to a name that `replacing` has bound."""
+    """Yield (line, source) of each call that writes a file, except to names that `replace_file` has bound."""
     for node in ast.iter_child_nodes(tree):
         bound = parts
         if isinstance(node, ast.With):
@@ -262,9 +264,9 @@ def test_no_file_is_written_in_place():
         ("p.write_text('x')", 1),
         ("write_text(p, 'x')", 0),
         ("image.save(path)", 1),
-        ("with replacing(path) as part:\n    image.save(part)", 0),
-        ("with replacing(path) as part:\n    image.save(path)", 1),
-        ("with replacing(path) as part, part.open('w') as file:\n    pass", 0),
+        ("with replace_file(path) as part:\n    image.save(part)", 0),
+        ("with replace_file(path) as part:\n    image.save(path)", 1),
+        ("with replace_file(path) as part, part.open('w') as file:\n    pass", 0),
         ("torch.save(x, path)", 1),
         ("json.dump(x, file)", 1),
     ],

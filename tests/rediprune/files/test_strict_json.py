@@ -10,7 +10,7 @@ import rediprune
 from rediprune.evaluation.bench import record, report
 from rediprune.explainer.model_card import read_card
 from rediprune.files.strict_json import JsonError, parsed, read_object
-from world.evaluation.results import read_evaluation, unpacked
+from world.evaluation.results import read_evaluation, unpack_bits
 
 ROOT = Path(rediprune.__file__).parents[1]
 HOSTILE = {
@@ -37,7 +37,7 @@ def test_hostile_text_is_refused_in_a_few_words(name, tmp_path):
 
 def test_plain_values_come_as_they_are():
     values = {"a": [1, -2.5, None, True, "é"], "seed": 2**64 - 1, "b": {}}
-    assert parsed(json.dumps(values)) == values
+    assert parse_json(json.dumps(values)) == values
 
 
 def test_a_file_beyond_its_limit_is_not_read(tmp_path):
@@ -116,6 +116,6 @@ def test_tables_of_a_record_full_of_zeros_are_refused_in_one_sentence(tmp_path):
 
 
 def test_too_few_digits_are_not_filled_with_wrong_answers():
-    assert unpacked("ff", 8).all()
+    assert unpack_bits("ff", 8).all()
     with pytest.raises(ValueError, match="measure again"):
-        unpacked("ff", 9)
+        unpack_bits("ff", 9)

@@ -31,16 +31,16 @@ CONTAINERS = [
 
 
 @pytest.fixture
-def decoded(monkeypatch) -> list[int]:
-    """The presentation times of all video frames that were decoded, in order."""
-    times, decode = [], stream.decoded
+def decoded_times(monkeypatch) -> list[int]:
+    """The presentation times of all video frames that were decoded_times, in order."""
+    times, decode = [], stream.decode_frames
 
     def noted(*args):
         for frame in decode(*args):
             times.append(frame.pts)
             yield frame
 
-    monkeypatch.setattr(stream, "decoded", noted)
+    monkeypatch.setattr(stream, "decode_frames", noted)
     return times
 
 
@@ -61,8 +61,8 @@ def test_at_a_constant_rate_the_frames_are_those_of_the_published_code(n, asked,
     published = sorted(set(np.linspace(0, n - 1, asked, dtype=int).tolist())) if n > asked else list(range(n))
     exact = [i / rate for i in range(n)]
     rounded = [Fraction(round(time * 1000), 1000) for time in exact]
-    assert sampling.chosen(exact, asked) == published
-    assert rate > 30 or sampling.chosen(rounded, asked) == published
+    assert sampling.select_frames(exact, asked) == published
+    assert rate > 30 or sampling.select_frames(rounded, asked) == published
 
 
 @pytest.mark.parametrize(("ending", "codec", "pix_fmt"), CONTAINERS)
@@ -108,16 +108,16 @@ def test_a_frame_that_stands_for_long_is_given_once_and_a_note(tmp_path, n):
 @pytest.mark.parametrize(
     ("ending", "codec"), [("mp4", "libx264"), ("mkv", "libx264"), ("webm", "libvpx"), ("ts", "libx264")]
 )
-def test_ten_hours_cost_no_more_decoding_than_a_minute(tmp_path, decoded, ending, codec):
+def test_ten_hours_cost_no_more_decoding_than_a_minute(tmp_path, decoded_times, ending, codec):
     def count(n: int, fps) -> int:
-        decoded.clear()
+        decoded_times.clear()
         video = load_video(
             write(tmp_path / f"{n}.{ending}", n=n, codec=codec, fps=fps, gop=30, size=(32, 32)), 4
         )
         expected = np.linspace(0, n - 1, 4, dtype=int)
         assert indices(video.frames) == (expected % 30).tolist()
         assert video.duration == pytest.approx(n / fps, rel=0.001)
-        return len(decoded)
+        return len(decoded_times)
 
     most = 4 * (30 + 5)  # a run from keyframe to moment for each, and the frame that follows
     assert count(600, 10) <= most and count(3600, Fraction(1, 10)) <= most
@@ -128,21 +128,21 @@ def test_ten_hours_between_a_few_frames(tmp_path):
     assert video.seconds == (0, 18000, 36000) and indices(video.frames) == [0, 3, 4]
 
 
-def test_with_one_keyframe_in_all_each_frame_is_decoded_once(tmp_path, decoded):
+def test_with_one_keyframe_in_all_each_frame_is_decoded_once(tmp_path, decoded_times):
     path = write(
         tmp_path / "clip.mp4", n=600, gop=10**6, size=(32, 32), options={"x264-params": "keyint=infinite"}
     )
     assert indices(load_video(path, 4).frames) == [0, 199 % 30, 399 % 30, 599 % 30]
-    assert len(decoded) == len(set(decoded)) == 600
+    assert len(decoded_times) == len(set(decoded_times)) == 600
 
 
-def test_a_run_without_end_is_given_up_and_said(tmp_path, monkeypatch, decoded):
+def test_a_run_without_end_is_given_up_and_said(tmp_path, monkeypatch, decoded_times):
     path = write(
         tmp_path / "clip.mp4", n=600, gop=10**6, size=(32, 32), options={"x264-params": "keyint=infinite"}
     )
     monkeypatch.setattr(stream, "MAX_RUN_PIXELS", 50 * 32 * 32)
     video = load_video(path, 4)
-    assert len(decoded) <= 4 * 50 + 1 and indices(video.frames)[0] == 0
+    assert len(decoded_times) <= 4 * 50 + 1 and indices(video.frames)[0] == 0
     assert "Parts too far from a keyframe, or from the beginning, were not read." in video.notes
 
 
@@ -156,14 +156,14 @@ def test_what_a_browser_records_has_neither_length_nor_index(tmp_path, ending, c
     assert indices(video.frames) == [0, 33 % 30, 66 % 30, 99 % 30] and video.notes == ()
 
 
-def test_what_cannot_seek_is_read_from_the_beginning(tmp_path, monkeypatch, decoded):
+def test_what_cannot_seek_is_read_from_the_beginning(tmp_path, monkeypatch, decoded_times):
     def no_seek(*args):
         raise av.error.PermissionError(1, "no seeking")
 
     path = write(tmp_path / "clip.mkv", n=100, gop=10)
     monkeypatch.setattr(stream, "seek", no_seek)
     assert indices(load_video(path, 4).frames) == [0, 33 % 30, 66 % 30, 99 % 30]
-    assert len(decoded) == 100
+    assert len(decoded_times) == 100
 
 
 QUADRANTS = np.array([[(255, 0, 0), (0, 255, 0)], [(0, 0, 255), (255, 255, 255)]], np.uint8)

@@ -9,7 +9,7 @@ import torch
 from rediprune import PruneConfig, prune
 from rediprune.models import adapter_for
 from rediprune.models.class_attention import class_attention
-from rediprune.tokens import joined
+from rediprune.tokens import concat_tokens
 from tests.families import families
 from tests.support import reference, tiny
 
@@ -90,8 +90,8 @@ def test_tokens_of_another_width_are_joined_with_their_attention():
     family = FAMILIES["LLaVA-NeXT-Video"]
     adapter = adapter_for(family.model(torch.float32))
     still, clip = (adapter.look(family.inputs(kind))[0] for kind in ("image", "video"))
-    both = joined([still.vision, clip.vision])
+    both = concat_tokens([still.vision, clip.vision])
     assert both.attention.shape == both.shape
     n = clip.vision.shape[1]
     assert torch.equal(both.attention[len(still.vision.geometry) :, :n], clip.vision.attention)
-    assert joined([still.vision, still.vision]).attention is not None
+    assert concat_tokens([still.vision, still.vision]).attention is not None

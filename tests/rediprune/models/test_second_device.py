@@ -8,7 +8,7 @@ import torch
 from rediprune import Explainer, PruneConfig, prune
 from rediprune.config import METHODS
 from tests.families import families
-from tests.support.second_device import There, moved, second_device
+from tests.support.second_device import There, move_to_second_device, second_device
 
 FAMILIES = families()
 BOTH = [pytest.param(f, kind, id=f"{f.name}-{kind}") for f in FAMILIES for kind in f.kinds]
@@ -35,7 +35,7 @@ def agrees(family, kind, config):
     inputs = family.inputs(kind, (1, 2))
     ids, report = pruned(model_of(family), inputs, config)
     with second_device():
-        theirs, other = pruned(moved(model_of(family)), moved(inputs), config)
+        theirs, other = pruned(move_to_second_device(model_of(family)), move_to_second_device(inputs), config)
     assert isinstance(theirs, There) and torch.equal(theirs.held, ids)
     for ours, there in zip(report.images, other.images, strict=True):
         assert type(there.kept) is torch.Tensor and torch.equal(there.kept, ours.kept)
@@ -66,7 +66,7 @@ def test_explainer(family, keep_on):
     clip, config = family.pictures(3, 3), PruneConfig(0.2, method="cdpruner")
     ours = Explainer(model_of(family), family.processor()).run(clip, "Where is the cat?", config, 2)
     with second_device():
-        explainer = Explainer(moved(model_of(family)), family.processor(), keep_on=keep_on)
+        explainer = Explainer(move_to_second_device(model_of(family)), family.processor(), keep_on=keep_on)
         theirs = explainer.run(clip, "Where is the cat?", config, 2)
         look = explainer.look(clip)
         assert explainer.expects(look, explainer.ask(look, "Where is the cat?"), theirs.kept, theirs.full)

@@ -12,7 +12,7 @@ from PIL import Image
 
 import rediprune
 from rediprune import PruneConfig, TraceError, alpha_from_weight, load_trace, save_trace
-from rediprune.costs.estimate import at
+from rediprune.costs.estimate import estimate_from_costs
 from rediprune.explainer.encode import MediaInput
 from rediprune.explainer.explainer import Explainer
 from rediprune.replay.file import MOST_PARTS
@@ -94,7 +94,7 @@ def test_numbers_of_16_bits_and_gaps_come_back(trace, tmp_path):
     vision = replace(
         trace.vision,
         features=trace.vision.features.bfloat16(),
-        present=present,
+        valid=present,
         attention=torch.rand(trace.vision.shape),
     )
     selection = select_tokens(vision, trace.query, trace.config)
@@ -117,7 +117,7 @@ def test_the_estimate_of_another_ratio_needs_no_model_either(explainer, trace, t
     look = explainer.look(tiny.image())
     asked = explainer.ask(look, QUESTION, trace.config)
     kept = trace.selection.kept(0.5)
-    assert at(found.costs, len(kept), 2) == explainer.savings(look, asked, kept, 2)
+    assert estimate_from_costs(found.costs, len(kept), 2) == explainer.savings(look, asked, kept, 2)
 
 
 def test_the_pictures_are_those_that_the_model_saw(explainer, trace, tmp_path):

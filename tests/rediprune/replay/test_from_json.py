@@ -1,4 +1,4 @@
-"""restored: values back to a Trace. What it refuses is in test_trace_file.py; here, what it needs."""
+"""from_json: values back to a Trace. What it refuses is in test_trace_file.py; here, what it needs."""
 
 import json
 
@@ -7,7 +7,7 @@ import torch
 
 from rediprune import PruneConfig, TraceError
 from rediprune.explainer.explainer import Explainer
-from rediprune.replay.from_json import restored
+from rediprune.replay.from_json import from_dict
 from rediprune.replay.to_json import as_dict
 from tests.support import tiny
 
@@ -25,7 +25,7 @@ def parts(trace):
 
 def test_the_readable_part_and_the_tensors_are_all_it_takes(trace):
     record, given = parts(trace)
-    found = restored(record, given, trace.frames)
+    found = from_dict(record, given, trace.frames)
     assert torch.equal(found.selection.order, trace.selection.order) and found.savings == trace.savings
 
 
@@ -34,13 +34,13 @@ def test_every_part_is_needed(trace):
     unread = {"format", "versions", "present", "costs"}  # read by trace_file, by people, or null at times
     for name in set(record) - unread:
         with pytest.raises(TraceError):
-            restored({k: v for k, v in record.items() if k != name}, given, trace.frames)
+            from_dict({k: v for k, v in record.items() if k != name}, given, trace.frames)
 
 
 def test_pictures_of_another_size_do_not_fit(trace):
     record, given = parts(trace)
     with pytest.raises(TraceError, match="do not fit"):
-        restored(record, given, (tiny.image(size=(8, 8)),))
+        from_dict(record, given, (tiny.image(size=(8, 8)),))
 
 
 @pytest.mark.parametrize("name", ["relevance", "distance", "score"])
@@ -48,7 +48,7 @@ def test_a_pick_of_the_rule_without_its_numbers_is_refused(trace, name):
     record, given = parts(trace)
     record["selection"][name] = None
     with pytest.raises(TraceError, match="lack"):
-        restored(record, given, trace.frames)
+        from_dict(record, given, trace.frames)
 
 
 @pytest.mark.parametrize("name", ["distance", "score"])
@@ -56,4 +56,4 @@ def test_only_the_first_pick_may_lack_a_number_and_only_its_distance(trace, name
     record, given = parts(trace)
     record["selection"][name][0][1] = None
     with pytest.raises(TraceError, match="a pick of it lacks"):
-        restored(record, given, trace.frames)
+        from_dict(record, given, trace.frames)

@@ -12,7 +12,7 @@ from rediprune import PruneConfig, Query, kept_count, select
 from rediprune.selection.greedy import greedy, relevance
 from rediprune.selection.methods import METHODS
 from rediprune.selection.select import select_tokens
-from rediprune.tokens import Geometry, VisionTokens, joined
+from rediprune.tokens import Geometry, VisionTokens, concat_tokens
 from tests.support import reference
 
 SOURCE = torch.Generator().manual_seed(0)
@@ -351,7 +351,7 @@ def test_every_frame_has_a_grid_of_its_own():
         for x, rows, cols in ((small, 2, 3), (large, 4, 5))
     ]
     config = PruneConfig(method="grid")
-    together = select_tokens(joined(parts), None, config)
+    together = select_tokens(concat_tokens(parts), None, config)
     assert together.counts == (6, 20)
     assert torch.equal(together.order[0, :6], select_tokens(parts[0], None, config).order[0])
     assert torch.equal(together.order[1], select_tokens(parts[1], None, config).order[0])

@@ -10,46 +10,53 @@ import pytest
 import torch
 
 from rediprune import config
-from tests.support.measured_world import untrained
+from tests.support.measured_world import make_untrained_model
 from world.evaluation import evaluate
 from world.evaluation import measure as measuring
 from world.evaluation.arms import (
+    ABLATION_QUERIES,
+    AFTER_PROJECTOR,
     ALPHAS,
-    BEHIND,
-    BLIND,
-    CLIPS,
-    HARD,
-    HEADLINE,
-    IN_PLACE,
+    CLIPS_PLAN,
+    HARD_RATIO,
+    HEADLINE_RATIO,
     KEEP_RATIOS,
-    MADE_UP,
-    OURS,
-    PUBLISHED,
+    ORIGINAL_POSITIONS,
+    PUBLISHED_QUERY,
     QUERIES,
+    QUERY_FREE,
     RANDOM,
-    STILLS,
-    TOWER,
+    REDIPRUNE,
+    STILLS_PLAN,
+    TOWER_QUERY,
     UNPRUNED,
     Arm,
-    Trial,
+    ArmAtRatios,
     alpha_arms,
 )
-from world.evaluation.cases import Case
-from world.evaluation.pointing import pointing
+from world.evaluation.cases import EvalQuestion
+from world.evaluation.pointing import measure_pointing
 from world.text.scene_questions import Question
 from world.training.scene_store import FIRST_TRAINING_SEED
 
 # Of each round a little: every kind of arm, in seconds.
 SMALL = (
-    (Trial(UNPRUNED, (1.0,)), Trial(RANDOM, (0.15, 0.05)), Trial(OURS[TOWER], (0.15,))),
-    (Trial(OURS[TOWER].shared, (0.15,), of_some=True), Trial(BEHIND[0], (0.05,), of_some=True)),
+    (
+        ArmAtRatios(UNPRUNED, (1.0,)),
+        ArmAtRatios(RANDOM, (0.15, 0.05)),
+        ArmAtRatios(REDIPRUNE[TOWER_QUERY], (0.15,)),
+    ),
+    (
+        ArmAtRatios(REDIPRUNE[TOWER_QUERY].with_shared_budget, (0.15,), subset_only=True),
+        ArmAtRatios(AFTER_PROJECTOR[0], (0.05,), subset_only=True),
+    ),
 )
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("assets")
-    untrained(folder)
+    make_untrained_model(folder)
     return folder / "tiny-llava"
 
 
@@ -57,36 +64,36 @@ def model(tmp_path_factory):
 def small(monkeypatch):
     parts = {
         name: replace(
-            part, plan=SMALL, questions=8, of_some=5, choosing=part.choosing and 4, recheck=3,
-            pointing=(PUBLISHED, TOWER),
+            part, plan=SMALL, n_questions=8, n_subset=5, n_validation=part.n_validation and 4, n_recheck=3,
+            pointing_queries=(PUBLISHED_QUERY, TOWER_QUERY),
         )
-        for name, part in evaluate.PARTS.items()
+        for name, part in evaluate.SPLITS.items()
     }  # fmt: skip
-    monkeypatch.setattr(evaluate, "PARTS", parts)
+    monkeypatch.setattr(evaluate, "SPLITS", parts)
 
 
 def test_every_test_of_the_plan_has_its_row_and_a_kill_loses_one_arm(model, small, monkeypatch, tmp_path):
     found = evaluate.run(model, tmp_path / "whole.json")
     assert found["weights"] == evaluate.fingerprint(model)
-    for name in evaluate.PARTS:
+    for name in evaluate.SPLITS:
         part = found[name]
         assert sum(map(int, part["questions_per_scene"])) == len(part["kind_of_question"]) == 8
         for test in (test for tests in SMALL for test in tests):
             rows = part["hits"][test.arm.name]
             for ratio in test.ratios:
                 row = rows[str(ratio)]
-                assert row["n"] == (5 if test.of_some else 8)
-                assert len(row["hits"]) == test.arm.masks
+                assert row["n"] == (5 if test.subset_only else 8)
+                assert len(row["hits"]) == test.arm.n_masks
                 assert row["k"] == pytest.approx(ratio * part["visual_tokens"], rel=0.05)
         overlap = part["overlap"]
-        assert overlap["n"] == 5 and overlap["in_common"][OURS[PUBLISHED].name]["mean"] == 1
-        assert overlap["spread"][PUBLISHED]["mean"] > 0
+        assert overlap["n"] == 5 and overlap["in_common"][REDIPRUNE[PUBLISHED_QUERY].name]["mean"] == 1
+        assert overlap["spread"][PUBLISHED_QUERY]["mean"] > 0
         assert part["rechecked"] == {"cells": 3, "same_tokens": 3, "agree": 3}
     assert found["stills"]["choosing"]["n"] <= 4 and "choosing" not in found["clips"]
     assert json.loads((tmp_path / "whole.json").read_text()) == found
 
     # Killed after its third arm, it goes on, and ends with the same.
-    measured = measuring.Measuring._measured
+    measured = measuring.EvalRun._measure_arm
     done = []
 
     def killed(self, arm, *more):
@@ -96,7 +103,7 @@ def test_every_test_of_the_plan_has_its_row_and_a_kill_loses_one_arm(model, smal
         return measured(self, arm, *more)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(measuring.Measuring, "_measured", killed)
+        patch.setattr(measuring.EvalRun, "_measure_arm", killed)
         evaluate.run(model, tmp_path / "killed.json")
     half = json.loads((tmp_path / "killed.json").read_text())
     assert set(half["stills"]["hits"]) == {arm.name for arm in done} and "clips" in half
@@ -106,13 +113,13 @@ def test_every_test_of_the_plan_has_its_row_and_a_kill_loses_one_arm(model, smal
         asked_again.append(arm.name)
         return measured(self, arm, *more)
 
-    monkeypatch.setattr(measuring.Measuring, "_measured", watched)
+    monkeypatch.setattr(measuring.EvalRun, "_measure_arm", watched)
     assert evaluate.run(model, tmp_path / "killed.json") == found
     assert len(asked_again) == 10 - 3
     # Nothing is left to do, and nothing is loaded for it; of other weights nothing is believed.
     asked_again.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(evaluate, "Asking", None)
+        patch.setattr(evaluate, "QueryBuilder", None)
         assert evaluate.run(model, tmp_path / "killed.json") == found
     assert not asked_again
     monkeypatch.setattr(evaluate, "fingerprint", lambda model: "another")
@@ -131,41 +138,43 @@ def test_the_fingerprint_knows_both_towers(model, tmp_path):
 
 
 def test_its_scenes_are_held_out_and_enough():
-    parts = evaluate.PARTS
+    parts = evaluate.SPLITS
     for first, n in (
-        (evaluate.FIRST_SEED, max(part.questions for part in parts.values())),
-        (evaluate.CHOOSING_SEED, max(part.choosing for part in parts.values())),
+        (evaluate.FIRST_SEED, max(part.n_questions for part in parts.values())),
+        (evaluate.VALIDATION_SEED, max(part.n_validation for part in parts.values())),
     ):
         assert first + n < FIRST_TRAINING_SEED
-    assert evaluate.CHOOSING_SEED + parts["stills"].choosing < evaluate.FIRST_SEED
-    assert sum(part.questions for part in parts.values()) >= 5_000
+    assert evaluate.VALIDATION_SEED + parts["stills"].n_validation < evaluate.FIRST_SEED
+    assert sum(part.n_questions for part in parts.values()) >= 5_000
 
 
 def test_the_plan_is_the_grid_and_the_ablations():
     of = {
         name: [test for tests in plan for test in tests]
-        for name, plan in (("stills", STILLS), ("clips", CLIPS))
+        for name, plan in (("stills", STILLS_PLAN), ("clips", CLIPS_PLAN))
     }
     for tests in of.values():
         arms = {test.arm for test in tests}
         assert len({arm.name for arm in arms}) == len(arms)
         assert {arm.method for arm in arms} == {*config.METHODS, "all"}
-        assert {UNPRUNED, RANDOM, *BLIND, *IN_PLACE, *BEHIND} <= arms
-        assert {Arm("rediprune", query) for query in MADE_UP} <= arms
-        for arm in (OURS[PUBLISHED], OURS[TOWER], RANDOM, *BLIND):
+        assert {UNPRUNED, RANDOM, *QUERY_FREE, *ORIGINAL_POSITIONS, *AFTER_PROJECTOR} <= arms
+        assert {Arm("rediprune", query) for query in ABLATION_QUERIES} <= arms
+        for arm in (REDIPRUNE[PUBLISHED_QUERY], REDIPRUNE[TOWER_QUERY], RANDOM, *QUERY_FREE):
             assert {r for test in tests if test.arm == arm for r in test.ratios} == set(KEEP_RATIOS)
         assert all(set(test.ratios) <= {1.0, *KEEP_RATIOS} for test in tests)
     arms = {test.arm for test in of["stills"]}
-    assert {*alpha_arms(PUBLISHED), *alpha_arms(TOWER)} <= arms
-    assert {OURS[query] for query in QUERIES} <= arms
-    assert {arm.shared for arm in (OURS[PUBLISHED], OURS[TOWER])} <= {test.arm for test in of["clips"]}
+    assert {*alpha_arms(PUBLISHED_QUERY), *alpha_arms(TOWER_QUERY)} <= arms
+    assert {REDIPRUNE[query] for query in QUERIES} <= arms
+    assert {arm.with_shared_budget for arm in (REDIPRUNE[PUBLISHED_QUERY], REDIPRUNE[TOWER_QUERY])} <= {
+        test.arm for test in of["clips"]
+    }
     # Stills: the ablations are asked everything; only half of the tokens is measured on some alone.
-    assert all(test.ratios == KEEP_RATIOS[:1] for test in of["stills"] if test.of_some)
-    assert {HEADLINE, HARD} <= set(KEEP_RATIOS) and 0.5 in ALPHAS
+    assert all(test.ratios == KEEP_RATIOS[:1] for test in of["stills"] if test.subset_only)
+    assert {HEADLINE_RATIO, HARD_RATIO} <= set(KEEP_RATIOS) and 0.5 in ALPHAS
 
 
-def case(patches: tuple[int, ...], scene: int) -> Case:
-    return Case(scene, Question("What color is the star?", "red", "color", patches), (0,), (1,))
+def case(patches: tuple[int, ...], scene: int) -> EvalQuestion:
+    return EvalQuestion(scene, Question("What color is the star?", "red", "color", patches), (0,), (1,))
 
 
 def test_pointing_counts_the_tokens_on_the_answer():
@@ -173,7 +182,7 @@ def test_pointing_counts_the_tokens_on_the_answer():
     asked = [case((0, 1, 2, 3), 0), case((0,), 1), case((), 2)]
     relevance = {query: [-torch.arange(20.0)[None]] * 3 for query in QUERIES}
     kept = {query: [torch.tensor([0, 1, 18, 19])] * 3 for query in QUERIES}
-    said = pointing(asked, 20, relevance, kept, [torch.arange(16, 20)] * 3)
+    said = measure_pointing(asked, 20, relevance, kept, [torch.arange(16, 20)] * 3)
     assert (said["n"], said["k"]) == (2, 4)  # the third has no answer to point at
     assert said["chance"] == pytest.approx((4 / 20 + 1 / 20) / 2)
     assert said["ceiling"] == pytest.approx((4 / 4 + 1 / 4) / 2)

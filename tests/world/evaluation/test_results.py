@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rediprune.evaluation.bootstrap import cluster_bootstrap
 from world.evaluation.arms import RANDOM, UNPRUNED, Arm
-from world.evaluation.intervals import by_scene, wilson
-from world.evaluation.results import Results, packed, unpacked
+from world.evaluation.intervals import wilson_interval
+from world.evaluation.results import Results, pack_bits, unpack_bits
 
 GRID = Arm("grid")
 
 
 def row(right: str, *more: str) -> dict:
-    masks = [packed(np.array([c == "1" for c in mask])) for mask in (right, *more)]
+    masks = [pack_bits(np.array([c == "1" for c in mask])) for mask in (right, *more)]
     return {"k": 29, "n": len(right), "hits": masks}
 
 
@@ -35,32 +36,32 @@ def results() -> Results:
 @pytest.mark.parametrize("n", [1, 8, 9, 3500])
 def test_packing_keeps_every_question(n):
     right = np.random.default_rng(n).random(n) < 0.5
-    assert (unpacked(packed(right), n) == right).all()
+    assert (unpack_bits(pack_bits(right), n) == right).all()
 
 
 def test_a_share_is_the_mean_with_wilson_s_interval(results):
-    share = results.share(GRID, 0.15)
-    assert (share.n, share.mean, share.interval) == (6, 0.5, wilson(3, 6))
-    counts = results.share(GRID, 0.15, "count")
+    share = results.compute_accuracy(GRID, 0.15)
+    assert (share.n, share.mean, share.interval) == (6, 0.5, wilson_interval(3, 6))
+    counts = results.compute_accuracy(GRID, 0.15, "count")
     assert (counts.n, counts.mean) == (3, 2 / 3)
-    assert results.share(GRID, 0.5).n == 3
+    assert results.compute_accuracy(GRID, 0.5).n == 3
 
 
 def test_masks_are_averaged_question_by_question(results):
-    assert results.right(RANDOM, 0.15).tolist() == [1, 0.5, 0, 0, 0, 0]
-    assert results.share(RANDOM, 0.15).mean == 0.25
+    assert results.get_correct(RANDOM, 0.15).tolist() == [1, 0.5, 0, 0, 0, 0]
+    assert results.compute_accuracy(RANDOM, 0.15).mean == 0.25
 
 
 def test_a_difference_is_paired_and_redraws_scenes(results):
-    found = results.minus(GRID, 0.15, RANDOM)
+    found = results.compute_difference(GRID, 0.15, RANDOM)
     assert found.mean == pytest.approx(0.25)
-    assert found.interval == by_scene(np.array([0, 0.5, 0, 0, 0, 1]), [0, 0, 0, 1, 1, 2])["interval"]
-    against = results.minus(GRID, 0.5, UNPRUNED, 1.0)
+    assert found.interval == cluster_bootstrap(np.array([0, 0.5, 0, 0, 0, 1]), [0, 0, 0, 1, 1, 2]).interval
+    against = results.compute_difference(GRID, 0.5, UNPRUNED, 1.0)
     assert (against.n, against.mean) == (3, pytest.approx(-1 / 3))  # on what both were asked
-    assert results.minus(GRID, 0.15, UNPRUNED, 1.0, "color").n == 3
+    assert results.compute_difference(GRID, 0.15, UNPRUNED, 1.0, "color").n == 3
 
 
 def test_what_was_not_measured_is_named(results):
-    assert results.measured([GRID, RANDOM], 0.5) == [GRID]
+    assert results.filter_measured([GRID, RANDOM], 0.5) == [GRID]
     with pytest.raises(KeyError, match="random was not measured at 50%"):
-        results.right(RANDOM, 0.5)
+        results.get_correct(RANDOM, 0.5)

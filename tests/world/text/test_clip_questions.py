@@ -11,9 +11,9 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from world.render.clip_plans import FRAMES, Actor, Plan, plan_clip
+from world.render.clip_plans import N_FRAMES, Actor, ClipPlan, plan_clip
 from world.render.scenes import COLORS, N_PATCHES, SHAPES
-from world.text.clip_questions import CLIP_KINDS, CLIP_TEMPLATES, ask_clip, describe_clip
+from world.text.clip_questions import CLIP_KINDS, CLIP_TEMPLATES, describe_clip, make_clip_question
 from world.text.scene_questions import NUMBER_WORDS, Question
 
 SEEDS = range(1500)
@@ -22,25 +22,25 @@ NAMED = rf"((?:(?:{'|'.join(COLORS)}) )?(?:{'|'.join(SHAPES)}))"
 
 
 @pytest.fixture(scope="module")
-def asked() -> list[tuple[Plan, Question]]:
+def asked() -> list[tuple[ClipPlan, Question]]:
     found = []
     for seed in SEEDS:
         plan, rng = plan_clip(seed), np.random.default_rng(seed)
-        found += [(plan, q) for kind in KINDS if (q := ask_clip(plan, kind, rng))]
+        found += [(plan, q) for kind in KINDS if (q := make_clip_question(plan, kind, rng))]
     return found
 
 
-def the(plan: Plan, words: str) -> Actor:
-    """The only shape that the words mean, at any time."""
+def the(plan: ClipPlan, words: str) -> Actor:
+    """Find the only shape that the words mean, at any time."""
     *color, form = words.split()
     (one,) = [a for a in plan.actors if a.shape == form and (not color or color[0] in a.colors)]
     return one
 
 
-def solve(plan: Plan, text: str) -> str:
+def solve(plan: ClipPlan, text: str) -> str:
     actors, names = plan.actors, re.findall(NAMED, text)
-    t = 0 if "at the start" in text else FRAMES - 1 if "at the end" in text else None
-    now = [a for a in actors if t is not None and a.seen[t]]
+    t = 0 if "at the start" in text else N_FRAMES - 1 if "at the end" in text else None
+    now = [a for a in actors if t is not None and a.visible[t]]
     if "direction" in text or " way " in text:
         track = the(plan, names[0]).track
         (x0, y0), (x1, y1) = track[0], track[-1]
@@ -49,13 +49,13 @@ def solve(plan: Plan, text: str) -> str:
         ]
     if "comes" in text:
         a, b = (the(plan, name) for name in names)
-        return (min if "first" in text else max)(a, b, key=lambda x: x.first).shape
+        return (min if "first" in text else max)(a, b, key=lambda x: x.first_frame).shape
     if "appears last" in text:
-        return max(actors, key=lambda a: a.first).shape
+        return max(actors, key=lambda a: a.first_frame).shape
     if "change" in text:
         return "yes" if len(set(the(plan, names[0]).colors)) > 1 else "no"
     if "frame" in text:
-        return str(the(plan, names[0]).first + 1)
+        return str(the(plan, names[0]).first_frame + 1)
     if "How many" in text:
         return NUMBER_WORDS[len(now)]
     if text.startswith(("Is there", "Can you see")):
@@ -77,18 +77,18 @@ def test_every_answer_is_right(asked):
 
 def test_the_tokens_of_an_answer_lie_on_the_shapes_it_is_about(asked):
     for plan, q in asked:
-        owner = plan.owner().flatten()
+        owner = plan.to_owner().flatten()
         assert list(q.patches) == sorted(set(q.patches))
         assert bool(q.patches) == (q.answer != "no" or q.kind == "change"), q
         assert all(owner[p] >= 0 for p in q.patches)
         frames = {p // N_PATCHES for p in q.patches}
         if q.kind in ("existence", "count") and q.patches:
-            assert frames == {0 if "start" in q.text else FRAMES - 1}
+            assert frames == {0 if "start" in q.text else N_FRAMES - 1}
         if q.kind == "change" and q.answer in COLORS:
             one = plan.actors[owner[q.patches[0]]]
-            assert frames == {t for t in range(FRAMES) if one.colors[t] == q.answer}
+            assert frames == {t for t in range(N_FRAMES) if one.colors[t] == q.answer}
         if q.kind == "direction":
-            assert frames == set(range(FRAMES))
+            assert frames == set(range(N_FRAMES))
 
 
 def test_most_clips_can_answer_every_kind_in_all_its_wordings(asked):
@@ -137,4 +137,4 @@ def test_a_description_tells_what_happens():
     assert {"left", "right", "up", "down", "still", "appears", "vanishes", "turns"} <= words
     plan = plan_clip(0)
     assert said[0].answer.count(",") == len(plan.actors) - 1
-    assert set(said[0].patches) == {p for a in plan.actors for p in a.where()}
+    assert set(said[0].patches) == {p for a in plan.actors for p in a.token_indices()}

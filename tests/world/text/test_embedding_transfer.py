@@ -6,7 +6,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from world.text.embedding_transfer import carry_over
+from world.text.embedding_transfer import transfer_embeddings
 
 
 def tokenizer(*lines: str) -> Tokenizer:
@@ -32,7 +32,7 @@ def new() -> Tokenizer:
 def test_a_word_keeps_its_row_and_a_new_one_is_the_mean_of_its_pieces(old, new):
     n = old.get_vocab_size()
     table = torch.randn(n + 1, 4, generator=torch.Generator().manual_seed(0))
-    found = carry_over({"embed_tokens.weight": table, "other.weight": table}, old, new, extra=1)
+    found = transfer_embeddings({"embed_tokens.weight": table, "other.weight": table}, old, new, extra=1)
     rows = found["embed_tokens.weight"]
     assert rows.shape == (new.get_vocab_size() + 1, 4)
     assert torch.equal(rows[new.token_to_id("Ġstar")], table[old.token_to_id("Ġstar")])
@@ -45,4 +45,4 @@ def test_a_word_keeps_its_row_and_a_new_one_is_the_mean_of_its_pieces(old, new):
 
 def test_the_same_vocabulary_changes_nothing(old):
     table = torch.randn(old.get_vocab_size(), 4)
-    assert torch.equal(carry_over({"lm_head.weight": table}, old, old)["lm_head.weight"], table)
+    assert torch.equal(transfer_embeddings({"lm_head.weight": table}, old, old)["lm_head.weight"], table)

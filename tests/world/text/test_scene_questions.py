@@ -14,7 +14,7 @@ import pytest
 from tests.support import tiny_world
 from world import make_scene
 from world.render.scenes import COLORS, SHAPES, Scene, Shape
-from world.text.scene_questions import KINDS, MARGIN, TEMPLATES, Question, ask, describe
+from world.text.scene_questions import KINDS, MARGIN, TEMPLATES, Question, describe_scene, make_scene_question
 
 SEEDS = range(300)
 WORDS = {
@@ -41,13 +41,13 @@ NUMBERS = ("zero", "one", "two", "three", "four", "five", "six")
 def asked() -> list[tuple[Scene, Question]]:
     found = []
     for seed in SEEDS:
-        scene, rng = tiny_world.scene(seed), np.random.default_rng(seed)
-        found += [(scene, q) for kind in KINDS if (q := ask(scene, kind, rng))]
+        scene, rng = tiny_world.render_once(seed), np.random.default_rng(seed)
+        found += [(scene, q) for kind in KINDS if (q := make_scene_question(scene, kind, rng))]
     return found
 
 
 def named(scene: Scene, words: str) -> list[Shape]:
-    """The shapes that a few words mean: "circle", "red circle", "circles", "red shapes", "shapes"."""
+    """Find the shapes that a few words mean: "circle", "red circle", "circles", "red shapes", "shapes"."""
     found = list(scene.shapes)
     for word in words.split():
         single = {f + ("es" if f == "cross" else "s"): f for f in SHAPES}.get(word, word)
@@ -61,13 +61,13 @@ def named(scene: Scene, words: str) -> list[Shape]:
 
 
 def the(scene: Scene, words: str) -> Shape:
-    """The only shape that the words mean."""
+    """Find the only shape that the words mean."""
     (one,) = named(scene, words)
     return one
 
 
 def solve(scene: Scene, kind: str, text: str) -> tuple[str, list[Shape]]:
-    """The answer and the shapes that hold it."""
+    """Work out the answer and the shapes that hold it."""
     words = next(m.groups() for pattern in WORDS[kind] if (m := re.fullmatch(pattern, text)))
     if kind == "color":
         return the(scene, words[0]).color, [the(scene, words[0])]
@@ -128,7 +128,7 @@ def test_no_answer_is_worth_guessing(asked, kind):
 
 
 def test_a_hard_no_takes_its_words_from_the_scene(asked):
-    """ "Is there a red circle?" is not answered by looking for red, or for circles, alone."""
+    """Looking for red alone, or for circles alone, does not answer "Is there a red circle?" correctly."""
     hard = total = 0
     for scene, q in asked:
         if q.kind == "existence" and q.answer == "no":
@@ -141,20 +141,20 @@ def test_a_hard_no_takes_its_words_from_the_scene(asked):
 
 def test_what_would_be_ambiguous_is_not_asked():
     """Two red circles cannot be told apart by words: only existence and counts are left."""
-    twins = tiny_world.sketch(("red", "circle", "7", 40, 40), ("red", "circle", "3", 180, 180))
+    twins = tiny_world.make_sketch(("red", "circle", "7", 40, 40), ("red", "circle", "3", 180, 180))
     for seed in range(50):
         rng = np.random.default_rng(seed)
-        assert {kind for kind in KINDS if ask(twins, kind, rng)} == {"existence", "count"}
+        assert {kind for kind in KINDS if make_scene_question(twins, kind, rng)} == {"existence", "count"}
 
 
 def test_nothing_is_asked_about_a_digit_that_is_not_there():
-    plain = tiny_world.sketch(("red", "circle", "", 40, 40), ("blue", "star", "", 180, 180))
-    assert all(ask(plain, "digit", np.random.default_rng(seed)) is None for seed in range(20))
+    plain = tiny_world.make_sketch(("red", "circle", "", 40, 40), ("blue", "star", "", 180, 180))
+    assert all(make_scene_question(plain, "digit", np.random.default_rng(seed)) is None for seed in range(20))
 
 
 def test_a_description_names_every_shape_in_reading_order():
-    scene = tiny_world.sketch(("red", "star", "7", 40, 40), ("blue", "circle", "", 180, 180))
-    said = describe(scene)
+    scene = tiny_world.make_sketch(("red", "star", "7", 40, 40), ("blue", "circle", "", 180, 180))
+    said = describe_scene(scene)
     assert said.answer == "red star 7, blue circle"
     assert said.patches == tuple(sorted(p for s in scene.shapes for p in s.patches))
 

@@ -17,15 +17,15 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from rediprune import Explainer
 from rediprune.query.text_tower import TextTower
-from rediprune.tokens import parted
+from rediprune.tokens import split_indices
 from tests.support import tiny_world
 from world import make_clip
 from world.render.scenes import N_PATCHES
-from world.text.packing import VISUAL
+from world.text.packing import VISUAL_TOKEN
 from world.text.scene_questions import Question
 from world.training.export import export
-from world.training.scene_store import Batch
-from world.training.vision_tower import LAYER
+from world.training.scene_store import SceneBatch
+from world.training.vision_tower import FEATURE_LAYER
 
 QUESTION = "What color is the star?"
 
@@ -39,18 +39,18 @@ def rounded(module: nn.Module) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def tower():
-    return rounded(tiny_world.tower(seed=1))
+    return rounded(tiny_world.make_tower(seed=1))
 
 
 @pytest.fixture(scope="module")
 def reader():
-    return rounded(tiny_world.reader(seed=2))
+    return rounded(tiny_world.make_language_model(seed=2))
 
 
 @pytest.fixture(scope="module")
 def assets(tower, reader, tmp_path_factory):
     folder = tmp_path_factory.mktemp("assets")
-    export(tower, reader, tiny_world.words(), folder)
+    export(tower, reader, tiny_world.train_tokenizer_once(), folder)
     card = {"text_tower": "../tiny-clip", "default_query": "text-tower", "default_pointing": "value"}
     (folder / "tiny-llava" / "rediprune.json").write_text(json.dumps(card))
     return folder
@@ -64,7 +64,9 @@ def explainer(assets) -> Explainer:
 @pytest.fixture(scope="module")
 def pixels(tmp_path_factory) -> torch.Tensor:
     """Two scenes as training sees them, [2, 3, 224, 224]."""
-    return Batch.draw(tiny_world.bank(tmp_path_factory.mktemp("bank"), 2), torch.arange(2).numpy()).pixels
+    return SceneBatch.load(
+        tiny_world.make_scene_store(tmp_path_factory.mktemp("bank"), 2), torch.arange(2).numpy()
+    ).pixels
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,7 @@ def images(pixels) -> list[Image.Image]:
 
 @torch.no_grad()
 def test_visual_tokens_are_those_of_training(explainer, tower, pixels, images):
-    trained = tower.vision(pixels, output_hidden_states=True).hidden_states[LAYER][:, 1:]
+    trained = tower.vision(pixels, output_hidden_states=True).hidden_states[FEATURE_LAYER][:, 1:]
     found = torch.cat([explainer.look(image).vision.features for image in images])
     assert found.dtype == torch.float32
     assert torch.allclose(found, trained, atol=1e-4)
@@ -85,15 +87,15 @@ def test_visual_tokens_are_those_of_training(explainer, tower, pixels, images):
 def test_prompt_and_logits_are_those_of_training(explainer, tower, reader, images):
     look = explainer.look(images[0])
     asked = explainer.ask(look, QUESTION)
-    pages = reader.pages
+    packer = reader.packer
     image = [explainer.adapter.image_token_id] * N_PATCHES
-    assert asked.inputs["input_ids"][0].tolist() == pages.before + image + pages.question_ids(QUESTION)
+    assert asked.inputs["input_ids"][0].tolist() == packer.prefix_ids + image + packer.question_ids(QUESTION)
 
     spliced = explainer.adapter.splice(asked.inputs["input_ids"], None, look.items, [look.vision.all])
     found = explainer.model(inputs_embeds=spliced.embeds).logits[0, -1]
-    page = pages.lay_out([[Question(QUESTION, "", "color", ())]], torch.zeros(1, N_PATCHES).long())
+    page = packer.pack([[Question(QUESTION, "", "color", ())]], torch.zeros(1, N_PATCHES).long())
     trained = reader.llm.get_input_embeddings()(page.ids.clamp(min=0))
-    trained[page.ids == VISUAL] = reader.projector(look.vision.features)[0]
+    trained[page.ids == VISUAL_TOKEN] = reader.projector(look.vision.features)[0]
     logits = reader.llm(inputs_embeds=trained, attention_mask=page.mask, position_ids=page.positions).logits
     last = page.answers[0].nonzero()[0, 0] - 1
     assert torch.allclose(found, logits[0, last], atol=1e-4)
@@ -106,11 +108,11 @@ def test_a_pruned_clip_is_prompted_as_in_training(explainer, reader):
     look = explainer.look(clip.images[:2])
     asked = explainer.ask(look, QUESTION)
     kept = torch.tensor([200, 207, 300])
-    of_each = parted(kept, [one.vision for one in look.items])
-    spliced = explainer.adapter.splice(asked.inputs["input_ids"], None, look.items, of_each)
-    page = reader.pages.lay_out([[Question(QUESTION, "", "color", ())]], kept[None] // N_PATCHES, n_frames=2)
+    of_each = parted(kept, [one.vision for one in look.seen])
+    spliced = explainer.adapter.splice(asked.inputs["input_ids"], None, look.seen, of_each)
+    page = reader.packer.pack([[Question(QUESTION, "", "color", ())]], kept[None] // N_PATCHES, n_frames=2)
     trained = reader.llm.get_input_embeddings()(page.ids.clamp(min=0))
-    trained[page.ids == VISUAL] = reader.projector(look.vision.take(kept))
+    trained[page.ids == VISUAL_TOKEN] = reader.projector(look.vision.take(kept))
     length = spliced.embeds.shape[1]
     assert not page.answers[0, :length].any() and page.answers[0, length]
     assert torch.allclose(spliced.embeds[0], trained[0, :length], atol=1e-4)

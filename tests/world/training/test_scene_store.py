@@ -1,4 +1,4 @@
-"""The bank of scenes: what was rendered is what is read, and an interrupted filling goes on."""
+"""The store of scenes: what was rendered is what is read, and an interrupted filling goes on."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from tests.support import tiny_world
 from world.evaluation import evaluate
 from world.render.scenes import Shape, render_scene
-from world.training import scene_store as bank
-from world.training.scene_store import FIRST_TRAINING_SEED, SceneBank
+from world.training import scene_store
+from world.training.scene_store import FIRST_TRAINING_SEED, SceneStore
 
 
 def without_shared_patches(shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
-    """A patch that two shapes hold is given to the later one: the bank has one owner for each."""
+    """Give a patch that two shapes hold to the later one, because the store has one owner per patch."""
     later = [{p for other in shapes[j + 1 :] for p in other.patches} for j in range(len(shapes))]
     return tuple(
         replace(s, patches=tuple(p for p in s.patches if p not in taken))
@@ -24,8 +24,8 @@ def without_shared_patches(shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
 
 
 def test_a_scene_comes_back_as_it_was_rendered(tmp_path):
-    filled = tiny_world.bank(tmp_path, 12)
-    again = SceneBank(tmp_path, 12)  # from the files, as the next process finds them
+    filled = tiny_world.make_scene_store(tmp_path, 12)
+    again = SceneStore(tmp_path, 12)  # from the files, as the next process finds them
     assert filled.ready == again.ready == 12
     for i in range(12):
         found, rendered = again.scene(i), render_scene(FIRST_TRAINING_SEED + i)
@@ -42,12 +42,12 @@ def test_filling_goes_on_where_it_stopped(tmp_path, monkeypatch):
         seeds.append(seed - FIRST_TRAINING_SEED)
         if len(seeds) == 3:
             raise KeyboardInterrupt
-        return tiny_world.scene(seed)
+        return tiny_world.render_once(seed)
 
-    monkeypatch.setattr(bank, "render_scene", failing)
+    monkeypatch.setattr(scene_store, "render_scene", failing)
     with pytest.raises(KeyboardInterrupt):
-        SceneBank(tmp_path, 4).fill()
-    resumed = SceneBank(tmp_path, 4)
+        SceneStore(tmp_path, 4).fill()
+    resumed = SceneStore(tmp_path, 4)
     assert resumed.ready == 2
     resumed.fill()
     assert resumed.ready == 4
@@ -55,9 +55,9 @@ def test_filling_goes_on_where_it_stopped(tmp_path, monkeypatch):
 
 
 def test_a_folder_of_another_size_is_refused(tmp_path):
-    SceneBank(tmp_path, 2)
+    SceneStore(tmp_path, 2)
     with pytest.raises(ValueError, match="or ask for its size"):
-        SceneBank(tmp_path, 3)
+        SceneStore(tmp_path, 3)
 
 
 def test_no_scene_is_both_trained_on_and_held_out():

@@ -1,1 +1,1 @@
-"""Turn the measured results into tables and figures of README, model card and docs."""
+"""Turn the measured results into the tables and figures of README, model card and docs."""

@@ -1,7 +1,7 @@
-"""`python -m world.evaluation.report`: the measured tables of README, model card and docs/findings.md.
+"""Write the measured tables of README, model card and docs/findings.md: `python -m world.evaluation.report`.
 
-All are made from evaluation.json alone. It also writes the model's `rediprune.json`: the query that points
-best at the answer becomes the default.
+Every table is made from evaluation.json alone. The command also writes the model's `rediprune.json`, in which
+the query that points best at the answer becomes the default.
 """
 
 from __future__ import annotations
@@ -12,209 +12,237 @@ import re
 import sys
 from pathlib import Path
 
+from rediprune.evaluation.marked_tables import write_marked_tables
 from rediprune.files.atomic_write import write_text
 
 from ..arms import (
-    ARBITRARY,
-    BEHIND,
-    BLIND,
-    FLIPPED,
-    IN_PLACE,
+    AFTER_PROJECTOR,
+    FLIPPED_QUERY,
     KEEP_RATIOS,
-    NEGATED,
-    OTHER_TAIL,
-    OTHER_TOWER,
-    OURS,
-    PUBLISHED,
+    NEGATED_QUERY,
+    ORIGINAL_POSITIONS,
+    OTHER_TAIL_QUERY,
+    OTHER_TOWER_QUERY,
+    PUBLISHED_QUERY,
     QUERIES,
-    QUESTION,
+    QUERY_FREE,
+    QUESTION_ONLY_QUERY,
     RANDOM,
-    TEMPLATE,
-    TOWER,
+    RANDOM_QUERY,
+    REDIPRUNE,
+    TEMPLATE_ONLY_QUERY,
+    TOWER_QUERY,
     UNPRUNED,
-    VALUE,
+    VALUE_QUERY,
     Arm,
     alpha_arms,
 )
 from ..results import Results, read_evaluation
 from . import tables
 
-KNOWS = (
+KNOWLEDGE_LIMITS = (
     "The built-in model knows only its own rendered world: coloured shapes, some with a digit, some moving. "
     "On any other picture or clip it will answer, and be wrong."
 )
 ROOT = Path(__file__).parents[3]
-MODEL, README, FINDINGS = ROOT / "assets" / "tiny-llava", ROOT / "README.md", ROOT / "docs" / "findings.md"
-MARK = "<!-- {name} -->"
-END = "<!-- /{name} -->"
+MODEL = ROOT / "assets" / "tiny-llava"
+README = ROOT / "README.md"
+FINDINGS = ROOT / "docs" / "findings.md"
 
 HEADLINE_ARMS = (
-    OURS[PUBLISHED], OURS[TOWER], OURS[TOWER].shared, Arm("relevance", TOWER), Arm("cdpruner", TOWER),
-    *BLIND, RANDOM,
-)  # fmt: skip
-MAIN_ARMS = (
-    *(arm for q in QUERIES for arm in (OURS[q], OURS[q].shared)),
-    *(arm for q in QUERIES for arm in (Arm("relevance", q), Arm("relevance", q).shared)),
-    *(Arm("cdpruner", q) for q in QUERIES),
-    *(arm for one in BLIND for arm in (one, one.shared)),
+    REDIPRUNE[PUBLISHED_QUERY],
+    REDIPRUNE[TOWER_QUERY],
+    REDIPRUNE[TOWER_QUERY].with_shared_budget,
+    Arm("relevance", TOWER_QUERY),
+    Arm("cdpruner", TOWER_QUERY),
+    *QUERY_FREE,
     RANDOM,
 )
-ABLATIONS: dict[str, tuple[tables.Row, ...]] = {
+MAIN_ARMS = (
+    *(arm for q in QUERIES for arm in (REDIPRUNE[q], REDIPRUNE[q].with_shared_budget)),
+    *(arm for q in QUERIES for arm in (Arm("relevance", q), Arm("relevance", q).with_shared_budget)),
+    *(Arm("cdpruner", q) for q in QUERIES),
+    *(arm for one in QUERY_FREE for arm in (one, one.with_shared_budget)),
+    RANDOM,
+)
+ABLATIONS: dict[str, tuple[tables.Comparison, ...]] = {
     "query": (
-        (OURS[PUBLISHED], RANDOM),
-        *((Arm("rediprune", q), OURS[PUBLISHED]) for q in (QUESTION, TEMPLATE, OTHER_TAIL, ARBITRARY)),
-        (Arm("rediprune", FLIPPED), OURS[PUBLISHED]),
-        (Arm("diversity"), OURS[PUBLISHED]),
-        (OURS[TOWER], RANDOM),
-        *((Arm("rediprune", q), OURS[TOWER]) for q in (OTHER_TOWER, NEGATED, VALUE)),
-        (OURS[PUBLISHED], OURS[TOWER]),
+        (REDIPRUNE[PUBLISHED_QUERY], RANDOM),
+        *(
+            (Arm("rediprune", q), REDIPRUNE[PUBLISHED_QUERY])
+            for q in (QUESTION_ONLY_QUERY, TEMPLATE_ONLY_QUERY, OTHER_TAIL_QUERY, RANDOM_QUERY)
+        ),
+        (Arm("rediprune", FLIPPED_QUERY), REDIPRUNE[PUBLISHED_QUERY]),
+        (Arm("diversity"), REDIPRUNE[PUBLISHED_QUERY]),
+        (REDIPRUNE[TOWER_QUERY], RANDOM),
+        *(
+            (Arm("rediprune", q), REDIPRUNE[TOWER_QUERY])
+            for q in (OTHER_TOWER_QUERY, NEGATED_QUERY, VALUE_QUERY)
+        ),
+        (REDIPRUNE[PUBLISHED_QUERY], REDIPRUNE[TOWER_QUERY]),
         (RANDOM, None),
     ),
     "projector": (
-        *((arm, OURS[arm.query]) for arm in BEHIND),
+        *((arm, REDIPRUNE[arm.query]) for arm in AFTER_PROJECTOR),
         (Arm("divprune"), Arm("diversity")),
         (RANDOM, None),
     ),
-    "positions": (*((arm, OURS[arm.query]) for arm in IN_PLACE), (RANDOM, None)),
+    "positions": (*((arm, REDIPRUNE[arm.query]) for arm in ORIGINAL_POSITIONS), (RANDOM, None)),
     "budget": (
-        (OURS[TOWER].shared, OURS[TOWER]),
-        (OURS[PUBLISHED].shared, OURS[PUBLISHED]),
-        (Arm("relevance", TOWER).shared, Arm("relevance", TOWER)),
-        (Arm("diversity").shared, Arm("diversity")),
+        (REDIPRUNE[TOWER_QUERY].with_shared_budget, REDIPRUNE[TOWER_QUERY]),
+        (REDIPRUNE[PUBLISHED_QUERY].with_shared_budget, REDIPRUNE[PUBLISHED_QUERY]),
+        (Arm("relevance", TOWER_QUERY).with_shared_budget, Arm("relevance", TOWER_QUERY)),
+        (Arm("diversity").with_shared_budget, Arm("diversity")),
         (RANDOM, None),
     ),
-}  # fmt: skip
-OVERLAPPING = (
-    *(Arm("rediprune", q) for q in (PUBLISHED, QUESTION, TEMPLATE, OTHER_TAIL, ARBITRARY, FLIPPED, TOWER)),
-    *BLIND, RANDOM,
-)  # fmt: skip
+}
+OVERLAP_ARMS = (
+    *(
+        Arm("rediprune", q)
+        for q in (
+            PUBLISHED_QUERY,
+            QUESTION_ONLY_QUERY,
+            TEMPLATE_ONLY_QUERY,
+            OTHER_TAIL_QUERY,
+            RANDOM_QUERY,
+            FLIPPED_QUERY,
+            TOWER_QUERY,
+        )
+    ),
+    *QUERY_FREE,
+    RANDOM,
+)
 README_TABLES = ("accuracy-table",)
 CARD_TABLES = (
-    "full-accuracy-table", "kinds-table", "pointing-table",
-    "clip-full-accuracy-table", "clip-kinds-table", "clip-pointing-table",
-)  # fmt: skip
+    "full-accuracy-table",
+    "kinds-table",
+    "pointing-table",
+    "clip-full-accuracy-table",
+    "clip-kinds-table",
+    "clip-pointing-table",
+)
 
 
-def made(found: dict) -> dict[str, str]:
-    """Every table by the name of its mark."""
-    stills, clips = Results(found["stills"]), Results(found["clips"])
-    said = {
-        "pointing-table": tables.pointing(found["stills"], stills),
-        "clip-pointing-table": tables.pointing(found["clips"], clips),
-        "alpha-table": "\n\n".join(tables.alphas(stills, alpha_arms(q)) for q in (PUBLISHED, TOWER)),
-        "rechecked-table": rechecked(found),
-        "weights-table": weights(found),
+def build_tables(evaluation: dict) -> dict[str, str]:
+    """Build every table from the content of evaluation.json, by the name of its mark."""
+    stills = Results(evaluation["stills"])
+    clips = Results(evaluation["clips"])
+    found = {
+        "pointing-table": tables.build_pointing_table(stills.record, stills),
+        "clip-pointing-table": tables.build_pointing_table(clips.record, clips),
+        "alpha-table": "\n\n".join(
+            tables.build_alpha_table(stills, alpha_arms(query)) for query in (PUBLISHED_QUERY, TOWER_QUERY)
+        ),
+        "rechecked-table": describe_recheck(evaluation),
+        "weights-table": describe_weights(evaluation),
     }
-    for start, results in (("", stills), ("clip-", clips)):
-        said[f"{start}accuracy-table"] = tables.accuracy(results, HEADLINE_ARMS, KEEP_RATIOS[1:])
-        said[f"{start}full-accuracy-table"] = tables.accuracy(results, MAIN_ARMS)
-        said[f"{start}differences-table"] = "\n\n".join(
-            tables.differences(results, MAIN_ARMS, ratio) for ratio in KEEP_RATIOS
+    for prefix, results in (("", stills), ("clip-", clips)):
+        found[f"{prefix}accuracy-table"] = tables.build_accuracy_table(
+            results, HEADLINE_ARMS, KEEP_RATIOS[1:]
         )
-        said[f"{start}overlap-table"] = tables.overlap(results.said, results, OVERLAPPING)
-        said[f"{start}kinds-table"] = tables.kinds(results, MAIN_ARMS)
-        said[f"{start}kind-differences-table"] = "\n\n".join(
-            tables.kind_differences(results, HEADLINE_ARMS, other) for other in (RANDOM, UNPRUNED)
+        found[f"{prefix}full-accuracy-table"] = tables.build_accuracy_table(results, MAIN_ARMS)
+        found[f"{prefix}differences-table"] = "\n\n".join(
+            tables.build_difference_table(results, MAIN_ARMS, ratio) for ratio in KEEP_RATIOS
         )
-        for name, rows in ABLATIONS.items():
+        found[f"{prefix}overlap-table"] = tables.build_overlap_table(results.record, results, OVERLAP_ARMS)
+        found[f"{prefix}kinds-table"] = tables.build_kind_table(results, MAIN_ARMS)
+        found[f"{prefix}kind-differences-table"] = "\n\n".join(
+            tables.build_kind_difference_table(results, HEADLINE_ARMS, other) for other in (RANDOM, UNPRUNED)
+        )
+        for name, comparisons in ABLATIONS.items():
             if name != "budget":
-                said[f"{start}{name}-table"] = tables.held_against(results, rows)
-    said["clip-accuracy-table"] += (
+                found[f"{prefix}{name}-table"] = tables.build_ablation_table(results, comparisons)
+    found["clip-accuracy-table"] += (
         "\n\nEvery arm, differences with their intervals, kinds of question, ablations, and what none of it "
         "shows: [docs/findings.md](docs/findings.md)."
     )
-    said["budget-table"] = tables.held_against(clips, ABLATIONS["budget"], KEEP_RATIOS[1:])
-    return said
+    found["budget-table"] = tables.build_ablation_table(clips, ABLATIONS["budget"], KEEP_RATIOS[1:])
+    return found
 
 
-def rechecked(found: dict) -> str:
-    """How often one forward and decoding token by token came to the same."""
+def describe_recheck(evaluation: dict) -> str:
+    """Return how often one forward pass and decoding token by token gave equal results, as a sentence."""
     lines = []
     for name in ("stills", "clips"):
-        said = found[name]["rechecked"]
+        counts = evaluation[name]["rechecked"]
         lines.append(
-            f"{name}: of {said['cells']} random cells, {said['same_tokens']} kept the same tokens and "
-            f"{said['agree']} agreed whether the answer is right"
+            f"{name}: of {counts['cells']} random cells, {counts['same_tokens']} kept the same tokens and "
+            f"{counts['agree']} agreed whether the answer is right"
         )
     return "; ".join(lines) + "."
 
 
-def weights(found: dict) -> str:
-    """What was measured, and with what."""
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    n = sum(found[name]["questions"] for name in ("stills", "clips"))
-    return f"*{n:,} questions; weights `{found['weights']}`, {versions}, float32 on a CPU.*"
+def describe_weights(evaluation: dict) -> str:
+    """Return the number of questions, the fingerprint of the weights and the versions, as one line."""
+    versions = ", ".join(f"{name} {version}" for name, version in evaluation["versions"].items())
+    n_questions = sum(evaluation[name]["questions"] for name in ("stills", "clips"))
+    return f"*{n_questions:,} questions; weights `{evaluation['weights']}`, {versions}, float32 on a CPU.*"
 
 
-def best_query(found: dict) -> dict:
-    """The query whose most relevant tokens lie on the answer most often, by questions kept for choosing."""
-    rows = found["stills"]["choosing"]["rows"]
+def find_best_query(evaluation: dict) -> dict:
+    """Return the row of the query whose most relevant tokens lie on the answer most often.
+
+    Only the validation questions decide, so the reported questions stay independent of the choice.
+    """
+    rows = evaluation["stills"]["choosing"]["rows"]
     return max(rows, key=lambda row: row["top_relevance"]["mean"])
 
 
-def card(found: dict) -> dict:
-    """rediprune.json of the embedded model."""
-    best, p = best_query(found), found["stills"]["pointing"]
-    on_answer, by_published = (
-        next(
-            100 * row["top_relevance"]["mean"]
-            for row in p["rows"]
-            if (row["query"], row["pointing"]) == (query, pointing)
-        )
-        for query, pointing in ((best["query"], best["pointing"]), QUERIES[PUBLISHED])
-    )
+def build_card(evaluation: dict) -> dict:
+    """Build the content of rediprune.json, the card of the built-in model."""
+    best = find_best_query(evaluation)
+    pointing = evaluation["stills"]["pointing"]
+
+    def get_percent_on_answer(query: str, variant: str) -> float:
+        (row,) = [row for row in pointing["rows"] if (row["query"], row["pointing"]) == (query, variant)]
+        return 100 * row["top_relevance"]["mean"]
+
+    best_percent = get_percent_on_answer(best["query"], best["pointing"])
+    published_percent = get_percent_on_answer(*QUERIES[PUBLISHED_QUERY])
     why = (
-        f"Of those measured it points best, with {on_answer:.0f}% of its top {p['k']} tokens on the answer "
-        f"over {p['n']:,} held-out questions (prompt-tail {by_published:.0f}%, chance "
-        f"{100 * p['chance']:.0f}%)."
+        f"Of those measured it points best, with {best_percent:.0f}% of its top {pointing['k']} tokens on "
+        f"the answer over {pointing['n']:,} held-out questions (prompt-tail {published_percent:.0f}%, chance "
+        f"{100 * pointing['chance']:.0f}%)."
     )
     return {
         "text_tower": "../tiny-clip",
         "default_query": best["query"],
         "default_pointing": best["pointing"],
-        "knows": KNOWS,
+        "knows": KNOWLEDGE_LIMITS,
         "why_query": why,
     }
 
 
-def insert(text: str, name: str, body: str) -> str:
-    """Put `body` between the marks of that name; where there is only the opening mark, close it.
-
-    Raises:
-        ValueError: there is no such mark.
-    """
-    mark, end = MARK.format(name=name), END.format(name=name)
-    if mark not in text:
-        raise ValueError(f"no {mark} to put the table at")
-    if end not in text:
-        text = text.replace(mark, f"{mark}\n{end}")
-    return re.sub(
-        f"{re.escape(mark)}.*?{re.escape(end)}", lambda _: f"{mark}\n{body}\n{end}", text, flags=re.S
-    )
-
-
-def marked(text: str) -> list[str]:
-    """The names of the tables that a page has marks for."""
+def find_table_names(text: str) -> list[str]:
+    """Return the names of the tables that a page has marks for."""
     return re.findall(r"<!-- ((?:\w+-)+table) -->", text)
 
 
-def write(found: dict, model: Path = MODEL, readme: Path = README, findings: Path = FINDINGS) -> None:
-    """Put the tables into the three pages, and the default query into the model's card."""
-    write_text(model / "rediprune.json", json.dumps(card(found), indent=2) + "\n")
-    said = made(found)
+def write_pages(
+    evaluation: dict, model: Path = MODEL, readme: Path = README, findings: Path = FINDINGS
+) -> None:
+    """Write the tables into README, model card and findings, and the default query into rediprune.json.
+
+    Args:
+        evaluation: the content of evaluation.json.
+        model: folder of the model.
+        readme: the README of the project.
+        findings: the page with every table.
+    """
+    write_text(model / "rediprune.json", json.dumps(build_card(evaluation), indent=2) + "\n")
+    found = build_tables(evaluation)
     for path, names in (
         (readme, README_TABLES),
         (model / "README.md", CARD_TABLES),
-        (findings, marked(findings.read_text())),
+        (findings, find_table_names(findings.read_text())),
     ):
-        text = path.read_text()
-        for name in names:
-            text = insert(text, name, said[name])
-        write_text(path, text)
+        page = write_marked_tables(path.read_text(), {name: found[name] for name in names})
+        write_text(path, page)
         print(f"wrote the tables of {path}")
 
 
 def main() -> None:
+    """Parse the command line and write the pages."""
     parser = argparse.ArgumentParser(
         prog="python -m world.evaluation.report", description=__doc__.splitlines()[0]
     )
@@ -223,7 +251,8 @@ def main() -> None:
     parser.add_argument("--findings", type=Path, default=FINDINGS)
     args = parser.parse_args()
     try:
-        write(read_evaluation(args.model / "evaluation.json"), args.model, args.readme, args.findings)
+        evaluation = read_evaluation(args.model / "evaluation.json")
+        write_pages(evaluation, args.model, args.readme, args.findings)
     except (ValueError, OSError) as error:
         sys.exit(str(error))
     except (KeyError, ArithmeticError) as error:

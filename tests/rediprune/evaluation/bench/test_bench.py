@@ -1,11 +1,10 @@
-"""The bench: a whole quick run by the command line, and what the parts say of themselves."""
+"""Run the bench quickly by the command line, and check what its parts report."""
 
 import pytest
 import torch
 
 from rediprune.__main__ import main
-from rediprune.evaluation.bench import PARTS, published, record, selection
-from rediprune.evaluation.bench import flops_conventions as conventions
+from rediprune.evaluation.bench import PARTS, flops_conventions, published, record, selection
 from rediprune.evaluation.bench.machine import Machine
 from rediprune.models import adapter_for
 from rediprune.models.checkpoints.catalog import find
@@ -77,7 +76,7 @@ def test_a_published_loop_that_takes_long_runs_once_and_is_said_to(monkeypatch):
         assert (one.repeats, one.warmup) == ((1, 0) if one.what == "published" else (2, 1))
     assert "loop of published" not in {one.what for one in measured}
     estimated = [one for one in found if isinstance(one, record.Estimate)]
-    run = record.Run(Machine.here(), "cpu", True, measured=measured, estimated=estimated)
+    run = record.BenchRun(Machine.here(), "cpu", True, measured=measured, estimated=estimated)
     assert selection.tables(run)["selection-table"].count("(one run)") == 2 * len(selection.QUICK_SHAPES)
 
 
@@ -97,16 +96,20 @@ def test_the_ratios_known_for_egoschema_come_out(quick):
 def test_the_longest_text_is_the_last_with_which_a_claim_holds(quick):
     run = quick["conventions"]
     found = [one for one in run.estimated if one.what == "longest text"]
-    shapes = {h.benchmark: adapter_for(find(h.model).on_meta()).shapes() for h in conventions.HEADLINES[1:3]}
-    for one in (one for one in found if one.case["benchmark"] in shapes and one.value < conventions.LONGEST):
+    shapes = {
+        h.benchmark: adapter_for(find(h.model).on_meta()).shapes() for h in flops_conventions.HEADLINES[1:3]
+    }
+    for one in (
+        one for one in found if one.case["benchmark"] in shapes and one.value < flops_conventions.LONGEST
+    ):
         way, claim, mine = one.case["way"], one.case["claim"], shapes[one.case["benchmark"]]
-        assert conventions.ratio(way, mine, one.case, int(one.value)) > claim
-        assert conventions.ratio(way, mine, one.case, int(one.value) + 1) <= claim
+        assert flops_conventions.ratio(way, mine, one.case, int(one.value)) > claim
+        assert flops_conventions.ratio(way, mine, one.case, int(one.value) + 1) <= claim
 
 
 def test_counted_end_to_end_no_claim_holds_and_over_visual_tokens_alone_all_do(quick):
-    table = conventions.tables(quick["conventions"])["claims-table"].splitlines()[2:]
-    assert len(table) == sum(len(h.frames) for h in conventions.HEADLINES)
+    table = flops_conventions.tables(quick["conventions"])["claims-table"].splitlines()[2:]
+    assert len(table) == sum(len(h.frames) for h in flops_conventions.HEADLINES)
     for line in table:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         assert cells[2] == "always" and cells[-1] == "never"
@@ -146,7 +149,7 @@ def test_a_senseless_bench_is_one_sentence_and_exit_code_2(capsys, more, says):
 def test_a_part_that_fails_leaves_its_old_numbers_and_the_other_parts_are_run(tmp_path, monkeypatch, capsys):
     out, machine = tmp_path / "bench.json", Machine.here()
     kept = record.Figure("old", {"T": 1}, "s", 1.0, 1.0, 1.0, "cpu", "float32", 1, 1)
-    record.save({"models": record.Run(machine, "cpu", True, measured=[kept])}, out)
+    record.save({"models": record.BenchRun(machine, "cpu", True, measured=[kept])}, out)
 
     def measure(device, quick):
         yield record.Estimate("new", {}, "x", 2.0, "said")

@@ -1,4 +1,4 @@
-"""The peak is that of the tensors alive at one time, each storage once."""
+"""Check that the peak counts the tensors alive at one time, each storage once."""
 
 import torch
 

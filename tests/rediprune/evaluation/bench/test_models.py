@@ -1,22 +1,21 @@
-"""Part 2 of the bench at tiny shapes: every ratio has its figures, and what is counted is counted right."""
+"""Run part 2 of the bench at tiny shapes: every ratio has its figures, and bytes are counted right."""
 
 import pytest
 import torch
 
 from rediprune.__main__ import main
-from rediprune.evaluation.bench import encoder, models
-from rediprune.evaluation.bench import models_7b as large
+from rediprune.evaluation.bench import encoder, models, models_7b
 from rediprune.evaluation.bench.answer_tables import ANSWERS, RATIOS, answer_seconds
-from rediprune.evaluation.bench.dummy_inputs import tiny
+from rediprune.evaluation.bench.dummy_inputs import make_tiny
 from rediprune.evaluation.bench.machine import Machine
-from rediprune.evaluation.bench.memory import counted
-from rediprune.evaluation.bench.record import Figure, Run, load, save
+from rediprune.evaluation.bench.memory import byte_figure
+from rediprune.evaluation.bench.record import BenchRun, Figure, load, save
 from rediprune.models.checkpoints.catalog import find
 from rediprune.models.checkpoints.memory import Room
 
 
-def run_of(part) -> Run:
-    run = Run(Machine.here(), "cpu", True)
+def run_of(part) -> BenchRun:
+    run = BenchRun(Machine.here(), "cpu", True)
     for found in part.measure("cpu", True):
         assert torch.is_grad_enabled()  # what a part turns off inside is on again between its figures
         (run.measured if isinstance(found, Figure) else run.estimated).append(found)
@@ -54,28 +53,30 @@ def test_the_cache_that_was_measured_is_the_one_that_was_estimated(run):
 
 
 def test_models_of_7b_are_measured_alike():
-    """Their families and clips, at tiny shapes."""
-    run = run_of(large)
-    for name, shows in large.BIG.items():
+    """Measure their families and clips at tiny shapes."""
+    run = run_of(models_7b)
+    for name, shows in models_7b.MEDIA_OF_CHECKPOINTS.items():
         for frames in shows:
             case = {"model": f"{find(name).title}, tiny", "shown": f"{frames} frames" if frames else "image"}
             full = run.figure("KV cache", **case, keep=1.0)
             assert full.median == run.estimate("KV cache", **case, keep=1.0).value
             assert full.case["tokens"] == (9 * frames if frames else 36)
-    tables = large.tables(run)
+    tables = models_7b.tables(run)
     assert len(tables["large-answers-table"].splitlines()) == 2 + 4 * len(RATIOS)
     assert tables["large-table"].count("in bfloat16") == 1
 
 
 def test_without_room_for_7b_nothing_is_begun_and_what_there_was_stays(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(large, "room", lambda device: Room(device, 5 << 30, 8 << 30))
-    monkeypatch.setattr(large, "measured", None)
+    monkeypatch.setattr(models_7b, "room", lambda device: Room(device, 5 << 30, 8 << 30))
+    monkeypatch.setattr(models_7b, "measure_checkpoints", None)
     out = tmp_path / "bench.json"
-    before = Run(Machine.here(), "cpu", True, measured=[counted("weights", {}, 7, "cpu", "bfloat16")])
+    before = BenchRun(
+        Machine.here(), "cpu", True, measured=[byte_figure("weights", {}, 7, "cpu", "bfloat16")]
+    )
     save({"large": before}, out)
     assert main(["bench", "--part", "large", "--out", str(out)]) == 1
-    said = "large is left as it was: models of 7B need 18 GiB of free memory, and 5 GiB are free"
-    assert capsys.readouterr().err == f"rediprune: {said}\n"
+    sentence = "large is left as it was: models of 7B need 18 GiB of free memory, and 5 GiB are free"
+    assert capsys.readouterr().err == f"rediprune: {sentence}\n"
     monkeypatch.setattr("rediprune.cli.bench.PARTS", {"large": "models_7b"})
     assert main(["bench", "--out", str(out)]) == 0
     assert load(out)["large"].measured == before.measured
@@ -123,7 +124,7 @@ def test_ways_that_differ_stop_the_bench(monkeypatch):
 
 
 def test_random_weights_stand_in_the_public_shapes_and_are_finite():
-    entry = tiny(find("llava-hf/llava-onevision-qwen2-0.5b-ov-hf"))
+    entry = make_tiny(find("llava-hf/llava-onevision-qwen2-0.5b-ov-hf"))
     model, meta = entry.at_random(dtype=torch.bfloat16), entry.on_meta()
     shapes = [{name: weight.shape for name, weight in one.named_parameters()} for one in (model, meta)]
     assert shapes[0] == shapes[1]

@@ -1,4 +1,4 @@
-"""The bench's records: written and read back; figures that are compared take turns; numbers for readers."""
+"""Check the bench's records: written and read back, timed in turns, formatted for readers."""
 
 import platform
 import time
@@ -8,16 +8,16 @@ import pytest
 
 from rediprune.evaluation.bench import record
 from rediprune.evaluation.bench.machine import Machine
-from rediprune.evaluation.bench.record import Estimate, Figure, Run
+from rediprune.evaluation.bench.record import BenchRun, Estimate, Figure
 
 
 def figure(what="greedy", **case) -> Figure:
     return Figure(what, case or {"T": 1, "N": 576}, "s", 0.0123, 0.01, 0.02, "cpu", "float32", 1, 3)
 
 
-def run(**changes) -> Run:
+def run(**changes) -> BenchRun:
     estimated = [Estimate("prefill", {"K": 86}, "FLOP", 1.77e12, "savings")]
-    return Run(
+    return BenchRun(
         Machine.here(), "cpu", **({"quick": True, "measured": [figure()], "estimated": estimated} | changes)
     )
 
@@ -48,7 +48,7 @@ def test_calls_that_are_compared_take_turns_and_their_warm_up_does_not_count():
 
         return work
 
-    a, b = record.timed({"a": call("a", 1), "b": call("b", 0)}, {"N": 3}, warmup=1, repeats=3)
+    a, b = record.time_calls({"a": call("a", 1), "b": call("b", 0)}, {"N": 3}, warmup=1, repeats=3)
     assert made == ["a", "b"] * 4
     assert (a.what, b.what, a.case, a.unit, a.repeats, a.warmup) == ("a", "b", {"N": 3}, "s", 3, 1)
     assert 0.001 <= a.low <= a.median <= a.high < 0.05
@@ -72,7 +72,7 @@ def test_a_figure_is_found_by_as_much_of_its_case_as_names_it_alone():
     ],
 )  # fmt: skip
 def test_numbers_for_readers_have_three_digits_and_a_prefix(value, unit, says):
-    assert record.shown(value, unit) == says
+    assert record.format_number(value, unit) == says
 
 
 def test_a_machine_says_what_it_is_and_not_whose():

@@ -9,6 +9,7 @@ from rediprune.evaluation.bench import PARTS, report
 from rediprune.evaluation.bench.answer_tables import answer_seconds
 from rediprune.evaluation.bench.chart import Curve, Panel, chart
 from rediprune.evaluation.bench.record import load
+from rediprune.evaluation.marked_tables import write_marked_tables
 from tests.test_imports import ROOT
 
 
@@ -19,7 +20,7 @@ def runs():
 
 def test_the_page_says_what_the_record_holds(runs):
     page = (ROOT / report.PAGE).read_text(encoding="utf-8")
-    assert report.written(page, report.tables(runs)) == page, (
+    assert write_marked_tables(page, report.tables(runs)) == page, (
         "run `python -m rediprune.evaluation.bench.report`"
     )
     marked = set(re.findall(r"<!-- ([a-z-]+) -->", page))
@@ -39,14 +40,6 @@ def test_every_part_was_run_and_none_of_them_in_haste(runs):
     page = (ROOT / report.PAGE).read_text(encoding="utf-8")
     for run in (run for run in runs.values() if run.measured):
         assert f"*Measured on {run.machine}" in page
-
-
-def test_a_table_without_its_mark_is_refused():
-    assert report.written("a\n<!-- x -->\nold\n<!-- /x -->\nb", {"x": "new"}) == (
-        "a\n<!-- x -->\nnew\n<!-- /x -->\nb"
-    )
-    with pytest.raises(ValueError, match="0 places marked <!-- y -->"):
-        report.written("a", {"y": "new"})
 
 
 def test_a_chart_draws_every_point_inside_itself_and_escapes_its_words():

@@ -1,27 +1,25 @@
-"""lmms.runs and lmms.compare: two runs joined sample by sample, and what may not be joined."""
+"""Check lmms.results and lmms.compare: two runs are joined sample by sample, or refused."""
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from rediprune.evaluation.lmms.__main__ import main
-from rediprune.evaluation.lmms.compare import compare, paired
-from rediprune.evaluation.lmms.record import Record, observed
+from rediprune.evaluation.lmms.compare import compare
+from rediprune.evaluation.lmms.record import Record, count_visual_tokens
 from rediprune.evaluation.lmms.results import RunError, read_run
-from world.evaluation.intervals import by_scene
 
 
 def run(folder: Path, scores: list, keep: float = 1.0, task: str = "t", complete: bool = True) -> Path:
-    """A run as lmms-eval and the record leave it: two questions about each picture."""
+    """Write a run as lmms-eval and the record leave it: two questions about each picture."""
     record = Record(folder, {"model": "tiny", "rule": f"keep {keep}", "config": {"keep_ratio": keep}})
     record.add(
         {"key": str(i), "task": task, "doc_id": i, "media": f"picture {i // 2}"}
         | {"n_visual": 100, "n_kept": round(100 * keep)}
         for i in range(len(scores))
     )
-    record.describe(complete=complete, observed=observed(record.answers.values()))
+    record.describe(complete=complete, observed=count_visual_tokens(record.answers.values()))
     record.close()
     written = folder / "model" / f"20260101_000000_samples_{task}.jsonl"
     written.parent.mkdir(exist_ok=True)
@@ -48,23 +46,6 @@ def test_equal_runs_differ_by_nothing(tmp_path):
     a, b = (run(tmp_path / name, [1, 0, 1, 1]) for name in "ab")
     (found,) = compare(read_run(a), read_run(b))
     assert found.mean == 0 and found.interval == (0, 0)
-
-
-def test_questions_about_one_picture_are_drawn_together():
-    rng = np.random.default_rng(1)
-    gain = np.repeat(rng.choice([-1.0, 1.0], 40), 5)  # five questions a picture that go all the same way
-    together = paired(gain, [str(i // 5) for i in range(200)])
-    apart = paired(gain, [str(i) for i in range(200)])
-    width = (together[1] - together[0]) / (apart[1] - apart[0])
-    assert 1.7 < width < 2.8  # sqrt(5) = 2.2 times as wide
-    assert paired(gain, ["a"] * 200) == (gain.mean(), gain.mean())
-
-
-def test_an_interval_here_is_the_one_of_our_own_evaluation():
-    """The library does not know world/, and neither may drift from the other."""
-    rng = np.random.default_rng(2)
-    values, scenes = rng.choice([-1, 0, 1], 60), rng.integers(0, 20, 60)
-    assert paired(values, scenes) == pytest.approx(by_scene(values, scenes)["interval"])
 
 
 @pytest.mark.parametrize(
@@ -100,13 +81,13 @@ def test_a_sample_lost_or_counted_twice_is_an_error(tmp_path):
 
 def test_runs_that_cannot_be_compared_say_why(tmp_path, capsys):
     a = run(tmp_path / "a", [1, 0])
-    for name, scores, more, said in (
+    for name, scores, more, expected_text in (
         ("fewer", [1], {}, "2 and 1, of which 1 are the same"),
         ("other", [1, 0], {"task": "u"}, "no task in common"),
         ("half", [1, 0], {"complete": False}, "did not come to its end"),
     ):
         assert main(["compare", str(a), str(run(tmp_path / name, scores, **more))]) == 2
-        assert said in capsys.readouterr().err
+        assert expected_text in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert main(["compare", str(tmp_path / "empty"), str(a)]) == 2
     assert "holds 0 runs" in capsys.readouterr().err
@@ -115,7 +96,7 @@ def test_runs_that_cannot_be_compared_say_why(tmp_path, capsys):
 def test_the_command_prints_and_writes_the_comparison(tmp_path, capsys):
     a, b = run(tmp_path / "a", [1, 0, 1, 1]), run(tmp_path / "b", [1, 1, 1, 0], keep=0.15)
     assert main(["compare", str(a), str(b), "--json", str(tmp_path / "out.json")]) == 0
-    said = capsys.readouterr().out
-    assert "60 of 400 visual tokens read (15.0%)" in said and "+0.00" in said
+    output = capsys.readouterr().out
+    assert "60 of 400 visual tokens read (15.0%)" in output and "+0.00" in output
     made = json.loads((tmp_path / "out.json").read_text())
     assert made["b"]["config"]["keep_ratio"] == 0.15 and made["differences"][0]["n"] == 4

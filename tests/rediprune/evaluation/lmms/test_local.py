@@ -1,5 +1,6 @@
-"""Benchmarks from files, in the form that lmms-eval reads: local, intentqa, star and the rendered world."""
+"""Check benchmarks from files, in the form that lmms-eval reads: local, intentqa, star, rendered world."""
 
+import ast
 import csv
 import json
 import re
@@ -12,7 +13,7 @@ import yaml
 
 from rediprune.evaluation.lmms import local
 from rediprune.evaluation.lmms.__main__ import main
-from rediprune.evaluation.lmms.samples import Segment, shown
+from rediprune.evaluation.lmms.samples import Segment, load_sample_media
 from world import make_clip, make_scene
 from world.exports.lmms_task import FIRST_SEED
 from world.exports.lmms_task import main as world_benchmark
@@ -21,7 +22,7 @@ OPTIONS = ["a red star", "a blue star", "no star at all"]
 
 
 class Loader(yaml.SafeLoader):
-    """Reads `!function a.b.c` as lmms-eval does where there is no such file: by importing it."""
+    """Read `!function a.b.c` as lmms-eval does where there is no such file: by importing it."""
 
 
 def _function(loader, node):
@@ -39,7 +40,7 @@ def task(folder: Path, name: str) -> tuple[dict, list[dict]]:
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("answer", "expected"),
     [
         ("B", 1),
         ("B.", 1),
@@ -55,9 +56,9 @@ def task(folder: Path, name: str) -> tuple[dict, list[dict]]:
         ("I do not know", 0),
     ],
 )
-def test_an_answer_names_an_option_by_letter_or_by_its_words(said, expected):
+def test_an_answer_names_an_option_by_letter_or_by_its_words(answer, expected):
     doc = {"options": OPTIONS, "answer": "B"}
-    assert local.score(doc, [said]) == {"exact_match": float(expected)}
+    assert local.score(doc, [answer]) == {"exact_match": float(expected)}
 
 
 def test_an_open_answer_is_its_words_whatever_their_case():
@@ -85,7 +86,7 @@ def test_the_world_is_a_task_of_lossless_pictures(tmp_path, capsys):
     scenes, clip = [make_scene(FIRST_SEED + i) for i in range(2)], make_clip(FIRST_SEED)
     asked = [q for one in (*scenes, clip) for q in one.questions]
     assert [(d["question"], d["answer"]) for d in docs] == [(q.text, q.answer) for q in asked]
-    still, moving = (shown(made["doc_to_visual"](doc), 8) for doc in (docs[0], docs[-1]))
+    still, moving = (load_sample_media(made["doc_to_visual"](doc), 8) for doc in (docs[0], docs[-1]))
     assert still.frames[0].tobytes() == scenes[0].image.tobytes() and not still.clip
     assert [f.tobytes() for f in moving.frames] == [f.tobytes() for f in clip.images] and moving.clip
     assert made["process_results"](docs[0], [docs[0]["answer"]]) == {"exact_match": 1.0}
@@ -94,11 +95,11 @@ def test_the_world_is_a_task_of_lossless_pictures(tmp_path, capsys):
 
 def test_world_questions_are_held_out():
     from world.evaluation import evaluate
-    from world.training import scene_store as bank
+    from world.training import scene_store
 
-    first = {evaluate.FIRST_SEED, evaluate.CHOOSING_SEED, bank.FIRST_TRAINING_SEED}
-    assert max(evaluate.FIRST_SEED, evaluate.CHOOSING_SEED) + 50_000 < FIRST_SEED
-    assert FIRST_SEED + 50_000 < bank.FIRST_TRAINING_SEED and FIRST_SEED not in first
+    first = {evaluate.FIRST_SEED, evaluate.VALIDATION_SEED, scene_store.FIRST_TRAINING_SEED}
+    assert max(evaluate.FIRST_SEED, evaluate.VALIDATION_SEED) + 50_000 < FIRST_SEED
+    assert FIRST_SEED + 50_000 < scene_store.FIRST_TRAINING_SEED and FIRST_SEED not in first
 
 
 def test_intentqa_from_the_files_of_its_authors(tmp_path, capsys):
@@ -146,11 +147,13 @@ def test_a_task_without_documents_is_refused(tmp_path):
 
 
 def test_the_plug_in_ships_and_is_found():
-    project = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())
+    root = Path(__file__).parents[4]
+    project = tomllib.loads((root / "pyproject.toml").read_text())
     (name, where), *_ = project["project"]["entry-points"]["lmms_eval.models"].items()
     module, function = where.split(":")
     assert name == "rediprune" and callable(getattr(import_module(module), function))
-    globs = project["tool"]["setuptools"]["package-data"]["rediprune.evaluation.lmms"]
+    listed = re.search(r'"rediprune\.evaluation\.lmms": (\[.*\])', (root / "setup.py").read_text())[1]
+    globs = ast.literal_eval(listed)
     assert local.TEMPLATE in [file for glob in globs for file in local.TEMPLATE.parents[1].glob(glob)]
 
 

@@ -1,4 +1,4 @@
-"""lmms.record and lmms.provenance: nothing lost, nothing twice, and what it was made with."""
+"""Check lmms.record and lmms.provenance: nothing is lost or kept twice, and it says what made it."""
 
 import hashlib
 import json
@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from rediprune.evaluation.lmms.provenance import versions, weights_sha256
-from rediprune.evaluation.lmms.record import Record, RecordError, lines, name_of, observed
+from rediprune.evaluation.lmms.record import (
+    Record,
+    RecordError,
+    count_visual_tokens,
+    hash_description,
+    read_lines,
+)
 
 RUN = {"model": "tiny", "config": {"keep_ratio": 0.15}}
 
@@ -32,7 +38,7 @@ def test_another_run_in_the_same_folder_has_other_answers(tmp_path):
     first.add([line("a")])
     other = Record(tmp_path, RUN | {"config": {"keep_ratio": 0.2}})
     assert other.name != first.name and other.found == 0
-    assert name_of(RUN) == name_of(dict(reversed(RUN.items())))
+    assert hash_description(RUN) == hash_description(dict(reversed(RUN.items())))
 
 
 @pytest.mark.parametrize("torn", [b'{"key": "b"', b'{"key": "b", "answer": "\xc3', b"\x00"])
@@ -47,7 +53,7 @@ def test_half_a_line_is_dropped_and_written_over(tmp_path, torn):
     assert again.answers.keys() == {"a"} and file.read_bytes() == whole
     again.add([line("b")])
     again.close()
-    assert [made["key"] for made in lines(file)] == ["a", "b"]
+    assert [made["key"] for made in read_lines(file)] == ["a", "b"]
 
 
 def test_half_a_line_of_another_process_is_left_to_it(tmp_path):
@@ -81,17 +87,17 @@ def test_a_file_that_is_being_written_is_not_opened_a_second_time(tmp_path):
 def test_an_answer_is_on_the_disk_when_add_returns(tmp_path):
     record = Record(tmp_path, RUN)
     record.add([line("a")])
-    assert record.on_disk().keys() == {"a"}  # read from the file, which is still open
+    assert record.read_answers().keys() == {"a"}  # read from the file, which is still open
     record.close()
 
 
 def test_the_description_says_what_was_observed(tmp_path):
     answers = [line("a"), line("b", n_visual=200, n_kept=20), line("c", task="u", n_kept=100)]
     record = Record(tmp_path, RUN)
-    path = record.describe(complete=True, observed=observed(answers))
-    said = json.loads(path.read_text())
-    assert said["config"] == RUN["config"] and said["run"] == record.name
-    assert said["observed"] == {
+    path = record.describe(complete=True, observed=count_visual_tokens(answers))
+    description = json.loads(path.read_text())
+    assert description["config"] == RUN["config"] and description["run"] == record.name
+    assert description["observed"] == {
         "t": {"samples": 2, "visual_tokens": 300, "kept": 35, "share": 35 / 300, "share_range": [0.1, 0.15]},
         "u": {"samples": 1, "visual_tokens": 100, "kept": 100, "share": 1.0, "share_range": [1.0, 1.0]},
     }

@@ -1,6 +1,6 @@
-"""lmms-eval itself, on the embedded model and a task over the rendered world: what `make lmms` proves.
+"""Run lmms-eval itself on the embedded model and a task over the rendered world, as `make lmms` does.
 
-Every run is a process of its own, started as a user starts it. What was measured goes to docs/lmms-proof.md.
+Every run is a process of its own, started as a user starts it. The figures go to docs/lmms-proof.md.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from world.evaluation.intervals import wilson
+from world.evaluation.intervals import wilson_interval
 
 pytestmark = pytest.mark.lmms
 
 ROOT = Path(__file__).resolve().parents[4]
-SCENES, CLIPS = 16, 3
+SCENES, CLIPS_PLAN = 16, 3
 BOTH = "rediprune_world,world_yes_no"
 KEEP = 0.15
 PROOF = ROOT / "docs" / "lmms-proof.md"
@@ -29,30 +29,30 @@ PROOF = ROOT / "docs" / "lmms-proof.md"
 
 @dataclass(frozen=True)
 class Done:
-    """A run that came to its end."""
+    """Hold a run that came to its end."""
 
     folder: Path
-    said: dict
+    description: dict
     answers: dict[tuple, list[dict]]
     samples: dict[str, dict[int, dict]]
     scores: dict
 
     @property
-    def n(self) -> int:
+    def count_questions(self) -> int:
         return len(self.samples["rediprune_world"])
 
     def lines(self, task: str = "rediprune_world") -> list[dict]:
-        """Answers of a task, of which every question has exactly one."""
+        """Return the answers of a task, in which every question has exactly one."""
         assert all(len(each) == 1 for each in self.answers.values())
         return [each[0] for (of, *_), each in self.answers.items() if of == task]
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory) -> Path:
-    from world.exports.lmms_task import NAME, documents, write_task
+    from world.exports.lmms_task import NAME, generate_documents, write_task
 
     folder = tmp_path_factory.mktemp("world")
-    docs = list(documents(folder, SCENES, CLIPS))
+    docs = list(generate_documents(folder, SCENES, CLIPS_PLAN))
     write_task(folder, NAME, docs)
     # The same questions, as far as they are of yes and no, by likelihood.
     yes_no = folder / "yes-no"
@@ -90,7 +90,7 @@ def run(world: Path, record: Path, processes: int = 1, flags: tuple[str, ...] = 
 
 
 def done(record: Path) -> Done:
-    (said,) = record.glob("rediprune-*.json")
+    (description,) = record.glob("rediprune-*.json")
     answers: dict[tuple, list[dict]] = {}
     for file in sorted(record.glob("*.rank*.jsonl")):
         for line in file.read_text().splitlines():
@@ -102,7 +102,7 @@ def done(record: Path) -> Done:
         samples[task] = {sample["doc_id"]: sample for sample in written}
         assert len(samples[task]) == len(written)
     scores = json.loads(max(record.rglob("*_results.json")).read_text())["results"]
-    return Done(record, json.loads(said.read_text()), answers, samples, scores)
+    return Done(record, json.loads(description.read_text()), answers, samples, scores)
 
 
 @pytest.fixture(scope="session")
@@ -112,22 +112,22 @@ def single(world, tmp_path_factory) -> Done:
 
 @pytest.fixture(scope="session")
 def proof(single):
-    """Lines of what was measured; written down once every test of this file has passed."""
+    """Collect rows of measured figures; they are written down once every test of this file has passed."""
     measured: dict[str, str] = {}
     yield measured
     if len(measured) == 7:
         rows = "\n".join(f"| {what} | {found} |" for what, found in measured.items())
-        with_what = ", ".join(f"{name} {said}" for name, said in single.said["versions"].items())
+        with_what = ", ".join(f"{name} {version}" for name, version in single.description["versions"].items())
         PROOF.write_text(
             "# The plug-in for lmms-eval, measured\n\n"
             "Written by `make lmms` (tests/rediprune/evaluation/lmms/test_run.py), on CPU, with the embedded "
-            f"model and {SCENES} held-out scenes and {CLIPS} clips.\n\n{with_what}; weights SHA-256 "
-            f"{single.said['weights_sha256'][:16]}...\n\n| what | measured |\n|---|---|\n{rows}\n"
+            f"model and {SCENES} held-out scenes and {CLIPS_PLAN} clips.\n\n{with_what}; weights SHA-256 "
+            f"{single.description['weights_sha256'][:16]}...\n\n| what | measured |\n|---|---|\n{rows}\n"
         )
 
 
 def same(one: Done, other: Done) -> bool:
-    """Every answer and score is equal; standard errors to rounding: sums depend on the order of samples."""
+    """Compare every answer and score; standard errors up to rounding, which the samples' order changes."""
     scores = [
         {f"{task} {name}": value for task, of in run.scores.items() for name, value in of.items()}
         for run in (one, other)
@@ -143,13 +143,13 @@ def shown(value: float) -> str:
 
 
 def share(value: float, n: int) -> str:
-    """With its 95% Wilson interval."""
-    low, high = wilson(value * n, n)
+    """Format a share with its 95% Wilson interval."""
+    low, high = wilson_interval(value * n, n)
     return f"{shown(value)} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def compared(before: Done, after: Done, out: Path) -> tuple[list[dict], str]:
-    """What `compare` says of two runs, and its first difference in a line."""
+    """Run `compare` on two runs; return its differences, and the first of them as a line."""
     line = [
         sys.executable,
         "-m",
@@ -171,11 +171,11 @@ def compared(before: Done, after: Done, out: Path) -> tuple[list[dict], str]:
 def test_every_sample_is_answered_once_and_really_pruned(single, proof):
     lines = single.lines()
     assert len(lines) == single.n and all(0 < line["n_kept"] < line["n_visual"] for line in lines)
-    seen = single.said["observed"]["rediprune_world"]
+    seen = single.description["observed"]["rediprune_world"]
     assert seen["samples"] == single.n and abs(seen["share"] - KEEP) < 0.01
-    assert single.said["complete"] and single.said["config"]["keep_ratio"] == KEEP
-    assert re.fullmatch("[0-9a-f]{64}", single.said["weights_sha256"])
-    assert {"lmms_eval", "transformers", "torch"} <= single.said["versions"].keys()
+    assert single.description["complete"] and single.description["config"]["keep_ratio"] == KEEP
+    assert re.fullmatch("[0-9a-f]{64}", single.description["weights_sha256"])
+    assert {"lmms_eval", "transformers", "torch"} <= single.description["versions"].keys()
     score = single.scores["rediprune_world"]["exact_match,none"]
     kept = f"{seen['kept']:,} of {seen['visual_tokens']:,} visual tokens read ({shown(seen['share'])})"
     proof["one process"] = f"n = {single.n}, exact match {share(score, single.n)}, {kept}"
@@ -190,7 +190,8 @@ def test_the_answers_are_those_of_our_own_explainer(single, proof):
     explainer = Explainer.from_pretrained()
     config = replace(explainer.defaults, keep_ratio=KEEP)
     scenes, clips = (
-        [make(FIRST_SEED + i) for i in range(n)] for make, n in ((make_scene, SCENES), (make_clip, CLIPS))
+        [make(FIRST_SEED + i) for i in range(n)]
+        for make, n in ((make_scene, SCENES), (make_clip, CLIPS_PLAN))
     )
     asked = [(s.image, s.questions) for s in scenes] + [(c.images, c.questions) for c in clips]
     expected, right = [], []
@@ -270,13 +271,13 @@ def test_two_runs_are_compared_sample_by_sample(world, single, tmp_path, proof):
     gain = [after[doc]["exact_match"] - before[doc]["exact_match"] for doc in before]
     assert found["mean"] == pytest.approx(sum(gain) / len(gain)) and found["n"] == len(gain)
     low, high = found["interval"]
-    assert low <= found["mean"] <= high and found["groups"] == SCENES + CLIPS
+    assert low <= found["mean"] <= high and found["groups"] == SCENES + CLIPS_PLAN
     proof["unpruned -> 15% kept"] = line
 
 
 def test_random_tokens_are_the_baseline(world, single, tmp_path, proof):
     random = run(world, tmp_path / "random", keep_ratio=KEEP, method="random")
-    assert random.said["config"]["method"] == "random"
+    assert random.description["config"]["method"] == "random"
     counts = [{line["doc_id"]: line["n_kept"] for line in one.lines()} for one in (random, single)]
     assert counts[0] == counts[1]
     _, line = compared(random, single, tmp_path / "difference.json")
@@ -312,7 +313,7 @@ def test_lmms_eval_has_every_task_that_the_documentation_names_and_all_it_asks_f
     assert len(named) > 30 and [name for name in named if name not in index] == []
     for name in named:
         asked = load_yaml_config(index[name]["yaml_path"], mode="simple")
-        decoding.read(asked.get("generation_kwargs") or {}, name)
+        decoding.read_decoding(asked.get("generation_kwargs") or {}, name)
         assert asked["output_type"] in ("generate_until", "multiple_choice")
     ours = load_yaml_config(str(ROOT / "rediprune/evaluation/lmms/tasks/local.yaml"), mode="full")
     assert callable(ours["process_results"]) and callable(ours["doc_to_visual"])

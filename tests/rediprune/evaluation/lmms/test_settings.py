@@ -1,4 +1,4 @@
-"""lmms.settings and lmms.decoding: what a command line and a task may say, and how the rest is refused."""
+"""Check lmms.settings and lmms.decoding: what a command line and a task may ask, and what is refused."""
 
 import math
 from pathlib import Path
@@ -10,7 +10,7 @@ from rediprune.evaluation.lmms.decoding import MAX_NEW_TOKENS, Decoding
 
 
 def test_every_dial_of_a_prune_config_can_be_said():
-    made = settings.read(
+    made = settings.read_settings(
         dict(
             pretrained="llava-hf/llava-1.5-7b-hf",
             keep_ratio=0.15,
@@ -26,7 +26,7 @@ def test_every_dial_of_a_prune_config_can_be_said():
             device=None,
         )
     )
-    assert made.dials == {
+    assert made.prune_settings == {
         "keep_ratio": 0.15,
         "alpha": math.inf,
         "method": "random",
@@ -39,12 +39,12 @@ def test_every_dial_of_a_prune_config_can_be_said():
 
 
 def test_without_a_word_the_embedded_model_answers_one_by_one():
-    made = settings.read({})
-    assert Path(made.pretrained).name == "tiny-llava" and made.dials == {} and made.batch_size == 1
+    made = settings.read_settings({})
+    assert Path(made.pretrained).name == "tiny-llava" and made.prune_settings == {} and made.batch_size == 1
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "expected_text"),
     [
         (dict(keep_ration=0.2), "keep_ration=0.2.*did you mean keep_ratio"),
         (dict(zzz=1), "it knows alpha, batch_size, budget"),
@@ -54,9 +54,9 @@ def test_without_a_word_the_embedded_model_answers_one_by_one():
         (dict(batch_size="auto"), "batch_size='auto' is out of range"),
     ],
 )
-def test_what_means_nothing_is_refused(args, said):
-    with pytest.raises(ValueError, match=said):
-        settings.read(args)
+def test_what_means_nothing_is_refused(args, expected_text):
+    with pytest.raises(ValueError, match=expected_text):
+        settings.read_settings(args)
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def test_what_means_nothing_is_refused(args, said):
     ],
 )
 def test_what_tasks_ask_for_is_honoured(kwargs, expected):
-    assert decoding.read(kwargs) == expected
+    assert decoding.read_decoding(kwargs) == expected
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "said"),
+    ("kwargs", "expected_text"),
     [
         (dict(do_sample=True), "pope ask for sampling .do_sample=True"),
         (dict(temperature=0.7), "sampling .temperature=0.7"),
@@ -88,14 +88,16 @@ def test_what_tasks_ask_for_is_honoured(kwargs, expected):
         (dict(repetition_penalty=1.2), "will not ignore"),
     ],
 )
-def test_what_cannot_be_honoured_is_refused_aloud(kwargs, said):
-    with pytest.raises(ValueError, match=said):
-        decoding.read(kwargs, "pope")
+def test_what_cannot_be_honoured_is_refused_aloud(kwargs, expected_text):
+    with pytest.raises(ValueError, match=expected_text):
+        decoding.read_decoding(kwargs, "pope")
 
 
 def test_how_llava_prepares_pictures_plays_no_part_and_that_is_said():
-    with pytest.warns(UserWarning, match="activitynetqa say image_aspect_ratio='original', which plays no"):
-        made = decoding.read({"image_aspect_ratio": "original", "max_new_tokens": 64}, "activitynetqa")
+    with pytest.warns(UserWarning, match="activitynetqa say image_aspect_ratio='original', which has no"):
+        made = decoding.read_decoding(
+            {"image_aspect_ratio": "original", "max_new_tokens": 64}, "activitynetqa"
+        )
     assert made == Decoding(64)
 
 

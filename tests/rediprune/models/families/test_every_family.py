@@ -139,9 +139,7 @@ def test_kept_count(family, kind):
     inputs = family.inputs(kind)
     _, report = run(family, inputs, FEW)
     (one,) = adapter_for(family.model(torch.float32)).look(inputs)
-    present = (
-        torch.ones(one.vision.shape, dtype=torch.bool) if one.vision.present is None else one.vision.present
-    )
+    present = torch.ones(one.vision.shape, dtype=torch.bool) if one.vision.valid is None else one.vision.valid
     counts = [kept_count(int(n), FEW.keep_ratio) for n in present.sum(-1)]
     assert [len(k) for k in one.vision.per_frame(report.images[0].kept)] == counts
     assert sorted(one.slots[one.slots >= 0].tolist()) == one.vision.all.tolist()

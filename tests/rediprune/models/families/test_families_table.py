@@ -5,15 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rediprune.models import FAMILIES
+from rediprune.evaluation.marked_tables import write_marked_tables
+from rediprune.models.registry import FAMILIES
 from tests.families import __main__ as table
 from tests.families import families
-from world.evaluation.report.__main__ import insert
 
 
 def test_the_readme_holds_the_table_that_the_tests_make():
     text = table.README.read_text()
-    assert insert(text, table.NAME, table.body()) == text, "write it anew: python -m tests.families"
+    assert write_marked_tables(text, {table.NAME: table.body()}) == text, (
+        "write it anew: python -m tests.families"
+    )
 
 
 def test_every_family_that_can_be_pruned_is_in_it():

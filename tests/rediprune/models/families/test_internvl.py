@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import GotOcr2ImageProcessor, InternVLProcessor, InternVLVideoProcessor
 
 from rediprune import Explainer, PruneConfig, prune
-from rediprune.costs import estimate as savings
+from rediprune.costs.estimate import prefill_flops, projector_flops, vision_flops
 from rediprune.models import ModelError, adapter_for
 from rediprune.models.checkpoints.catalog import find
 from rediprune.query.question import prompt_text
@@ -219,9 +219,9 @@ def test_the_estimate_equals_counted_forwards_at_the_public_shapes():
         public().lm_head(out.last_hidden_state[:, -1:])
 
     assert (s.vision_tokens, s.projector_in, s.n_kv_heads, s.vocab) == (1025, 4096, 2, 151674)
-    assert 3 * savings.vision_flops(s) == counted(lambda: base.vision_tower(zeros(3, 3, 448, 448)))
-    assert savings.projector_flops(s, 77) == counted(lambda: base.multi_modal_projector(zeros(1, 77, 4096)))
-    assert savings.prefill_flops(s, 300) == counted(prefill)
+    assert 3 * vision_flops(s) == counted(lambda: base.vision_tower(zeros(3, 3, 448, 448)))
+    assert projector_flops(s, 77) == counted(lambda: base.multi_modal_projector(zeros(1, 77, 4096)))
+    assert prefill_flops(s, 300) == counted(prefill)
 
 
 # Refusals ---------------------------------------------------------------------------------------------------
@@ -276,6 +276,6 @@ def test_explainer(kind):
     assert alike.kl_first == 0 and alike.full_on_full == alike.pruned_on_full
     saved = explainer.savings(look, asked, kept, 4)
     tiles = look.vision.shape[0]
-    assert saved.full.vision == tiles * savings.vision_flops(explainer.adapter.shapes())
+    assert saved.full.vision == tiles * vision_flops(explainer.adapter.shapes())
     assert tiles == {"image": 3, "video": 4}[kind]
     assert explainer.time(look, asked, kept, repeats=1, warmup=0, steps=1).prefill > 0

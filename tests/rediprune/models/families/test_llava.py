@@ -58,7 +58,7 @@ def test_look_is_what_the_projector_receives(layer):
     assert torch.equal(features, received[0].detach())
     assert features.shape == (3, tiny.N, tiny.C * (2 if isinstance(layer, list) else 1))
     assert not features.requires_grad
-    assert all(one.vision.shape == (1, tiny.N) and one.vision.present is None for one in seen)
+    assert all(one.vision.shape == (1, tiny.N) and one.vision.valid is None for one in seen)
     assert all(one.kind == "image" and one.slots.tolist() == list(range(tiny.N)) for one in seen)
 
 

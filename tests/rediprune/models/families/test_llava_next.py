@@ -270,7 +270,7 @@ def test_boxes_of_tiles_by_hand():
 
 def test_present_are_exactly_the_tokens_that_touch_the_image_where_tokens_and_image_align(adapter):
     (one,) = adapter.look(shown((84, 84)), [(84, 84)], family.processor())
-    for place, there in zip(one.vision.geometry, one.vision.present, strict=True):
+    for place, there in zip(one.vision.geometry, one.vision.valid, strict=True):
         left, top, right, bottom = place.token_boxes().T
         assert torch.equal((right > 0) & (left < 84) & (bottom > 0) & (top < 84), there)
 

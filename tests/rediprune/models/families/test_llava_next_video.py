@@ -9,7 +9,7 @@ import torch
 from transformers import LlavaNextVideoProcessor, LlavaNextVideoVideoProcessor
 
 from rediprune import Explainer, PruneConfig, prune
-from rediprune.costs import estimate as savings
+from rediprune.costs.estimate import projector_flops, vision_flops
 from rediprune.models import ModelError, adapter_for, load
 from rediprune.models.checkpoints.catalog import find
 from rediprune.query.text_tower import TextTower
@@ -18,7 +18,7 @@ from tests.families import llava_next_video as family
 from tests.rediprune.models.families import test_every_family as shared
 from tests.rediprune.models.families.test_every_family import ALL, COMPARE, FEW, run, same
 from tests.support import tiny
-from tests.support.counting import counted, zeros
+from tests.support.counting import count_flops, zeros
 
 FAMILY, N = family.FAMILY, (tiny.GRID // family.POOL) ** 2
 PUBLIC = "llava-hf/LLaVA-NeXT-Video-7B-hf"
@@ -216,7 +216,7 @@ def test_true_counts_of_clips(size):
 
 def test_the_estimate_equals_a_counted_forward_of_eight_frames():
     model, s = public(), adapter_for(public()).shapes()
-    measured = counted(lambda: model.get_video_features(zeros(1, 8, 3, 336, 336)))
+    measured = count_flops(lambda: model.get_video_features(zeros(1, 8, 3, 336, 336)))
     assert 8 * savings.vision_flops(s) + savings.projector_flops(s, 1152) == measured
     assert (s.projector_in, s.llm_width, s.n_kv_heads) == (1024, 4096, 32)
 

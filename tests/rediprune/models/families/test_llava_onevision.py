@@ -16,7 +16,7 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 )
 
 from rediprune import Explainer, PruneConfig, draw, prune
-from rediprune.costs import estimate as savings
+from rediprune.costs.estimate import projector_flops, vision_flops
 from rediprune.models import ModelError, adapter_for
 from rediprune.models.checkpoints.catalog import find
 from tests.families import llava_onevision as family
@@ -269,7 +269,7 @@ def test_pixels_that_no_patch_reads_belong_to_no_token(adapter):
     size = (152, 76)
     one = adapter.look(shown(size), [size], family.processor())[0]
     view = one.vision.geometry[1]
-    picture = np.asarray(draw.kept(Image.new("RGB", size, (200, 100, 50)), view, torch.arange(50)))
+    picture = np.asarray(draw.mark_kept(Image.new("RGB", size, (200, 100, 50)), view, torch.arange(50)))
     unread = [*range(71, 75), *range(147, 152)]  # 70 to 75 and 146 to 151, without the border that is drawn
     grey = (picture[:70].min(-1) == picture[:70].max(-1)).all(0)
     assert grey.nonzero()[0].tolist() == unread
@@ -401,9 +401,9 @@ def test_explainer(frames):
     assert explainer.time(look, asked, trace.kept, repeats=1, warmup=0, steps=1).prefill > 0
     # What is encoded and projected is more than the tokens of the prompt.
     views, shapes = frames or 7, explainer.adapter.shapes()
-    assert trace.savings.full.vision == views * savings.vision_flops(shapes)
-    assert trace.savings.full.projector == savings.projector_flops(shapes, views * N)
+    assert trace.savings.full.vision == views * vision_flops(shapes)
+    assert trace.savings.full.projector == projector_flops(shapes, views * N)
     (one,) = look.items
     projected = explainer.adapter.n_projected(one, trace.kept)
     assert len(trace.kept) < projected < views * N
-    assert trace.savings.pruned.projector == savings.projector_flops(shapes, projected)
+    assert trace.savings.pruned.projector == projector_flops(shapes, projected)

@@ -13,7 +13,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2VLImageProcess
 from transformers import Qwen3VLForConditionalGeneration as Qwen3
 
 from rediprune import Explainer, PruneConfig, prune
-from rediprune.costs import estimate as savings
+from rediprune.costs.estimate import prefill_flops, projector_flops, vision_flops
 from rediprune.models import ModelError, adapter_for
 from rediprune.models.checkpoints.catalog import find
 from rediprune.query.question import prompt_text
@@ -323,12 +323,12 @@ def test_the_estimate_equals_counted_forwards_at_the_public_shapes(name):
         model.lm_head(out.last_hidden_state[:, -1:])
 
     pixels = torch.zeros(n, shapes.patch_dim, device="meta", dtype=torch.half)
-    estimate = 2 * savings.vision_flops(shapes) + savings.projector_flops(shapes, 2 * rows * cols)
+    estimate = 2 * vision_flops(shapes) + projector_flops(shapes, 2 * rows * cols)
     assert estimate == counted(lambda: model.model.visual(pixels, grid_thw=grid, **known))
-    assert savings.prefill_flops(shapes, 90) == counted(prefill)
+    assert prefill_flops(shapes, 90) == counted(prefill)
     nothing_seen = adapter_for(model).shapes()
-    assert savings.vision_flops(nothing_seen) == 0
-    assert savings.prefill_flops(nothing_seen, 90) == savings.prefill_flops(shapes, 90)
+    assert vision_flops(nothing_seen) == 0
+    assert prefill_flops(nothing_seen, 90) == prefill_flops(shapes, 90)
 
 
 # Refusals ---------------------------------------------------------------------------------------------------
@@ -389,5 +389,5 @@ def test_explainer(module, kind):
     assert alike.kl_first == 0 and alike.full_on_full == alike.pruned_on_full
     saved = explainer.savings(look, asked, kept, 4)
     shapes = explainer.adapter.shapes_for(look.vision)
-    assert saved.full.vision == look.vision.shape[0] * savings.vision_flops(shapes) > 0
+    assert saved.full.vision == look.vision.shape[0] * vision_flops(shapes) > 0
     assert explainer.time(look, asked, kept, repeats=1, warmup=0, steps=1).prefill > 0

@@ -10,7 +10,7 @@ import torch
 from transformers import LogitsProcessor, Qwen3VLForConditionalGeneration
 
 from rediprune import PruneConfig, prune
-from rediprune.costs import estimate as savings
+from rediprune.costs.estimate import projector_flops
 from rediprune.models import adapter_for
 from rediprune.models.checkpoints.catalog import find
 from rediprune.query.question import prompt_text
@@ -159,7 +159,7 @@ def test_each_token_has_one_projector_more_for_every_deepstack_layer():
     shapes = adapter_for(model).shapes_for(VisionTokens(torch.empty(1, 100, 1, device="meta"), (place,)))
     assert shapes.projectors == 4 and shapes.projector_in == 4 * 1152 and shapes.projector_out == 4096
     one = 2 * 4608 * (4608 + 4096)
-    assert savings.projector_flops(shapes, 7) == 7 * 4 * one
+    assert projector_flops(shapes, 7) == 7 * 4 * one
 
 
 def test_a_text_that_a_logits_processor_reads_on_the_way_is_read_as_ever(model):

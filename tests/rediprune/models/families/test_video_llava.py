@@ -162,12 +162,12 @@ def test_the_class_token_has_the_box_of_all_that_was_seen(adapter):
     inputs = FAMILY.processed(["<video> is it red"], videos=[FAMILY.pictures(0, 2, size=(200, 100))])
     (clip,) = adapter.look(inputs, [(200, 100)], family.processor())
     place = clip.vision.geometry[1]
-    assert (place.rows, place.cols, place.whole) == (6, 6, 1)
+    assert (place.rows, place.cols, place.n_global) == (6, 6, 1)
     assert place.box == pytest.approx((50, 0, 150, 100))
     assert place.token_boxes().shape == (N + 1, 4)
     assert place.token_boxes()[N].tolist() == pytest.approx(place.box)
     (image,) = adapter.look(FAMILY.inputs("image"))
-    assert image.vision.geometry[0].whole == 0
+    assert image.vision.geometry[0].n_global == 0
 
 
 def test_clips_are_placed_by_the_video_processors_settings(adapter):

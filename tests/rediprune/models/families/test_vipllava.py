@@ -87,7 +87,7 @@ def test_every_upload_has_576_tokens_in_its_middle_square(size):
     (one,) = adapter_for(public()).look({"pixel_values": zeros(1, 3, 336, 336)}, [size], processor)
     assert one.vision.features.shape == (1, public().config.image_seq_length, 5 * 1024)
     (place,), short = one.vision.geometry, min(size)
-    assert (place.rows, place.cols, place.whole) == (24, 24, 0)
+    assert (place.rows, place.cols, place.n_global) == (24, 24, 0)
     left, top, right, bottom = place.box
     assert (right - left, bottom - top) == pytest.approx((short, short), rel=2e-3)
     # An odd difference to the crop is cut one pixel unevenly, and that pixel was short / 336 of the upload.

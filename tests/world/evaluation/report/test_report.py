@@ -10,19 +10,19 @@ import pytest
 from rediprune.explainer.model_card import read_card
 from world.evaluation import evaluate
 from world.evaluation.arms import (
-    HARD,
-    HEADLINE,
+    HARD_RATIO,
+    HEADLINE_RATIO,
     KEEP_RATIOS,
-    OURS,
-    PUBLISHED,
+    PUBLISHED_QUERY,
     RANDOM,
-    TOWER,
+    REDIPRUNE,
+    TOWER_QUERY,
     UNPRUNED,
     alpha_arms,
 )
 from world.evaluation.report import __main__ as report
 from world.evaluation.report import figures, tables
-from world.evaluation.results import Results, packed
+from world.evaluation.results import Results, pack_bits
 
 PER_SCENE, KINDS = "55", ("color", "digit")
 
@@ -45,24 +45,24 @@ POINTING = (("prompt-tail", "cosine", 0.07), ("text-tower", "cosine", 0.11), ("t
 
 OVERLAP = {
     "n": 4,
-    "in_common": {arm.name: share(0.4) for arm in report.OVERLAPPING},
-    "spread": {arm.query: share(0.07) for arm in report.OVERLAPPING if arm.query},
+    "in_common": {arm.name: share(0.4) for arm in report.OVERLAP_ARMS},
+    "spread": {arm.query: share(0.07) for arm in report.OVERLAP_ARMS if arm.query},
 }
 
 
 def part(plan, frames: int) -> dict:
-    """Ten questions, of which an arm answers as many as its place in the plan says; four of them for some."""
+    """Make a split of ten questions: an arm answers as many as its place in the plan says, some only four."""
     hits, n_visual = (
-        {UNPRUNED.name: {"1.0": {"k": 196, "n": 10, "hits": [packed(np.arange(10) < 9)]}}},
+        {UNPRUNED.name: {"1.0": {"k": 196, "n": 10, "hits": [pack_bits(np.arange(10) < 9)]}}},
         196 * frames,
     )
     for i, trial in enumerate(trial for trials in plan for trial in trials):
-        n = 4 if trial.of_some else 10
+        n = 4 if trial.subset_only else 10
         for ratio in trial.ratios:
             row = {
                 "k": round(n_visual * ratio),
                 "n": n,
-                "hits": [packed(np.arange(n) < 1 + i % 7)] * trial.arm.masks,
+                "hits": [pack_bits(np.arange(n) < 1 + i % 7)] * trial.arm.n_masks,
             }
             hits.setdefault(trial.arm.name, {}).setdefault(str(ratio), row)
     return {
@@ -75,9 +75,9 @@ def part(plan, frames: int) -> dict:
 
 @pytest.fixture(scope="module")
 def found() -> dict:
-    """What an evaluation of ten questions might have found."""
+    """Make the content of an evaluation.json of ten questions."""
     stills, clips = (
-        part(evaluate.PARTS[name].plan, frames) for name, frames in (("stills", 1), ("clips", 8))
+        part(evaluate.SPLITS[name].plan, frames) for name, frames in (("stills", 1), ("clips", 8))
     )
     stills["choosing"] = pointing(("text-tower", "value", 0.2), *POINTING[:2]) | {"n": 300}
     return {"weights": "abc", "versions": {"torch": "2.13"}, "stills": stills, "clips": clips}
@@ -94,47 +94,77 @@ def clips(found) -> Results:
 
 
 def line(table: str, name: str) -> list[str]:
-    """The cells of the row that begins with that name."""
+    """Return the cells of the row that begins with the name."""
     (row,) = [row for row in table.splitlines() if row.startswith(f"| {name} |")]
     return row.strip("| ").split(" | ")
 
 
 def test_the_accuracy_table_has_a_row_an_arm_and_a_column_a_ratio(stills):
-    table = tables.accuracy(stills, report.MAIN_ARMS)
+    table = tables.build_accuracy_table(stills, report.MAIN_ARMS)
     assert "10 held-out questions about 2 scenes" in table
-    assert f"all 196 visual tokens: **{tables.said(stills.share(UNPRUNED, 1.0))}**" in table
+    assert (
+        f"all 196 visual tokens: **{tables.format_accuracy(stills.compute_accuracy(UNPRUNED, 1.0))}**"
+        in table
+    )
     assert (
         "| method (query) | 50% (K = 98) | 25% (K = 49) | 15% (K = 29) | 10% (K = 20) | 5% (K = 10) |"
         in table
     )
     cells = line(table, "rediprune (prompt-tail)")
-    assert cells[1] == f"{tables.said(stills.share(OURS[PUBLISHED], 0.5))} (4)"  # asked fewer
-    assert cells[2:] == [tables.said(stills.share(OURS[PUBLISHED], ratio)) for ratio in KEEP_RATIOS[1:]]
+    assert (
+        cells[1] == f"{tables.format_accuracy(stills.compute_accuracy(REDIPRUNE[PUBLISHED_QUERY], 0.5))} (4)"
+    )  # asked fewer
+    assert cells[2:] == [
+        tables.format_accuracy(stills.compute_accuracy(REDIPRUNE[PUBLISHED_QUERY], ratio))
+        for ratio in KEEP_RATIOS[1:]
+    ]
     assert line(table, "random")[0] == "random" and "mean of 3 random choices for every scene" in table
 
 
 def test_differences_carry_their_sign_and_their_number(stills):
-    table = tables.differences(stills, report.MAIN_ARMS)
+    table = tables.build_difference_table(stills, report.MAIN_ARMS)
     name, n, unpruned, random = line(table, "rediprune (prompt-tail)")
     assert n == "10" and name == "rediprune (prompt-tail)"
     assert (
-        unpruned == tables.points(stills.minus(OURS[PUBLISHED], HEADLINE, UNPRUNED, 1.0))
+        unpruned
+        == tables.format_difference(
+            stills.compute_difference(REDIPRUNE[PUBLISHED_QUERY], HEADLINE_RATIO, UNPRUNED, 1.0)
+        )
         and unpruned[0] == "-"
     )
-    assert random == tables.points(stills.minus(OURS[PUBLISHED], HEADLINE, RANDOM)) and random[0] == "+"
+    assert (
+        random
+        == tables.format_difference(
+            stills.compute_difference(REDIPRUNE[PUBLISHED_QUERY], HEADLINE_RATIO, RANDOM)
+        )
+        and random[0] == "+"
+    )
 
 
 def test_kinds_are_told_with_both_comparisons(stills):
-    assert line(tables.kinds(stills, report.MAIN_ARMS), "\\*n\\*".replace("\\", "")) == ["*n*", "*5*", "*5*"]
-    assert line(tables.kinds(stills, report.MAIN_ARMS), "unpruned") == ["unpruned", "100.0", "80.0"]
-    for other, its in ((RANDOM, HEADLINE), (UNPRUNED, 1.0)):
-        table = tables.kind_differences(stills, report.HEADLINE_ARMS, other)
+    assert line(tables.build_kind_table(stills, report.MAIN_ARMS), "\\*n\\*".replace("\\", "")) == [
+        "*n*",
+        "*5*",
+        "*5*",
+    ]
+    assert line(tables.build_kind_table(stills, report.MAIN_ARMS), "unpruned") == [
+        "unpruned",
+        "100.0",
+        "80.0",
+    ]
+    for other, its in ((RANDOM, HEADLINE_RATIO), (UNPRUNED, 1.0)):
+        table = tables.build_kind_difference_table(stills, report.HEADLINE_ARMS, other)
         cells = line(table, "rediprune (prompt-tail)")[1:]
-        assert cells == [tables.points(stills.minus(OURS[PUBLISHED], HEADLINE, other, its, k)) for k in KINDS]
+        assert cells == [
+            tables.format_difference(
+                stills.compute_difference(REDIPRUNE[PUBLISHED_QUERY], HEADLINE_RATIO, other, its, k)
+            )
+            for k in KINDS
+        ]
 
 
 def test_ablations_are_held_against_what_they_vary(stills):
-    table = tables.held_against(stills, report.ABLATIONS["query"])
+    table = tables.build_ablation_table(stills, report.ABLATIONS["query"])
     _, other, n, *cells = line(table, "rediprune (random vector)")
     assert (other, n) == ("rediprune (prompt-tail)", "10") and len(cells) == 4
     named = {row[0].name for rows in report.ABLATIONS.values() for row in rows}
@@ -149,37 +179,39 @@ def test_ablations_are_held_against_what_they_vary(stills):
 
 
 def test_the_weights_of_relevance_go_from_none_to_nothing_else(stills):
-    table = tables.alphas(stills, alpha_arms(TOWER))
+    table = tables.build_alpha_table(stills, alpha_arms(TOWER_QUERY))
     labels = [row.split(" | ")[0].strip("| ") for row in table.splitlines() if row.startswith("| ")][1:]
     assert labels == ["0", "0.125", "0.25", "0.5 (published)", "1", "2", "4", "∞ (relevance alone)"]
-    assert line(table, "∞ (relevance alone)")[1] == tables.said(stills.share(alpha_arms(TOWER)[-1], HEADLINE))
+    assert line(table, "∞ (relevance alone)")[1] == tables.format_accuracy(
+        stills.compute_accuracy(alpha_arms(TOWER_QUERY)[-1], HEADLINE_RATIO)
+    )
 
 
 def test_clips_tell_both_budgets_and_who_was_asked_less(clips, found):
-    table = tables.accuracy(clips, report.MAIN_ARMS)
+    table = tables.build_accuracy_table(clips, report.MAIN_ARMS)
     assert "Every clip has 8 frames" in table and "all 1,568 visual tokens" in table
     assert line(table, "rediprune (prompt-tail), shared budget")[-1].endswith(" (4)")
-    budgets = report.made(found)["budget-table"]
+    budgets = report.build_tables(found)["budget-table"]
     assert line(budgets, "rediprune (text-tower/cosine), shared budget")[1] == "rediprune (text-tower/cosine)"
-    assert "bootstrap that redraws whole clips" in tables.differences(clips, report.MAIN_ARMS)
+    assert "bootstrap that redraws whole clips" in tables.build_difference_table(clips, report.MAIN_ARMS)
 
 
 def test_pointing_and_what_was_generated_again_are_told(found, stills):
-    table = tables.pointing(found["stills"], stills)
+    table = tables.build_pointing_table(found["stills"], stills)
     assert "| text-tower (value) | 23.0 [21.0, 25.0] | 11.5 [9.5, 13.5] | 50.0 |" in table
     assert "Chance is 3.1; no choice of 29 tokens can exceed 24.0" in table
-    assert "of 150 random cells, 149 kept the same tokens and 150 agreed" in report.rechecked(found)
-    table = tables.overlap(found["stills"], stills, report.OVERLAPPING)
+    assert "of 150 random cells, 149 kept the same tokens and 150 agreed" in report.describe_recheck(found)
+    table = tables.build_overlap_table(found["stills"], stills, report.OVERLAP_ARMS)
     cells = line(table, "rediprune (random vector)")
     assert cells[1:3] == ["40.0 [38.0, 42.0]", "0.070 [0.050, 0.090]"]
     assert line(table, "grid")[2] == ""
-    assert report.weights(found).startswith("*20 questions; weights `abc`, torch 2.13")
+    assert report.describe_weights(found).startswith("*20 questions; weights `abc`, torch 2.13")
 
 
 def test_the_query_that_points_best_becomes_the_default_and_says_why(found, tmp_path):
     model = tmp_path / "tiny-llava"
     model.mkdir()
-    (model / "rediprune.json").write_text(json.dumps(report.card(found)))
+    (model / "rediprune.json").write_text(json.dumps(report.build_card(found)))
     card = read_card(model)
     assert (card.defaults.query, card.defaults.pointing) == ("text-tower", "value")
     assert card.text_tower == f"local-dir:{tmp_path / 'tiny-clip'}"
@@ -188,24 +220,11 @@ def test_the_query_that_points_best_becomes_the_default_and_says_why(found, tmp_
     assert "rendered world" in card.knows
 
 
-def test_inserting_twice_is_inserting_once_and_the_rest_stays():
-    text = "before\n<!-- a-table -->\nafter <!-- other -->\n"
-    once = report.insert(text, "a-table", "| x | \\1 |")
-    assert once == "before\n<!-- a-table -->\n| x | \\1 |\n<!-- /a-table -->\nafter <!-- other -->\n"
-    assert report.insert(once, "a-table", "| x | \\1 |") == once
-    assert report.insert(once, "a-table", "new").count("<!-- a-table -->") == 1
-
-
-def test_a_text_without_the_mark_is_refused():
-    with pytest.raises(ValueError, match="no <!-- a-table -->"):
-        report.insert("nothing here", "a-table", "body")
-
-
 def test_the_command_writes_every_page_and_the_settings(found, stills, tmp_path, monkeypatch):
     model, readme, findings = tmp_path / "tiny-llava", tmp_path / "README.md", tmp_path / "findings.md"
     model.mkdir()
     (model / "evaluation.json").write_text(json.dumps(found))
-    made = report.made(found)
+    made = report.build_tables(found)
     for path, names in (
         (readme, report.README_TABLES),
         (model / "README.md", report.CARD_TABLES),
@@ -217,8 +236,8 @@ def test_the_command_writes_every_page_and_the_settings(found, stills, tmp_path,
     )
     report.main()
     texts = [readme.read_text(), (model / "README.md").read_text(), findings.read_text()]
-    assert tables.accuracy(stills, report.HEADLINE_ARMS, KEEP_RATIOS[1:]) in texts[0]
-    assert tables.kinds(stills, report.MAIN_ARMS) in texts[1]
+    assert tables.build_accuracy_table(stills, report.HEADLINE_ARMS, KEEP_RATIOS[1:]) in texts[0]
+    assert tables.build_kind_table(stills, report.MAIN_ARMS) in texts[1]
     assert all(table in texts[2] for table in made.values())
     assert read_card(model).defaults.pointing == "value"
     report.main()
@@ -226,12 +245,12 @@ def test_the_command_writes_every_page_and_the_settings(found, stills, tmp_path,
 
 
 def test_figures_are_small_name_their_arms_and_do_not_change_by_themselves(found, tmp_path):
-    made = figures.draw(found, tmp_path / "one")
+    made = figures.draw_figures(found, tmp_path / "one")
     assert {path.name for path in made} == {"accuracy-by-ratio.svg", "accuracy-by-alpha.svg", "ablations.svg"}
     text = {path.name: path.read_text() for path in made}
     for arm in figures.CURVES:
         assert f">{arm.name}<" in text["accuracy-by-ratio.svg"]
-    assert "unpruned" in text["accuracy-by-alpha.svg"] and f"{HARD:.0%} kept" in text["ablations.svg"]
+    assert "unpruned" in text["accuracy-by-alpha.svg"] and f"{HARD_RATIO:.0%} kept" in text["ablations.svg"]
     assert all(path.stat().st_size < 150_000 for path in made)
-    again = figures.draw(found, tmp_path / "two")
+    again = figures.draw_figures(found, tmp_path / "two")
     assert [path.read_text() for path in again] == list(text.values())
