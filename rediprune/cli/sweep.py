@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         explainer, encoding, args.question, chosen, ratios, weights, config, args.seeds, max_new_tokens=length
     ):
         if not points:
-            print(table.format_heading(args.question, look.n_visual, point))
+            print(table.format_heading(args.question, encoding.n_visual, point))
         points.append(point)
         print(table.format_row(point), flush=True)
     print(f"\n{table.format_summary(points)}")

@@ -89,8 +89,8 @@ def run_checks(
         known: at least one picture with named objects.
         repeats: timed prefills of each prompt, >= 1.
     """
-    picture = Shown((known[0].image,))
-    clip = Shown(tuple(k.image for k in known[:4]), True, (0.0, 1.0, 2.0, 3.0)[: len(known)])
+    picture = MediaInput((known[0].image,))
+    clip = MediaInput(tuple(k.image for k in known[:4]), True, (0.0, 1.0, 2.0, 3.0)[: len(known)])
     for name, shown in (("image", picture), ("clip", clip)):
         yield _run_check(f"identical at 100%, {name}", partial(check_identical, explainer, shown))
     yield _run_check("identical at 100%, batch of 2", lambda: check_identical_batch(explainer, known))
@@ -107,7 +107,7 @@ def _run_check(name: str, run: Callable[[], tuple[bool | None, str]]) -> CheckRe
     return CheckResult(name, passed, detail, time.perf_counter() - started)
 
 
-def check_identical(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
+def check_identical(explainer: Explainer, shown: MediaInput) -> tuple[bool, str]:
     """Compare model.generate with a prune block that keeps every token: new tokens and logits."""
     return _compare_outputs(explainer, _prepare_inputs(explainer, shown, QUESTIONS[0]))
 
@@ -142,7 +142,7 @@ def _compare_outputs(explainer: Explainer, inputs: dict) -> tuple[bool, str]:
 
 
 @torch.no_grad()
-def check_masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
+def check_masked(explainer: Explainer, shown: MediaInput) -> tuple[bool, str]:
     """Compare the pruned prompt at original positions with the whole prompt whose dropped tokens are masked.
 
     Both compute the same sum in another order, so their logits differ by rounding. How large rounding is with
@@ -246,7 +246,7 @@ def check_pointing(explainer: Explainer, known: Sequence[KnownPicture]) -> tuple
     return low > 0.5, f"{detail}, {len(scores['cosine'])} objects"
 
 
-def measure_times(explainer: Explainer, shown: Shown, repeats: int) -> tuple[bool | None, str]:
+def measure_times(explainer: Explainer, shown: MediaInput, repeats: int) -> tuple[bool | None, str]:
     """Measure the prefill with all tokens and with the kept ones; nothing passes or fails."""
     look = explainer.look(shown)
     asked = explainer.ask(look, QUESTIONS[0])
@@ -268,8 +268,8 @@ def _format_prefill(timing: Timing) -> str:
     return f"{timing.prefill * 1000:.0f} ms ({least * 1000:.0f}..{most * 1000:.0f})"
 
 
-def _prepare_inputs(explainer: Explainer, shown: Shown, question: str) -> dict:
-    return _to_model_device(explainer, processed(explainer.adapter, explainer.processor, shown, question))
+def _prepare_inputs(explainer: Explainer, shown: MediaInput, question: str) -> dict:
+    return _to_model_device(explainer, run_processor(explainer.adapter, explainer.processor, shown, question))
 
 
 def _to_model_device(explainer: Explainer, inputs) -> dict:

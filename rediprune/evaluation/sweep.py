@@ -195,7 +195,7 @@ def sweep(
             if stop.is_set():
                 return None
             few = explainer.expects(look, asked, kept, full, positions=at)
-            apart = divergence(whole.first, few.first)
+            apart = kl_divergence(whole.first, few.first)
             known[key] = SweepRun(kept, answer.text, few.log_prob, apart, answer.text == full.text)
         return known[key]
 

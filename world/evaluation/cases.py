@@ -46,7 +46,7 @@ class EvalSet:
     """
 
     seeds: tuple[int, ...]
-    encodings: tuple[Look, ...]
+    encodings: tuple[Encoding, ...]
     prompt_head: Tensor
     questions: tuple[EvalQuestion, ...]
 
@@ -77,7 +77,7 @@ def build_eval_set(
     """
     packer = PagePacker(explainer.processor.tokenizer)
     seeds: list[int] = []
-    encodings: list[Look] = []
+    encodings: list[Encoding] = []
     questions: list[EvalQuestion] = []
     for seed in count(first_seed):
         if len(questions) == n_questions:

@@ -104,11 +104,11 @@ def _embed_prefixes(
     """
     ids = eval_set.prompt_head.repeat(len(batch), 1)
     encodings = [eval_set.encodings[group.scene] for group in batch]
-    items = [item for encoding in encodings for item in encoding.seen]
+    items = [item for encoding in encodings for item in encoding.items]
     kept = [
         item_kept
         for encoding, group in zip(encodings, batch, strict=True)
-        for item_kept in parted(group.kept, [item.vision for item in encoding.seen])
+        for item_kept in split_indices(group.kept, [item.vision for item in encoding.items])
     ]
     prompt = explainer.adapter.splice(ids, torch.ones_like(ids), items, kept, original_positions)
     if not prompt.mask.all():

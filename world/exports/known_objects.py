@@ -42,7 +42,7 @@ def write_known_objects(folder: Path) -> None:
     for seed in SEEDS:
         scene = render_scene(seed)
         name = f"scene-{seed}.png"
-        with replacing(folder / name) as part:
+        with replace_file(folder / name) as part:
             scene.image.save(part)
         entries.append({"image": name, "objects": list(find_unique_objects(scene))})
     write_text(folder / "objects.json", json.dumps(entries, indent=1) + "\n")

@@ -41,7 +41,7 @@ def generate_documents(folder: Path, scenes: int, clips: int, first_seed: int = 
         clip = make_clip(seed)
         path = folder / f"clip-{seed}.png"
         first, *rest = clip.images
-        with replacing(path) as part:
+        with replace_file(path) as part:
             first.save(part, save_all=True, append_images=rest, duration=FRAME_MILLISECONDS)
         yield from _generate_entries(path, clip.questions, "clip")
 

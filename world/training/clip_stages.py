@@ -54,7 +54,7 @@ class ClipTrainingRun(TrainingRun):
             state = torch.load(older / f"{stage}.pt", weights_only=True)["module"]
             fresh = (self.make_tower() if stage == "tower" else self.make_language_model()).state_dict()
             found = fresh | transfer_embeddings(state, old, self.tokenizer, extra)
-            with replacing(self.checkpoint_path(stage)) as part:
+            with replace_file(self.checkpoint_path(stage)) as part:
                 torch.save({"module": found}, part)
 
     def make_clip_language_model(self) -> LanguageModelTrainer:

@@ -84,7 +84,7 @@ def build_llava(
 
 def save_llava(model: LlavaForConditionalGeneration, words: Tokenizer, folder: Path) -> None:
     """Save model and processor for `from_pretrained`; this converts the given model to float16."""
-    with replacing_files(folder) as part:
+    with replace_files(folder) as part:
         _write_llava(model, words, part)
         written = {path.name for path in part.iterdir()}
     for old in folder.glob("model*.safetensors*"):

@@ -54,7 +54,7 @@ def generate_answers(
         )
     ends = _end_ids(explainer)
     read = prompt.mask.sum(-1).tolist()
-    texts = [decoding.cut(decoded(tokenizer, ids)) for ids in made.tolist()]
+    texts = [decoding.cut(decode_answer(tokenizer, ids)) for ids in made.tolist()]
     n_new = [_count_up_to_end(ids, ends) for ids in made.tolist()]
     return [GeneratedAnswer(*one) for one in zip(texts, n_kept, read, n_new, strict=True)]
 
@@ -99,8 +99,8 @@ def splice_batch(
     seen, kept = [], []
     for one in batch:
         of_all = one.look.vision.all if one.kept is None else one.kept
-        seen += one.look.seen
-        kept += parted(of_all, [part.vision for part in one.look.seen])
+        seen += one.look.items
+        kept += split_indices(of_all, [part.vision for part in one.look.items])
     inputs = collate_inputs([one.asked.inputs for one in batch], pad)
     ids, mask = (inputs[name].to(adapter.device) for name in ("input_ids", "attention_mask"))
     prompt = adapter.splice(ids, mask, seen, kept, positions == "original", inputs)

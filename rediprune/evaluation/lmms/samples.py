@@ -59,7 +59,7 @@ class PreparedSample:
         return self.look.n_visual
 
 
-def load_sample_media(visuals: Sequence[object] | None, n_frames: int) -> Shown:
+def load_sample_media(visuals: Sequence[object] | None, n_frames: int) -> MediaInput:
     """Load what a task's doc_to_visual gave: a picture, or frames of a video.
 
     Args:
@@ -89,7 +89,7 @@ def load_sample_media(visuals: Sequence[object] | None, n_frames: int) -> Shown:
 
 
 def prepare_sample(
-    explainer: Explainer, media: Shown, text: str, config: PruneConfig, name: str
+    explainer: Explainer, media: MediaInput, text: str, config: PruneConfig, name: str
 ) -> PreparedSample:
     """Look, ask and select, as the page does.
 
@@ -119,7 +119,7 @@ def prepare_sample(
     return PreparedSample(look, asked, selection.kept())
 
 
-def _load_segment(segment: Segment, n: int) -> Shown:
+def _load_segment(segment: Segment, n: int) -> MediaInput:
     """Load the frames at n evenly spaced moments of the segment, out of MAX_FRAMES of the whole video.
 
     A moment is met to within the video's length divided by MAX_FRAMES; frames between are not looked at.

@@ -11,6 +11,7 @@ from app.api.arguments import checked_settings
 from rediprune import Explainer, PruneConfig, draw, kept_count
 from rediprune.evaluation.sweep import sweep
 from rediprune.evaluation.sweep_report import COLUMNS, row_values, smallest_holding_ratio
+from rediprune.explainer.encode import as_media_input
 from rediprune.explainer.model_card import Card
 from rediprune.explainer.model_holder import ModelHolder
 from tests.support import tiny

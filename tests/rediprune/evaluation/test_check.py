@@ -44,7 +44,8 @@ def test_a_failed_check_is_named_and_ends_with_1(monkeypatch, capsys):
 
 @pytest.mark.parametrize("shown", ["image", "clip"])
 def test_a_projector_that_prunes_differently_is_found(explainer, known, shown, monkeypatch):
-    media = Shown((known[0].image,)) if shown == "image" else Shown((known[0].image, known[1].image), True)
+    clip = MediaInput((known[0].image, known[1].image), True)
+    media = MediaInput((known[0].image,)) if shown == "image" else clip
     assert check.check_identical(explainer, media)[0] and check.check_masked(explainer, media)[0]
     project = LlavaAdapter.project
     monkeypatch.setattr(LlavaAdapter, "project", lambda self, x: project(self, x) * 1.001)
@@ -56,15 +57,16 @@ def test_kept_tokens_in_the_wrong_place_are_found(explainer, known, monkeypatch)
     monkeypatch.setattr(
         VisionTokens, "take", lambda self, kept: take(self, kept if len(kept) > 30 else kept.flip(0))
     )
-    assert check.check_identical(explainer, Shown((known[0].image,)))[0]  # at 100% the fault does not show
-    assert not check.check_masked(explainer, Shown((known[0].image,)))[0]
+    media = MediaInput((known[0].image,))
+    assert check.check_identical(explainer, media)[0]  # at 100% the fault does not show
+    assert not check.check_masked(explainer, media)[0]
 
 
 @pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
 def test_rounding_is_measured_by_the_same_prompt_in_every_family(family):
     """Guard the limit: a prompt whose deepstack features are shifted differs by far more than rounding."""
     explainer = Explainer(family.model(torch.float32), family.processor())
-    passed, detail = check.check_masked(explainer, Shown((family.pictures(3)[0],)))
+    passed, detail = check.check_masked(explainer, MediaInput((family.pictures(3)[0],)))
     rounding = float(detail.partition("rounding alone: ")[2].rstrip(")"))
     assert passed and rounding < 1e-5
 
@@ -137,7 +139,7 @@ def timing(prefill):
 )
 def test_times_that_cannot_both_be_right_are_told_as_such(explainer, known, monkeypatch, full, pruned, busy):
     monkeypatch.setattr(explainer, "time_both", lambda *_, **__: (timing(full), timing(pruned)))
-    _, detail = check.measure_times(explainer, Shown((known[0].image,)), 3)
+    _, detail = check.measure_times(explainer, MediaInput((known[0].image,)), 3)
     assert f"{full * 1000:.0f} ms ({full * 1000:.0f}..{full * 1000:.0f})" in detail
     assert ("NOT RELIABLE" in detail) == busy
 
@@ -154,7 +156,7 @@ def test_both_prompts_are_timed_in_turns_and_again_where_a_time_cannot_be_right(
 
     monkeypatch.setattr(explainer, "time", time)
     monkeypatch.setattr("rediprune.costs.stopwatch.time.sleep", lambda _: None)
-    _, detail = check.measure_times(explainer, Shown((known[0].image,)), 3)
+    _, detail = check.measure_times(explainer, MediaInput((known[0].image,)), 3)
     one_try = [(True, 1), (False, 1), *([(True, 0), (False, 0)] * 2)]
     assert calls == one_try * 2
     assert "NOT RELIABLE" not in detail and "10 ms (10..10)" in detail

@@ -9,7 +9,7 @@ import pytest
 import rediprune
 from rediprune.evaluation.bench import record, report
 from rediprune.explainer.model_card import read_card
-from rediprune.files.strict_json import JsonError, parsed, read_object
+from rediprune.files.strict_json import JsonError, parse_json, read_object
 from world.evaluation.results import read_evaluation, unpack_bits
 
 ROOT = Path(rediprune.__file__).parents[1]

@@ -81,7 +81,7 @@ def draw_figures(evaluation: dict, folder: Path = FOLDER) -> list[Path]:
             ("ablations", _draw_ablations(stills, clips)),
         ):
             path = folder / f"{name}.svg"
-            with replacing(path) as part:
+            with replace_file(path) as part:
                 figure.savefig(part, metadata={"Date": None}, bbox_inches="tight")
             plt.close(figure)
             paths.append(path)

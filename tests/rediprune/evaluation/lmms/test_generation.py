@@ -13,7 +13,7 @@ from rediprune.config import POSITIONS
 from rediprune.evaluation.lmms.decoding import Decoding
 from rediprune.evaluation.lmms.generation import collate_inputs, generate_answers, measure_loss, splice_batch
 from rediprune.evaluation.lmms.samples import SampleError, Segment, load_sample_media, prepare_sample
-from rediprune.explainer.encode import Shown
+from rediprune.explainer.encode import MediaInput
 from rediprune.query.question import QuestionError
 from tests.families import QUESTIONS, Family, families
 from tests.support import footage, tiny

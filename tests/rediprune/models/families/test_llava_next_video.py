@@ -217,7 +217,7 @@ def test_true_counts_of_clips(size):
 def test_the_estimate_equals_a_counted_forward_of_eight_frames():
     model, s = public(), adapter_for(public()).shapes()
     measured = count_flops(lambda: model.get_video_features(zeros(1, 8, 3, 336, 336)))
-    assert 8 * savings.vision_flops(s) + savings.projector_flops(s, 1152) == measured
+    assert 8 * vision_flops(s) + projector_flops(s, 1152) == measured
     assert (s.projector_in, s.llm_width, s.n_kv_heads) == (1024, 4096, 32)
 
 
