@@ -1,7 +1,7 @@
-"""The page: `python app.py`, `gradio app.py`, and what a Space runs. Flags: `python app.py --help`.
+"""Start the page: by `python app.py`, by `gradio app.py`, or as a Space. Flags: `python app.py --help`.
 
 A Space has no command line, so its variables REDIPRUNE_MODEL, _DEVICE, _DTYPE and _QUANTISE stand for the
-flags of these names. They, and ZeroGPU's own, are read in this file alone.
+flags of these names. Only this file reads them, and those of ZeroGPU.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in {"1", "t", "true"}
 if ZERO_GPU:
     import spaces  # the Space brings it along; before anything that may touch CUDA
 
-HERE = {None, "", "127.0.0.1", "localhost", "::1"}  # addresses that only this machine reaches
 SHARED = (
     "everyone who opens this page shares its model, so visitors cannot change it: start the page yourself, "
     "or duplicate the Space and set its variable REDIPRUNE_MODEL"
@@ -37,7 +36,7 @@ __path__ = [str(Path(__file__).resolve().with_name("app"))]
 
 
 def flags() -> argparse.Namespace:
-    """The command line; what it does not say, the variables do."""
+    """Read the command line; variables stand for flags that are not given."""
     parser = argparse.ArgumentParser(
         description="See what ReDiPrune keeps of a picture, and what that saves.",
         epilog="Variables REDIPRUNE_MODEL, REDIPRUNE_DEVICE, ... stand for the flags.",
@@ -89,7 +88,7 @@ def flags() -> argparse.Namespace:
 
 
 def models_for(args: argparse.Namespace):
-    """What holds the model, read once per process: `gradio app.py` runs this file again at every edit."""
+    """Return the holder of the model; loaded once per process, as `gradio app.py` reruns this file."""
     from rediprune import Explainer
     from rediprune.explainer.model_holder import ModelHolder
 
@@ -106,7 +105,7 @@ def models_for(args: argparse.Namespace):
 
 
 def first_explainer(args: argparse.Namespace):
-    """The model that the flags name, opened here, or for ZeroGPU placed where its GPU will find it."""
+    """Open the model that the flags name, here or, on ZeroGPU, where the lent GPU will find it."""
     from rediprune import Explainer
 
     if ZERO_GPU and args.quantise:
@@ -131,7 +130,7 @@ def first_explainer(args: argparse.Namespace):
 
 
 def make_demo(args: argparse.Namespace):
-    """The page. The built-in model answers at once; others, and a lent GPU, when the page is opened."""
+    """Build the page. The built-in model answers now; others, and a lent GPU, when the page is opened."""
     from app.page.build import build_demo
 
     first_run = args.model is None and not ZERO_GPU
@@ -139,16 +138,18 @@ def make_demo(args: argparse.Namespace):
 
 
 def fixed_model(args: argparse.Namespace) -> bool:
-    """Whether visitors may not change the model: it is everyone's, and its name may be any folder here."""
+    """Return whether visitors may not change the model, because all share it and a name may be any folder."""
+    from app.start.address import is_loopback
+
     if ZERO_GPU or args.fixed_model is not None:
         return ZERO_GPU or args.fixed_model
     host = args.host or os.environ.get("GRADIO_SERVER_NAME")  # without a flag, Gradio asks its variables
     shared = args.share or os.environ.get("GRADIO_SHARE", "").lower() == "true"
-    return shared or "SPACE_ID" in os.environ or host not in HERE
+    return shared or "SPACE_ID" in os.environ or not is_loopback(host)
 
 
 def host_rules(args: argparse.Namespace, demo):
-    """Which hosts and origins are served; on a Space everyone may open, embed and ask the page."""
+    """Return which hosts and origins are served; a Space may be opened, embedded and asked by everyone."""
     from app.server import HostRules
 
     allowed = ["*"] if "SPACE_ID" in os.environ else args.allowed_host
@@ -157,7 +158,7 @@ def host_rules(args: argparse.Namespace, demo):
 
 
 def serve_tools(demo, options: dict) -> None:
-    """The page with its tools, until the process is ended."""
+    """Serve the page and its tools until the process is ended."""
     from app.api import mcp as tools
 
     try:
@@ -186,7 +187,7 @@ def claim_uploads():
     try:
         lock = upload_folder.claim(UPLOADS)
     except OSError as error:
-        sys.exit(f"{UPLOADS} cannot be written ({error.strerror}): set GRADIO_TEMP_DIR to a folder that can")
+        sys.exit(str(error))
     upload_folder.remove_left_behind(UPLOADS.parent)
 
     def clean_up() -> None:
@@ -205,11 +206,16 @@ def serve(demo, options: dict) -> None:
 
 
 def check_uploads() -> None:
-    """End with a sentence, before a model is loaded, where no file could be taken later."""
-    from app.server.uploads import check_folder
+    """End with a sentence, before a model is loaded, if visitors' files could not be written later."""
+    from app.start.upload_folder import check_writable
 
+    folder = UPLOADS
+    if folder is None:
+        from gradio.utils import get_upload_folder
+
+        folder = Path(get_upload_folder())
     try:
-        check_folder()
+        check_writable(folder)
     except OSError as error:
         sys.exit(str(error))
 

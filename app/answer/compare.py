@@ -1,4 +1,4 @@
-"""Methods side by side on the answered input, and over many keep ratios: a sweep as it is computed."""
+"""Compare methods on the answered input, at one keep ratio or over many: a sweep, sent as it is computed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 from torch import Tensor
@@ -24,113 +24,140 @@ from ..state.sources import load_frames
 from ..state.user_tokens import parse_user_tokens
 from ..views.explorer import data_url
 
-SIDE = 200  # of a small picture, in pixels
-MORE_WEIGHTS = (0.0, 0.5, 1.0)  # of rediprune in a sweep, beside the page's own
-FRAMES = 4  # of a clip, of which small pictures are shown
-OWN = "own"  # stands where a method's name does, for the tokens that the visitor chose
+SIDE = 200  # longer side of a small picture, in pixels
+MORE_WEIGHTS = (0.0, 0.5, 1.0)  # weights of rediprune in a sweep, besides the page's own
+FRAMES = 4  # number of a clip's frames that are shown as small pictures
+BY_HAND = "own"  # stands for a method's name if the visitor chose the tokens
 
 
 def compare(
     state: AppState, run: PageRun, sliders: dict, methods: object, stop: threading.Event
 ) -> Iterator[dict]:
-    """Every method at the page's keep ratio, one card after the other; then how far they overlap.
+    """Compare methods at the page's keep ratio, one card after the other; then tell how far they overlap.
 
     Args:
-        run, knobs: what was answered, and at which sliders; knobs["own"], the flat indices of the tokens that
-            the visitor chose by hand, brings a card for them too. Not yet checked; empty or none: no card.
+        run: what was answered.
+        sliders: the sliders that it was answered at; sliders["own"], the flat indices of the tokens that the
+            visitor chose, adds a card for them. Not yet checked; empty or None: no card.
         methods: names of METHODS; random is always among them, as the mean of several masks.
         stop: ends it after the token in progress.
     """
-    yield from _swept(state, run, sliders, methods, stop, None, (), _cards, sliders.get("own"))
+    yield from _sweep_in_steps(state, run, sliders, methods, stop, None, (), _cards, sliders.get("own"))
 
 
 def compare_over_ratios(
     state: AppState, run: PageRun, sliders: dict, methods: object, stop: threading.Event
 ) -> Iterator[dict]:
-    """Every method at every ratio of RATIOS, as curves that grow; arguments as in `compare`.
+    """Compare methods at every ratio of RATIOS, as curves that grow; arguments as in `compare`.
 
-    With knobs["weights"] true, rediprune has a curve for each of MORE_WEIGHTS as well.
+    If sliders["weights"] is true, rediprune has a curve for each of MORE_WEIGHTS as well.
     """
     more = MORE_WEIGHTS if sliders.get("weights") is True else ()
-    yield from _swept(state, run, sliders, methods, stop, RATIOS, more, _curves)
+    yield from _sweep_in_steps(state, run, sliders, methods, stop, RATIOS, more, _curves)
 
 
-def _swept(state, run, sliders, methods, stop, ratios, more, told, own=None) -> Iterator[dict]:
-    """News for the page: how far it is, a line about it, and `told(...)` as one JSON string."""
+def _sweep_in_steps(
+    state: AppState,
+    run: PageRun,
+    sliders: dict,
+    methods: object,
+    stop: threading.Event,
+    ratios: Sequence[float] | None,
+    more_weights: Sequence[float],
+    describe: Callable[[list[Point], MediaInput, Encoding, PruneConfig], dict],
+    user_tokens: object = None,
+) -> Iterator[dict]:
+    """Yield updates of the page: how far the sweep is, a line about it, and `describe(...)` as one string.
+
+    Args:
+        ratios: keep ratios; None for that of the sliders.
+        more_weights: weights of rediprune besides that of the sliders.
+        describe: turns the points so far into what the browser shows.
+        user_tokens: what the visitor chose, for one more point.
+    """
     points: list[Point] = []
-    began = time.perf_counter()
+    started = time.perf_counter()
     try:
         if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
             raise ValueError("The methods to compare must be a list of their names.")
         media, _ = load_frames(run.source)
-        with (
-            state.borrow_model_for(run)
-            if run.model == OPENED
-            else state.borrow_explainer_of(run) as explainer
-        ):
+        if run.model == OPENED:
+            borrowed = state.borrow_model_for(run)
+        else:
+            borrowed = state.borrow_explainer_of(run)
+        with borrowed as explainer:
             config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
             ratios = ratios or (config.keep_ratio,)
-            chosen, weights = methods or ["random"], [config.weight, *more]
+            chosen = methods or ["random"]
+            weights = [config.weight, *more_weights]
             lines = list_lines(chosen, weights, explainer.methods)
-            total = len(ratios) * len(lines) + bool(own)
-            at = {"done": 0, "of": total, "question": run.question}
-            yield {**at, "busy": True, "line": "The unpruned answer first."}
-            look = explainer.look(media)
-            mine = parse_user_tokens(own, look.vision) if own else None
-            cost = [SEEDS if line.method == "random" else 1 for line in lines] * len(ratios) + [1] * bool(own)
-            found = sweep(explainer, look, run.question, chosen, ratios, weights, config=config, stop=stop)
-            for point in chain(found, _own(explainer, state, run, look, mine, config, stop)):
+            total = len(ratios) * len(lines) + bool(user_tokens)
+            progress = {"done": 0, "of": total, "question": run.question}
+            yield {**progress, "busy": True, "line": "The unpruned answer first."}
+            encoding = explainer.look(media)
+            kept = parse_user_tokens(user_tokens, encoding.vision) if user_tokens else None
+            # Answers that each point takes: it is what the remaining time is estimated from.
+            cost = [SEEDS if line.method == "random" else 1 for line in lines] * len(ratios)
+            cost += [1] * bool(user_tokens)
+            found = sweep(
+                explainer, encoding, run.question, chosen, ratios, weights, config=config, stop=stop
+            )
+            for point in chain(found, _point_by_hand(explainer, state, run, encoding, kept, config, stop)):
                 points.append(point)
                 done = len(points)
-                at |= {"done": done, "told": json.dumps(told(points, media, look, config))}
+                shown = json.dumps(describe(points, media, encoding, config))
+                progress |= {"done": done, "told": shown}
                 if done < total:
-                    left = (time.perf_counter() - began) * sum(cost[done:]) / (1 + sum(cost[:done]))
-                    yield {
-                        **at,
-                        "busy": True,
-                        "line": f"{done} of {total}, about {_rough(left)} left (estimate).",
-                    }
+                    passed = time.perf_counter() - started
+                    left = passed * sum(cost[done:]) / (1 + sum(cost[:done]))
+                    line = f"{done} of {total}, about {_round_seconds(left)} left (estimate)."
+                    yield {**progress, "busy": True, "line": line}
     except USER_ERRORS as error:
         yield {"busy": False, "line": str(error)}
         return
-    ended = [f"Stopped at {len(points)} of {total}."] if stop.is_set() and len(points) < total else []
-    ended += notes([point for point in points if point.line.method != OWN])
-    yield {**at, "busy": False, "line": " ".join(ended)}
+    sentences = []
+    if stop.is_set() and len(points) < total:
+        sentences.append(f"Stopped at {len(points)} of {total}.")
+    sentences += notes([point for point in points if point.line.method != BY_HAND])
+    yield {**progress, "busy": False, "line": " ".join(sentences)}
 
 
-def _own(
+def _point_by_hand(
     explainer: Explainer,
     state: AppState,
     run: PageRun,
-    look: Encoding,
+    encoding: Encoding,
     kept: Tensor | None,
     config: PruneConfig,
-    stop,
+    stop: threading.Event,
 ) -> Iterator[Point]:
-    """The visitor's tokens as one more point, where there are any; nothing where the stop came before."""
+    """Yield the visitor's tokens as one more point, if there are any and it is not stopped."""
     if kept is None or stop.is_set():
         return
-    asked = explainer.ask(look, run.question, config)
-    full = state.full.get((run.model, look.key, asked.question)) or explainer.answer(look, asked, stop=stop)
-    pruned = explainer.answer(look, asked, kept, stop=stop)
+    question = explainer.ask(encoding, run.question, config)
+    full = state.full.get((run.model, encoding.key, question.question))
+    full = full or explainer.answer(encoding, question, stop=stop)
+    pruned = explainer.answer(encoding, question, kept, stop=stop)
     if stop.is_set():
         return
-    agreed = explainer.agreement(look, asked, kept, full, pruned)
+    agreed = explainer.agreement(encoding, question, kept, full, pruned)
     made = SweepRun(kept, pruned.text, agreed.pruned_on_full, agreed.kl_first, agreed.same_text)
     # "random" because choosing by hand costs no compute.
-    saved = explainer.savings(look, asked, kept, len(full.token_ids), "random", config.budget)
-    sure = math.exp(agreed.full_on_full)
-    yield Point(Line(OWN), config.keep_ratio, (made,), full.text, sure, saved)
+    saved = explainer.savings(encoding, question, kept, len(full.token_ids), "random", config.budget)
+    full_probability = math.exp(agreed.full_on_full)
+    yield Point(Line(BY_HAND), config.keep_ratio, (made,), full.text, full_probability, saved)
 
 
-def _rough(seconds: float) -> str:
-    """As exact as an estimate is: whole seconds, from two minutes on whole minutes."""
+def _round_seconds(seconds: float) -> str:
+    """Return a time as exactly as an estimate is: whole seconds, from two minutes on whole minutes."""
     return f"{max(1, round(seconds))} s" if seconds < 120 else f"{round(seconds / 60)} min"
 
 
-def words(line: Line) -> str:
-    """What a method is called, short."""
-    return "Your own tokens" if line.method == OWN else METHODS[line.method].partition(":")[0]
+def name_method(line: Line) -> str:
+    """Return the short name of a method."""
+    if line.method == BY_HAND:
+        return "Your own tokens"
+    return METHODS[line.method].partition(":")[0]
 
 
 def _cards(points: list[Point], media: MediaInput, look: Encoding, config: PruneConfig) -> dict:
@@ -139,20 +166,20 @@ def _cards(points: list[Point], media: MediaInput, look: Encoding, config: Prune
         "full": points[0].full_text,
         "sure": points[0].full_probability,
         "at": f"{config.keep_ratio:.0%}",
-        "cards": [_numbers(p) | {"pictures": _small(p, media, look)} for p in points],
+        "cards": [_numbers(p) | {"pictures": _draw_small(p, media, look)} for p in points],
         "overlap": [[_overlap(a, b, shared) for b in points] for a in points],
     }
 
 
 def _overlap(a: Point, b: Point, shared: dict) -> float | None:
-    """Of a method with itself 1; None for several draws, of which no two are the same."""
+    """Return the overlap of two methods; with itself 1, or None for several draws, which all differ."""
     if a is b:
         return 1.0 if len(a.runs) == 1 else None
     return shared.get((a.line, b.line), shared.get((b.line, a.line)))
 
 
-def _small(point: Point, media: MediaInput, look: Encoding) -> list[str]:
-    """The first run's kept tokens on the picture, or on some frames, as data URLs."""
+def _draw_small(point: Point, media: MediaInput, look: Encoding) -> list[str]:
+    """Return the first run's kept tokens drawn on the picture, or on some frames, as data URLs."""
     t = look.vision.shape[0]
     frames = draw.film(media.frames, look.vision, point.runs[0].kept, SIDE if t == 1 else SIDE // 2)
     return [data_url(frames[i * t // min(t, FRAMES)]) for i in range(min(t, FRAMES))]
@@ -162,7 +189,7 @@ def _numbers(point: Point) -> dict:
     low, high = point.probability_spread
     return {
         "method": point.line.method,
-        "name": words(point.line),
+        "name": name_method(point.line),
         "ratio": point.ratio,
         "kept": point.n_kept,
         "runs": len(point.runs),
@@ -185,8 +212,9 @@ def _curves(points: list[Point], media: MediaInput, look: Encoding, config: Prun
         "lines": [
             {
                 "method": line.method,
-                "name": words(line) + (f", weight {line.weight:.2f}" if line.weight is not None else ""),
-                "holds": _held(points, line),
+                "name": name_method(line)
+                + (f", weight {line.weight:.2f}" if line.weight is not None else ""),
+                "holds": _describe_limit(points, line),
                 "points": [_numbers(point) for point in points if point.line == line],
             }
             for line in lines
@@ -195,8 +223,8 @@ def _curves(points: list[Point], media: MediaInput, look: Encoding, config: Prun
     }
 
 
-def _held(points: list[Point], line: Line) -> str:
-    """Where the answer holds, in words; nothing is said of it before the largest ratio was swept."""
+def _describe_limit(points: list[Point], line: Line) -> str:
+    """Return in words from which ratio on the answer stays; not known before the largest ratio was swept."""
     largest = max(point.ratio for point in points if point.line == line)
     if largest < RATIOS[-1]:
         return f"not known: swept to {largest:.0%} only"
@@ -205,9 +233,9 @@ def _held(points: list[Point], line: Line) -> str:
 
 
 def list_methods(explainer: Explainer) -> list[dict]:
-    """The methods that can be compared here, for the boxes to tick, and how many answers each takes."""
+    """Return the methods that can be compared here, and how many answers each of them takes."""
     return [
-        {"method": name, "name": words(Line(name)), "runs": SEEDS if name == "random" else 1}
+        {"method": name, "name": name_method(Line(name)), "runs": SEEDS if name == "random" else 1}
         for name in METHODS
         if name in explainer.methods
     ]

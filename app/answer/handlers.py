@@ -1,4 +1,8 @@
-"""What happens when a visitor does something: plain generators of Views, testable without a browser."""
+"""Do what a visitor asks for: plain generators of PageUpdates, which can be tested without a browser.
+
+Every handler takes the AppState, what the browser sent, the visitor's run and the stop signal. What cannot be
+done ends in one sentence in the notice.
+"""
 
 from __future__ import annotations
 
@@ -15,165 +19,190 @@ from ..state.sources import (
     Source,
     checked_n_frames,
     file_source,
+    is_suggested,
     load_frames,
     scene_source,
-    suggested,
     suggestions,
     trace_source,
 )
-from ..views import cards as views
+from ..views import cards
 from ..views.cards import PageUpdate, notice
-from . import saved_run as opening
-from .answering import IDLE, answer
+from .answering import IDLE, AnswerRequest, answer
+from .saved_run import mark_sliders_set, show_saved_run
 
 
-def show_example(
-    state: AppState,
-    seed: object,
-    clip: bool,
-    asked: str,
-    before: PageRun,
-    sliders: dict,
-    stop: threading.Event,
+def ask_question(
+    state: AppState, question: str, run: PageRun, sliders: dict, stop: threading.Event
 ) -> Iterator[PageUpdate]:
-    """Show the scene or clip of that number and ask about it. `asked` is what stands in the question box."""
-    yield from _show(state, lambda: scene_source(seed, clip), asked, before, sliders, stop)
-
-
-def show_upload(
-    state: AppState,
-    file: object,
-    n_frames: object,
-    asked: str,
-    before: PageRun,
-    sliders: dict,
-    stop: threading.Event,
-    to: str = "photo",
-) -> Iterator[PageUpdate]:
-    """Show a visitor's own file and ask about it; `file` as in file_source, None where it was removed.
-
-    `to` is the part of the page that it was given to, "photo" or "clip"; the other one is emptied.
-    """
-    if file is None:
-        yield PageUpdate(answers=IDLE)
-    else:
-        yield from _show(state, lambda: file_source(file, n_frames), asked, before, sliders, stop, to)
-
-
-def resample_clip(
-    state: AppState, n_frames: object, before: PageRun, sliders: dict, stop: threading.Event
-) -> Iterator[PageUpdate]:
-    """Answer the answered question on another number of frames, where a visitor's clip is shown."""
-    try:
-        wanted = replace(before.source, n_frames=checked_n_frames(n_frames))
-        still = before.source.is_scene or before.source.trace
-        same = still or wanted == before.source or not load_frames(wanted, stop.is_set)[0].clip
-    except USER_ERRORS as error:
-        yield PageUpdate(notice=notice(str(error), "error"), answers=IDLE)
-        return
-    if same:
-        yield PageUpdate(answers=IDLE)
-    else:
-        yield from answer(state, replace(before, source=wanted), sliders, stop)
-
-
-def _show(
-    state: AppState,
-    find: Callable[[], Source],
-    asked: str,
-    before: PageRun,
-    sliders: dict,
-    stop: threading.Event,
-    to: str = "",
-) -> Iterator[PageUpdate]:
-    empty = {part: views.cleared_update() for part in ("photo", "clip")}
-    try:
-        source = find()
-        load_frames(source, stop.is_set)  # before all else that reads the file
-        fitting = suggestions(source)
-    except USER_ERRORS as error:
-        yield PageUpdate(notice=notice(str(error), "error"), answers=IDLE, **({to: empty[to]} if to else {}))
-        return
-    # What a visitor wrote is not thrown away; the question of an opened run came from its file.
-    ours = suggested(asked, before.source) or (before.model == OPENED and asked == before.question)
-    own = asked.strip() and not ours
-    question = asked if own else fitting[0]
-    empty.pop(to, None)
-    yield PageUpdate(question=question, suggestions=list(fitting), **empty)
-    yield from answer(state, replace(before, source=source, question=question), sliders, stop)
-
-
-def open_trace(state: AppState, file: object, before: PageRun) -> Iterator[PageUpdate]:
-    """Show a saved run that a visitor gave; where it cannot be opened, everything stays as it was."""
-    try:
-        yield opening.show_saved_run(state, trace_source(file))
-    except USER_ERRORS as error:
-        yield PageUpdate(notice=notice(str(error), "error"), answers=IDLE)
-
-
-def open_link(
-    state: AppState, search: object, before: PageRun, sliders: dict, stop: threading.Event
-) -> Iterator[PageUpdate]:
-    """Answer what a link says; what makes no sense in it is left out, and the notice says so."""
-    try:
-        with state.models.borrow() as explainer:
-            linked = link.read(search, before, sliders, explainer)
-            methods, queries = method_choices(explainer), query_choices(explainer)
-    except USER_ERRORS as error:
-        yield PageUpdate(notice=notice(str(error), "error"), answers=IDLE)
-        return
-    run = linked.run
-    yield PageUpdate(
-        question=run.question,
-        suggestions=list(suggestions(run.source)),
-        method=views.menu(methods, run.method),
-        query=views.menu(queries, run.query),
-        budget={"value": run.budget, "__type__": "update"},
-        sliders=linked.sliders,
-    )
-    for update in answer(state, run, linked.sliders, stop, news=linked.notes):
-        yield opening.mark_sliders_set(update)
+    """Answer the question that stands in the box, about the input that is shown."""
+    yield from answer(state, AnswerRequest(replace(run, question=question), sliders), stop)
 
 
 def ask_suggestion(
-    state: AppState, run: PageRun, sliders: dict, stop: threading.Event
+    state: AppState, text: object, run: PageRun, sliders: dict, stop: threading.Event
 ) -> Iterator[PageUpdate]:
-    """Ask a suggested question: it is written into the box, then asked."""
-    yield PageUpdate(question=run.question)
-    yield from answer(state, run, sliders, stop)
+    """Ask a suggested question: write it into the box, then answer it."""
+    yield PageUpdate(question=str(text))
+    yield from ask_question(state, str(text), run, sliders, stop)
+
+
+def answer_again(state: AppState, run: PageRun, sliders: dict, stop: threading.Event) -> Iterator[PageUpdate]:
+    """Answer the answered question at the sliders of now; the picture already shows them."""
+    yield from answer(state, AnswerRequest(run, sliders, redraw=False), stop)
 
 
 def answer_with_user_tokens(
-    state: AppState, tokens: object, before: PageRun, sliders: dict, stop: threading.Event
+    state: AppState, tokens: object, run: PageRun, sliders: dict, stop: threading.Event
 ) -> Iterator[PageUpdate]:
     """Answer the answered question from the tokens that the visitor chose, as the browser lists them."""
-    own = [] if tokens is None else tokens
-    yield from answer(state, before, sliders, stop, redraw=False, own=own)
+    chosen = [] if tokens is None else tokens
+    yield from answer(state, AnswerRequest(run, sliders, user_tokens=chosen, redraw=False), stop)
 
 
 def change_settings(
     state: AppState,
-    before: PageRun,
+    run: PageRun,
     method: str,
     query: str,
     budget: str,
     sliders: dict,
     stop: threading.Event,
 ) -> Iterator[PageUpdate]:
-    """Answer the answered question by another method, query or budget; what is unsent in the box stays so.
+    """Answer the answered question by another method, query or budget; unsent text in the box stays.
 
-    Gradio reports a menu also when it only loses the focus: where nothing changed, nothing is done.
+    Gradio reports a dropdown also when it only loses the focus: if nothing changed, nothing is done.
     """
-    wanted = replace(before, method=method, query=query, budget=budget)
-    if wanted == before:
+    wanted = replace(run, method=method, query=query, budget=budget)
+    if wanted == run:
         yield PageUpdate(answers=IDLE)
     else:
-        yield from answer(state, wanted, sliders, stop)
+        yield from answer(state, AnswerRequest(wanted, sliders), stop)
+
+
+def show_example(
+    state: AppState,
+    seed: object,
+    clip: object,
+    question: str,
+    run: PageRun,
+    sliders: dict,
+    stop: threading.Event,
+) -> Iterator[PageUpdate]:
+    """Show the scene or clip of a number and ask about it; `question` is what stands in the box."""
+    yield from _show(state, lambda: scene_source(seed, clip is True), question, run, sliders, stop)
+
+
+def show_upload(
+    state: AppState,
+    file: object,
+    n_frames: object,
+    question: str,
+    run: PageRun,
+    sliders: dict,
+    stop: threading.Event,
+    part: str = "photo",
+) -> Iterator[PageUpdate]:
+    """Show a visitor's own file and ask about it.
+
+    Args:
+        file: as in file_source; None if the visitor removed it.
+        n_frames: how many frames to take of a clip.
+        question: what stands in the box.
+        part: the part of the page that got the file, "photo" or "clip"; the other one is emptied.
+    """
+    if file is None:
+        yield PageUpdate(answers=IDLE)
+    else:
+        yield from _show(state, lambda: file_source(file, n_frames), question, run, sliders, stop, part)
+
+
+def resample_clip(
+    state: AppState, n_frames: object, run: PageRun, sliders: dict, stop: threading.Event
+) -> Iterator[PageUpdate]:
+    """Answer the answered question on another number of frames, if a visitor's clip is shown."""
+    try:
+        wanted = replace(run.source, n_frames=checked_n_frames(n_frames))
+        has_fixed_frames = run.source.is_scene or run.source.trace
+        nothing_changes = (
+            has_fixed_frames or wanted == run.source or not load_frames(wanted, stop.is_set)[0].clip
+        )
+    except USER_ERRORS as error:
+        yield _refuse(error)
+        return
+    if nothing_changes:
+        yield PageUpdate(answers=IDLE)
+    else:
+        yield from answer(state, AnswerRequest(replace(run, source=wanted), sliders), stop)
+
+
+def open_trace(state: AppState, path: object) -> Iterator[PageUpdate]:
+    """Show a saved run that a visitor uploaded; if it cannot be opened, everything stays as it was."""
+    try:
+        yield show_saved_run(state, trace_source({"path": path}))
+    except USER_ERRORS as error:
+        yield _refuse(error)
+
+
+def open_link(
+    state: AppState, search: object, run: PageRun, sliders: dict, stop: threading.Event
+) -> Iterator[PageUpdate]:
+    """Answer what a link says; what cannot be used of it is left out, and the notice says so."""
+    try:
+        with state.models.borrow() as explainer:
+            linked = link.read(search, run, sliders, explainer)
+            methods, queries = method_choices(explainer), query_choices(explainer)
+    except USER_ERRORS as error:
+        yield _refuse(error)
+        return
+    wanted = linked.run
+    yield PageUpdate(
+        question=wanted.question,
+        suggestions=list(suggestions(wanted.source)),
+        method=cards.dropdown_update(methods, wanted.method),
+        query=cards.dropdown_update(queries, wanted.query),
+        budget={"value": wanted.budget, "__type__": "update"},
+        sliders=linked.sliders,
+    )
+    request = AnswerRequest(wanted, linked.sliders, notes=linked.notes)
+    for update in answer(state, request, stop):
+        yield mark_sliders_set(update)
 
 
 def compute_first_update(state: AppState, run: PageRun, sliders: dict) -> PageUpdate:
-    """A real run, to its end, as one View."""
+    """Answer a run to its end and return all changes as one PageUpdate."""
     found: dict = {}
-    for update in answer(state, run, sliders, threading.Event()):
+    for update in answer(state, AnswerRequest(run, sliders), threading.Event()):
         found |= {name: value for name, value in vars(update).items() if value is not None and value != IDLE}
     return PageUpdate(**found)
+
+
+def _show(
+    state: AppState,
+    find: Callable[[], Source],
+    question: str,
+    run: PageRun,
+    sliders: dict,
+    stop: threading.Event,
+    part: str = "",
+) -> Iterator[PageUpdate]:
+    """Show another input and ask about it; `part` of the page got it and keeps it, unless it is refused."""
+    emptied = {name: cards.cleared_update() for name in ("photo", "clip")}
+    try:
+        source = find()
+        load_frames(source, stop.is_set)  # before all else that reads the file
+        fitting = suggestions(source)
+    except USER_ERRORS as error:
+        refused_part = {part: emptied[part]} if part else {}
+        yield replace(_refuse(error), **refused_part)
+        return
+    # What a visitor wrote is not thrown away; the question of an opened run came from its file.
+    came_from_page = is_suggested(question, run.source) or (run.model == OPENED and question == run.question)
+    if came_from_page or not question.strip():
+        question = fitting[0]
+    emptied.pop(part, None)
+    yield PageUpdate(question=question, suggestions=list(fitting), **emptied)
+    yield from answer(state, AnswerRequest(replace(run, source=source, question=question), sliders), stop)
+
+
+def _refuse(error: Exception) -> PageUpdate:
+    return PageUpdate(notice=notice(str(error), "error"), answers=IDLE)

@@ -1,16 +1,16 @@
-"""/about: which model is open, and what can be asked of it."""
+"""Answer /about: which model is open, and what can be asked of it."""
 
 from __future__ import annotations
 
 from ..state.app_state import AppState
 from ..state.options import method_choices, query_choices
 from ..state.sources import N_FRAMES
-from .arguments import MODELS_OWN, said
+from .arguments import MODELS_OWN, settings_dict
 from .sweep import MOST
 
 
 def about_model(state: AppState) -> dict:
-    """Which model is open on the page, which methods and queries it knows, its defaults, and the limits.
+    """Tell which model is open on the page, its methods, queries and defaults, and the limits.
 
     Returns:
         "knows": what the model can be asked, or "" where it was made for anything; "methods" and "queries":
@@ -23,6 +23,6 @@ def about_model(state: AppState) -> dict:
             "knows": explainer.knows,
             "methods": {name: words for words, name in method_choices(explainer)},
             "queries": {MODELS_OWN: "the default below"} | {n: w for w, n in query_choices(explainer)},
-            "defaults": said(explainer.defaults),
+            "defaults": settings_dict(explainer.defaults),
             "limits": {"n_frames": N_FRAMES[-1], "keep_ratios": MOST},
         }

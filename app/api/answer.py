@@ -1,4 +1,4 @@
-"""/answer: the page's main action."""
+"""Answer /answer, the page's main action."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from ..server.departures import stop_when_caller_leaves
 from ..state.app_state import AppState
-from .arguments import dials, frames, given, said
+from .arguments import checked_settings, describe_frames, load_media_argument, settings_dict
 
 
 def answer_question(
@@ -32,9 +32,9 @@ def answer_question(
         of the KV cache, ratios are unpruned / pruned; "agreement": log-probabilities of the answers in
         nats, and KL(unpruned || pruned) of the first answer token in nats.
     """
-    shown, notes = given(media, n_frames)
+    shown, notes = load_media_argument(media, n_frames)
     with state.borrow_model() as explainer, stop_when_caller_leaves() as stop:
-        config = dials(explainer, keep_ratio, weight, method, query, budget)
+        config = checked_settings(explainer, keep_ratio, weight, method, query, budget)
         with state.take_slot(stop):
             trace = explainer.run(shown, question, config, stop=stop)
     answers = {
@@ -44,10 +44,10 @@ def answer_question(
     return {
         **answers,
         "kept": trace.kept.tolist(),
-        "frames": frames(shown, trace.vision, trace.kept),
+        "frames": describe_frames(shown, trace.vision, trace.kept),
         "savings_estimated": asdict(trace.savings),
         "agreement": asdict(trace.agreement),
-        "settings": said(config),
+        "settings": settings_dict(config),
         "model": trace.model_name,
         "notes": [*notes, *trace.notes],
     }

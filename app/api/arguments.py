@@ -1,4 +1,4 @@
-"""What an endpoint was given -> what is shown to the model and its settings; and these said as plain data."""
+"""Turn the arguments of an endpoint into media and settings, and settings into plain data."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..state.sources import file_source, load_frames
 MODELS_OWN = "default"  # whichever query is the open model's default
 
 
-def given(media: object, n_frames: object) -> tuple[MediaInput, tuple[str, ...]]:
-    """The picture or the frames, and what had to be done to them, as sentences.
+def load_media_argument(media: object, n_frames: object) -> tuple[MediaInput, tuple[str, ...]]:
+    """Return the picture or the frames, and sentences on what had to be done to them.
 
     Raises:
         ValueError: no uploaded file, one that cannot be read, or n_frames out of range.
@@ -24,10 +24,10 @@ def given(media: object, n_frames: object) -> tuple[MediaInput, tuple[str, ...]]
     return load_frames(file_source(media, n_frames))
 
 
-def dials(
+def checked_settings(
     explainer: Explainer, keep_ratio: object, weight: object, method: object, query: object, budget: object
 ) -> PruneConfig:
-    """The settings, checked; the query MODELS_OWN is `explainer`'s default.
+    """Return the settings after checking them; the query MODELS_OWN is `explainer`'s default.
 
     Raises:
         ValueError: anything out of range or unknown.
@@ -41,8 +41,8 @@ def dials(
     return to_prune_config(explainer, {"keep": keep_ratio, "weight": weight}, method, query, budget)
 
 
-def said(config: PruneConfig) -> dict:
-    """The settings that were used, as an endpoint takes them."""
+def settings_dict(config: PruneConfig) -> dict:
+    """Return the settings that were used, in the form that an endpoint takes."""
     return {
         "keep_ratio": config.keep_ratio,
         "weight": config.weight,
@@ -52,10 +52,10 @@ def said(config: PruneConfig) -> dict:
     }
 
 
-def frames(media: MediaInput, vision: VisionTokens, kept: Tensor) -> list[dict]:
-    """Of each frame (or part): when it is shown, and how many of its tokens were kept."""
+def describe_frames(media: MediaInput, vision: VisionTokens, kept: Tensor) -> list[dict]:
+    """Return for each frame (or part) when it is shown, and how many of its tokens were kept."""
     each = zip(picture_index(len(media.frames), vision), vision.counts, vision.per_frame(kept), strict=True)
     return [
-        {"second": media.seconds[i] if media.seconds else None, "tokens": count, "kept": len(mine)}
-        for i, count, mine in each
+        {"second": media.seconds[i] if media.seconds else None, "tokens": count, "kept": len(tokens)}
+        for i, count, tokens in each
     ]

@@ -1,4 +1,4 @@
-"""The functions of this package as named endpoints of the page that is being built."""
+"""Add the functions of this package as named endpoints to the page that is being built."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from .sweep import sweep_ratios
 LONG = {"concurrency_id": "series", "concurrency_limit": 2}
 
 
-def offer(state: AppState, explainer: Explainer) -> None:
+def add_endpoints(state: AppState, explainer: Explainer) -> None:
     """Add the endpoints to the Blocks that are being built; `explainer` is the model it starts with.
 
-    Their components are hidden: they say what goes in and what comes out. A function's own name is that of
-    the tool for language models.
+    Their components are hidden: they only declare what goes in and what comes out. The name of a function is
+    that of the tool for language models.
     """
     turn = {
         "concurrency_id": "files",
@@ -49,7 +49,7 @@ def offer(state: AppState, explainer: Explainer) -> None:
 def _endpoint(
     state: AppState, name: str, work: Callable, parts: dict[str, Component], out: Component, how: dict
 ) -> None:
-    """`work` as /name: its arguments behind the desk are parameters, by their names."""
+    """Add `work` as /name; its arguments after the state are parameters, by their names."""
     signature = inspect.signature(work)
     taken = list(signature.parameters.values())[1:]
 
@@ -74,16 +74,16 @@ def _endpoint(
 
 
 def _described(work: Callable, names: list[str]) -> str:
-    """The docstring with the words of its parameters, as Gradio reads them off."""
+    """Return the docstring with the descriptions of its parameters, in the form that Gradio reads."""
     about, _, returns = (" ".join(part.split()) for part in inspect.getdoc(work).partition("Returns:"))
     args = "".join(f"\n    {name}: {WORDS[name]}" for name in names)
-    # Behind a "Returns:" of its own, the pages that describe the endpoints would leave it out.
+    # Under a heading "Returns:", the pages that describe the endpoints would leave it out.
     return f"{about} The result: {returns}\n\nArgs:{args}"
 
 
 @contextmanager
 def _sentences() -> Iterator[None]:
-    """What the library says of bad input reaches the caller as it is."""
+    """Let the library's sentences about bad input reach the caller as they are."""
     try:
         yield
     except USER_ERRORS as error:

@@ -1,4 +1,4 @@
-"""A file by its address: fetched by Gradio, which keeps to public hosts, with a sentence where that fails."""
+"""Let Gradio fetch a file by its address, from public hosts only, with a sentence where that fails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import gradio as gr
-from gradio.utils import get_upload_folder
+
+from ..state.sources import is_inside_uploads
 
 SERVED = "/gradio_api/file="  # in front of the path, where this page serves what it was given
 NOT_FETCHED = (
@@ -16,7 +17,7 @@ NOT_FETCHED = (
 
 
 def fetch_by_url(media: gr.File) -> gr.File:
-    """The same component; without this, Gradio drops the connection's error and the caller learns nothing.
+    """Return the component after it was made to say why a fetch failed, which Gradio does not.
 
     Whatever went wrong, the sentence is the same, so that nobody learns which hosts this machine reaches.
     """
@@ -33,7 +34,7 @@ def fetch_by_url(media: gr.File) -> gr.File:
 
 
 def uploaded(place: object) -> str | None:
-    """The path behind the address that this page gave an upload; None for any other address.
+    """Return the path behind the address that this page gave an upload; None for any other address.
 
     A page on this machine is no public host, so Gradio would not fetch from it.
     """
@@ -41,4 +42,4 @@ def uploaded(place: object) -> str | None:
     if address.scheme not in ("http", "https") or SERVED not in address.path:
         return None
     path = Path(unquote(address.path.partition(SERVED)[2])).resolve()
-    return str(path) if path.is_file() and path.is_relative_to(Path(get_upload_folder()).resolve()) else None
+    return str(path) if path.is_file() and is_inside_uploads(path) else None

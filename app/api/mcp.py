@@ -1,4 +1,4 @@
-"""The endpoints as tools for language models: Gradio's MCP server, with plain JSON and plain sentences."""
+"""Offer the endpoints as tools for language models: Gradio's MCP server, with plain JSON and sentences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_FILE = (
 
 
 def launch(demo: gr.Blocks, **options) -> tuple:
-    """`demo.launch(**options)` with the tools at /gradio_api/mcp/ (streamable HTTP); does not block.
+    """Launch the page with the tools at /gradio_api/mcp/ (streamable HTTP), without blocking.
 
     Raises:
         RuntimeError: Gradio could not start them; the page is served all the same until the process ends.
@@ -27,7 +27,10 @@ def launch(demo: gr.Blocks, **options) -> tuple:
 
 
 def _mend(server) -> None:
-    """Gradio 6.31 gives results as Python writes them (None, single quotes) and speaks of a URL's padding."""
+    """Write results as JSON, and refuse a text that is no file in one sentence.
+
+    Gradio 6.31 writes results as Python does (None, single quotes), and complains about a URL's padding.
+    """
     written, read = server.postprocess_output_data, server.convert_strings_to_filedata
 
     def as_json(data: list, root_url: str) -> list:

@@ -1,4 +1,4 @@
-"""/overlay: the picture with its kept patches, or the film of a clip, as a file."""
+"""Answer /overlay: the picture with its kept patches, or the film of a clip, as a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..export.download import copy_into_cache, explain_storage_errors
 from ..export.overlay import write_overlay
 from ..state.app_state import AppState, PageRun
 from ..state.sources import file_source, load_frames
-from .arguments import dials, said
+from .arguments import checked_settings, settings_dict
 
 
 def draw_overlay(
@@ -36,8 +36,10 @@ def draw_overlay(
     source = file_source(media, n_frames)
     kind = "mp4" if frame is None and load_frames(source)[0].clip else "png"
     with explain_storage_errors(), state.borrow_model() as explainer, TemporaryDirectory() as folder:
-        config = dials(explainer, keep_ratio, weight, method, query, budget)
-        run = PageRun(source, question, method, said(config)["query"], budget, model=state.models.generation)
+        config = checked_settings(explainer, keep_ratio, weight, method, query, budget)
+        run = PageRun(
+            source, question, method, settings_dict(config)["query"], budget, model=state.models.generation
+        )
         sliders = {"keep": keep_ratio, "weight": weight}
         file, _ = write_overlay(state, run, sliders, kind, 0 if frame is None else frame, Path(folder))
         return copy_into_cache(file, get_upload_folder())

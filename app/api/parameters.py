@@ -1,4 +1,4 @@
-"""What goes into an endpoint: each parameter once, in words and as a hidden component: type and default."""
+"""Describe each parameter of the endpoints once: in words, and as a hidden component with a default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .fetch import fetch_by_url
 from .sweep import MOST
 
 
-def _told(menu: dict[str, str]) -> str:
+def _describe(menu: dict[str, str]) -> str:
     return "; ".join(f"{name}: {words.partition(': ')[2] or words}" for name, words in menu.items())
 
 
@@ -25,8 +25,8 @@ WORDS = {
     "question": "One question about it, such as: What color is the star?",
     "keep_ratio": "Share of the visual tokens to keep, above 0 and at most 1; 0.15 keeps 15%.",
     "weight": "Of rediprune: 0 (only diversity) to 1 (only relevance), taken as the nearest 1/20, or as 1/3.",
-    "method": f"Which rule chooses the tokens. {_told(METHODS)}.",
-    "query": f"What relevance is measured against. {MODELS_OWN}: the open model's choice; {_told(QUERIES)}.",
+    "method": f"Which rule chooses the tokens. {_describe(METHODS)}.",
+    "query": f"What relevance is measured against. {MODELS_OWN}: its own choice; {_describe(QUERIES)}.",
     "budget": 'Of a clip: "frame" keeps the share of every frame, "shared" chooses once among all frames.',
     "n_frames": f"How many frames are taken of a clip, 1 to {N_FRAMES[-1]}; a picture has one.",
     "frame": "Draw only this frame of a clip, or part of a picture that is read in parts, counted from 0.",
@@ -36,9 +36,12 @@ WORDS = {
 
 
 def parameters(defaults: PruneConfig) -> dict[str, Component]:
-    """A hidden component for each of WORDS. `defaults` are those of the model that the page starts with.
+    """Return a hidden component for each of WORDS.
 
-    The menus name what any model may know: what the open one cannot do, it says itself.
+    The dropdowns list what any model may know; the open model itself refuses what it cannot do.
+
+    Args:
+        defaults: of the model that the page starts with.
     """
     hidden = {"visible": False}
     ratios = gr.JSON(list(RATIOS), label="keep_ratios", **hidden)

@@ -1,13 +1,14 @@
-"""/select: which tokens are kept and why, pick by pick. The language model does not run."""
+"""Answer /select: which tokens are kept and why, pick by pick. The language model does not run."""
 
 from __future__ import annotations
 
 import math
 
 from rediprune import Selection, VisionTokens, kept_count
+from rediprune.explainer.prepare import prepare_run
 
 from ..state.app_state import AppState
-from .arguments import dials, frames, given, said
+from .arguments import checked_settings, describe_frames, load_media_argument, settings_dict
 
 
 def select_tokens(
@@ -21,7 +22,7 @@ def select_tokens(
     budget: str,
     n_frames: int,
 ) -> dict:
-    """Which visual tokens a question keeps of a picture or a clip, and why; quick, as nothing is answered.
+    """Tell which visual tokens a question keeps of a picture or a clip, and why; nothing is answered.
 
     Returns:
         "picks": the kept tokens in the order of picking, frame by frame (or, with budget "shared", over all
@@ -32,26 +33,25 @@ def select_tokens(
         width and height of the picture in pixels; "frames": of each frame (or part) its second and how many
         were kept.
     """
-    shown, notes = given(media, n_frames)
+    shown, notes = load_media_argument(media, n_frames)
     with state.borrow_model() as explainer:
-        config = dials(explainer, keep_ratio, weight, method, query, budget)
-        look = explainer.look(shown)
-        asked = explainer.ask(look, question, config)
-        selection = explainer.select(look, asked, config)
+        config = checked_settings(explainer, keep_ratio, weight, method, query, budget)
+        prepared = prepare_run(explainer, shown, question, config)
         name = explainer.name
+    vision, selection = prepared.encoding.vision, prepared.selection
     return {
-        "picks": picks(look.vision, selection),
-        "tokens": look.n_visual,
+        "picks": describe_picks(vision, selection),
+        "tokens": prepared.encoding.n_visual,
         "size": list(shown.size),
-        "frames": frames(shown, look.vision, selection.kept()),
-        "settings": said(config),
+        "frames": describe_frames(shown, vision, selection.kept()),
+        "settings": settings_dict(config),
         "model": name,
-        "notes": [*notes, *asked.notes, *selection.notes],
+        "notes": [*notes, *prepared.question.notes, *selection.notes],
     }
 
 
-def picks(vision: VisionTokens, selection: Selection) -> list[dict]:
-    """Every pick with its evidence, one group of the budget behind the other; see trace.Selection."""
+def describe_picks(vision: VisionTokens, selection: Selection) -> list[dict]:
+    """Return every pick with its evidence, group by group of the budget; see trace.Selection."""
     n, size = vision.shape[1], selection.order.shape[-1]
     boxes = [place.token_boxes().tolist() for place in vision.geometry]
     relevance = None if selection.relevance is None else selection.relevance.flatten()
@@ -63,7 +63,7 @@ def picks(vision: VisionTokens, selection: Selection) -> list[dict]:
             t, cell = divmod(token, n)
             place = vision.geometry[t]
             row, column = divmod(cell, place.cols) if cell < place.cells else (None, None)
-            distance, score = (number(x, i) for x in evidence)
+            distance, score = (to_json_number(x, i) for x in evidence)
             found.append(
                 {
                     "token": token,
@@ -71,7 +71,7 @@ def picks(vision: VisionTokens, selection: Selection) -> list[dict]:
                     "row": row,
                     "column": column,
                     "box": [round(edge, 2) for edge in boxes[t][cell]],
-                    "relevance": number(relevance, token),
+                    "relevance": to_json_number(relevance, token),
                     "distance": distance,
                     "score": score,
                 }
@@ -79,7 +79,7 @@ def picks(vision: VisionTokens, selection: Selection) -> list[dict]:
     return found
 
 
-def number(values, i: int) -> float | None:
-    """values[i], or None where there is none: JSON has no NaN."""
+def to_json_number(values, i: int) -> float | None:
+    """Return values[i], or None if there is no such number, because JSON has no NaN."""
     value = math.nan if values is None else float(values[i])
     return None if math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""/sweep: how far the answer bears pruning, by every method at every keep ratio."""
+"""Answer /sweep: how far one answer can be pruned, by every method at every keep ratio."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rediprune.evaluation.sweep_report import COLUMNS, notes, row_values, smalle
 
 from ..server.departures import stop_when_caller_leaves
 from ..state.app_state import AppState
-from .arguments import dials, given
+from .arguments import checked_settings, load_media_argument
 
 MOST = 20  # keep ratios of one call: each is an answer of every method
 
@@ -25,7 +25,7 @@ def sweep_ratios(
     budget: str,
     n_frames: int,
 ) -> Iterator[dict]:
-    """How far one answer bears pruning: each method at each keep ratio, beside the answer with all tokens.
+    """Measure how far one answer can be pruned: each method at each keep ratio, beside the unpruned answer.
 
     Slow: the model runs twice for a row, and ten times for one of random. Who iterates over the job sees the
     rows come; the last result has all of them.
@@ -37,20 +37,20 @@ def sweep_ratios(
         reads as the unpruned one), estimated_* (FLOPs, unpruned / pruned) and answer; "holds_from": by
         method the smallest ratio from which on every answer reads as the unpruned one, or null.
     """
-    shown, given_notes = given(media, n_frames)
+    shown, given_notes = load_media_argument(media, n_frames)
     ratios = checked_ratios(keep_ratios)
     if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
         raise ValueError('methods must be a list of names, such as ["rediprune", "grid"].')
     with state.borrow_model() as explainer:
-        own = explainer.defaults
-        config = dials(explainer, own.keep_ratio, weight, own.method, query, budget)
+        defaults = explainer.defaults
+        config = checked_settings(explainer, defaults.keep_ratio, weight, defaults.method, query, budget)
         count = len(ratios) * len(list_lines(methods, [config.weight], explainer.methods))
         look, points = explainer.look(shown), []
         with stop_when_caller_leaves() as stop:
             for point in sweep(explainer, look, question, methods, ratios, config=config, stop=stop):
                 points.append(point)
                 yield {
-                    **told(points),
+                    **sweep_payload(points),
                     "done": len(points),
                     "of": count,
                     "tokens": look.n_visual,
@@ -60,7 +60,7 @@ def sweep_ratios(
 
 
 def checked_ratios(ratios: object) -> list[float]:
-    """The keep ratios, each once.
+    """Return the keep ratios in ascending order, each of them once.
 
     Raises:
         ValueError: no list of 1 to MOST numbers; whether each is a ratio, `sweep` checks.
@@ -71,11 +71,12 @@ def checked_ratios(ratios: object) -> list[float]:
 
 
 def is_number(value: object) -> bool:
+    """Return whether a value is a number and not True or False."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def told(points: list[Point]) -> dict:
-    """The points so far."""
+def sweep_payload(points: list[Point]) -> dict:
+    """Return the points so far as plain data."""
     lines = dict.fromkeys(point.line for point in points)
     first = points[0]
     return {

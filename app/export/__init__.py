@@ -1,1 +1,1 @@
-"""Make the files that a visitor takes home: overlays, films, run files."""
+"""Make the files that a visitor saves: overlays, films, run files."""

@@ -1,4 +1,4 @@
-"""A finished file on its way to the browser's own downloads."""
+"""Hand a finished file over to the browser's own downloads."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from rediprune.models.errors import USER_ERRORS
 CANNOT_STORE = "the server cannot store files at this moment, its disk may be full: try again later."
 
 
-def download(make: Callable[..., tuple[Path, str]], cache: str) -> dict:
-    """What the browser downloads: a file where Gradio keeps uploads, forgotten like one.
+def prepare_download(make: Callable[..., tuple[Path, str]], cache: str) -> dict:
+    """Return what the browser downloads: a file in Gradio's folder of uploads, which is forgotten like one.
 
     Args:
-        make: called as make(folder=...), writes the file and returns it with a sentence about it.
+        make: called as make(folder=...); writes the file and returns it with a sentence about it.
         cache: the folder of the component that hands it over.
     """
     try:
         with explain_storage_errors(), TemporaryDirectory() as folder:
-            file, said = make(folder=Path(folder))
+            file, message = make(folder=Path(folder))
             path = copy_into_cache(file, cache)
     except USER_ERRORS as error:
         return {"said": f"Not saved: {error}"}
-    return {"file": FileData(path=path, orig_name=file.name).model_dump(), "said": said}
+    return {"file": FileData(path=path, orig_name=file.name).model_dump(), "said": message}
 
 
 def copy_into_cache(file: Path, cache: str) -> str:
@@ -48,7 +48,7 @@ def copy_into_cache(file: Path, cache: str) -> str:
 
 @contextmanager
 def explain_storage_errors() -> Iterator[None]:
-    """Raise ValueError with a sentence for an OSError, which would name a path of the server."""
+    """Raise ValueError with a sentence in place of an OSError, which would name a path of the server."""
     try:
         yield
     except OSError as error:

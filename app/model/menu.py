@@ -1,7 +1,7 @@
-"""The model menu at work: which model is open, and the one opening that runs, step by step.
+"""Open models from the model menu: which one is open, and how the opening that runs goes on.
 
-One process holds one model, for everyone who has the page open. Names come from strangers: where the page is
-public, `fixed` says why nothing is opened, and it is held here, not only in the browser.
+One process holds one model, for everyone who has the page open. Names come from strangers: if the page is
+public, `fixed` says why nothing is opened, and that is enforced here, not only in the browser.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Opening:
-    """One visitor's wish for a model, and how it ended: a sentence for that visitor alone, "" until then."""
+    """Hold one visitor's request to open a model, and a sentence on how it ended; "" until then."""
 
     name: str
     said: str = ""
@@ -38,31 +38,32 @@ class Opening:
 
     @property
     def ended(self) -> bool:
-        """Whether the model is open or could not be opened."""
+        """Return whether the model is open or could not be opened."""
         return bool(self.said)
 
 
 class ModelMenu:
-    """The menu of one ModelHolder; safe between threads.
+    """Open models for one ModelHolder; safe between threads.
 
-    Which model is open concerns everyone who has the page open; how an opening ended concerns only the
-    visitor who asked for it. So `state` tells the first, and `follow` tells the second as well.
+    Which model is open concerns everyone who has the page open: `state` tells it. How an opening ended
+    concerns only the visitor who asked for it: `follow` tells that as well.
 
     Args:
         models: what opens and holds.
-        fixed: why the model cannot be changed on this page, one sentence; empty where it can.
+        fixed: why the model cannot be changed on this page, one sentence; empty if it can.
     """
 
     def __init__(self, models: ModelHolder, fixed: str = "") -> None:
-        self.models, self.fixed = models, fixed
+        self.models = models
+        self.fixed = fixed
         self._change = threading.Condition()
-        self._steps = 0  # grows with every piece of news
+        self._steps = 0  # grows with every change
         self._opening: Opening | None = None  # the one that runs now
         self._step: Progress | None = None
         self._stop = False
 
     def fits(self) -> str:
-        """What fits now, were the open model closed; see model_offer."""
+        """Return which models would fit now if the open one were closed; see offer.fits."""
         return model_offer.fits(self._device(), self.models.weight_bytes)
 
     def state(self) -> dict:
@@ -86,7 +87,7 @@ class ModelMenu:
             }
 
     def open(self, name: object, precision: object) -> Opening:
-        """Begin to open a model in place of the one that is open; `follow` tells how the opening goes.
+        """Begin to open a model in place of the open one; `follow` tells how it goes.
 
         Args:
             name: BUILT_IN, a name on the hub, or a folder.
@@ -167,7 +168,7 @@ class ModelMenu:
             self._change.notify_all()
 
     def _refuse_too_large(self, entry: Checkpoint, form: str) -> None:
-        """Before gigabytes are fetched for nothing."""
+        """Raise ModelError for a model that is too large, before gigabytes are fetched for nothing."""
         fitting = fit(entry, form, room(self._device(), freed=self.models.weight_bytes))
         if fitting.verdict == "no":
             raise ModelError(fitting.sentence.rstrip("."))
@@ -185,12 +186,12 @@ class ModelMenu:
 
 
 def about(model) -> str:
-    """ "7.06 B parameters, bfloat16, on cuda:0"."""
+    """Return a model's size and place, such as "7.06 B parameters, bfloat16, on cuda:0"."""
     numbers = quantised(model) or str(model.dtype).removeprefix("torch.")
     return f"{parameters(model.num_parameters())} parameters, {numbers}, on {model.device}"
 
 
 def quantised(model) -> str | None:
-    """ "int8" or "int4" where the weights are kept so."""
+    """Return "int8" or "int4" if the weights are quantised, else None."""
     forms = (("int8", 8), ("int4", 4))
     return next((form for form, bits in forms if getattr(model, f"is_loaded_in_{bits}bit", False)), None)

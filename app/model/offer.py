@@ -1,4 +1,4 @@
-"""What the model menu offers: every public checkpoint in plain data, and what of it fits this machine now."""
+"""List what the model menu offers: every public checkpoint as plain data, and which of them fit now."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rediprune.models.checkpoints.memory import FORMS, Room, fit, needed_bytes, 
 from rediprune.models.checkpoints.placement import why_not_quantised
 
 BUILT_IN = "built-in"  # in the field for names: the model that comes with the repository
-# Numbers to hold a model in: what ModelHolder.open is given, and the column of the estimates that is theirs.
+# Number formats of the weights: arguments of ModelHolder.open, column of the estimates, and label.
 PRECISIONS = {
     "stored": ({}, "bf16", "as stored"),
     "bf16": ({"dtype": "bfloat16"}, "bf16", "bfloat16"),
@@ -22,7 +22,7 @@ OFFERED = tuple(entry for entry in CATALOG if entry.family in FAMILIES)
 
 
 def rows() -> str:
-    """What never changes: every checkpoint, and the numbers to choose from. JSON: the browser reads it."""
+    """Return what never changes, as JSON for the browser: every checkpoint, and the number formats."""
     models = [
         {
             "name": entry.name,
@@ -33,13 +33,13 @@ def rows() -> str:
         }
         for entry in OFFERED
     ]
-    precisions = {name: {"column": column, "said": said} for name, (_, column, said) in PRECISIONS.items()}
+    precisions = {name: {"column": column, "said": label} for name, (_, column, label) in PRECISIONS.items()}
     built_in = BUILT_IN if DEFAULT_MODEL.is_dir() else ""
     return json.dumps({"models": models, "precisions": precisions, "built_in": built_in})
 
 
 def fits(device: str, freed: int) -> str:
-    """One estimate per checkpoint and form, and what is free on the device. JSON, as above.
+    """Return as JSON one estimate per checkpoint and number format, and what is free on the device.
 
     Args:
         device: "cpu", "cuda", "cuda:1" or "mps".
@@ -59,7 +59,7 @@ def fits(device: str, freed: int) -> str:
 
 
 def parameters(count: int) -> str:
-    """7063427072 -> "7.06 B", 3421696 -> "3.4 M"."""
+    """Return a count of parameters as text: 7063427072 -> "7.06 B", 3421696 -> "3.4 M"."""
     return f"{count / 1e9:.2f} B" if count >= 1e8 else f"{count / 1e6:.1f} M"
 
 

@@ -1,11 +1,12 @@
-"""Model work on a GPU that ZeroGPU lends for one call at a time.
+"""Run the model on a GPU that ZeroGPU lends for one call at a time.
 
-There, what `spaces.GPU` decorates runs in a forked process that has the GPU and the model's weights on it;
-the page's own process has neither. So every visit of the model goes through one decorated generator, as bytes
-in both directions: plain pickles of features that lie on the CPU. One, because ZeroGPU keeps a process, with
-weights of its own, for each decorated function. Choosing tokens needs no model and stays here.
+On ZeroGPU, a function decorated with `spaces.GPU` runs in a forked process that has the GPU with the model's
+weights; the page's own process has neither. So every use of the model goes through one decorated generator,
+as bytes in both directions: pickles of features on the CPU. There is only one such generator, because ZeroGPU
+keeps a process with weights of its own for each decorated function. Selecting tokens needs no model and stays
+in the page's process.
 
-A lease is asked for in seconds; shorter ones wait less and fit into what a visitor has left. The estimate
+A lease is requested in seconds; shorter ones wait less and fit into what a visitor has left. The estimate
 counts tokens at rates that a 13B model in 16 bits on half a current GPU should reach easily. They are
 chosen, not measured.
 """
@@ -39,11 +40,11 @@ SHORTEST, LONGEST = 10, 120  # seconds
 
 
 def seconds_needed(weights: int, pictures: int = 0, read: int = 0, written: int = 0) -> int:
-    """For how long to borrow a GPU.
+    """Return for how many seconds to borrow a GPU.
 
     Args:
         weights: bytes of the model; they may have to be brought to the GPU first.
-        pictures: that the vision encoder takes in.
+        pictures: number of pictures for the vision encoder.
         read, written: prompt and answer tokens, over all runs.
     """
     needed = START + weights / WEIGHTS + pictures / PICTURES + read / READ + written / WRITTEN
@@ -51,8 +52,8 @@ def seconds_needed(weights: int, pictures: int = 0, read: int = 0, written: int 
 
 
 @dataclass(frozen=True)
-class SoFar:
-    """An answer in the making: its text, and seconds to its first and to its newest token."""
+class PartialAnswer:
+    """Hold the text of an unfinished answer, and the seconds to its first and to its newest token."""
 
     text: str
     first: float
@@ -60,15 +61,15 @@ class SoFar:
 
 
 class ZeroGpuExplainer(Explainer):
-    """An Explainer that runs its model on a lent GPU and keeps what came of it on the CPU.
+    """Explain with a model on a lent GPU, and keep the results on the CPU.
 
-    What can go wrong there is raised here: the library's own errors as they are, and as ModelError what
-    ZeroGPU says when it lends no GPU or takes it back.
+    Errors of the forked process are raised here: the library's own as they are, and as ModelError what
+    ZeroGPU says if it lends no GPU or takes it back.
 
     Args:
-        plain: holds the model, placed where the forked process shall find it.
-        gpu: `spaces.GPU`, or what behaves like it.
-        refused: what it raises to say no; `gradio.Error`.
+        plain: holds the model, placed where the forked process will find it.
+        gpu: `spaces.GPU`, or a function that behaves like it.
+        refused: the exception that it raises if it lends no GPU; `gradio.Error`.
     """
 
     one_at_a_time = True  # each visitor would borrow a GPU
@@ -111,14 +112,14 @@ class ZeroGpuExplainer(Explainer):
         max_new_tokens: int = MAX_NEW_TOKENS,
         positions: str = "compacted",
     ) -> Answer:
-        """As Explainer.answer, but a stopped answer has text and times alone: its token ids stay there."""
-        found = SoFar("", math.nan, math.nan)
+        """Answer as Explainer.answer does; a stopped answer has only text and times, without token ids."""
+        found = PartialAnswer("", math.nan, math.nan)
         lease = {"read": self._prompt_tokens(encoding, question, kept), "written": max_new_tokens}
         how = {"max_new_tokens": max_new_tokens, "positions": positions}
         with closing(self._borrowed("answer", encoding, question, kept, **lease, **how)) as news:
             while not (isinstance(found, Answer) or (stop and stop.is_set())):
                 found = next(news)
-                if isinstance(found, SoFar) and on_text:
+                if isinstance(found, PartialAnswer) and on_text:
                     on_text(found.text)
             if isinstance(found, Answer):
                 return found
@@ -166,7 +167,7 @@ class ZeroGpuExplainer(Explainer):
         positions: str = "compacted",
         pauses=(),
     ):
-        """As Explainer.time_both, measured once: a lent GPU is nobody else's, and waiting costs."""
+        """Time both prompts as Explainer.time_both does, but once: nobody else uses a lent GPU."""
         runs = 1 + repeats
         lease = {
             "read": runs * self._prompt_tokens(encoding, question, None, kept),
@@ -184,7 +185,7 @@ class ZeroGpuExplainer(Explainer):
     def _borrowed(
         self, task: str, *args, pictures: int = 0, read: int = 0, written: int = 0, **how
     ) -> Iterator:
-        """What the model makes of a task, yielded here. Closing the iterator ends the work there."""
+        """Yield the results of a task on the lent GPU; closing the iterator ends the work there."""
         seconds = seconds_needed(self._weights, pictures, read, written)
         try:
             with closing(self._gpu(seconds, task, pickle.dumps((args, how)))) as results:
@@ -194,13 +195,13 @@ class ZeroGpuExplainer(Explainer):
                         raise found
                     yield found
         except self._refused as error:
-            said = getattr(error, "message", error)  # str() of gradio.Error stands in quotes
-            raise ModelError(f"No answer from the lent GPU: {said}") from error
+            message = getattr(error, "message", error)  # str() of gradio.Error stands in quotes
+            raise ModelError(f"No answer from the lent GPU: {message}") from error
 
     # In the process that has the GPU ----------------------------------------------------------------------
 
     def _work(self, seconds: int, task: str, given: bytes) -> Iterator[bytes]:
-        """One task, on lent time; `seconds` is for the lender."""
+        """Do one task on the lent GPU; only the lender reads `seconds`."""
         args, how = pickle.loads(given)
         try:
             if task == "answer":
@@ -212,13 +213,13 @@ class ZeroGpuExplainer(Explainer):
         except USER_ERRORS as error:
             yield pickle.dumps(error)
 
-    def _streamed_answer(self, *args, **how) -> Iterator[SoFar | Answer]:
+    def _streamed_answer(self, *args, **how) -> Iterator[PartialAnswer | Answer]:
         stop, started, times = threading.Event(), time.perf_counter(), []
 
-        def work(tell: Callable[[SoFar], None]) -> Answer:
+        def work(tell: Callable[[PartialAnswer], None]) -> Answer:
             def on_text(text: str) -> None:
                 times.append(time.perf_counter() - started)
-                tell(SoFar(text, times[0], times[-1]))
+                tell(PartialAnswer(text, times[0], times[-1]))
 
             return self._there.answer(*args, on_text=on_text, stop=stop, **how)
 

@@ -1,28 +1,32 @@
-"""Who calls whom: the visitor's doings, the handlers, and the parts of the page that they change."""
+"""Connect what a visitor does with the handlers and with the parts of the page that they change.
+
+EVENTS and FILE_EVENTS are the tables of it. None of these events is a public endpoint (see app.api).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from threading import Event
+from threading import Event as StopSignal
 
 import gradio as gr
 
 from rediprune.models.errors import USER_ERRORS
 
 from ..answer import handlers
-from ..answer.distances import measured
-from ..export.download import download
+from ..export.download import prepare_download
 from ..export.overlay import write_overlay
 from ..export.run_file import write_run_file
 from ..state.app_state import EVERY, AppState, PageRun
-from ..state.shown_run import LostRunError, restore_run_or_first, shown_run
+from ..state.shown_run import LostRunError, restore_run, restore_run_or_first
 from ..views.cards import PageUpdate, notice
+from ..views.evidence import distances_payload
 
-# The parts of a View, in the order of the outputs.
-PARTS = (
+# The fields of a PageUpdate, in the order of the outputs.
+OUTPUTS = (
     "explorer",
     "answers",
     "savings",
@@ -39,233 +43,341 @@ PARTS = (
     "sliders",
     "run",
 )
+OPTIONS = ("method", "query", "budget")
+ANSWERED = ("run", "sliders")  # what is answered on the page, and where the sliders stand
+# The last inputs of a request: answers.js looks for the options at the end.
+SETTINGS = (*ANSWERED, *OPTIONS)
+PAGE_LOAD = "page.load"
+
 # What the browser does with a request before it is sent; answers.js.
 BEGIN = "(...args) => window.rediprune?.begin?.(args) ?? args"
 GIVE = "(...args) => window.rediprune?.given?.(args) ?? args"
 CHANGE = "(...args) => window.rediprune?.change?.(args) ?? args"
 
 
-def connect_events(
-    state: AppState, parts: dict, controls: dict, at_load: Callable | None, unload: Callable
-) -> None:
-    """Who calls whom. Answers take turns at the model; none is a public endpoint (see api.py)."""
+@dataclass(frozen=True)
+class Event:
+    """Hold one thing that a visitor does and that is answered by a stream of PageUpdates.
 
-    def ask(
-        text: str, before: PageRun, sliders: dict, method: str, query: str, budget: str, request: gr.Request
-    ):
-        def answered(stop: Event) -> Iterator[PageUpdate]:
-            run = replace(own(before, sliders), question=text, method=method, query=query, budget=budget)
-            return handlers.answer(state, run, sliders, stop)
-
-        yield from _turn(state, request, sliders, answered)
-
-    def choose(
-        before: PageRun,
-        sliders: dict,
-        method: str,
-        query: str,
-        budget: str,
-        event: gr.EventData,
-        request: gr.Request,
-    ):
-        def chosen(stop: Event) -> Iterator[PageUpdate]:
-            question = str(event.text)
-            run = replace(own(before, sliders), question=question, method=method, query=query, budget=budget)
-            return handlers.ask_suggestion(state, run, sliders, stop)
-
-        yield from _turn(state, request, sliders, chosen)
-
-    def change(before: PageRun, sliders: dict, method: str, query: str, budget: str, request: gr.Request):
-        def changed(stop: Event) -> Iterator[PageUpdate]:
-            return handlers.change_settings(state, own(before, sliders), method, query, budget, sliders, stop)
-
-        yield from _turn(state, request, sliders, changed)
-
-    def again(before: PageRun, sliders: dict, request: gr.Request):
-        def repeated(stop: Event) -> Iterator[PageUpdate]:
-            return handlers.answer(state, own(before, sliders), sliders, stop, redraw=False)
-
-        yield from _turn(state, request, sliders, repeated)
-
-    def mine(before: PageRun, sliders: dict, event: gr.EventData, request: gr.Request):
-        def answered(stop: Event) -> Iterator[PageUpdate]:
-            return handlers.answer_with_user_tokens(state, event.tokens, own(before, sliders), sliders, stop)
-
-        yield from _turn(state, request, sliders, answered)
-
-    def pick(
-        text: str, before: PageRun, sliders: dict, method: str, query: str, budget: str,
-        event: gr.EventData, request: gr.Request,
-    ):  # fmt: skip
-        run = replace(
-            restore_run_or_first(before, told_by(sliders)), method=method, query=query, budget=budget
-        )
-        picked = partial(handlers.show_example, state, event.seed, event.clip is True, text, run, sliders)
-        yield from _turn(state, request, sliders, picked)
-
-    def giver(to: str) -> Callable:
-        def give(
-            file: dict | None, n_frames: int, text: str, before: PageRun, sliders: dict,
-            method: str, query: str, budget: str, request: gr.Request,
-        ):  # fmt: skip
-            run = replace(
-                restore_run_or_first(before, told_by(sliders)), method=method, query=query, budget=budget
-            )
-            given = partial(handlers.show_upload, state, file, n_frames, text, run, sliders, to=to)
-            yield from _turn(state, request, sliders, given)
-
-        return give
-
-    def sample(
-        n_frames: int,
-        before: PageRun,
-        sliders: dict,
-        method: str,
-        query: str,
-        budget: str,
-        request: gr.Request,
-    ):
-        def sampled(stop: Event) -> Iterator[PageUpdate]:
-            return handlers.resample_clip(state, n_frames, own(before, sliders), sliders, stop)
-
-        yield from _turn(state, request, sliders, sampled)
-
-    def open_trace(before: PageRun, sliders: dict, event: gr.EventData, request: gr.Request):
-        given, run = {"path": event.path}, restore_run_or_first(before, told_by(sliders))
-        yield from _turn(state, request, sliders, lambda stop: handlers.open_trace(state, given, run))
-
-    def restore(before: PageRun, sliders: dict, event: gr.EventData, request: gr.Request):
-        run = restore_run_or_first(before, told_by(sliders))
-        restored = partial(handlers.open_link, state, event.search, run, sliders)
-        yield from _turn(state, request, sliders, restored)
-
-    def take(before: PageRun, event: gr.EventData):
-        sliders = {"keep": event.keep, "weight": event.weight}
-
-        def make(folder: Path) -> tuple[Path, str]:
-            run = shown_run(before, told_by_event(event))
-            return write_run_file(state, run, sliders, event.tokens, folder)
-
-        return download(make, controls["along"].GRADIO_CACHE)
-
-    def save(before: PageRun, sliders: dict, event: gr.EventData):
-        def make(folder: Path) -> tuple[Path, str]:
-            run = shown_run(before, told_by_event(event))
-            return write_overlay(state, run, sliders, event.kind, event.at, folder, own=event.tokens)
-
-        return download(make, controls["saved"].GRADIO_CACHE)
-
-    def measure(before: PageRun, event: gr.EventData) -> dict:
-        return _measured(state, before, event)
-
-    def stop(event: gr.EventData, request: gr.Request) -> None:
-        state.stop(_visitor(request), _ticket({"ticket": event.ticket}))
-
-    def leave(request: gr.Request) -> None:
-        state.stop(_visitor(request))
-
-    turn = {
-        "outputs": [parts[name] for name in PARTS],
-        "concurrency_id": "model",
-        "concurrency_limit": state.at_once,
-        # A second request waits in the queue; answers.js stops the first. Not "always_last": Gradio 6.31 runs
-        # the second with the event data of the first.
-        "trigger_mode": "multiple",
-        "show_progress": "hidden",
-        "api_visibility": "private",
-    }
-    reading = {**turn, "concurrency_id": "files"}  # a file that reads slowly holds up nobody who brings none
-    question, sliders, scenes = parts["question"], parts["sliders"], controls["scenes"]
-    along = controls["along"]
-    photo, clip, frames = parts["photo"], parts["clip"], controls["frames"]
-    menus = [parts["method"], parts["query"], parts["budget"]]
-    dials = [parts["run"], sliders, *menus]
-    asking = [controls["ask"].click, question.submit]
-    requests = [
-        gr.on([*asking, *([at_load] if at_load else [])], ask, [question, *dials], js=BEGIN, **turn),
-        gr.on([menu.input for menu in menus], change, dials, js=CHANGE, **turn),
-        parts["suggestions"].choose(choose, dials, js=BEGIN, **turn),
-        sliders.settle(again, [parts["run"], sliders], js=BEGIN, **turn),
-        parts["answers"].again(again, [parts["run"], sliders], js=BEGIN, **turn),
-        parts["explorer"].mine(mine, [parts["run"], sliders], js=BEGIN, **turn),
-        parts["models"].arrive(again, [parts["run"], sliders], js=BEGIN, **turn),
-        scenes.pick(pick, [question, *dials], js=BEGIN, **turn),
-        # preprocess=False: the file arrives unread (load_media judges it) and unchecked (file_source does).
-        photo.input(giver("photo"), [photo, frames, question, *dials], preprocess=False, js=GIVE, **reading),
-        clip.upload(giver("clip"), [clip, frames, question, *dials], preprocess=False, js=GIVE, **reading),
-        frames.input(sample, [frames, *dials], js=BEGIN, **reading),
-        along.open(open_trace, [parts["run"], sliders], js=BEGIN, **reading),
-        along.restore(restore, [parts["run"], sliders], js=BEGIN, **turn),
-    ]
-    for request in requests:  # the queue is full, or the connection broke: no handler of ours can say so
-        request.failure(None, js="() => { window.rediprune?.failed?.(); }", api_visibility="private")
-    # Not one of the answers' requests: it neither waits for them nor stops one.
-    saving = parts["explorer"].save(
-        save, [parts["run"], sliders], controls["saved"], show_progress="hidden", api_visibility="private"
-    )
-    saving.failure(None, js="() => { window.rediprune?.unsaved?.(); }", api_visibility="private")
-    taking = along.take(take, parts["run"], along, show_progress="hidden", api_visibility="private")
-    taking.failure(None, js="() => { window.rediprune?.untaken?.(); }", api_visibility="private")
-    measuring = parts["explorer"].measure(
-        measure,
-        parts["run"],
-        controls["measured"],
-        show_progress="hidden",
-        api_visibility="private",
-    )
-    measuring.failure(None, js="() => { window.rediprune?.unmeasured?.(); }", api_visibility="private")
-    parts["answers"].stop(stop, None, None, queue=False, api_visibility="private")
-    unload(leave)
-
-
-def _turn(
-    state: AppState, request: gr.Request, sliders: object, found: Callable[[Event], Iterator[PageUpdate]]
-) -> Iterator[list]:
-    """Views as outputs in the order of PARTS; what did not change is skipped. Answers carry their ticket."""
-    ticket = _ticket(sliders)
-    with state.take_turn(_visitor(request), ticket, patience=10) as stop:
-        for update in [PageUpdate(answers=handlers.IDLE)] if stop.is_set() else _found(found, stop):
-            if update.answers is not None:
-                update = replace(update, answers={**update.answers, "ticket": ticket})
-            yield [gr.skip() if (value := getattr(update, name)) is None else value for name in PARTS]
-
-
-def _found(found: Callable[[Event], Iterator[PageUpdate]], stop: Event) -> Iterator[PageUpdate]:
-    """Yield the Views, or the sentence that says why the visitor's Run is not known any more."""
-    try:
-        yield from found(stop)
-    except LostRunError as error:
-        yield PageUpdate(notice=notice(str(error), "error"), answers=handlers.IDLE)
-
-
-def own(before: PageRun, sliders: object) -> PageRun:
-    """Return the visitor's Run, from what came with the sliders where the server's own was lost.
-
-    Raises:
-        LostRunError: it cannot be restored.
+    Attributes:
+        name: of the event in Gradio's list of endpoints; all of them are private.
+        triggers: "component.event" each; PAGE_LOAD stands for the opening of the page.
+        handler: a function of app.answer.handlers. By its parameters' names it gets what it asks for: state,
+            run, sliders, stop, the other inputs, and `sent`.
+        inputs: components whose values come along; a name before ":" is the parameter's, behind it stands the
+            component ("file:photo"). Inputs that the handler does not ask for are for `apply_options`, or for
+            the browser's scripts.
+        sent: names of what the browser's script sends along with the event.
+        js: what the browser does before it sends the request.
+        apply_options: whether the options of now replace those of the answered run.
+        brings_input: whether it brings a picture or a run along, so that a lost run does not matter.
+        reads_file: whether a file may be read, which may be slow: then it waits in a queue of its own and
+            holds up nobody who brings none.
+        unread: whether files arrive unread (load_media judges them) and unchecked (file_source does).
     """
-    return shown_run(before, told_by(sliders))
+
+    name: str
+    triggers: tuple[str, ...]
+    handler: Callable[..., Iterator[PageUpdate]]
+    inputs: tuple[str, ...]
+    sent: tuple[str, ...] = ()
+    js: str = BEGIN
+    apply_options: bool = False
+    brings_input: bool = False
+    reads_file: bool = False
+    unread: bool = False
 
 
-def told_by(sliders: object) -> object:
-    """Return what the browser says that it shows, as it came with the sliders; None where it says nothing."""
-    return sliders.get("shows") if isinstance(sliders, dict) else None
+EVENTS = (
+    Event(
+        "ask",
+        ("ask.click", "question.submit", PAGE_LOAD),
+        handlers.ask_question,
+        ("question", *SETTINGS),
+        apply_options=True,
+    ),
+    Event(
+        "change",
+        ("method.input", "query.input", "budget.input"),
+        handlers.change_settings,
+        SETTINGS,
+        js=CHANGE,
+    ),
+    Event(
+        "choose",
+        ("suggestions.choose",),
+        handlers.ask_suggestion,
+        SETTINGS,
+        sent=("text",),
+        apply_options=True,
+    ),
+    Event("again", ("sliders.settle",), handlers.answer_again, ANSWERED),
+    Event("again", ("answers.again",), handlers.answer_again, ANSWERED),
+    Event("mine", ("explorer.mine",), handlers.answer_with_user_tokens, ANSWERED, sent=("tokens",)),
+    Event("again", ("models.arrive",), handlers.answer_again, ANSWERED),
+    Event(
+        "pick",
+        ("scenes.pick",),
+        handlers.show_example,
+        ("question", *SETTINGS),
+        sent=("seed", "clip"),
+        apply_options=True,
+        brings_input=True,
+    ),
+    Event(
+        "give",
+        ("photo.input",),
+        partial(handlers.show_upload, part="photo"),
+        ("file:photo", "n_frames:frames", "question", *SETTINGS),
+        js=GIVE,
+        apply_options=True,
+        brings_input=True,
+        reads_file=True,
+        unread=True,
+    ),
+    Event(
+        "give",
+        ("clip.upload",),
+        partial(handlers.show_upload, part="clip"),
+        ("file:clip", "n_frames:frames", "question", *SETTINGS),
+        js=GIVE,
+        apply_options=True,
+        brings_input=True,
+        reads_file=True,
+        unread=True,
+    ),
+    Event(
+        "sample", ("frames.input",), handlers.resample_clip, ("n_frames:frames", *SETTINGS), reads_file=True
+    ),
+    Event(
+        "open_trace",
+        ("export.open",),
+        handlers.open_trace,
+        ANSWERED,
+        sent=("path",),
+        brings_input=True,
+        reads_file=True,
+    ),
+    Event("restore", ("export.restore",), handlers.open_link, ANSWERED, sent=("search",), brings_input=True),
+)
 
 
-def told_by_event(event: gr.EventData) -> object:
-    """Return what the browser says that it shows, as it came with an event; None where it says nothing."""
-    return getattr(event, "shows", None)
+def save_overlay(state: AppState, event: gr.EventData, run: PageRun, sliders: dict, cache: str) -> dict:
+    """Make the picture or film that a visitor saves, at the sliders of now."""
+
+    def write(folder: Path) -> tuple[Path, str]:
+        known = restore_run(run, page_record(event))
+        return write_overlay(state, known, sliders, event.kind, event.at, folder, user_tokens=event.tokens)
+
+    return prepare_download(write, cache)
 
 
-def _measured(state: AppState, before: PageRun, event: gr.EventData) -> dict:
+def save_run(state: AppState, event: gr.EventData, run: PageRun, cache: str) -> dict:
+    """Make the file of the answered run, at the sliders that it was answered at."""
+    sliders = {"keep": event.keep, "weight": event.weight}
+
+    def write(folder: Path) -> tuple[Path, str]:
+        known = restore_run(run, page_record(event))
+        return write_run_file(state, known, sliders, event.tokens, folder)
+
+    return prepare_download(write, cache)
+
+
+def send_distances(state: AppState, event: gr.EventData, run: PageRun, cache: str) -> dict:
+    """Send the distances that a view of the explorer needs, or one sentence on why there are none."""
     try:
-        return measured(state, shown_run(before, told_by_event(event)))
+        return distances_payload(state, restore_run(run, page_record(event)))
     except USER_ERRORS as error:
         return {"said": f"Not measured: {error}"}
 
 
-def _ticket(sliders: object) -> int:
-    """The number that the browser gave a request; -1 where there is nothing to do, 0 without one."""
+@dataclass(frozen=True)
+class FileEvent:
+    """Hold one thing that a visitor asks for beside the answers: it neither waits for them nor stops one.
+
+    Attributes:
+        name, trigger: as in Event.
+        handler: called with the state, the event's data and the inputs; `cache` is the folder where Gradio
+            keeps the files of `output`.
+        inputs, output: components.
+        on_failure: the script that speaks where no handler can.
+    """
+
+    name: str
+    trigger: str
+    handler: Callable[..., dict]
+    inputs: tuple[str, ...]
+    output: str
+    on_failure: str
+
+
+FILE_EVENTS = (
+    FileEvent("save", "explorer.save", save_overlay, ANSWERED, "saved", "unsaved"),
+    FileEvent("take", "export.take", save_run, ("run",), "export", "untaken"),
+    FileEvent("measure", "explorer.measure", send_distances, ("run",), "measured", "unmeasured"),
+)
+
+
+def connect_events(state: AppState, components: dict, at_load: Callable | None, unload: Callable) -> None:
+    """Connect every event of both tables, and the two ways to stop an answer.
+
+    Args:
+        components: by the names that the tables use.
+        at_load: the page's load event, None if the first answers are there already.
+        unload: the page's unload event.
+    """
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    turn = {
+        "outputs": [components[name] for name in OUTPUTS],
+        "concurrency_limit": state.at_once,
+        # A second request waits in the queue; answers.js stops the first. Not "always_last": Gradio 6.31 runs
+        # the second with the event data of the first.
+        "trigger_mode": "multiple",
+        **quiet,
+    }
+    for event in EVENTS:
+        request = _connect(
+            _find_triggers(components, event.triggers, at_load),
+            _listen(state, event),
+            inputs=[components[name.partition(":")[2] or name] for name in event.inputs],
+            js=event.js,
+            preprocess=not event.unread,
+            concurrency_id="files" if event.reads_file else "model",
+            **turn,
+        )
+        # The queue is full, or the connection broke: no handler can say so.
+        _on_failure(request, "failed")
+    for event in FILE_EVENTS:
+        request = _connect(
+            _find_triggers(components, (event.trigger,), None),
+            _listen_for_file(state, event, components[event.output].GRADIO_CACHE),
+            inputs=[components[name] for name in event.inputs],
+            outputs=components[event.output],
+            **quiet,
+        )
+        _on_failure(request, event.on_failure)
+
+    def stop(event: gr.EventData, request: gr.Request) -> None:
+        state.stop(_visitor(request), ticket_of({"ticket": event.ticket}))
+
+    def leave(request: gr.Request) -> None:
+        state.stop(_visitor(request))
+
+    components["answers"].stop(stop, None, None, queue=False, api_visibility="private")
+    unload(leave)
+
+
+def _find_triggers(components: dict, names: Sequence[str], at_load: Callable | None) -> list[Callable]:
+    """Return the Gradio triggers of these names; PAGE_LOAD is left out without `at_load`."""
+    found = []
+    for name in names:
+        if name != PAGE_LOAD:
+            component, _, event = name.partition(".")
+            found.append(getattr(components[component], event))
+        elif at_load is not None:
+            found.append(at_load)
+    return found
+
+
+def _connect(triggers: list[Callable], listener: Callable, **how: object) -> gr.events.Dependency:
+    """Connect one listener; gr.on knows no events of gr.HTML, so a single trigger is called itself."""
+    if len(triggers) == 1:
+        return triggers[0](listener, **how)
+    return gr.on(triggers, listener, **how)
+
+
+def _on_failure(request: gr.events.Dependency, script: str) -> None:
+    call = f"() => {{ window.rediprune?.{script}?.(); }}"
+    request.failure(None, js=call, api_visibility="private")
+
+
+def _listen(state: AppState, event: Event) -> Callable:
+    """Return the function that Gradio calls for an event: the handler's PageUpdates as lists of outputs."""
+    wanted = inspect.signature(event.handler).parameters
+    names = [name.partition(":")[0] for name in event.inputs]
+
+    def listener(request: gr.Request, data: gr.EventData, *values: object) -> Iterator[list]:
+        given = dict(zip(names, values, strict=True))
+        given |= {name: getattr(data, name) for name in event.sent}
+
+        def updates(stop: StopSignal) -> Iterator[PageUpdate]:
+            run = _find_run(event, given)
+            arguments = {**given, "state": state, "run": run, "stop": stop}
+            yield from event.handler(**{name: arguments[name] for name in wanted if name in arguments})
+
+        yield from _take_turn(state, request, given["sliders"], updates)
+
+    listener.__name__ = event.name
+    return listener
+
+
+def _listen_for_file(state: AppState, event: FileEvent, cache: str) -> Callable:
+    """Return the function that Gradio calls for an event beside the answers."""
+
+    def listener(data: gr.EventData, *values: object) -> dict:
+        return event.handler(state, data, *values, cache=cache)
+
+    listener.__name__ = event.name
+    return listener
+
+
+def _find_run(event: Event, given: dict) -> PageRun:
+    """Return the visitor's run, with the options of now where the event asks for it.
+
+    Raises:
+        LostRunError: the server has lost it, and it cannot be restored.
+    """
+    find = restore_run_or_first if event.brings_input else restore_run
+    run = find(given["run"], page_record(given["sliders"]))
+    if event.apply_options:
+        run = replace(run, **{name: given[name] for name in OPTIONS})
+    return run
+
+
+def _take_turn(
+    state: AppState,
+    request: gr.Request,
+    sliders: object,
+    updates: Callable[[StopSignal], Iterator[PageUpdate]],
+) -> Iterator[list]:
+    """Yield PageUpdates as lists in the order of OUTPUTS; answers carry the ticket of their request.
+
+    Parts that do not change are skipped.
+    """
+    ticket = ticket_of(sliders)
+    with state.take_turn(_visitor(request), ticket, patience=10) as stop:
+        for update in _end_in_sentence(updates, stop):
+            if update.answers is not None:
+                update = replace(update, answers={**update.answers, "ticket": ticket})
+            values = (getattr(update, name) for name in OUTPUTS)
+            yield [gr.skip() if value is None else value for value in values]
+
+
+def _end_in_sentence(
+    updates: Callable[[StopSignal], Iterator[PageUpdate]], stop: StopSignal
+) -> Iterator[PageUpdate]:
+    """Yield the PageUpdates, or the sentence on why the visitor's run is no longer known."""
+    if stop.is_set():
+        yield PageUpdate(answers=handlers.IDLE)
+        return
+    try:
+        yield from updates(stop)
+    except LostRunError as error:
+        yield PageUpdate(notice=notice(str(error), "error"), answers=handlers.IDLE)
+
+
+def page_record(sent: object) -> object:
+    """Return what the browser says that it shows, as it came with the sliders or with an event's data.
+
+    None if it says nothing.
+    """
+    if isinstance(sent, gr.EventData):
+        return getattr(sent, "shows", None)
+    return sent.get("shows") if isinstance(sent, dict) else None
+
+
+def ticket_of(sliders: object) -> int:
+    """Return the number that the browser gave a request; -1 if there is nothing to do, 0 without a number."""
     number = sliders.get("ticket") if isinstance(sliders, dict) else None
     return number if isinstance(number, int) and -1 <= number < EVERY else 0
 

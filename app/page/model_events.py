@@ -1,4 +1,4 @@
-"""The model menu on the page: its requests, beside those of the answers. None is a public endpoint."""
+"""Connect the model menu: its requests run beside those of the answers. None is a public endpoint."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ..model.menu import ModelMenu
 def connect_model_menu(menu: ModelMenu, part: gr.HTML, at_load: Callable) -> None:
     """Connect the part cards/models with its menu.
 
-    Only the visitor who opens a model follows it by a request that stays open; the others ask now and then,
-    while they look at the menu (models.js). Answers go on meanwhile: this is another queue.
+    Only the visitor who opens a model follows it by a request that stays open; the browsers of the others ask
+    now and then, while the menu is in sight (models.js). Answers go on meanwhile: this is another queue.
     """
 
     def fetch(event: gr.EventData) -> Iterator[dict]:

@@ -1,4 +1,4 @@
-"""One place where a web part (html, css, js: real files of one name) becomes a Gradio component."""
+"""Turn a web part (HTML, CSS and JavaScript files of one name) into a Gradio component."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ FUNCTIONS = tuple(MANIFEST["functions"])
 
 
 def web_part(part: str, value: Any = None, **props: Any) -> gr.HTML:
-    """The part app/web/<part>.{html,css,js} with a first value and fixed props (`props.name` in its script).
+    """Return the component of app/web/<part>.{html,css,js} with a first value and fixed props.
 
-    A factory and no subclass of gr.HTML: Gradio writes a .pyi file beside every subclass when it is imported.
-    The templates hold no placeholders: text goes in by textContent, what scripts set is never diffed away.
+    Its script reads a prop as `props.name`. This is a factory and not a subclass of gr.HTML, because Gradio
+    writes a .pyi file beside every subclass when it is imported. The templates hold no placeholders: scripts
+    set text by textContent, and Gradio never resets what they set.
     """
     made = gr.HTML(
         value,
@@ -33,7 +34,7 @@ def web_part(part: str, value: Any = None, **props: Any) -> gr.HTML:
 
 
 def _scripts(part: str) -> tuple[str, ...]:
-    """Return the scripts of a part, in order. Every part but the explorer knows the arithmetic alone."""
+    """Return the scripts of a part, in order; only the explorer gets more functions than the arithmetic."""
     functions = FUNCTIONS if part == "explorer/explorer" else FUNCTIONS[:1]
     return (*functions, MANIFEST["common"], *MANIFEST.get(part, (f"{part}.js",)))
 

@@ -1,6 +1,6 @@
-"""What stands between the page and those who ask it: limits that Gradio 6.31 leaves open, closed here.
+"""Protect the page from its callers: set the limits that Gradio 6.31 leaves open.
 
-    sessions     what the server keeps of each visitor
+    sessions     what the server keeps for each visitor
     refusals     every failure becomes one sentence for the caller and one line in the log
     waiting      who waits, at which place, for how long; what a full queue says
     departures   whether the caller of an endpoint is still there

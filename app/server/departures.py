@@ -1,4 +1,4 @@
-"""Whether the caller of an endpoint is still there: work that nobody waits for ends."""
+"""Notice when the caller of an endpoint has left, so that work that nobody waits for ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import gradio as gr
 from gradio.context import LocalContext
 
-EVERY_SECONDS = 0.2  # how often it is looked
+EVERY_SECONDS = 0.2  # time between two checks
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How large, how slow and how many the files behind addresses may be, for every way that leads to a fetch.
+"""Bound how large, how slow and how many the files are that Gradio fetches by address, on every way in.
 
 Gradio 6.31 fetches a file for any input in which a request puts an address, keeps to public hosts, and reads
 until the other side ends.
@@ -19,7 +19,7 @@ AT_ONCE = 4  # fetches of all visitors together
 
 
 class FetchRefusedError(httpx.TransportError):
-    """The file is too large, too slow, packed, or too many are being fetched."""
+    """Report that a file is too large, too slow or packed, or that too many are being fetched."""
 
 
 class BoundedTransport(httpx.AsyncBaseTransport):
@@ -35,7 +35,9 @@ class BoundedTransport(httpx.AsyncBaseTransport):
         opens: Callable[[str], Awaitable[httpx.AsyncBaseTransport]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._opens, self._clock, self._running = opens or _public, clock, 0
+        self._opens = opens or _public
+        self._clock = clock
+        self._running = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; the response's body is bounded while it is read."""
@@ -69,16 +71,19 @@ class _BoundedStream(httpx.AsyncByteStream):
         clock: Callable[[], float],
         ended: Callable[[], None],
     ) -> None:
-        self._response, self._inner, self._clock = response, inner, clock
+        self._response = response
+        self._inner = inner
+        self._clock = clock
         self._ended: Callable[[], None] | None = ended
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        count, began = 0, self._clock()
+        count = 0
+        started = self._clock()
         async for chunk in self._response.stream:
             count += len(chunk)
             if count > MOST_BYTES:
                 raise FetchRefusedError("the file is too large")
-            if self._clock() - began > MOST_SECONDS:
+            if self._clock() - started > MOST_SECONDS:
                 raise FetchRefusedError("the file comes too slowly")
             yield chunk
 

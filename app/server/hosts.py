@@ -1,15 +1,14 @@
-"""Whose requests are taken: to a host that the page was started for, from the page itself or no page.
+"""Refuse requests to a host that the page was not started for, and those sent by another website.
 
 A page on someone's own machine is reachable by every website that its user opens: by a plain form, which no
 browser asks about first, and by a name of the website's own that is made to point to this machine (DNS
-rebinding). The first is told by the header Origin, the second by Host; every browser sends both and no
-website can change them. MCP asks its servers for the same check of Origin. Programs (curl, gradio_client)
+rebinding). The header Origin shows the first, Host the second; every browser sends both and no
+website can change them. MCP requires the same check of Origin. Programs (curl, gradio_client)
 send no Origin.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
@@ -18,6 +17,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..start.address import is_loopback, parse_address
+
 ANY = "*"
 NEVER = frozenset({"", "null"})  # what stands for no host
 HOST_REFUSED = (
@@ -25,9 +26,8 @@ HOST_REFUSED = (
     "--allowed-host {host}"
 )
 ORIGIN_REFUSED = (
-    "This page takes no requests from {origin}, which is another page: open this page itself, or "
-    "start it with "
-    "--allowed-host and that page's host"
+    "This page takes no requests from {origin}, which is another page: open this page itself, or start it "
+    "with --allowed-host and that page's host"
 )
 
 
@@ -37,7 +37,7 @@ class HostRules:
     Args:
         listens: the --host; None for this machine only.
         allowed: names of the owner's choice (--allowed-host), such as that of a reverse proxy; "*" allows
-        all.
+            all.
         shared: returns the public address of --share, or None while there is none.
     """
 
@@ -63,9 +63,9 @@ class HostRules:
         the machine, all of these are served.
         """
         name = hostname(host)
-        if self.any or (name not in NEVER and (name in self.names or _is_loopback(name))):
+        if self.any or (name not in NEVER and (name in self.names or is_loopback(name))):
             return True
-        if self._everywhere and _address(name) is not None:
+        if self._everywhere and parse_address(name) is not None:
             return True
         return (shared := self._shared()) is not None and name == hostname(urlsplit(shared).netloc)
 
@@ -89,17 +89,16 @@ class HostCheck:
         """Serve the request, or refuse it."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
-        elif said := self._refused(Headers(scope=scope)):
+        elif reason := self._refused(Headers(scope=scope)):
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
             else:
-                await PlainTextResponse(said, status_code=403)(scope, receive, send)
+                await PlainTextResponse(reason, status_code=403)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
     def _refused(self, headers: Headers) -> str:
-        # X-Forwarded-Host is not believed: where Gradio lets a foreign page send headers, it may send this
-        # one.
+        # X-Forwarded-Host is not trusted: a foreign page that can send headers could send this one.
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self.rules.serves(host):
             return HOST_REFUSED.format(host=_printable(hostname(host)) or "(none)")
@@ -125,18 +124,6 @@ def _without_default_port(origin: str, host: str) -> str:
     """Return a Host header as an Origin of this scheme would write it."""
     default = {"http": ":80", "https": ":443"}.get(urlsplit(origin).scheme, "")
     return host.lower().removesuffix(default) if default else host.lower()
-
-
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(name)
-    except ValueError:
-        return None
-
-
-def _is_loopback(name: str) -> bool:
-    address = _address(name)
-    return name == "localhost" or (address is not None and address.is_loopback)
 
 
 def _printable(text: str) -> str:

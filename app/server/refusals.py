@@ -1,4 +1,4 @@
-"""Every failure of a request: a sentence for the caller, one line in the log where it is the caller's."""
+"""Turn every failure of a request into a sentence for the caller, and into one line of the log."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UNREADABLE = (
     "The request cannot be read: give what /gradio_api/info lists for this endpoint, and a file as "
-    "an upload or as "
-    "the http or https address of a picture or a video."
+    "an upload or as the http or https address of a picture or a video."
 )
 NO_ENDPOINT = "There is no endpoint of this name or number: /gradio_api/info lists those that there are."
 INSIDE = "Something went wrong inside, and the program's log says what: try again, or ask for something else."
@@ -77,13 +76,13 @@ class FailedRequests:
         except Exception as error:
             if started or scope["type"] != "http":
                 raise
-            status, said = 500, INSIDE
+            status, reason = 500, INSIDE
             if isinstance(error, FnIndexInferError) or (isinstance(error, KeyError) and _looked_up(error)):
-                status, said = 404, NO_ENDPOINT
+                status, reason = 404, NO_ENDPOINT
                 log.warning("%s names no endpoint", scope["path"][:100])
             else:
                 log.exception("%s failed", scope["path"][:100])
-            await JSONResponse({"detail": said}, status)(scope, receive, send)
+            await JSONResponse({"detail": reason}, status)(scope, receive, send)
 
 
 def _looked_up(error: KeyError) -> bool:

@@ -1,4 +1,4 @@
-"""What the server keeps of each visitor: nothing that grows with the number of answers."""
+"""Bound what the server keeps for each visitor: nothing grows with the number of answers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import gradio as gr
 from gradio.block_function import BlockFunction
 from gradio.state_holder import SessionState
 
-EVENTS_REMEMBERED = 200  # entries of Gradio's own statistics, which nobody reads here
+EVENTS_REMEMBERED = 200  # entries of Gradio's own statistics, which the page does not use
 
 
 def bound_sessions(demo: gr.Blocks) -> None:
     """Keep a session's memory level, and spend no time on outputs that do not change.
 
     Gradio 6.31 builds a new component, under a new id, for every output that is skipped or updated, and keeps
-    the values that it is given afterwards under each of these ids. Here skipped outputs are left out of the
-    work, an
+    the values that it is given afterwards under each of these ids. Here skipped outputs are left out, an
     updated component gets the id of the one that it replaces, and values are not kept: only deep links would
     read them, and the page offers none.
 
-    The queue's statistics are computed after every event from all events so far; here from none.
+    Gradio also computes statistics of the queue after every event from all events so far; here it does not.
     """
     plain = demo.postprocess_data
 

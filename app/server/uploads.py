@@ -1,4 +1,4 @@
-"""How much a visitor may send: bytes and files of a request, of an hour, and what the disk must keep free.
+"""Bound how much a visitor may send: in a request and in an hour, and what must stay free on the disk.
 
 Gradio bounds one file's size alone. A request that breaks off, or that finds the disk full, leaves its
 partial files; here they are removed, and the sender gets a sentence.
@@ -15,7 +15,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from fastapi import HTTPException
 from gradio.route_utils import GradioMultiPartParser, MultiPartException
@@ -52,7 +51,8 @@ class Allowance:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._lock = clock, threading.Lock()
+        self._clock = clock
+        self._lock = threading.Lock()
         self._sent: OrderedDict[str, deque[tuple[float, int]]] = OrderedDict()
 
     def refuse(self, visitor: str, size: int) -> str:
@@ -108,9 +108,9 @@ class RequestLimits:
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         visitor, size = (scope.get("client") or ("",))[0], _content_length(scope)
-        status, said = self._refused(visitor, size)
-        if said:
-            await PlainTextResponse(said, status)(scope, receive, send)
+        status, reason = self._refused(visitor, size)
+        if reason:
+            await PlainTextResponse(reason, status)(scope, receive, send)
             return
         body = _UploadBody(receive, _boundary(scope))
         started = False
@@ -126,24 +126,24 @@ class RequestLimits:
             _remove_partial_files(error)
             if started:
                 raise
-            status, said = _said_of(error)
+            status, reason = _explain(error)
             log.warning("an upload was refused (%s)", type(error).__name__)
-            await PlainTextResponse(said, status)(scope, receive, send)
+            await PlainTextResponse(reason, status)(scope, receive, send)
         finally:
             self.allowance.note(visitor, body.count)
 
     def _refused(self, visitor: str, size: int) -> tuple[int, str]:
         if size > REQUEST_BYTES:
             return 413, TOO_LARGE
-        if said := self.allowance.refuse(visitor, size):
-            return 429, said
+        if reason := self.allowance.refuse(visitor, size):
+            return 429, reason
         if free_bytes() - size < FREE_BYTES:
             return 507, FULL
         return 200, ""
 
 
 class _Counted:
-    """A `receive` that raises `error` once the body is longer than `most`."""
+    """Receive a request's body, and raise `error` if it is longer than `most` bytes."""
 
     def __init__(self, receive: Receive, most: int, error: Exception) -> None:
         self.receive, self.most, self.error, self.count = receive, most, error, 0
@@ -179,26 +179,6 @@ class _UploadBody(_Counted):
         return message
 
 
-def check_folder() -> None:
-    """See that the folder of uploads can be written.
-
-    Raises:
-        OSError: it cannot; one sentence for whoever starts the page.
-    """
-    folder = Path(get_upload_folder())
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=folder, prefix=".check") as probe:
-            probe.write(bytes(4096))
-            probe.flush()
-    except OSError as error:
-        raise OSError(
-            f"The folder for uploads, {folder}, cannot be written ({error.strerror}): make room or "
-            f"give it the "
-            "right to be written, or name another one in the variable GRADIO_TEMP_DIR."
-        ) from None
-
-
 def free_bytes() -> int:
     """Return how much of the disk of uploads is free."""
     folder = Path(get_upload_folder())
@@ -218,7 +198,7 @@ def _boundary(scope: Scope) -> bytes:
     return b"--" + found if found else b""
 
 
-def _said_of(error: BaseException) -> tuple[int, str]:
+def _explain(error: BaseException) -> tuple[int, str]:
     """Return the status and the sentence for what went wrong while an upload was read or written."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return 507, FULL

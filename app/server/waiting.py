@@ -1,4 +1,4 @@
-"""Who waits for the model, at which place and how long; and what a request gets when the queue is full."""
+"""Tell who waits for the model, at which place and how long, and what a full queue answers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 ANSWERS = ("model", "files")  # concurrency_ids of what waits for an answer
-PLACE = "/rediprune/place"  # where the browser asks for it (answers.js); no event, for those wait themselves
-SECONDS_AT_FIRST = 1.0  # an answer's, while none has been measured
+PLACE = "/rediprune/place"  # the browser asks here (answers.js); not an event, because events wait too
+SECONDS_AT_FIRST = 1.0  # assumed for an answer until one has been measured
 
 
 def answer_when_full(demo: gr.Blocks) -> None:
@@ -34,23 +34,23 @@ def answer_when_full(demo: gr.Blocks) -> None:
         if queue.max_size is None or len(queue) < queue.max_size or body.fn_index not in demo.fns:
             return await plain(body=body, request=request, username=username)
         seconds = math.ceil(max((seconds_left(demo, one) for one in _queues(demo)), default=0))
-        said = full(len(queue), max(1, seconds))
+        message = full(len(queue), max(1, seconds))
         if body.simple_format:
-            raise HTTPException(429, detail=said, headers={"Retry-After": str(max(1, seconds))})
+            raise HTTPException(429, detail=message, headers={"Retry-After": str(max(1, seconds))})
         event = Event(body.session_hash, demo.fns[body.fn_index], request, username)
-        return True, await _end(queue, event, said), "success"
+        return True, await _end(queue, event, message), "success"
 
     queue.push = push
 
 
-async def _end(queue: Queue, event: Event, said: str) -> str:
+async def _end(queue: Queue, event: Event, message: str) -> str:
     """End an event that was not put into the queue with a sentence; return its id."""
     session = event.session_hash
     async with queue.pending_message_lock:
         queue.pending_event_ids_session.setdefault(session, set()).add(event._id)
         if session not in queue.pending_messages_per_session:
             queue.pending_messages_per_session[session] = asyncio.Queue()
-    output = {"error": said, "visible": True, "duration": 10, "title": "Busy"}
+    output = {"error": message, "visible": True, "duration": 10, "title": "Busy"}
     queue.send_message(event, ProcessCompletedMessage(output=output, success=False))
     return event._id
 
@@ -92,7 +92,7 @@ class PlaceRoute:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or hand the request on."""
+        """Answer the question for a place, or hand the request on."""
         if scope["type"] != "http" or not scope["path"].endswith(PLACE):
             await self.app(scope, receive, send)
             return

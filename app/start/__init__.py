@@ -1,4 +1,4 @@
-"""Start and end of the page's process: what is checked before the model is loaded, and what is left behind.
+"""Start and end the page's process: checks before the model is loaded, and the removal of visitors' files.
 
 Nothing here imports Gradio, which reads where files go when it is first imported.
 """

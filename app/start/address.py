@@ -1,8 +1,9 @@
-"""Check the address that the page is to be served at, before anything that takes long."""
+"""Check the address that the page is to be served at, before anything that takes long, and who reaches it."""
 
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 
@@ -31,6 +32,25 @@ def why_not_served(host: str | None, port: int | str | None) -> str:
     if port and (reason := _why_not_bound(socket.AF_INET, socket.SOCK_STREAM, 0, (LOCALHOST, port))):
         return _sentence(reason, LOCALHOST, port)  # where Gradio looks whether the port is free
     return ""
+
+
+def is_loopback(host: str | None) -> bool:
+    """Return whether only this machine reaches a host: localhost, 127.0.0.1, ::1 and the like.
+
+    Args:
+        host: a name or an address, without a port; None or "" stands for this machine only.
+    """
+    name = (host or LOCALHOST).lower().removeprefix("[").removesuffix("]")
+    address = parse_address(name)
+    return name == "localhost" or (address is not None and address.is_loopback)
+
+
+def parse_address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return a host that is written as an IP address, or None for a name."""
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
 
 
 def _why_not_bound(family: int, kind: int, protocol: int, address: tuple) -> OSError | None:

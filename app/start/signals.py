@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-CLOSING_SECONDS = 1.0  # that the server gets to close its port
+CLOSING_SECONDS = 1.0  # time for the server to close its port
 INTERRUPTED = 130
 
 

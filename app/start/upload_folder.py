@@ -1,8 +1,8 @@
 """Keep visitors' files in a folder of this process alone, and remove those of processes that have ended.
 
-Gradio keeps them in one folder for all its programs and removes them by age, but only while it runs: what a
-killed process leaves there would stay, and the next process would serve it. With a folder each, nothing of an
-earlier process is served. A lock, which ends with its process however that ends, says which are in use.
+Gradio keeps them in one folder for all its programs and removes them by age, but only while it runs: files of
+a killed process would stay there, and the next process would serve them. With one folder per process, nothing
+of an earlier process is served. A lock, which ends with its process, tells which folders are in use.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -33,12 +34,37 @@ def claim(folder: Path) -> FileLock:
     """Make the folder, in use until the returned lock is released or the process ends.
 
     Raises:
-        OSError: it cannot be made or written there.
+        OSError: it cannot be made or written there; one sentence for whoever starts the page.
     """
-    folder.mkdir(mode=0o700, parents=True)
-    lock = FileLock(folder / LOCK)
-    lock.acquire(timeout=0)
+    with _one_sentence(folder):
+        folder.mkdir(mode=0o700, parents=True)
+        lock = FileLock(folder / LOCK)
+        lock.acquire(timeout=0)
     return lock
+
+
+def check_writable(folder: Path) -> None:
+    """Check that files can be written into the folder; make it if it is not there.
+
+    Raises:
+        OSError: they cannot; one sentence for whoever starts the page.
+    """
+    with _one_sentence(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".check") as probe:
+            probe.write(bytes(4096))
+            probe.flush()
+
+
+@contextmanager
+def _one_sentence(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"The folder for uploads, {folder}, cannot be written ({error.strerror}): make room, make it "
+            "writable, or name another one in the variable GRADIO_TEMP_DIR."
+        ) from None
 
 
 def remove(folder: Path, lock: FileLock) -> None:
@@ -50,8 +76,8 @@ def remove(folder: Path, lock: FileLock) -> None:
 def remove_left_behind(parent: Path) -> list[Path]:
     """Remove the folders in `parent` whose processes have ended; return their paths.
 
-    Touched is only what `claim` made: a folder by our kind of name, not a link, of the same user, whose lock
-    is free. One without a lock may be about to get it, and goes when it is older than GRACE.
+    Only what `claim` made is removed: a folder with a name of this kind, not a link, of the same user, whose
+    lock is free. A folder without a lock may be about to get one; it is removed when it is older than GRACE.
     """
     removed = []
     for folder in sorted(parent.glob(f"{PREFIX}*")):

@@ -1,4 +1,4 @@
-"""What the page holds: the open model and its menu; of each visitor the last question; unpruned answers."""
+"""Hold the open model and its menu, the requests that run, and the answers that are remembered."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ..model.menu import ModelMenu
 from ..model.threads import fit_threads
 from .sources import Source, load_saved_run
 
-EVERY = 2**53  # above every ticket a browser can count to
-OPENED = -1  # Run.model where the answers were opened from a file
-AT_ONCE = 2  # requests that are worked on together: one at the model, the other at what needs none
-VISITORS = 1024  # of so many it is remembered which of their requests are over
+EVERY = 2**53  # above every ticket that a browser can count to
+OPENED = -1  # PageRun.model if the answers were opened from a file
+AT_ONCE = 2  # requests that are served at a time: one uses the model, the other does what needs none
+VISITORS = 1024  # visitors whose stopped requests are remembered
 
 
 @dataclass(frozen=True)
 class PageRun:
-    """What the answers on the page belong to, beside the two sliders; all that a visitor's state holds."""
+    """Hold what the answers on the page belong to, besides the two sliders; a visitor's whole state."""
 
     source: Source
     question: str
@@ -40,29 +40,31 @@ class PageRun:
 
 
 class AppState:
-    """One model for many visitors; remembers no picture, and of answers the unpruned ones, bounded.
+    """Hold one model for many visitors, and a bounded number of answers; pictures are not kept here.
 
-    A visitor's requests carry tickets, numbered upwards by the browser. To stop means: this ticket and all
-    before it. So a stop that arrives late cannot hit a newer request, and one that is still in the queue
-    ends before it begins.
+    A visitor's requests carry tickets, numbered upwards by the browser. A stop ends this ticket and all
+    earlier ones: so a stop that arrives late cannot hit a newer request, and a request that is still in the
+    queue ends before it begins.
 
     Args:
         models: holds the model, or the model to begin with.
-        fixed: why the model cannot be changed, one sentence; empty where it can.
-        at_once: how many requests are worked on together; runs of the model take turns all the same.
+        fixed: why the model cannot be changed, one sentence; empty if it can.
+        at_once: how many requests are served at a time; runs of the model take turns in any case.
 
     Attributes:
         models: work with the model inside `models.borrow()`; it may be exchanged at any other time.
         full: unpruned answers by (number of the model, look's key, question).
-        pruned: pruned answers and how far they agree, by the same, the settings and the kept tokens.
-        others_wait: says whether a request waits in the page's queue now; then nothing is run that can be
-        left out.
+        pruned: pruned answers and how far they agree, by the key of `full`, the settings and the kept tokens.
+        others_wait: returns whether a request waits in the page's queue now; then nothing is run that can be
+            left out.
     """
 
     def __init__(
         self, models: ModelHolder | Explainer, remember: int = 64, fixed: str = "", at_once: int = AT_ONCE
     ):
-        self.at_once, self._slots, self._waiting = at_once, threading.Semaphore(at_once), 0
+        self.at_once = at_once
+        self._slots = threading.Semaphore(at_once)
+        self._waiting = 0
         self.models = models if isinstance(models, ModelHolder) else ModelHolder(models)
         self.menu = ModelMenu(self.models, fixed)
         self.full: LruCache[Answer] = LruCache(remember)
@@ -74,7 +76,7 @@ class AppState:
 
     @contextmanager
     def borrow_model(self) -> Iterator[Explainer]:
-        """The open model, which stays open meanwhile, with as many threads as serve it.
+        """Yield the open model, which stays open meanwhile, with the number of threads that suits it.
 
         Raises:
             ModelError: no model is open at this moment.
@@ -84,37 +86,38 @@ class AppState:
             yield explainer
 
     def serve_one_at_a_time(self) -> None:
-        """Work on one request at a time from now on; before the first one."""
-        self.at_once, self._slots = 1, threading.Semaphore(1)
+        """Serve one request at a time from now on; to be called before the first one."""
+        self.at_once = 1
+        self._slots = threading.Semaphore(1)
 
     @contextmanager
     def take_slot(self, stop: threading.Event) -> Iterator[None]:
-        """Wait for one of the `at_once` places at the model and what belongs to it; files are read before.
+        """Wait for one of the `at_once` places at the model; files are read before.
 
-        Once `stop` is set the wait is over: an answer that is stopped takes no time.
+        The wait ends when `stop` is set: a stopped answer takes no time.
         """
-        mine = False
+        is_taken = False
         with self._lock:
             self._waiting += 1
         try:
-            while not (mine or stop.is_set()):
-                mine = self._slots.acquire(timeout=0.05)
+            while not (is_taken or stop.is_set()):
+                is_taken = self._slots.acquire(timeout=0.05)
         finally:
             with self._lock:
                 self._waiting -= 1
         try:
             yield
         finally:
-            if mine:
+            if is_taken:
                 self._slots.release()
 
     def is_crowded(self) -> bool:
-        """Whether another request waits for the model now, in the queue or for a slot."""
+        """Return whether another request waits for the model now, in the queue or for a slot."""
         return self._waiting > 0 or self.others_wait()
 
     @contextmanager
     def borrow_explainer_of(self, run: PageRun) -> Iterator[ExplainerLike]:
-        """What tells of `run`: the open model that answered it, which stays open meanwhile, or its file.
+        """Yield what explains `run`: the model that answered it, which stays open meanwhile, or its file.
 
         Raises:
             ValueError: another model is open by now, or the file is gone.
@@ -130,45 +133,46 @@ class AppState:
 
     @contextmanager
     def borrow_model_for(self, run: PageRun) -> Iterator[Explainer]:
-        """The open model, to work on what `run` shows; it stays open meanwhile.
+        """Yield the open model to answer about the input of `run`; it stays open meanwhile.
 
         Raises:
             ValueError: `run` shows an opened trace that another model made.
             ModelError: no model is open at this moment.
         """
         with self.borrow_model() as explainer:
-            if run.source.trace and not made_by(explainer, load_saved_run(run.source)):
-                raise ValueError(_another(load_saved_run(run.source).name, explainer.name))
+            if run.source.trace and not was_made_by(explainer, load_saved_run(run.source)):
+                raise ValueError(_name_other_model(load_saved_run(run.source).name, explainer.name))
             yield explainer
 
     @contextmanager
     def take_turn(self, visitor: str, ticket: int = 0, patience: float = 0.0) -> Iterator[threading.Event]:
-        """The stop signal of a request while it runs; an older request of the same visitor is stopped.
+        """Yield the stop signal of a request while it runs; stop an older request of the same visitor.
 
-        It is set from the start if the request was stopped while it waited, and always for ticket -1. For so
-        many seconds of `patience` the older request may come to its end before this one begins: what it still
-        writes of the visitor's state is then written before.
+        The signal is set from the start if the request was stopped while it waited, and always for ticket -1.
+        For up to `patience` seconds this request waits for the older one to end, so that what that one still
+        writes to the visitor's state is written before.
         """
-        mine = (ticket, threading.Event(), threading.Event())
+        stop, ended = threading.Event(), threading.Event()
+        request = (ticket, stop, ended)
         with self._lock:
             if (older := self._running.get(visitor)) and older[0] <= ticket:
                 older[1].set()
-            self._running[visitor] = mine
+            self._running[visitor] = request
             if ticket <= self._last_over(visitor):
-                mine[1].set()
+                stop.set()
         if older and patience:
             older[2].wait(patience)
         try:
-            yield mine[1]
+            yield stop
         finally:
-            mine[1].set()  # also when the visitor left: the thread that answers must end
-            mine[2].set()
+            stop.set()  # also when the visitor left: the thread that answers must end
+            ended.set()
             with self._lock:
-                if self._running.get(visitor) is mine:
+                if self._running.get(visitor) is request:
                     del self._running[visitor]
 
     def stop(self, visitor: str, ticket: int = EVERY) -> None:
-        """End a visitor's requests up to this ticket: one that runs where it stands, the others unbegun."""
+        """End a visitor's requests up to this ticket: a running one now, waiting ones before they begin."""
         with self._lock:
             self._over.put(visitor, max(ticket, self._last_over(visitor)))
             number, signal, _ = self._running.get(visitor, (EVERY + 1, None, None))
@@ -180,13 +184,15 @@ class AppState:
         return -1 if over is None else over
 
 
-def made_by(explainer: Explainer, made: RecordedRun) -> bool:
-    """Whether an opened run was made by the very model that is open."""
-    return (explainer.name, explainer.fingerprint) == (made.name, made.fingerprint)
+def was_made_by(explainer: Explainer, recorded: RecordedRun) -> bool:
+    """Return whether an opened run was made by the model that is open now."""
+    return (explainer.name, explainer.fingerprint) == (recorded.name, recorded.fingerprint)
 
 
-def _another(made: str, here: str) -> str:
-    who = f"another {here}, with other weights" if made == here else made or "a model without a name"
+def _name_other_model(made: str, here: str) -> str:
+    who = made or "a model without a name"
+    if made == here:
+        who = f"another {here}, with other weights"
     return (
         f"The opened run was made by {who}, and the open model is {here}: to answer anew, open that one, or "
         "choose another picture."

@@ -1,7 +1,7 @@
-"""A link that brings the page to an example, a question and the knobs; nonsense in it is left out, and said.
+"""Read a link that opens the page with an example, a question and settings; unusable parts are left out.
 
-Its names: scene or clip (a number), q, keep (percent), weight, method, query, budget and view; along.js
-writes them. Other names are none of ours and are passed over in silence.
+Its parameters: scene or clip (a number), q, keep (percent), weight, method, query, budget and view;
+export.js writes them. Other parameters are ignored.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ VIEWS = ("kept", "heat", "order", "distance")  # explorer.html
 
 
 @dataclass(frozen=True)
-class Linked:
-    """What a link says, and sentences on what was left out of it."""
+class LinkedRun:
+    """Hold what a link asks for, and sentences on what was left out of it."""
 
     run: PageRun
     sliders: dict
     notes: tuple[str, ...]
 
 
-def read(search: object, before: PageRun, sliders: dict, explainer: Explainer) -> Linked:
-    """What to show for the part of an address behind its "?".
+def read(search: object, before: PageRun, sliders: dict, explainer: Explainer) -> LinkedRun:
+    """Return what to show for the part of an address behind its "?".
 
     Args:
         search: as the browser says it; not trusted.
@@ -46,7 +46,7 @@ def read(search: object, before: PageRun, sliders: dict, explainer: Explainer) -
     given = {name: values[-1] for name, values in parse_qs(search.lstrip("?"), max_num_fields=64).items()}
     notes: list[str] = []
 
-    def piece(name: str, meaning: Callable[[str], object], otherwise: object) -> object:
+    def read_parameter(name: str, meaning: Callable[[str], object], otherwise: object) -> object:
         if name not in given:
             return otherwise
         try:
@@ -55,25 +55,31 @@ def read(search: object, before: PageRun, sliders: dict, explainer: Explainer) -
             notes.append(f"{name} “{given[name][:40]}”")
             return otherwise
 
-    scene = piece("scene", lambda text: scene_source(_whole(text)), None)
-    clip = piece("clip", lambda text: scene_source(_whole(text), clip=True), None)
+    scene = read_parameter("scene", lambda text: scene_source(_whole(text)), None)
+    clip = read_parameter("clip", lambda text: scene_source(_whole(text), clip=True), None)
     if scene and clip:
         notes.append(f"clip “{given['clip']}” beside scene “{given['scene']}”")
     source = scene or clip or (before.source if before.source.is_scene else Source(seed=0))
-    question = piece("q", lambda text: checked_question(text, explainer.processor), suggestions(source)[0])
+    question = read_parameter(
+        "q", lambda text: checked_question(text, explainer.processor), suggestions(source)[0]
+    )
     run = replace(
         before,
         source=source,
         question=question,
-        method=piece("method", _one_of(name for _, name in method_choices(explainer)), before.method),
-        query=piece("query", _one_of(name for _, name in query_choices(explainer)), before.query),
-        budget=piece("budget", _one_of(BUDGETS), before.budget),
+        method=read_parameter(
+            "method", _one_of(name for _, name in method_choices(explainer)), before.method
+        ),
+        query=read_parameter("query", _one_of(name for _, name in query_choices(explainer)), before.query),
+        budget=read_parameter("budget", _one_of(BUDGETS), before.budget),
     )
-    piece("view", _one_of(VIEWS), None)  # the browser itself turns to it
-    kept = piece("keep", lambda text: _within(_whole(text), 1, 100) / 100, sliders["keep"])
-    weight = piece("weight", lambda text: _within(float(text), 0, 1), sliders["weight"])
-    left_out = f"Left out of the link, for it makes no sense here: {', '.join(notes)}." if notes else ""
-    return Linked(run, {"keep": kept, "weight": weight}, (left_out,) if left_out else ())
+    read_parameter("view", _one_of(VIEWS), None)  # the browser itself turns to it
+    kept = read_parameter("keep", lambda text: _within(_whole(text), 1, 100) / 100, sliders["keep"])
+    weight = read_parameter("weight", lambda text: _within(float(text), 0, 1), sliders["weight"])
+    left_out = (
+        f"These parts of the link cannot be used here and were left out: {', '.join(notes)}." if notes else ""
+    )
+    return LinkedRun(run, {"keep": kept, "weight": weight}, (left_out,) if left_out else ())
 
 
 def _whole(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The page's menus and sliders: their entries in words, and the PruneConfig that they stand for."""
+"""List the page's options and slider positions in words, and turn them into a PruneConfig."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rediprune import Explainer, PruneConfig, alpha_from_weight
 
-# The slider's stops: every twentieth, and the published default alpha = 1/2, which is none of them.
+# The positions of the weight slider: every twentieth, and 1/3, the weight of the published alpha = 1/2.
 WEIGHTS = tuple(sorted({i / 20 for i in range(21)} | {1 / 3}))
 
 METHODS = {
@@ -39,17 +39,17 @@ QUERY_WORDS = {
 
 
 def default_query(explainer: Explainer) -> str:
-    """The menu entry of the model's default query."""
+    """Return the option that stands for the model's default query."""
     return query_name(explainer.defaults)
 
 
 def method_choices(explainer: Explainer) -> list[tuple[str, str]]:
-    """(words, value) of the methods that this model's tokens can be chosen by."""
+    """Return (words, value) of the methods that can select this model's tokens."""
     return [(words, name) for name, words in METHODS.items() if name in explainer.methods]
 
 
 def query_choices(explainer: Explainer) -> list[tuple[str, str]]:
-    """(words, value) of the queries that this model can be asked with; the default says that it is."""
+    """Return (words, value) of the queries that this model can build; the default one is marked."""
     found = []
     for name, words in QUERIES.items():
         query, _, pointing = name.partition("/")
@@ -61,7 +61,7 @@ def query_choices(explainer: Explainer) -> list[tuple[str, str]]:
 def to_prune_config(
     explainer: Explainer, sliders: dict, method: str, query: str, budget: str = "frame"
 ) -> PruneConfig:
-    """The PruneConfig of the page's controls; the weight is the nearest stop's, as the picture shows it.
+    """Return the PruneConfig of the page's settings; the weight is that of the nearest slider position.
 
     Raises:
         ValueError: anything out of range.
@@ -85,10 +85,10 @@ def to_prune_config(
 
 
 def query_name(config: PruneConfig) -> str:
-    """The menu entry of a config's query."""
+    """Return the option that stands for the query of a config."""
     return config.query if config.query == "prompt-tail" else f"{config.query}/{config.pointing}"
 
 
 def nearest_stop(weight: float) -> int:
-    """Index in WEIGHTS of the stop nearest to a weight in [0, 1]."""
+    """Return the index in WEIGHTS of the position nearest to a weight in [0, 1]."""
     return min(range(len(WEIGHTS)), key=lambda i: abs(WEIGHTS[i] - weight))

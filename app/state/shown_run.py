@@ -1,8 +1,8 @@
-"""What a visitor's page says that it shows, kept in the browser and checked here.
+"""Restore a visitor's run from what the browser says that the page shows, after checking it.
 
-The server keeps each visitor's Run, but only of so many visitors at a time and not beyond a restart. Gradio
-then hands the page's first Run to the handler, without a word. So the browser keeps a description of what the
-cards answer, sends it with every request, and a Run that was lost is restored from it.
+The server keeps the run of each visitor, but only for a limited number of visitors and not after a restart.
+Gradio then hands the page's first run to the handler, without a word. So the browser keeps a record of what
+the cards answer, sends it with every request, and a lost run is restored from it.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from .options import BUDGETS, METHODS, QUERIES
 from .sources import Source, file_source, inside_uploads, scene_source, under_uploads
 
 LOST = (
-    "The server no longer knows what this page shows, and the page's own record of it cannot be "
-    "used: choose or "
-    "give the picture again."
+    "The server no longer knows what this page shows, and the page's own record of it cannot be used: choose "
+    "or give the picture again."
 )
 
 
 class LostRunError(ValueError):
-    """The visitor's Run was lost and cannot be restored; the message is one sentence for the visitor."""
+    """Report that the visitor's run was lost and cannot be restored; one sentence for the visitor."""
 
 
 def describe(run: PageRun) -> dict:
-    """Return a Run as plain data for the browser: enough for `shown_run` to restore it.
+    """Return a run as plain data for the browser: enough for `restore_run` to restore it.
 
-    A file is named by its path inside the folder of uploads, so that no folder of the server is told.
+    A file is named by its path inside the folder of uploads, so that no folder of the server is disclosed.
     """
     source = run.source
     return {
@@ -44,48 +43,47 @@ def describe(run: PageRun) -> dict:
     }
 
 
-def shown_run(kept: PageRun, told: object) -> PageRun:
-    """Return the visitor's Run: the one that the server kept, or where that was lost, the one that is told.
+def restore_run(kept: PageRun, record: object) -> PageRun:
+    """Return the visitor's run: the one that the server kept, or if that was lost, the one in the record.
 
     Args:
-        kept: what Gradio handed over; `kept.answered` is False where it is the one that every page begins
-        with.
-        told: what the browser sent, as `describe` made it; not trusted. Requests by hand send none.
+        kept: what Gradio handed over; `kept.answered` is False if it is the run that every page begins with.
+        record: what the browser sent, as `describe` made it; not trusted. Requests by hand send none.
 
     Raises:
-        LostRunError: the Run was lost and what is told makes no sense or names a file that is gone.
+        LostRunError: the run was lost, and the record cannot be read or names a file that is gone.
     """
-    if kept.answered or told is None:
+    if kept.answered or record is None:
         return kept
     try:
-        return _restored(told)
+        return _parse_record(record)
     except (TypeError, KeyError, ValueError):
         raise LostRunError(LOST) from None
 
 
-def restore_run_or_first(kept: PageRun, told: object) -> PageRun:
-    """Return `shown_run`, or `kept` where it cannot be restored: for requests that bring a picture along."""
+def restore_run_or_first(kept: PageRun, record: object) -> PageRun:
+    """Return `restore_run`, or `kept` if it cannot be restored: for requests that bring a picture along."""
     try:
-        return shown_run(kept, told)
+        return restore_run(kept, record)
     except LostRunError:
         return kept
 
 
-def _restored(told: dict) -> PageRun:
-    texts = {name: told[name] for name in ("question", "method", "query", "budget")}
+def _parse_record(record: dict) -> PageRun:
+    texts = {name: record[name] for name in ("question", "method", "query", "budget")}
     known = {"method": METHODS, "query": QUERIES, "budget": BUDGETS}
     if not all(isinstance(text, str) for text in texts.values()):
         raise TypeError("texts are expected")
     if any(texts[name] not in names for name, names in known.items()):
         raise ValueError("the choice is unknown")
-    source, model = _source(told), told["model"]
+    source, model = _parse_source(record), record["model"]
     if type(model) is not int or (model == OPENED and not source.trace):
         raise ValueError("no model has this number")
     return PageRun(source, **texts, model=model, answered=True)
 
 
-def _source(told: dict) -> Source:
-    if told["path"] is None:
-        return scene_source(told["seed"], told["clip"] is True)
-    file = file_source(under_uploads(told["path"]), told["n_frames"])
-    return replace(file, trace=told["trace"] is True)
+def _parse_source(record: dict) -> Source:
+    if record["path"] is None:
+        return scene_source(record["seed"], record["clip"] is True)
+    file = file_source(under_uploads(record["path"]), record["n_frames"])
+    return replace(file, trace=record["trace"] is True)

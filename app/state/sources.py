@@ -1,4 +1,4 @@
-"""Where the picture or clip on the page comes from: rendered, by its seed, or a file that a visitor gave."""
+"""Find the picture or clip that the page shows: rendered from a seed, or a file that a visitor uploaded."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from world import make_clip, make_scene
 
 from ..server.departures import stop_when_caller_leaves
 
-# Seeds of the scenes offered first: chosen by eye for light and variety, not by answers.
+# Seeds of the scenes that are offered first: chosen by eye for light and variety, not by answers.
 EXAMPLES = (42, 21, 28, 12, 32, 49)
-# Of clips: three whose every question the built-in model answers right with all tokens and with 15% of them.
-# How often that is so is in the README; these show what pruning does, not how good the model is.
+# Seeds of clips whose every question the built-in model answers correctly with all tokens and with 15% of
+# them. They show what pruning does, not how good the model is; for that see docs/findings.md.
 CLIP_EXAMPLES = (4, 10, 11)
-CLIP_SECONDS = 0.5  # a frame of a rendered clip
+CLIP_SECONDS = 0.5  # duration of a frame of a rendered clip
 MAX_SEED = 2**31 - 1
 N_FRAMES = (4, 8, 16, 32)  # how many frames may be taken of a visitor's clip; 8 is the published number
 READ_SECONDS = 20.0  # for one file; a longer one is refused, so that nobody waits for it
@@ -48,8 +48,8 @@ CLIP_QUESTIONS = (
 )
 
 
-# What is kept of visitors' files between two answers, by what it takes in memory and not by the size of
-# the files: a PNG of some kilobytes can hold a picture of hundreds of megabytes.
+# How many files are kept between two answers, and how much memory they may take. Not the size of the files
+# counts: a PNG of some kilobytes can hold a picture of hundreds of megabytes.
 KEPT_FILES, KEPT_BYTES = 4, 512 * 2**20
 _files: LruCache[tuple[MediaInput, tuple[str, ...]]] = LruCache(KEPT_FILES, KEPT_BYTES)
 _runs: LruCache[tuple[RecordedRun, Trace]] = LruCache(
@@ -59,12 +59,12 @@ _runs: LruCache[tuple[RecordedRun, Trace]] = LruCache(
 
 @dataclass(frozen=True)
 class Source:
-    """Something rendered (seed, a whole number >= 0) or a file (path): one of them.
+    """Hold where an input comes from: either a seed (a whole number >= 0) or the path of a file.
 
     Attributes:
-        clip: of something rendered, whether it is a clip; a file says by itself what it is.
+        clip: whether the rendered input is a clip; not used for a file.
         n_frames: how many frames are taken of a file that is a clip.
-        trace: whether the file is a saved run, with what it shows.
+        trace: whether the file is a saved run, which contains its own input.
     """
 
     seed: int | None = None
@@ -75,12 +75,12 @@ class Source:
 
     @property
     def is_scene(self) -> bool:
-        """Whether it was rendered here, so that the built-in model knows it."""
+        """Return whether it was rendered here, so that the built-in model knows it."""
         return self.seed is not None
 
 
 def scene_source(seed: object, clip: bool = False) -> Source:
-    """The source of what a visitor typed as a seed, of a scene or of a clip.
+    """Return the source of a scene or a clip by the seed that a visitor sent.
 
     Raises:
         ValueError: not a whole number in 0..MAX_SEED.
@@ -92,29 +92,35 @@ def scene_source(seed: object, clip: bool = False) -> Source:
 
 
 def file_source(file: object, n_frames: object = 8) -> Source:
-    """The source of an upload: a dict whose "path" is a file in the folder where Gradio keeps uploads.
+    """Return the source of an upload: a dict whose "path" is a file in the folder where Gradio keeps uploads.
 
     Handlers get the file unread (preprocess=False), and a stranger's request may name any path: Gradio
     checks only files that carry its own mark, so the check is made here. Whatever is wrong with a path, the
     sentence is the same, so that nobody learns which files the server has.
 
     Raises:
-        ValueError: anything but the path of an uploaded file; n_frames none that is offered.
+        ValueError: anything but the path of an uploaded file, or a number of frames out of range.
     """
     count = checked_n_frames(n_frames)
     try:
         path = Path(file["path"]).resolve(strict=True)  # links are followed: one may lead out of the folder
-        if path.is_file() and path.is_relative_to(Path(get_upload_folder()).resolve()):
+        if path.is_file() and is_inside_uploads(path):
             return Source(path=str(path), n_frames=count)
     except (TypeError, KeyError, ValueError, OSError, RuntimeError):
         pass
     raise ValueError(NO_UPLOAD)
 
 
+def is_inside_uploads(path: Path) -> bool:
+    """Return whether a path, with links resolved, lies in the folder where Gradio keeps uploads."""
+    return path.is_relative_to(Path(get_upload_folder()).resolve())
+
+
 def inside_uploads(path: str) -> str:
     """Return an upload's path inside the folder of uploads; "" for any other file."""
-    folder = Path(get_upload_folder()).resolve()
-    return str(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else ""
+    if not is_inside_uploads(Path(path)):
+        return ""
+    return str(Path(path).relative_to(Path(get_upload_folder()).resolve()))
 
 
 def under_uploads(inside: str) -> dict:
@@ -127,10 +133,10 @@ def under_uploads(inside: str) -> dict:
 
 
 def trace_source(file: object) -> Source:
-    """The source of a saved run that a visitor gave; `file` as in file_source.
+    """Return the source of a saved run that a visitor uploaded; `file` as in file_source.
 
     Raises:
-        ValueError: nothing that was uploaded, or nothing that can be opened and shown; one sentence.
+        ValueError: it was not uploaded, or it cannot be opened and shown; one sentence.
     """
     try:
         source = replace(file_source(file), trace=True)
@@ -141,10 +147,10 @@ def trace_source(file: object) -> Source:
 
 
 def load_saved_run(source: Source) -> RecordedRun:
-    """The run in the file of a source.
+    """Return the run in the file of a source.
 
     Raises:
-        ValueError: it is gone, or cannot be opened and shown.
+        ValueError: the file is gone, or cannot be opened and shown.
     """
     if not Path(source.path).is_file():
         raise ValueError(GONE)
@@ -152,10 +158,10 @@ def load_saved_run(source: Source) -> RecordedRun:
 
 
 def checked_n_frames(n: object) -> int:
-    """How many frames are taken of a clip.
+    """Return the number of frames to take of a clip, after checking it.
 
     Raises:
-        ValueError: not a whole number from 1 to the most that is offered.
+        ValueError: not a whole number from 1 to N_FRAMES[-1].
     """
     number = isinstance(n, int | float) and not isinstance(n, bool)
     if not number or not 1 <= n <= N_FRAMES[-1] or n != int(n):
@@ -164,9 +170,9 @@ def checked_n_frames(n: object) -> int:
 
 
 def load_frames(source: Source, stop: Callable[[], bool] | None = None) -> tuple[MediaInput, tuple[str, ...]]:
-    """The picture or the frames of a source and what had to be done to them, as sentences.
+    """Return the picture or the frames of a source, and sentences on what had to be done to them.
 
-    A file is read without the model; the reading ends once `stop` returns True or the caller has left.
+    A file is read without the model; reading ends when `stop` returns True or the caller has left.
 
     Raises:
         rediprune.media.MediaError (a ValueError): an unreadable file.
@@ -184,19 +190,19 @@ def load_frames(source: Source, stop: Callable[[], bool] | None = None) -> tuple
 
 
 def suggestions(source: Source) -> tuple[str, ...]:
-    """Questions that fit: the scene's or the clip's own, with known answers, or general ones for a file.
+    """Return questions that fit: a scene or clip has its own, with known answers; a file gets general ones.
 
     Raises:
         ValueError: a file that cannot be read (any more).
     """
     if not source.is_scene:
         return CLIP_QUESTIONS if load_frames(source)[0].clip else PHOTO_QUESTIONS
-    asked = _clip(source.seed) if source.clip else _scene(source.seed)
-    return tuple(q.text for q in asked.questions)
+    rendered = _clip(source.seed) if source.clip else _scene(source.seed)
+    return tuple(question.text for question in rendered.questions)
 
 
-def suggested(question: str, source: Source) -> bool:
-    """Whether a question is one of ours, so that it may be replaced when the picture is."""
+def is_suggested(question: str, source: Source) -> bool:
+    """Return whether the page suggested a question, so that it may be replaced along with the picture."""
     ours = suggestions(source) if source.is_scene else PHOTO_QUESTIONS + CLIP_QUESTIONS
     return question in ours
 
@@ -212,7 +218,7 @@ def _clip(seed: int):
 
 
 def _file(path: str, n_frames: int, stop: Callable[[], bool] | None) -> tuple[MediaInput, tuple[str, ...]]:
-    """Read a file; it is read again at each answer, so the last ones are kept."""
+    """Read a file, or take it from those that were read last: every answer asks for it again."""
     known = _files.get((path, n_frames))
     if known is not None:
         return known
@@ -228,7 +234,7 @@ def _file(path: str, n_frames: int, stop: Callable[[], bool] | None) -> tuple[Me
 
 @contextmanager
 def _reader(over: Callable[[], bool]) -> Iterator[None]:
-    """Wait for one of the places at which files are read.
+    """Wait until fewer files are being read than may be read at a time.
 
     Raises:
         ReadingStopped: nobody waits for the file any more.

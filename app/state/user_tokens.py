@@ -1,4 +1,4 @@
-"""The tokens that a visitor chose by hand, as they come from the browser: checked before anything is done."""
+"""Check the tokens that a visitor chose by hand, as the browser sends them, before anything is done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rediprune.tokens import VisionTokens
 
 
 def parse_user_tokens(given: object, vision: VisionTokens) -> Tensor:
-    """Flat indices (t * N + n), ascending, each once, [K].
+    """Return the flat indices (t * N + n) [K], ascending, each of them once.
 
     Raises:
         ValueError: not a list of whole numbers, none at all, or one that names no token of this picture.
@@ -19,6 +19,6 @@ def parse_user_tokens(given: object, vision: VisionTokens) -> Tensor:
     if not given:
         raise ValueError("No token is chosen: add at least one, or reset to the rule.")
     known = set(vision.all.tolist())
-    if strange := [i for i in given if i not in known]:
-        raise ValueError(f"There is no token {strange[0]} in this picture: choose among its {len(known)}.")
+    if unknown := [i for i in given if i not in known]:
+        raise ValueError(f"There is no token {unknown[0]} in this picture: choose among its {len(known)}.")
     return torch.tensor(sorted(set(given)))

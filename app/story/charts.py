@@ -1,4 +1,4 @@
-"""What stands below a step of the story: small tables and charts as plain data, which story.js draws."""
+"""Build the small tables and charts below the steps of the story: plain data, which story.js draws."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .numbers import Pick
 from .words import Word
 
 BINS = 25
-NAMES = {"query": "this query", "turned": "its sign turned", "random": "a random vector"}
+NAMES = {"query": "this query", "turned": "its sign reversed", "random": "a random vector"}
 
 
-def weights(read: list[Word], share: list[float], question: tuple[int, int] | None) -> dict:
-    """One bar for each word of the query; "own" are those of the question.
+def build_weight_bars(read: list[Word], share: list[float], question: tuple[int, int] | None) -> dict:
+    """Return one bar for each word of the query; "own" marks those of the question.
 
     Args:
         read: the words.
-        share: what each counts, summed over its tokens.
+        share: the weight of each word, summed over its tokens.
         question: the tokens of the question, [start, stop).
     """
     own = range(*question) if question else range(0)
@@ -44,19 +44,19 @@ def weights(read: list[Word], share: list[float], question: tuple[int, int] | No
     }
 
 
-def chips(read: list[Word]) -> dict:
-    """The words in their order, without weights."""
+def build_word_chips(read: list[Word]) -> dict:
+    """Return the words in their order, without weights."""
     return {"kind": "chips", "label": "The words that were read", "words": [_spelled(word) for word in read]}
 
 
 def _spelled(word: Word) -> str:
-    """A word, and of how many tokens it is where the tokenizer does not know it as one."""
+    """Return a word, with its number of tokens if there are several."""
     visible = word.n_tokens - word.blank
     return word.text if visible < 2 else f"{word.text} ({visible} tokens)"
 
 
-def histogram(series: dict[str, Tensor]) -> dict:
-    """How many tokens have which relevance, on one scale that is even around 0."""
+def build_histogram(series: dict[str, Tensor]) -> dict:
+    """Return how many tokens have which relevance, on one scale that is symmetric around 0."""
     most = max(float(values.abs().max()) for values in series.values()) or 1.0
     return {
         "kind": "histogram",
@@ -74,8 +74,8 @@ def histogram(series: dict[str, Tensor]) -> dict:
     }
 
 
-def picks(found: list[Pick], look: Encoding, config: PruneConfig) -> dict:
-    """The arithmetic of every pick, and the runner-up."""
+def build_pick_table(found: list[Pick], look: Encoding, config: PruneConfig) -> dict:
+    """Return the arithmetic of every pick, and the runner-up."""
     rows = []
     for i, pick in enumerate(found):
         row = [str(i + 1), _where(pick.token, look)]
@@ -111,13 +111,15 @@ def _where(flat: int, look: Encoding) -> str:
     return f"{frame}row {cell // place.cols + 1}, column {cell % place.cols + 1}"
 
 
-def blind(explainer: Explainer, look: Encoding, asked: PreparedQuestion, config: PruneConfig) -> Tensor:
-    """As many tokens drawn at random, by the seed of `config`: what chance would keep."""
+def select_random(
+    explainer: Explainer, look: Encoding, asked: PreparedQuestion, config: PruneConfig
+) -> Tensor:
+    """Select as many tokens at random, by the seed of `config`, for comparison."""
     return explainer.select(look, asked, replace(config, method="random")).kept()
 
 
-def prompts(savings: Savings) -> dict:
-    """Both prompts as bars of text and visual tokens."""
+def build_prompt_bars(savings: Savings) -> dict:
+    """Return both prompts as bars of text and visual tokens."""
     whole = savings.n_text + savings.n_visual_full
     rows = [("all tokens", savings.n_visual_full), ("pruned", savings.n_visual_pruned)]
     return {
@@ -135,8 +137,8 @@ def prompts(savings: Savings) -> dict:
     }
 
 
-def ratios(savings: Savings) -> dict:
-    """What is left of the computing by each convention."""
+def build_ratio_bars(savings: Savings) -> dict:
+    """Return what is left of the compute, by each way of counting."""
     rows = [
         ("visual tokens only", savings.visual_only),
         ("whole prompt", savings.prefill),
@@ -144,7 +146,7 @@ def ratios(savings: Savings) -> dict:
     ]
     return {
         "kind": "bars",
-        "label": "What is left of the computing (estimate)",
+        "label": "What is left of the compute (estimate)",
         "rows": [
             {"name": name, "share": min(1.0, 1 / x), "text": f"1/{x:.2f} = {1 / x:.0%}", "own": True}
             for name, x in rows

@@ -1,4 +1,4 @@
-"""Numbers of one run that the story tells, each worked out from the run's own records. No Gradio."""
+"""Compute the numbers that the story tells, each from the records of the run. No Gradio."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from rediprune.selection.greedy import unit
 from rediprune.tokens import VisionTokens
 from rediprune.trace import Selection
 
-FIRST = 5  # picks that are told one by one
+FIRST = 5  # picks that are explained one by one
 
 
 @dataclass(frozen=True)
 class Pick:
-    """One pick and the token that it was preferred to; None where the method measures no such number.
+    """Hold one pick and its runner-up; None if the method measures no such number.
 
     Attributes:
         token, rival: flat indices (t * N + n).
@@ -40,12 +40,12 @@ class Pick:
 
 @dataclass(frozen=True)
 class Against:
-    """The tokens measured against another vector in the place of the query.
+    """Hold the relevance of the tokens to a vector that replaces the query.
 
     Attributes:
         relevance: [T, N], NaN where no token is present.
-        same: how many tokens the same rule then keeps of those it kept; None where it asks no query or
-            cannot be asked again.
+        same: how many of the kept tokens the method would keep with this vector; None if it uses no query or
+            cannot select again.
     """
 
     relevance: Tensor
@@ -53,12 +53,12 @@ class Against:
 
     @property
     def values(self) -> Tensor:
-        """The relevance of the tokens that are there, [n_tokens]."""
+        """Return the relevance of the tokens that are present, [n_tokens]."""
         return self.relevance[~self.relevance.isnan()]
 
 
-def question_span(tokens: tuple[str, ...], question: str) -> tuple[int, int] | None:
-    """Which of the query's tokens carry the question, [from, to); None where its text is not among them."""
+def find_question_span(tokens: tuple[str, ...], question: str) -> tuple[int, int] | None:
+    """Return which tokens of the query hold the question, [from, to); None if its text is not in them."""
     bare = ["".join(token.split()).casefold() for token in tokens]
     wanted = "".join(question.split()).casefold()
     start = "".join(bare).find(wanted)
@@ -72,13 +72,13 @@ def question_span(tokens: tuple[str, ...], question: str) -> tuple[int, int] | N
     return inside[0], inside[-1] + 1
 
 
-def recency(length: int) -> Tensor:
-    """How much each place of the published query counts before its tokens are mixed, [L], summing to 1."""
+def recency_weights(length: int) -> Tensor:
+    """Return how much each place of the published query counts before mixing, [L], summing to 1."""
     return torch.softmax(SHARPNESS * torch.linspace(0, 1, length), dim=0)
 
 
-def first_picks(vision: VisionTokens, selection: Selection, count: int = FIRST) -> list[Pick]:
-    """The first picks of the first group: of the first frame, or of all frames where they share a budget."""
+def list_first_picks(vision: VisionTokens, selection: Selection, count: int = FIRST) -> list[Pick]:
+    """Return the first picks of the first group: the first frame, or all frames if they share a budget."""
     count = min(count, selection.counts[0])
     order = selection.order[0, :count].tolist()
     relevance = None if selection.relevance is None else selection.relevance.flatten()
@@ -98,7 +98,7 @@ def first_picks(vision: VisionTokens, selection: Selection, count: int = FIRST) 
 
 
 def _rivals(vision: VisionTokens, selection: Selection, order: list[int]) -> list[tuple]:
-    """(token, score) of the best of those that were left when each pick was made."""
+    """Return for each pick the token and score of the best one that was left."""
     size, alpha = selection.order.shape[-1], selection.config.alpha
     tokens = unit(vision.features.flatten(0, 1)[:size]).cpu()
     relevance = selection.relevance.flatten()[:size]
@@ -115,10 +115,10 @@ def _rivals(vision: VisionTokens, selection: Selection, order: list[int]) -> lis
     return found
 
 
-def against(
+def measure_against(
     explainer: ExplainerLike, look: Encoding, asked: PreparedQuestion, config: PruneConfig
 ) -> dict[str, Against]:
-    """Relevance against the query, against it with its sign turned, and against a random vector (seed 0)."""
+    """Measure relevance against the query, the query with its sign reversed, and a random vector (seed 0)."""
     query = asked.query
     chance = torch.randn(query.vector.shape, generator=torch.Generator().manual_seed(0))
     vectors = {
@@ -138,8 +138,8 @@ def against(
     return found
 
 
-def covering(vision: VisionTokens, kept: Tensor, budget: str) -> float:
-    """Mean over all tokens of the cosine distance to the nearest kept one that shares their budget, 0..2."""
+def mean_distance_to_kept(vision: VisionTokens, kept: Tensor, budget: str) -> float:
+    """Return the mean cosine distance (0 to 2) of all tokens to the nearest kept one of their budget."""
     frames, n = vision.shape
     tokens, mine = unit(vision.features.flatten(0, 1)).cpu(), vision.all
     size = frames * n if budget == "shared" else n

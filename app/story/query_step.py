@@ -1,4 +1,4 @@
-"""The story's second step: what the query is made of, in words and with this run's numbers."""
+"""Tell the story's second step: what the query is made of, with this run's numbers."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from rediprune.explainer.encode import Encoding
 from rediprune.trace import Selection
 
 from ..state.options import QUERY_WORDS, query_name
-from . import charts as exhibits
-from .numbers import question_span, recency
-from .words import words
+from . import charts
+from .numbers import find_question_span, recency_weights
+from .words import split_into_words
 
 
-def prompt_tail(
+def describe_prompt_tail(
     look: Encoding, asked: PreparedQuestion, selection: Selection
 ) -> tuple[tuple[str, ...], dict]:
-    """Paragraphs and the bars of the published query: how much every prompt token counts in it."""
-    query, where = asked.query, question_span(asked.query.tokens, asked.question)
-    weights, places = query.weights.tolist(), recency(len(query.weights)).tolist()
-    read = words(query.tokens)
+    """Return paragraphs on the published query, and bars of how much every prompt token counts in it."""
+    query, where = asked.query, find_question_span(asked.query.tokens, asked.question)
+    weights, places = query.weights.tolist(), recency_weights(len(query.weights)).tolist()
+    read = split_into_words(query.tokens)
     shares = [sum(weights[word.start : word.stop]) for word in read]
     top = max(range(len(read)), key=shares.__getitem__)
     made = (
@@ -36,11 +36,11 @@ def prompt_tail(
         "trained to share a space here, so the angle between them is not known to mean anything. That is "
         "how it was published."
     )
-    return (made, heaviest, apart), exhibits.weights(read, shares, where)
+    return (made, heaviest, apart), charts.build_weight_bars(read, shares, where)
 
 
 def _suffix(tokens: tuple[str, ...], weights: list[float], start: int, stop: int) -> str:
-    """What stands behind the question, and what it weighs."""
+    """Return a sentence on the template text after the question, and its weight."""
     own, behind = sum(weights[start:stop]), sum(weights[stop:])
     each, other = own / (stop - start), behind / (len(weights) - stop)
     return (
@@ -51,8 +51,10 @@ def _suffix(tokens: tuple[str, ...], weights: list[float], start: int, stop: int
     )
 
 
-def text_tower(look: Encoding, asked: PreparedQuestion, selection: Selection) -> tuple[tuple[str, ...], dict]:
-    """Paragraphs and the tokens that CLIP's text encoder read."""
+def describe_text_tower(
+    look: Encoding, asked: PreparedQuestion, selection: Selection
+) -> tuple[tuple[str, ...], dict]:
+    """Return paragraphs on the text encoder's query, and the tokens that it read."""
     query = asked.query
     text = (
         f"CLIP's text encoder read these {len(query.tokens)} tokens, the question alone and nothing of the "
@@ -60,4 +62,4 @@ def text_tower(look: Encoding, asked: PreparedQuestion, selection: Selection) ->
         QUERY_WORDS[query_name(selection.config)],
         "The published code uses the end of the chat prompt instead: choose it in the menu above to compare.",
     )
-    return text, exhibits.chips(words(query.tokens))
+    return text, charts.build_word_chips(split_into_words(query.tokens))

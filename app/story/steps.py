@@ -1,4 +1,4 @@
-"""How the method worked on this very input, step by step, as data. Every number in it is of this run."""
+"""Tell how the method worked on this input, step by step, as data. Every number is from this run."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from rediprune.explainer.encode import Encoding
 from rediprune.trace import Selection
 
 from ..state.options import METHODS, default_query, query_name
-from . import charts as exhibits
-from .numbers import FIRST, Against, covering, first_picks
-from .query_step import prompt_tail, text_tower
+from . import charts
+from .numbers import FIRST, Against, list_first_picks, mean_distance_to_kept
+from .query_step import describe_prompt_tail, describe_text_tower
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step.
+    """Hold one step of the story.
 
     Attributes:
-        id, title: of the step.
+        id, title: name and heading of the step.
         text: paragraphs.
-        lights: what of the picture lights up: "all" tokens, relevance as "heat", the first "picks", "kept".
-        shows: exhibits (exhibits.py) that stand below the text.
+        lights: what the picture highlights: "all" tokens, relevance as "heat", the first "picks", or "kept".
+        shows: charts (charts.py) below the text.
     """
 
     id: str
@@ -35,7 +35,7 @@ class Step:
     shows: tuple[dict, ...] = ()
 
 
-def story(
+def build_steps(
     explainer: Explainer,
     look: Encoding,
     asked: PreparedQuestion,
@@ -43,7 +43,12 @@ def story(
     savings: Savings,
     measured: dict[str, Against],
 ) -> list[Step]:
-    """The steps of one run; `selection` [G, M] is of the page's method, `measured` is findings.against."""
+    """Return the steps of one run.
+
+    Args:
+        selection: [G, M] of the page's method.
+        measured: as numbers.measure_against returns it.
+    """
     return [
         _encoder(explainer, look),
         _query(explainer, look, asked, selection),
@@ -83,7 +88,7 @@ def _encoder(explainer: Explainer, look: Encoding) -> Step:
 
 
 def _query(explainer: Explainer, look: Encoding, asked: PreparedQuestion, selection: Selection) -> Step:
-    made = text_tower if asked.query.weights is None else prompt_tail
+    made = describe_text_tower if asked.query.weights is None else describe_prompt_tail
     text, show = made(look, asked, selection)
     config = selection.config
     if explainer.why_query and query_name(config) == default_query(explainer):
@@ -100,33 +105,37 @@ def _relevance(look: Encoding, selection: Selection, measured: dict[str, Against
         "Relevance is the cosine between a token and the query. Here it runs from "
         f"{float(values.min()):.3f} to {float(values.max()):.3f}, with {float(values.median()):.3f} in the "
         "middle.",
-        "Is that more than chance? With the sign turned the other end of the scale comes first; a random "
+        "Is that more than chance? With the sign reversed, the other end of the scale comes first; a random "
         f"vector (seed 0) gives {float(chance.values.min()):.3f} to {float(chance.values.max()):.3f}.",
     )
     if own.same is not None:
         k = own.same
         said += (
-            f"Put in the query's place, the turned one would keep {turned.same} of the {k} tokens that "
-            f"were kept, the random vector {chance.same}. Keeping {k} of {n} blindly would hit "
-            f"{k * k / n:.1f} on average.",
+            f"With the reversed query, the method would keep {turned.same} of the same {k} tokens; with the "
+            f"random vector, {chance.same}. {k} tokens drawn at random from {n} would include "
+            f"{k * k / n:.1f} of them on average.",
         )
     return Step(
         "relevance",
         "Every token gets its relevance",
         (
             *said,
-            "A high number says only: near this vector. Whether that is the answer's place, look at the "
-            "picture.",
+            "A high number only means: close to this vector. Look at the picture to see whether that is "
+            "where the answer is.",
         ),
         "heat",
-        (exhibits.histogram({name: one.values for name, one in measured.items()}),),
+        (charts.build_histogram({name: one.values for name, one in measured.items()}),),
     )
 
 
 def _picks(look: Encoding, selection: Selection) -> Step:
-    config, picks = selection.config, first_picks(look.vision, selection)
+    config, picks = selection.config, list_first_picks(look.vision, selection)
     several = look.vision.shape[0] > 1 and config.budget == "frame"
-    of = "These are the first frame's; each frame is chosen from alone. " if several else ""
+    of = (
+        "These are picks of the first frame; tokens of each frame are selected separately. "
+        if several
+        else ""
+    )
     if config.method == "rediprune" and config.weight == 1:
         rule = "At this weight only relevance counts: always the most relevant token left."
     elif config.method == "rediprune":
@@ -140,7 +149,7 @@ def _picks(look: Encoding, selection: Selection) -> Step:
         if config.method in ASKS_PROJECTED | ASKS_ATTENTION:
             rule = rule.removesuffix(":") + ", by its own published formula:"
     title = f"The first {min(FIRST, len(picks))} picks, one by one"
-    return Step("picks", title, (of + rule,), "picks", (exhibits.picks(picks, look, config),))
+    return Step("picks", title, (of + rule,), "picks", (charts.build_pick_table(picks, look, config),))
 
 
 def _kept(
@@ -151,13 +160,13 @@ def _kept(
     measured: dict[str, Against],
 ) -> Step:
     config, vision, kept = selection.config, look.vision, selection.kept()
-    blind = exhibits.blind(explainer, look, asked, config)
+    blind = charts.select_random(explainer, look, asked, config)
     every = measured["query"]
     here = every.relevance.flatten()[kept]
-    near, by_chance = (covering(vision, chosen, config.budget) for chosen in (kept, blind))
+    near, by_chance = (mean_distance_to_kept(vision, chosen, config.budget) for chosen in (kept, blind))
     return Step(
         "kept",
-        f"So it goes on, until {kept.numel()} are kept",
+        f"This repeats until {kept.numel()} tokens are kept",
         (
             f"{kept.numel()} of {vision.n_tokens} tokens stay, {kept.numel() / vision.n_tokens:.1%}. Their "
             f"mean relevance is {float(here.mean()):.3f}; that of all tokens is "
@@ -180,7 +189,7 @@ def _received(savings: Savings) -> Step:
             "kept tokens stay in their order, and close up.",
         ),
         "kept",
-        (exhibits.prompts(savings),),
+        (charts.build_prompt_bars(savings),),
     )
 
 
@@ -203,5 +212,5 @@ def _saved(savings: Savings) -> Step:
             "another.",
         ),
         "kept",
-        (exhibits.ratios(savings),),
+        (charts.build_ratio_bars(savings),),
     )

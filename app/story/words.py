@@ -1,4 +1,4 @@
-"""Tokens -> the words that they spell: a tokenizer cuts what it does not know into letters."""
+"""Join tokens into the words that they spell: a tokenizer cuts unknown words into letters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LINE_BREAK = "⏎"
 
 @dataclass(frozen=True)
 class Word:
-    """A word as it reads.
+    """Hold one word of a text.
 
     Attributes:
         start, stop: its tokens, [start, stop).
@@ -29,11 +29,11 @@ class Word:
 
     @property
     def n_tokens(self) -> int:
-        """How many tokens spell it."""
+        """Return how many tokens spell it."""
         return self.stop - self.start
 
 
-def words(tokens: Sequence[str]) -> list[Word]:
+def split_into_words(tokens: Sequence[str]) -> list[Word]:
     """Return the words that tokens spell; every token belongs to one of them.
 
     Args:

@@ -1,4 +1,4 @@
-"""Records -> what the cards read: dicts of text and numbers. No model, no Gradio."""
+"""Turn records into what the cards show: dicts of text and numbers. No model, no Gradio."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RATIOS = (
 )
 STATIONS = ("vision", "selection", "projector", "prefill", "decode")
 STATION_WORDS = ("vision encoder", "selection", "projector", "prefill", "decode")
-# What a number says, in front of its formula.
+# Said in front of the formula of a number.
 PLAIN = {
     "visual_only": "Compute for the visual tokens, times less.",
     "prefill": "Compute to read the whole prompt, times less.",
@@ -62,7 +62,7 @@ MEASURED = (
 
 @dataclass(frozen=True)
 class PageUpdate:
-    """What changes on the page; None leaves a part as it is. `run` is what the answers then belong to."""
+    """Hold what changes on the page; None leaves a part as it is. `run` is what the answers belong to."""
 
     explorer: dict | None = None
     answers: dict | None = None
@@ -82,37 +82,47 @@ class PageUpdate:
 
 
 def cleared_update() -> dict:
-    """What Gradio reads as: empty the component. A new one each time, for Gradio takes it apart."""
+    """Return what lets Gradio empty a component; a new dict each time, because Gradio takes it apart."""
     return {"value": None, "__type__": "update"}
 
 
 def budget_update(frames: int) -> dict:
-    """The menu of budgets, open only where there is more than one frame; else its label says why not."""
+    """Return the change of the budget dropdown: usable for several frames, else its label says why not."""
     label = "Budget" if frames > 1 else "Budget: only one frame"
     return {"interactive": frames > 1, "label": label, "__type__": "update"}
 
 
-def menu(choices: list[tuple[str, str]], value: str) -> dict:
-    """A menu's entries, (words, value) each: methods and queries are not the same for every model."""
+def dropdown_update(choices: list[tuple[str, str]], value: str) -> dict:
+    """Return a dropdown's new choices, (words, value) each, because not every model has all of them."""
     return {"choices": choices, "value": value, "__type__": "update"}
 
 
-def outside(knows: str, command: str) -> dict:
-    """What the model says of itself beside the place for visitors' files, where it says anything."""
-    said = f"{escape(knows)} For photos, start with a public checkpoint:"
-    text = f"<p>{said} <code>{escape(command)}</code></p>"
+def outside_update(knows: str, command: str) -> dict:
+    """Return the hint beside the place for visitors' files: what the model knows; hidden if that is empty."""
+    hint = f"{escape(knows)} For photos, start with a public checkpoint:"
+    text = f"<p>{hint} <code>{escape(command)}</code></p>"
     return {"value": text if knows else "", "visible": bool(knows), "__type__": "update"}
 
 
 def notice(text: str = "", kind: str = "info", code: str = "") -> dict:
-    """The page's one line of news: kind "info" or "error"; `code` is shown as a command."""
+    """Return the page's one line of notices: kind "info" or "error"; `code` is shown as a command."""
     return {"text": text, "kind": kind, "code": code}
 
 
-def answer(made: Answer | None, n: int, text: str = "", state: str = "done", earlier: bool = False) -> dict:
-    """One card; `made` is None while it is still being made. n visual tokens go in; `earlier`: remembered.
+def answer_card(
+    made: Answer | None, n: int, text: str = "", state: str = "done", earlier: bool = False
+) -> dict:
+    """Return what one answer card shows.
 
-    "seconds" are those of the whole answer and of its first word, None where there are none.
+    Args:
+        made: the answer; None while it is still being made.
+        n: number of visual tokens that go in.
+        text: the words so far, if there is no answer yet.
+        state: "wait", "stream" or "done".
+        earlier: whether the answer was remembered and not made now.
+
+    Returns:
+        "seconds" holds the time of the whole answer and of its first word, None if they are not known.
     """
     if made is None:
         return {"state": state, "text": text, "n": n, "time": ""}
@@ -121,33 +131,46 @@ def answer(made: Answer | None, n: int, text: str = "", state: str = "done", ear
         time = "Stopped before it began."
     else:
         when = "measured earlier" if earlier else "measured"
-        time = f"{seconds(made.seconds)} {when}, first word after {seconds(made.first_token_seconds)}"
         first = made.first_token_seconds
+        time = f"{format_seconds(made.seconds)} {when}, first word after {format_seconds(first)}"
         took = [made.seconds, first] if math.isfinite(made.seconds + first) else None
     return {"state": state, "text": made.text or "(no words)", "n": n, "time": time, "seconds": took}
 
 
-def agreement(found: Agreement) -> str:
-    """How far the pruned model agrees, in one sentence, and whether there was an answer to agree with."""
+def agreement_line(found: Agreement) -> str:
+    """Return how far the pruned model agrees, and whether the unpruned answer was more than a guess."""
     apart = abs(found.full_on_full - found.pruned_on_full)
     full, pruned = _share(found.full_on_full), _share(found.pruned_on_full)
-    verdict, whose = ("Same answer", "Its") if found.same_text else ("Different answer", "The unpruned one's")
-    if found.full_on_full < math.log(A_GUESS):
-        verdict += ", but a guess" if found.same_text else ", and a guess"
+    is_guess = found.full_on_full < math.log(A_GUESS)
+    if found.same_text:
+        verdict = "Same answer, but a guess" if is_guess else "Same answer"
+        whose = "Its"
+    else:
+        verdict = "Different answer, and a guess" if is_guess else "Different answer"
+        whose = "The unpruned one's"
     return (
         f"{verdict}. {whose} probability: {full} from all tokens, {pruned} from those kept "
         f"({apart:.2f} nats apart). First word: KL {found.kl_first:.3f} nats."
     )
 
 
-def savings(
-    by_percent: list[Savings], keep: float, measured: str, mine: Savings | None = None, own: str = ""
+def savings_card(
+    by_percent: list[Savings],
+    keep: float,
+    measured: str,
+    by_hand: Savings | None = None,
+    user_tokens: str = "",
 ) -> dict:
-    """The estimates of every percent of keep ratio, 1 to 100, and the measured times of the last answer.
-
-    `mine` is the estimate for the tokens `own` ("3,17,..."), where the answer is of a visitor's own choice.
+    """Return the estimates for every percent of keep ratio, 1 to 100, and the measured times.
 
     The table goes as one string: Gradio compares nested values number by number, a string at once.
+
+    Args:
+        by_percent: 100 estimates.
+        keep: the keep ratio of the answer.
+        measured: one line about the measured times of the last answer.
+        by_hand: the estimate for the tokens that the visitor chose, if the answer is from those.
+        user_tokens: these tokens as "3,17,...".
     """
     rows = [_row(s) for s in by_percent]
     table = {
@@ -157,8 +180,8 @@ def savings(
         "full": [getattr(by_percent[0].full, station) for station in STATIONS],
         "kv_full": by_percent[0].kv_bytes_full,
         "rows": rows,
-        "mine": None if mine is None else _row(mine),
-        "own": own,
+        "mine": None if by_hand is None else _row(by_hand),
+        "own": user_tokens,
         "definitions": {
             **{name: f"{plain} {definition(name)}" for name, plain in PLAIN.items()},
             "measured": MEASURED,
@@ -181,29 +204,37 @@ def _row(s: Savings) -> dict:
     }
 
 
-def timing(full: Timing, pruned: Timing, doubtful: bool = False) -> str:
+def timing_line(full: Timing, pruned: Timing, doubtful: bool = False) -> str:
     """Return the prefill times side by side: medians, and from the least to the most.
 
-    `doubtful`: the times contradict each other or the answers', so the reader is told not to rely on them.
+    Args:
+        full, pruned: times of the unpruned and of the pruned prompt.
+        doubtful: whether they contradict each other or those of the answers; the line then says so.
     """
 
     def both(made: Timing) -> str:
-        least, most = (seconds(edge) for edge in made.prefill_spread)
-        return f"{seconds(made.prefill)} ({least.removesuffix(most[most.index(' ') :])}–{most})"
+        least, most = (format_seconds(edge) for edge in made.prefill_spread)
+        return f"{format_seconds(made.prefill)} ({least.removesuffix(most[most.index(' ') :])}–{most})"
 
-    said = f"prefill {both(full)} → {both(pruned)}, median of {pruned.repeats} on {pruned.device}"
-    return f"{said}; {BUSY}" if doubtful else said
+    line = f"prefill {both(full)} → {both(pruned)}, median of {pruned.repeats} on {pruned.device}"
+    return f"{line}; {BUSY}" if doubtful else line
 
 
 def single_timing_line(full: Answer, pruned: Answer, earlier: bool) -> str:
-    """For models too slow to repeat: the first token of the two answers themselves; `earlier`: of `full`."""
+    """Return the times to the first word of the two answers, for models that are too slow to time again.
+
+    Args:
+        full, pruned: both answers.
+        earlier: whether the time of `full` is from an earlier run.
+    """
     first, second = full.first_token_seconds, pruned.first_token_seconds
-    said = f"first word {seconds(first)}{' (earlier)' if earlier else ''} → {seconds(second)}, one run each"
-    return f"{said}; {BUSY}" if was_interrupted(second, first) else said
+    mark = " (earlier)" if earlier else ""
+    line = f"first word {format_seconds(first)}{mark} → {format_seconds(second)}, one run each"
+    return f"{line}; {BUSY}" if was_interrupted(second, first) else line
 
 
-def seconds(value: float) -> str:
-    """0.0123 -> "12 ms", 1.234 -> "1.2 s", NaN -> "–"."""
+def format_seconds(value: float) -> str:
+    """Return seconds as text: 0.0123 -> "12 ms", 1.234 -> "1.2 s", NaN -> "–"."""
     if math.isnan(value):
         return "–"
     if value < 0.00995:

@@ -1,4 +1,4 @@
-"""The Python that makes the run on the page again, by the library alone."""
+"""Write the Python program that repeats the run on the page, with the library alone."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ SLIDERS = ("keep_ratio", "alpha")
 BY_RULE = "explainer.select(look, asked, config).kept()"
 
 
-def snippet(explainer: ExplainerLike, run: PageRun, config: PruneConfig, clip: bool) -> dict:
-    """The program in three parts: between them go the keep ratio and the weight of the moment.
+def build_snippet(explainer: ExplainerLike, run: PageRun, config: PruneConfig, clip: bool) -> dict:
+    """Return the program in three parts; export.js puts the keep ratio and the weight between them.
 
-    Whose choice the tokens are goes behind the last part, and `tail` behind that (see `filled`).
+    After the last part it puts how the tokens are chosen, and then `tail`.
 
     Args:
         explainer: the model that answered, or the opened run.
-        clip: whether what is shown is a clip.
+        clip: whether the input is a clip.
 
     Returns:
-        "parts", "by_rule" and "tail", and "note": what a reader has to know or to put in.
+        "parts", "by_rule" and "tail", and "note": what a reader has to know or to fill in.
     """
     imports, media, note = _media(run, clip)
     dials = [f for f in fields(PruneConfig) if f.name not in SLIDERS]
@@ -48,16 +48,8 @@ def snippet(explainer: ExplainerLike, run: PageRun, config: PruneConfig, clip: b
     return {"parts": parts, "by_rule": BY_RULE, "tail": tail, "note": " ".join(x for x in (note, more) if x)}
 
 
-def filled(made: dict, keep: float, weight: float, own: str = "") -> str:
-    """The program at these sliders, or with the visitor's own tokens ("3,17"); along.js does the same."""
-    a, b, c = made["parts"]
-    tokens = own.replace(",", ", ")
-    kept = f"torch.tensor([{tokens}])" if own else made["by_rule"]
-    return ("import torch\n\n" if own else "") + f"{a}{keep}{b}{weight}{c}{kept}" + made["tail"]
-
-
 def _media(run: PageRun, clip: bool) -> tuple[str, str, str]:
-    """(imports, the lines that make `media`, a note)."""
+    """Return the imports, the lines that make `media`, and a note."""
     source = run.source
     if source.is_scene and source.clip:
         return (
@@ -65,16 +57,16 @@ def _media(run: PageRun, clip: bool) -> tuple[str, str, str]:
             f"frames = make_clip({source.seed}).images\n"
             f"seconds = tuple({CLIP_SECONDS} * t for t in range(len(frames)))\n"
             "media = MediaInput(tuple(frames), True, seconds)\n",
-            "It runs in a clone of the repository, which holds the world that the clip is of.",
+            "It runs in a clone of the repository, which can render the clip.",
         )
     if source.is_scene:
         return (
             "from world import make_scene\n",
             f"media = make_scene({source.seed}).image\n",
-            "It runs in a clone of the repository, which holds the world that the scene is of.",
+            "It runs in a clone of the repository, which can render the scene.",
         )
     path = f"PATH/TO/{Path(source.path).name}"
-    note = "Put the path of your own file in the place of PATH/TO."
+    note = "Replace PATH/TO by the folder of your own file."
     if source.trace:
         return (
             "from rediprune.explainer.encode import MediaInput\n",
@@ -92,11 +84,11 @@ def _media(run: PageRun, clip: bool) -> tuple[str, str, str]:
 
 
 def _model(explainer: ExplainerLike) -> tuple[str, str]:
-    """How the model is opened, and a note."""
+    """Return how the model is opened, and a note."""
     name = explainer.name
     if name == DEFAULT_MODEL.name:
         return "rediprune.Explainer.from_pretrained()", ""
-    note = "" if "/" in name else "Put the folder of the model in the place of PATH/TO."
+    note = "" if "/" in name else "Replace PATH/TO by the folder of the model."
     how = [repr(name if "/" in name else f"PATH/TO/{name}")]
     how += [f"{name}={value!r}" for name, value in explainer.load_arguments.items()]
     return f"rediprune.Explainer.from_pretrained({', '.join(how)})", note

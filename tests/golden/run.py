@@ -73,7 +73,7 @@ def _message(
         "picture": "",
         "weighted": True,
     }
-    return explorer.explorer(shown, vision, selection, relevance.numpy(), "", "", setting)
+    return explorer.explorer_payload(shown, vision, selection, relevance.numpy(), "", "", setting)
 
 
 def _orders(t: int, n: int, present: torch.Tensor | None) -> torch.Tensor:

@@ -39,10 +39,10 @@ def message(size: str, whole: bool) -> dict:
     setting = {"picture": size, "method": "rediprune", "query": "prompt-tail", "weighted": True}
     setting |= {"budget": "frame", "model": 0, "seed": None, "clip": clip}
     relevance = np.asarray(orders.relevance, dtype=np.float32)
-    sent = explorer.explorer(
+    sent = explorer.explorer_payload(
         shown, vision, orders, relevance, "Made-up tokens", "No model made them.", setting
     )
-    return sent | ({"between": evidence.between(vision, "frame")} if whole else {})
+    return sent | ({"between": evidence.pack_distances(vision, "frame")} if whole else {})
 
 
 def _picture(i: int) -> Image.Image:

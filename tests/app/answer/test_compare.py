@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from app.answer import compare as comparing
+from app.answer import compare
 from app.page.web_part import WEB
 from app.state import options, sources
 from app.state.app_state import AppState, PageRun
@@ -40,7 +40,7 @@ def state(explainer):
     return AppState(explainer)
 
 
-def news(state, work=comparing.compare, run=RUN, methods=METHODS, stop=None):
+def news(state, work=compare.compare, run=RUN, methods=METHODS, stop=None):
     return list(work(state, run, SLIDERS, methods, stop or threading.Event()))
 
 
@@ -78,7 +78,7 @@ def test_the_numbers_are_those_of_the_librarys_sweep(compared, explainer):
 
 
 def test_a_sweep_has_every_method_at_every_ratio_and_its_csv(state):
-    found = news(state, comparing.compare_over_ratios)
+    found = news(state, compare.compare_over_ratios)
     data = told(found)
     assert [line["method"] for line in data["lines"]] == [*METHODS, "random"]
     assert all([p["ratio"] for p in line["points"]] == sorted(RATIOS) for line in data["lines"])
@@ -90,13 +90,13 @@ def test_a_sweep_has_every_method_at_every_ratio_and_its_csv(state):
 
 def test_a_ratio_that_keeps_everything_by_rounding_is_said(state):
     sliders, stop = SLIDERS | {"keep": 0.99}, threading.Event()
-    *_, end = comparing.compare(state, RUN, sliders, METHODS, stop)
+    *_, end = compare.compare(state, RUN, sliders, METHODS, stop)
     assert end["line"].startswith("keep_ratio=0.99 keeps all 36 visual tokens")
 
 
 def test_stopped_it_keeps_what_it_has_and_says_so(state):
     stop, found = threading.Event(), []
-    for one in comparing.compare_over_ratios(state, RUN, SLIDERS, METHODS, stop):
+    for one in compare.compare_over_ratios(state, RUN, SLIDERS, METHODS, stop):
         found.append(one)
         if one["done"] == 2:
             stop.set()
@@ -127,14 +127,14 @@ def test_a_clip_shows_some_of_its_frames(state, tmp_path, monkeypatch):
     path = write(tmp_path / "clip.mp4", images=[tiny.image(i, (84, 84)) for i in range(10)])
     run = replace(RUN, source=sources.file_source({"path": str(path)}, 8))
     card = told(news(state, run=run, methods=["grid"]))["cards"][0]
-    assert len(card["pictures"]) == comparing.FRAMES
+    assert len(card["pictures"]) == compare.FRAMES
 
 
 def test_a_sweep_has_more_weights_where_they_are_asked_for(state):
     stop, sliders = threading.Event(), {**SLIDERS, "weights": True}
-    data = told(list(comparing.compare_over_ratios(state, RUN, sliders, ["rediprune"], stop)))
+    data = told(list(compare.compare_over_ratios(state, RUN, sliders, ["rediprune"], stop)))
     names = [line["name"] for line in data["lines"]]
-    weights = [f"ReDiPrune, weight {w:.2f}" for w in (1 / 3, *comparing.MORE_WEIGHTS)]
+    weights = [f"ReDiPrune, weight {w:.2f}" for w in (1 / 3, *compare.MORE_WEIGHTS)]
     assert names == [*weights, "Random"]
 
 
@@ -144,7 +144,7 @@ def test_every_method_has_its_colour():
 
 def test_the_visitors_own_tokens_are_one_more_card_with_the_numbers_of_the_page(state, explainer):
     own = [3, 4, 10, 30]
-    found = list(comparing.compare(state, RUN, {**SLIDERS, "own": own}, ["grid"], threading.Event()))
+    found = list(compare.compare(state, RUN, {**SLIDERS, "own": own}, ["grid"], threading.Event()))
     cards, overlap = told(found)["cards"], told(found)["overlap"]
     assert [card["name"] for card in cards] == ["Uniform grid", "Random", "Your own tokens"]
     assert found[-1]["done"] == found[-1]["of"] == 3
@@ -161,7 +161,7 @@ def test_the_visitors_own_tokens_are_one_more_card_with_the_numbers_of_the_page(
 
 
 def test_own_tokens_that_are_none_of_this_picture_get_a_sentence(state):
-    found = list(comparing.compare(state, RUN, {**SLIDERS, "own": [tiny.N]}, ["grid"], threading.Event()))
+    found = list(compare.compare(state, RUN, {**SLIDERS, "own": [tiny.N]}, ["grid"], threading.Event()))
     assert "no token" in found[-1]["line"] and not found[-1]["busy"]
 
 

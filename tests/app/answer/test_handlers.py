@@ -18,8 +18,7 @@ from app.answer import answering, handlers
 from app.state import options, sources
 from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
-from app.views import cards as views
-from app.views import explorer as picture
+from app.views import cards, explorer
 from rediprune import Explainer, PruneConfig, alpha_from_weight, kept_count
 from rediprune.costs.stopwatch import Timing
 from rediprune.explainer.encode import as_media_input
@@ -77,7 +76,7 @@ def media(source):
 
 
 def answered(state, run, sliders=SLIDERS, **how):
-    return list(answering.answer(state, run, sliders, threading.Event(), **how))
+    return list(answering.answer(state, answering.AnswerRequest(run, sliders, **how), threading.Event()))
 
 
 def given(state, path, n_frames=8, asked="", **how):
@@ -294,8 +293,8 @@ def test_odd_pictures_are_answered(state, uploads, mode, size):
 
 def test_a_new_picture_replaces_a_suggested_question_but_not_ones_own(state):
     before = run_of()
-    suggested = sources.suggestions(before.source)[0]
-    for asked, expected in ((suggested, sources.suggestions(Source(seed=2))[0]), ("My own?", "My own?")):
+    is_suggested = sources.suggestions(before.source)[0]
+    for asked, expected in ((is_suggested, sources.suggestions(Source(seed=2))[0]), ("My own?", "My own?")):
         found = list(handlers.show_example(state, 2, False, asked, before, SLIDERS, threading.Event()))
         assert last(found, "question") == expected
         assert last(found, "run") == run_of(Source(seed=2), expected)
@@ -304,7 +303,7 @@ def test_a_new_picture_replaces_a_suggested_question_but_not_ones_own(state):
 def test_a_stopped_answer_says_so_and_is_not_remembered(state, explainer):
     stop = threading.Event()
     found = []
-    for view in answering.answer(state, run_of(), SLIDERS, stop):
+    for view in answering.answer(state, answering.AnswerRequest(run_of(), SLIDERS), stop):
         found.append(view)
         if view.answers and view.answers.get("pruned", {}).get("state") == "stream":
             stop.set()
@@ -316,7 +315,7 @@ def test_a_stopped_answer_says_so_and_is_not_remembered(state, explainer):
 
 def test_a_visitor_who_leaves_ends_the_answer(state):
     stop = threading.Event()
-    running = answering.answer(state, run_of(), SLIDERS, stop)
+    running = answering.answer(state, answering.AnswerRequest(run_of(), SLIDERS), stop)
     next(running)
     running.close()
     assert stop.is_set()
@@ -353,7 +352,7 @@ def test_a_menu_that_did_not_change_does_nothing_and_a_changed_one_asks_what_was
     before = run_of()
     same = (before.method, before.query, before.budget)
     (nothing,) = handlers.change_settings(state, before, *same, SLIDERS, threading.Event())
-    assert nothing == views.PageUpdate(answers=answering.IDLE)
+    assert nothing == cards.PageUpdate(answers=answering.IDLE)
     found = list(
         handlers.change_settings(state, before, "grid", before.query, "frame", SLIDERS, threading.Event())
     )
@@ -396,7 +395,7 @@ def video(uploads):
 
 
 def test_a_clip_is_sent_frame_by_frame_with_its_times_and_where_its_tokens_lie(state, explainer, video):
-    found = given(state, video, 4, to="clip")
+    found = given(state, video, 4, part="clip")
     sent, run = last(found, "explorer"), last(found, "run")
     assert run.source == Source(path=str(video), n_frames=4)
     frames = json.loads(sent["frames"])
@@ -443,7 +442,7 @@ def test_an_animated_picture_is_a_clip_wherever_it_is_given(state, uploads):
     path = uploads / "dance.gif"
     frames = [tiny.image(t) for t in range(5)]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=500)
-    found = given(state, path, to="photo")
+    found = given(state, path, part="photo")
     assert len(json.loads(last(found, "explorer")["frames"])) == 5
     assert "only 5 frames" in last(found, "notice")["text"]  # what load_video notes is said
 
@@ -455,7 +454,7 @@ def test_another_number_of_frames_asks_again_but_only_about_a_visitors_clip(stat
     assert last(found, "answers")["full"]["n"] == 8 * tiny.N
     for other, n in ((before, 4), (run_of(photo), 16), (run_of(Source(seed=1, clip=True)), 16)):
         (nothing,) = handlers.resample_clip(state, n, other, SLIDERS, threading.Event())
-        assert nothing == views.PageUpdate(answers=answering.IDLE)
+        assert nothing == cards.PageUpdate(answers=answering.IDLE)
     for n in (0, 33, 2.5, "8", None, True):
         assert "from 1 to 32" in news(
             list(handlers.resample_clip(state, n, before, SLIDERS, threading.Event()))
@@ -480,7 +479,7 @@ def bad_clip(folder, kind):
 )
 def test_a_bad_clip_gets_its_sentence_empties_its_own_place_and_loses_nothing(state, uploads, kind, says):
     path = bad_clip(uploads, kind)
-    found = given(state, path, to="clip")
+    found = given(state, path, part="clip")
     assert says in news(found) and path.name in news(found)
     assert len(found) == 1 and found[0].clip["value"] is None and found[0].photo is None
     assert found[0].run is found[0].explorer is found[0].question is None
@@ -517,7 +516,7 @@ def test_tiles_lie_in_one_picture_and_tokens_of_the_whole_are_told(name):
     asked = explainer.ask(look, "Is it near?")
     orders = explainer.select(look, asked, alphas=[0.0, 1.0])
     relevance = orders.relevance.numpy()
-    sent = picture.explorer(shown, look.vision, orders, relevance, "", "", {})
+    sent = explorer.explorer_payload(shown, look.vision, orders, relevance, "", "", {})
     told = json.loads(sent["frames"])
     assert sent["counts"] == list(look.vision.counts)
     if name == "llava_next":
@@ -560,7 +559,7 @@ def test_a_prefill_longer_than_its_answer_is_measured_again_or_said_to_be_unreli
     explainer, monkeypatch, tries, shown
 ):
     real = explainer.answer
-    monkeypatch.setattr("app.answer.answering.PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("app.answer.timing.PAUSES", (0.0, 0.0))
     monkeypatch.setattr(
         explainer,
         "answer",

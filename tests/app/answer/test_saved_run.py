@@ -10,13 +10,13 @@ import torch
 
 from app.answer import answering, handlers
 from app.answer import compare as comparing
-from app.answer.distances import measured
 from app.export.overlay import write_overlay
 from app.export.run_file import write_run_file
 from app.state import sources
 from app.state.app_state import OPENED, AppState, PageRun
 from app.state.sources import Source
-from app.story.handler import tell
+from app.story.handler import build_story
+from app.views.evidence import distances_payload
 from rediprune import Explainer, load_trace
 from rediprune.explainer.model_card import Card
 from rediprune.explainer.model_holder import ModelHolder
@@ -57,7 +57,7 @@ def run_of(state, **more):
 
 
 def answered(state, run, **how):
-    return list(answering.answer(state, run, SLIDERS, Event(), **how))
+    return list(answering.answer(state, answering.AnswerRequest(run, SLIDERS, **how), Event()))
 
 
 def last(found, part):
@@ -66,14 +66,14 @@ def last(found, part):
 
 def saved(state, uploads, own=None, **more):
     run = run_of(state, **more)
-    views = answered(state, run, own=own)
+    views = answered(state, run, user_tokens=own)
     file, said = write_run_file(state, run, SLIDERS, own, uploads)
     assert said.startswith("Saved rediprune-scene-1.json, ")
     return file, views
 
 
 def opened(state, file):
-    (view,) = handlers.open_trace(state, {"path": str(file)}, run_of(state))
+    (view,) = handlers.open_trace(state, str(file))
     return view
 
 
@@ -138,8 +138,8 @@ def test_another_models_page_shows_it_too(state, stranger, uploads):
 def test_everything_that_needs_no_model_works_there(state, stranger, uploads):
     file, _ = saved(state, uploads)
     run = opened(stranger, file).run
-    assert len(json.loads(tell(stranger, run, SLIDERS)["told"])["steps"]) == 7
-    assert measured(stranger, run)["between"]
+    assert len(json.loads(build_story(stranger, run, SLIDERS)["told"])["steps"]) == 7
+    assert distances_payload(stranger, run)["between"]
     drawn, _ = write_overlay(stranger, run, {"keep": 0.5, "weight": 0.9}, "png", 0, uploads)
     assert drawn.is_file()
 
@@ -150,7 +150,7 @@ def test_a_run_by_a_method_behind_the_projector_is_told_and_drawn_as_well(state,
     answered(state, run)
     file, _ = write_run_file(state, run, SLIDERS, None, uploads)
     shown = opened(stranger, file).run
-    story = tell(stranger, shown, SLIDERS)
+    story = build_story(stranger, shown, SLIDERS)
     assert len(json.loads(story.get("told", "{}")).get("steps", [])) == 7, story
     drawn, _ = write_overlay(stranger, shown, SLIDERS, "picking.png", 0, uploads)
     assert drawn.is_file()
@@ -212,7 +212,7 @@ def test_a_bad_file_gets_a_sentence_and_changes_nothing(state, uploads, content)
 
 @pytest.mark.parametrize("path", ["/etc/hostname", None, 5, "../secret"])
 def test_a_path_that_was_not_uploaded_gets_a_sentence(state, path):
-    (view,) = handlers.open_trace(state, {"path": path}, run_of(state))
+    (view,) = handlers.open_trace(state, path)
     assert "No file arrived" in view.notice["text"]
 
 
@@ -235,7 +235,7 @@ def test_a_weight_between_two_stops_is_the_answers_own(state, explainer, uploads
 def test_a_run_opens_while_no_model_does(state, uploads):
     file, before = saved(state, uploads)
     alone = AppState(ModelHolder(None))
-    (view,) = handlers.open_trace(alone, {"path": str(file)}, run_of(state))
+    (view,) = handlers.open_trace(alone, str(file))
     assert view.answers["full"]["text"] == last(before, "answers")["full"]["text"]
     assert "no model is open" in answered(alone, view.run)[-1].notice["text"]
 

@@ -7,7 +7,7 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image, ImageChops
 
-from app.api.arguments import dials
+from app.api.arguments import checked_settings
 from rediprune import Explainer, PruneConfig, draw, kept_count
 from rediprune.evaluation.sweep import sweep
 from rediprune.evaluation.sweep_report import COLUMNS, row_values, smallest_holding_ratio
@@ -245,7 +245,7 @@ def test_nan_is_out_of_range(explainer, name):
     """gradio_client itself sends none; another client may."""
     given = {"keep_ratio": 0.1, "weight": 0.5, name: float("nan")}
     with pytest.raises(ValueError, match=f"{name}=nan is out of range"):
-        dials(explainer, **given, method="rediprune", query="default", budget="frame")
+        checked_settings(explainer, **given, method="rediprune", query="default", budget="frame")
 
 
 def test_a_file_that_the_page_made_may_be_named_by_its_address(client, call, files):

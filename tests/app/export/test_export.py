@@ -161,7 +161,8 @@ def test_a_link_to_a_clip_with_nonsense_in_it(state, address):
         state, f"{address}?clip=4&method=random&budget=shared&keep=500&query={nonsense}&view=x"
     ) as page:
         expect(page.locator("#rp-notice")).to_contain_text(
-            f"Left out of the link, for it makes no sense here: query “{nonsense}”, view “x”, keep “500”"
+            "These parts of the link cannot be used here and were left out: "
+            f"query “{nonsense}”, view “x”, keep “500”"
         )
         settled(page)
         expect(page.locator("#rp-explorer .total")).to_have_text(str(3 * tiny.N))

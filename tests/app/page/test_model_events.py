@@ -229,6 +229,7 @@ def test_where_no_model_is_open_the_page_says_so_and_nothing_is_lost():
         ([], {}, False),
         (["--host", "localhost"], {}, False),
         (["--host", "0.0.0.0"], {}, True),
+        (["--host", "127.0.0.2"], {}, False),
         (["--share"], {}, True),
         (["--share", "--no-fixed-model"], {}, False),
         (["--fixed-model"], {}, True),

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import expect
 
-from app.story import handler as telling
+from app.story import handler
 from rediprune import Explainer, kept_count
 from rediprune.explainer.model_card import Card
 from tests.support import tiny
@@ -35,8 +35,10 @@ def down_to(page, part):
 
 
 def test_nothing_is_told_before_a_visitor_comes_to_it(page, monkeypatch):
-    calls, real = [], telling.tell
-    monkeypatch.setattr("app.page.second_screen.tell", lambda *given: calls.append(given) or real(*given))
+    calls, real = [], handler.build_story
+    monkeypatch.setattr(
+        "app.page.second_screen.build_story", lambda *given: calls.append(given) or real(*given)
+    )
     page.locator("#rp-chips button").nth(1).click()
     chip = page.locator("#rp-chips button").nth(1).inner_text()
     expect(page.locator("#rp-answers .question")).to_have_text(chip)
@@ -154,7 +156,7 @@ def test_a_sweep_and_a_story_that_fail_say_so_and_can_be_asked_for_again(page, e
 
     with monkeypatch.context() as patch:
         patch.setattr(explainer, "expects", broken)
-        patch.setattr("app.page.second_screen.tell", broken)
+        patch.setattr("app.page.second_screen.build_story", broken)
         part = page.locator("#rp-sweep")
         part.get_by_role("button", name="Sweep").click()
         expect(part.locator(".line")).to_contain_text("Not finished")

@@ -234,7 +234,7 @@ def test_while_others_wait_nothing_is_timed_again_and_equal_work_is_done_once(ex
     sliders = {"keep": 0.25, "weight": 1 / 3}
 
     def cards():
-        views = list(answering.answer(state, run, sliders, threading.Event()))
+        views = list(answering.answer(state, answering.AnswerRequest(run, sliders), threading.Event()))
         return views, [view.answers for view in views if view.answers and "full" in view.answers][-1]
 
     alone, first = cards()
@@ -334,7 +334,7 @@ def test_what_is_no_uploaded_file_gets_a_sentence_and_one_line_in_the_log(visit,
         ("take", []),
         ("save", [{}]),
         ("start", []),
-        ("tells", []),
+        ("tell", []),
         ("measure", []),
         ("give", [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, 8, "", {}, "", "", ""]),
         ("ask", [5, {"keep": {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}}, 1, 2, 3]),

@@ -16,7 +16,7 @@ from gradio import processing_utils
 from gradio.processing_utils import hash_bytes
 from gradio.route_utils import GradioUploadFile
 
-from app.export.download import CANNOT_STORE, download
+from app.export.download import CANNOT_STORE, prepare_download
 from app.server import fetching, uploads
 from app.server.fetching import BoundedTransport, FetchRefusedError
 from app.server.uploads import ALL_BYTES, HOUR, VISITOR_BYTES, VISITOR_FILES, Allowance
@@ -280,5 +280,5 @@ def test_a_disk_that_is_full_when_a_file_is_made_for_a_visitor_gets_a_sentence(t
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / name))
 
     monkeypatch.setattr("app.export.download.save_bytes_to_cache", save)
-    assert download(make, str(tmp_path)) == {"said": f"Not saved: {CANNOT_STORE}"}
+    assert prepare_download(make, str(tmp_path)) == {"said": f"Not saved: {CANNOT_STORE}"}
     assert list(tmp_path.iterdir()) == []

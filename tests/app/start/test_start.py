@@ -16,8 +16,17 @@ from pathlib import Path
 import pytest
 
 import rediprune
-from app.start.address import why_not_served
-from app.start.upload_folder import LOCK, PARENT, PREFIX, claim, new_folder, remove, remove_left_behind
+from app.start.address import is_loopback, why_not_served
+from app.start.upload_folder import (
+    LOCK,
+    PARENT,
+    PREFIX,
+    check_writable,
+    claim,
+    new_folder,
+    remove,
+    remove_left_behind,
+)
 from tests.support import tiny
 
 ROOT = Path(rediprune.__file__).parents[1]
@@ -70,6 +79,33 @@ def test_a_bad_address_is_one_sentence_before_anything_is_loaded(words, taken):
     said = [line for line in ran.stderr.splitlines() if not line.startswith("import time:")]
     assert ran.returncode == 1 and len(said) == 1 and "Traceback" not in ran.stderr
     assert not re.search(r"\b(torch|transformers|gradio)\b", ran.stderr.replace(said[0], ""))
+
+
+@pytest.mark.parametrize(
+    ("host", "only_here"),
+    [
+        (None, True),
+        ("", True),
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("127.0.0.2", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.7", False),
+        ("demo.example", False),
+    ],
+)
+def test_a_loopback_address_in_every_spelling_reaches_this_machine_alone(host, only_here):
+    assert is_loopback(host) == only_here
+
+
+@pytest.mark.parametrize("use", [claim, check_writable])
+def test_a_folder_that_cannot_be_made_is_refused_in_the_same_sentence_either_way(tmp_path, use):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match=r"The folder for uploads, .* cannot be written .*GRADIO_TEMP_DIR"):
+        use(tmp_path / "file" / "uploads")
 
 
 def test_a_folder_is_in_use_until_its_process_ends(tmp_path):

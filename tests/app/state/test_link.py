@@ -83,7 +83,7 @@ def test_nonsense_is_left_out_and_said_and_the_rest_holds(explainer, search, nam
         assert found.notes == ()
     else:
         (note,) = found.notes
-        assert note.startswith(f"Left out of the link, for it makes no sense here: {name} “")
+        assert note.startswith(f"These parts of the link cannot be used here and were left out: {name} “")
 
 
 @pytest.mark.parametrize("search", [None, 5, "?q=" + "x" * 10_000, "?" + "&".join(["a=1"] * 100)])

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from app.state import sources
 from app.state.app_state import OPENED, PageRun
-from app.state.shown_run import LOST, LostRunError, describe, restore_run_or_first, shown_run
+from app.state.shown_run import LOST, LostRunError, describe, restore_run, restore_run_or_first
 from app.state.sources import Source
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
@@ -107,8 +107,8 @@ def test_the_browser_sends_what_it_shows(state, address, visit):
 
 
 def test_what_the_server_still_knows_is_believed_before_the_browser():
-    assert shown_run(SHOWN, describe(FIRST)) == SHOWN
-    assert shown_run(FIRST, None) == FIRST
+    assert restore_run(SHOWN, describe(FIRST)) == SHOWN
+    assert restore_run(FIRST, None) == FIRST
 
 
 def test_a_run_is_restored_as_it_was(tmp_path, monkeypatch):
@@ -120,7 +120,7 @@ def test_a_run_is_restored_as_it_was(tmp_path, monkeypatch):
     for run in (SHOWN, replace(SHOWN, source=Source(seed=3, clip=True)), replace(SHOWN, source=file), saved):
         told = describe(run)
         assert str(tmp_path) not in str(told)
-        assert shown_run(FIRST, told) == run
+        assert restore_run(FIRST, told) == run
 
 
 @pytest.mark.parametrize(
@@ -150,11 +150,11 @@ def test_a_record_that_makes_no_sense_is_refused_in_one_sentence(tmp_path, monke
     (tmp_path / "secret.png").write_bytes(b"x")
     told = describe(SHOWN) | change
     with pytest.raises(LostRunError, match="choose or give the picture again"):
-        shown_run(FIRST, told)
+        restore_run(FIRST, told)
     assert restore_run_or_first(FIRST, told) == FIRST
 
 
 @pytest.mark.parametrize("told", [[], "scene 4", 5, {}, {"seed": 4}])
 def test_a_record_of_another_kind_is_refused(told):
     with pytest.raises(LostRunError):
-        shown_run(FIRST, told)
+        restore_run(FIRST, told)

@@ -12,8 +12,7 @@ from app.answer import answering
 from app.state import sources
 from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
-from app.story import handler as telling
-from app.story import numbers as findings
+from app.story import handler, numbers
 from rediprune import Explainer, PruneConfig, kept_count
 from rediprune.explainer.model_card import Card
 from tests.support import tiny
@@ -39,8 +38,8 @@ def run_of(method="rediprune", source=None, budget="frame"):
 
 
 def told(state, run, sliders=SLIDERS):
-    list(answering.answer(state, run, sliders, threading.Event()))
-    found = telling.tell(state, run, sliders)
+    list(answering.answer(state, answering.AnswerRequest(run, sliders), threading.Event()))
+    found = handler.build_story(state, run, sliders)
     assert "said" not in found, found
     story = json.loads(found["told"])
     return story, {step["id"]: step for step in story["steps"]}
@@ -60,21 +59,21 @@ def test_the_default_query_says_why_it_is_the_default(steps):
 
 
 def test_before_both_answers_are_there_a_sentence_says_so(explainer):
-    assert "finished answer" in telling.tell(AppState(explainer), run_of(), SLIDERS)["said"]
+    assert "finished answer" in handler.build_story(AppState(explainer), run_of(), SLIDERS)["said"]
 
 
 def test_the_story_of_another_model_is_not_told(state):
-    assert "earlier model" in telling.tell(state, replace(run_of(), model=7), SLIDERS)["said"]
+    assert "earlier model" in handler.build_story(state, replace(run_of(), model=7), SLIDERS)["said"]
 
 
 def test_nonsense_from_a_strangers_request_is_a_sentence(state):
-    assert "must be numbers" in telling.tell(state, run_of(), {"keep": None, "weight": []})["said"]
+    assert "must be numbers" in handler.build_story(state, run_of(), {"keep": None, "weight": []})["said"]
 
 
 def test_it_encodes_and_answers_nothing(state, explainer, steps, monkeypatch):
     encodes = explainer.encodes
     monkeypatch.setattr(explainer, "answer", None)
-    assert "told" in telling.tell(state, run_of(), SLIDERS)
+    assert "told" in handler.build_story(state, run_of(), SLIDERS)
     assert explainer.encodes == encodes
 
 
@@ -113,7 +112,7 @@ def test_the_bars_are_the_weights_of_the_query_and_the_suffix_is_told_apart(stat
     ],
 )
 def test_the_question_is_found_among_the_tokens(tokens, question, span):
-    assert findings.question_span(tokens, question) == span
+    assert numbers.find_question_span(tokens, question) == span
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, math.inf])
@@ -123,7 +122,7 @@ def test_picks_and_runners_up_are_those_of_the_rule_written_out(explainer, alpha
     selection = explainer.select(look, asked, PruneConfig(alpha=alpha))
     x = torch.nn.functional.normalize(look.vision.features[0].double(), dim=-1)
     s, taken = selection.relevance[0].double(), []
-    for pick in findings.first_picks(look.vision, selection):
+    for pick in numbers.list_first_picks(look.vision, selection):
 
         def score(i, taken=tuple(taken)):
             near = min((1 - float(x[i] @ x[j]) for j in taken), default=math.nan)
@@ -139,7 +138,7 @@ def test_picks_and_runners_up_are_those_of_the_rule_written_out(explainer, alpha
 def test_the_turned_query_is_the_mirror_image_and_the_query_keeps_its_own(explainer):
     look = explainer.look(tiny.image())
     asked = explainer.ask(look, QUESTION)
-    found = findings.against(explainer, look, asked, PruneConfig(keep_ratio=0.25))
+    found = numbers.measure_against(explainer, look, asked, PruneConfig(keep_ratio=0.25))
     assert torch.equal(found["turned"].relevance, -found["query"].relevance)
     assert found["query"].same == K
     assert all(0 <= one.same <= K for one in found.values())
@@ -147,8 +146,8 @@ def test_the_turned_query_is_the_mirror_image_and_the_query_keeps_its_own(explai
 
 def test_all_tokens_kept_lie_on_themselves(explainer):
     vision = explainer.look(tiny.image()).vision
-    assert findings.covering(vision, vision.all, "frame") == pytest.approx(0, abs=1e-5)
-    assert findings.covering(vision, vision.all[:1], "frame") > 0.01
+    assert numbers.mean_distance_to_kept(vision, vision.all, "frame") == pytest.approx(0, abs=1e-5)
+    assert numbers.mean_distance_to_kept(vision, vision.all[:1], "frame") > 0.01
 
 
 @pytest.mark.parametrize("method", Explainer(tiny.model(), tiny.processor(), "tiny").methods)
@@ -156,7 +155,7 @@ def test_every_method_has_its_story(state, method):
     _, steps = told(state, run_of(method))
     assert f"{K} of {tiny.N} tokens stay" in words(steps["kept"])
     rows = steps["picks"]["shows"][0]["rows"]
-    assert len(rows) == findings.FIRST and rows[0][1].startswith("row ")
+    assert len(rows) == numbers.FIRST and rows[0][1].startswith("row ")
 
 
 @pytest.mark.parametrize("budget", ["frame", "shared"])
@@ -166,7 +165,7 @@ def test_a_clip_is_told_with_its_frames(state, tmp_path, monkeypatch, budget):
     source = sources.file_source({"path": str(path)}, 4)
     _, steps = told(state, run_of(source=source, budget=budget))
     assert "T = 4 frames" in words(steps["encoder"])
-    assert ("each frame is chosen from alone" in words(steps["picks"])) == (budget == "frame")
+    assert ("tokens of each frame are selected separately" in words(steps["picks"])) == (budget == "frame")
 
 
 @pytest.mark.parametrize("sliders", [{"keep": 1.0, "weight": 1.0}, {"keep": 0.001, "weight": 0.0}])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from app.views import cards as views
+from app.views import cards
 from rediprune.trace import Agreement, Answer
 
 
@@ -13,7 +13,7 @@ from rediprune.trace import Agreement, Answer
     [(0.0042, "4.2 ms"), (0.0123, "12 ms"), (0.9996, "1.0 s"), (12.34, "12.3 s"), (math.nan, "–")],
 )
 def test_seconds_in_words(value, words):
-    assert views.seconds(value) == words
+    assert cards.format_seconds(value) == words
 
 
 @pytest.mark.parametrize(
@@ -29,10 +29,12 @@ def test_seconds_in_words(value, words):
 def test_an_answer_that_the_model_itself_finds_unlikely_is_called_a_guess(same, probability, words):
     log = math.log(probability)
     found = Agreement(log, math.log(0.4), log, log, kl_first=0.25, same_text=same)
-    assert views.agreement(found).startswith(words) and views.agreement(found).endswith("KL 0.250 nats.")
+    assert cards.agreement_line(found).startswith(words) and cards.agreement_line(found).endswith(
+        "KL 0.250 nats."
+    )
 
 
 @pytest.mark.parametrize(("first", "second", "busy"), [(0.9, 0.4, False), (0.04, 0.93, True)])
 def test_single_runs_that_contradict_each_other_are_said_to_be_unreliable(first, second, busy):
     full, pruned = (Answer("yes", (1,), 9, 9, 2 * took, took) for took in (first, second))
-    assert views.single_timing_line(full, pruned, False).endswith(views.BUSY if busy else "one run each")
+    assert cards.single_timing_line(full, pruned, False).endswith(cards.BUSY if busy else "one run each")

@@ -11,7 +11,7 @@ import rediprune
 from app.state.app_state import PageRun
 from app.state.options import to_prune_config
 from app.state.sources import Source, load_frames, load_saved_run
-from app.views import snippet as told
+from app.views import snippet
 from rediprune import Explainer, save_trace
 from rediprune.explainer.model_card import Card
 from tests.support import tiny
@@ -24,13 +24,21 @@ def explainer():
     return Explainer(tiny.model(), tiny.processor(), "tiny-llava", Card())
 
 
+def fill(made, keep, weight, own=""):
+    """Put the sliders, or the visitor's own tokens ("3,17"), into the program, as export.js does."""
+    a, b, c = made["parts"]
+    tokens = own.replace(",", ", ")
+    kept = f"torch.tensor([{tokens}])" if own else made["by_rule"]
+    return ("import torch\n\n" if own else "") + f"{a}{keep}{b}{weight}{c}{kept}" + made["tail"]
+
+
 def program(explainer, source, sliders, own="", **dials):
     run = PageRun(
         source, QUESTION, dials.get("method", "rediprune"), "prompt-tail", dials.get("budget", "frame")
     )
     config = to_prune_config(explainer, sliders, run.method, run.query, run.budget)
-    made = told.snippet(explainer, run, config, load_frames(source)[0].clip)
-    return config, told.filled(made, sliders["keep"], sliders["weight"], own), made["note"]
+    made = snippet.build_snippet(explainer, run, config, load_frames(source)[0].clip)
+    return config, fill(made, sliders["keep"], sliders["weight"], own), made["note"]
 
 
 def printed(text, explainer, monkeypatch):
@@ -89,8 +97,8 @@ def test_so_does_an_opened_trace(explainer, monkeypatch, folder):
     trace = explainer.run(tiny.image(3), QUESTION, rediprune.PruneConfig(0.25), max_new_tokens=3)
     source = Source(path=str(save_trace(trace, folder / "run.json")), trace=True)
     run = PageRun(source, QUESTION, "rediprune", "prompt-tail")
-    made = told.snippet(load_saved_run(source), run, trace.config, False)
-    lines, _ = printed(told.filled(made, 0.25, 1 / 3), explainer, monkeypatch)
+    made = snippet.build_snippet(load_saved_run(source), run, trace.config, False)
+    lines, _ = printed(fill(made, 0.25, 1 / 3), explainer, monkeypatch)
     assert lines[0] == str(trace.kept.tolist()) and "your own file" in made["note"]
 
 

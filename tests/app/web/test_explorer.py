@@ -11,8 +11,7 @@ import torch
 
 from app.page.web_part import FUNCTIONS
 from app.state.options import METHODS, WEIGHTS
-from app.views import evidence
-from app.views import explorer as picture
+from app.views import evidence, explorer
 from rediprune import Explainer, PruneConfig, alpha_from_weight
 from rediprune.explainer.encode import as_media_input
 from rediprune.explainer.model_card import Card
@@ -41,7 +40,7 @@ def chosen(method="rediprune", budget="frame"):
     selection = explainer.select(look, asked, config, [alpha_from_weight(w) for w in WEIGHTS])
     relevance = explainer.select(look, asked, PruneConfig(method="relevance")).relevance.numpy()
     setting = {"method": method, "budget": budget}
-    sent = picture.explorer(shown, look.vision, selection, relevance, "", "", setting)
+    sent = explorer.explorer_payload(shown, look.vision, selection, relevance, "", "", setting)
     return sent, selection
 
 
@@ -212,7 +211,7 @@ def test_the_evidence_is_sent_as_it_is_and_many_distances_only_when_asked_for(mo
     sent, selection = chosen()
     _, shown, look = explained()
     assert len(sent["between"]) == 4 * math.ceil(4 * 3 * tiny.N * (tiny.N - 1) / 2 / 3)
-    assert evidence.pairs(look.vision, "frame") == 3 * tiny.N * (tiny.N - 1) // 2
-    assert evidence.pairs(look.vision, "shared") == 3 * tiny.N * (3 * tiny.N - 1) // 2
-    monkeypatch.setattr(picture, "SENT", 0)
-    assert picture.explorer(shown, look.vision, selection, None, "", "", {})["between"] == ""
+    assert evidence.count_pairs(look.vision, "frame") == 3 * tiny.N * (tiny.N - 1) // 2
+    assert evidence.count_pairs(look.vision, "shared") == 3 * tiny.N * (3 * tiny.N - 1) // 2
+    monkeypatch.setattr(explorer, "MOST_SENT", 0)
+    assert explorer.explorer_payload(shown, look.vision, selection, None, "", "", {})["between"] == ""

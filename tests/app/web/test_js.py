@@ -14,7 +14,7 @@ from PIL import Image
 
 from app.page import web_part
 from app.state.options import WEIGHTS
-from app.views import explorer as picture
+from app.views import explorer
 from rediprune import PruneConfig, alpha_from_weight, kept_count
 from rediprune.explainer.encode import MediaInput
 from rediprune.selection.select import select
@@ -49,7 +49,7 @@ def case(features: np.ndarray, cols: int, budget: str = "frame", present=None, w
         (Image.new("RGB", place.image_size, "red"),) * t, clip=t > 1, seconds=tuple(range(t)) if t > 1 else ()
     )
     setting = {"method": "rediprune", "budget": budget}
-    message = picture.explorer(shown, vision, orders, orders.relevance.numpy(), "", "", setting)
+    message = explorer.explorer_payload(shown, vision, orders, orders.relevance.numpy(), "", "", setting)
     relevance = reference.relevance(features, QUERY)
     groups = (
         [np.flatnonzero(there.ravel())]

@@ -8,8 +8,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from app.state import sources
-from app.views import evidence
-from app.views import explorer as picture
+from app.views import evidence, explorer
 from rediprune import Explainer, PruneConfig, kept_count
 from rediprune.explainer.model_card import Card
 from rediprune.selection.greedy import distances
@@ -308,7 +307,7 @@ def test_a_clip_is_picked_frame_by_frame_or_across_frames_which_the_picture_foll
 
 
 def test_many_distances_are_fetched_once_when_a_view_needs_them(page, first, monkeypatch):
-    monkeypatch.setattr(picture, "SENT", 0)
+    monkeypatch.setattr(explorer, "MOST_SENT", 0)
     page.locator("#rp-chips button").nth(1).click()
     expect(page.locator("#rp-answers .question")).to_have_text(
         page.locator("#rp-chips button").nth(1).inner_text()
@@ -332,7 +331,7 @@ def test_many_distances_are_fetched_once_when_a_view_needs_them(page, first, mon
 
 
 def test_too_many_distances_are_refused_with_a_sentence(page, monkeypatch):
-    monkeypatch.setattr(picture, "SENT", 0)
+    monkeypatch.setattr(explorer, "MOST_SENT", 0)
     monkeypatch.setattr(evidence, "MOST", 10)
     page.get_by_role("button", name="Example scene").nth(2).click()
     expect(page.locator("#rp-scenes [aria-pressed=true]")).to_have_count(1)

@@ -16,7 +16,7 @@ from app.export.run_file import write_run_file
 from app.state import link, sources
 from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
-from app.story.handler import tell
+from app.story.handler import build_story
 from rediprune import Explainer, PruneConfig, TraceError, load_trace, save_trace
 from rediprune.explainer.encode import MediaInput
 from rediprune.explainer.model_card import Card
@@ -155,15 +155,14 @@ def survives(seed, records, explainer, folder):
         assert time.process_time() - began < LONGEST
         return False
     state = AppState(explainer)
-    before = PageRun(Source(seed=1), QUESTION, "rediprune", "prompt-tail", model=state.models.generation)
-    (view,) = handlers.open_trace(state, {"path": str(path)}, before)
+    (view,) = handlers.open_trace(state, str(path))
     if view.run is None:
         assert view.notice["kind"] == "error" and "inside" not in view.notice["text"]
     else:
         strict(view.savings["table"])
         strict(view.explorer["frames"])
         assert math.isfinite(view.sliders["keep"] + view.sliders["weight"])
-        told = tell(state, view.run, view.sliders)
+        told = build_story(state, view.run, view.sliders)
         if "told" in told:
             strict(told["told"])
         for kind in ("png", "picking.png", "gif"):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from app.answer.distances import measured
 from app.state.app_state import AppState, PageRun
 from app.state.sources import Source, load_frames
 from app.views import evidence
+from app.views.evidence import distances_payload
 from rediprune import Explainer
 from rediprune.explainer.model_card import Card
 from rediprune.selection.greedy import distances
@@ -29,7 +29,7 @@ def run_of(state, budget="frame"):
 
 @pytest.mark.parametrize("budget", ["frame", "shared"])
 def test_the_triangle_above_the_diagonal_comes_row_by_row_to_the_last_bit(state, budget):
-    found = measured(state, run_of(state, budget))
+    found = distances_payload(state, run_of(state, budget))
     with state.models.borrow() as explainer:
         look = explainer.look(load_frames(Source(seed=1))[0])
     between = distances(look.vision.features)[0]
@@ -39,11 +39,11 @@ def test_the_triangle_above_the_diagonal_comes_row_by_row_to_the_last_bit(state,
 
 
 def test_too_many_are_refused_with_what_to_do(state, monkeypatch):
-    monkeypatch.setattr(evidence, "MOST", tiny.N * (tiny.N - 1) // 2 - 1)
+    monkeypatch.setattr(evidence, "MOST_REQUESTED", tiny.N * (tiny.N - 1) // 2 - 1)
     with pytest.raises(ValueError, match="630 distances are too many for a browser: give each frame its own"):
-        measured(state, run_of(state))
+        distances_payload(state, run_of(state))
 
 
 def test_another_models_picture_is_refused(state):
     with pytest.raises(ValueError, match="earlier model"):
-        measured(state, replace(run_of(state), model=state.models.generation + 1))
+        distances_payload(state, replace(run_of(state), model=state.models.generation + 1))
