@@ -118,7 +118,7 @@ def token_texts(tokenizer, ids: Tensor) -> tuple[str, ...]:
 
 
 def split_text(decode: Callable[[list[int]], str], ids: Sequence[int]) -> tuple[str, ...]:
-    """Split the decoded text by token: piece i is the text that token i adds, and all pieces joined are the text.
+    """Split the decoded text by token: piece i is the text that token i adds; joined, they are the text.
 
     A space between two words belongs to one of their pieces. A character whose bytes are spread over several
     tokens belongs to the last of them, and the pieces of the others are empty.

@@ -117,7 +117,7 @@ def test_the_caption_tells_of_a_token_of_the_whole_frame(image, geometry, monkey
     assert said[0].startswith("Kept 2 of 17 tokens")
     assert "One of them stands for the whole frame" in said[0]
     assert "-0.20 to 0.10" in said[1]
-    assert said[1].endswith("That of the whole frame: 0.90")
+    assert said[1].endswith("Relevance of the whole frame: 0.90")
     draw.overlay(replace(trace, kept=torch.tensor([3])), image)
     assert "whole frame" not in said[5]
 
