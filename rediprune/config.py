@@ -65,6 +65,7 @@ class PruneConfig:
     positions: str = "compacted"
 
     def __post_init__(self) -> None:
+        """Check every field, and store numbers as plain float and int."""
         plain = {
             "keep_ratio": _number("keep_ratio", self.keep_ratio, "(0, 1]", lambda x: 0 < x <= 1),
             "alpha": _number("alpha", self.alpha, "[0, inf]", lambda x: x >= 0),

@@ -1,4 +1,4 @@
-"""Kept patches are untouched, dropped ones dim but recognisable, the ramp is ordered, bad input refused."""
+"""Check that kept patches are untouched, dropped ones dimmed, colours ordered, and bad input refused."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def image():
 
 @pytest.fixture
 def geometry():
-    """A 4 x 4 grid over the middle square of a 96 x 64 picture, as a centre crop leaves it."""
+    """Return a 4 x 4 grid over the middle square of a 96 x 64 picture, as after a centre crop."""
     return Geometry(rows=4, cols=4, box=(16.0, 0.0, 80.0, 64.0), image_size=SIZE)
 
 
@@ -146,7 +146,7 @@ def run(geometry, question="why", said="because") -> Trace:
 
 
 def ink_box(sheet: Image.Image) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of everything that is not paper."""
+    """Return (left, top, right, bottom) of everything that is not background."""
     return ImageChops.difference(sheet, Image.new("RGB", sheet.size, palette.PAPER)).getbbox()
 
 
