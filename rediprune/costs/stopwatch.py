@@ -200,10 +200,10 @@ def measure_until_sound(
         clock: returns seconds, never decreasing (for tests).
     """
     started = clock()
-    found = measure()
+    measurement = measure()
     for pause in pauses:
-        if clock() - started > longest or not doubtful(found):
+        if clock() - started > longest or not doubtful(measurement):
             break
         sleep(pause)
-        found = measure()
-    return found
+        measurement = measure()
+    return measurement

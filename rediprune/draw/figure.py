@@ -67,7 +67,7 @@ def _heatmaps(trace: Trace, images: list[Image.Image], side: int) -> tuple[list[
     ]
     cells = [row[: place.cells] for row, place in zip(values, vision.geometry, strict=True)]
     low, high = (float(edge(np.concatenate(cells))) for edge in (np.nanmin, np.nanmax))
-    shown = [resize_to(image, side) for image in images]
+    pictures = [resize_to(image, side) for image in images]
     heatmaps = []
     frames = zip(
         vision.geometry,
@@ -77,7 +77,8 @@ def _heatmaps(trace: Trace, images: list[Image.Image], side: int) -> tuple[list[
         strict=True,
     )
     for place, row, i, indices in frames:
-        heatmaps.append(heatmap(shown[i], scale_geometry(place, shown[i].size), row, indices, (low, high)))
+        place = scale_geometry(place, pictures[i].size)
+        heatmaps.append(heatmap(pictures[i], place, row, indices, (low, high)))
     caption = f"Relevance to the question, {low:.2f} to {high:.2f} ({trace.query.name})"
     of_global_tokens = [f"{x:.2f}" for row, c in zip(values, cells, strict=True) for x in row[len(c) :]]
     if of_global_tokens:

@@ -28,9 +28,12 @@ def film(
     Returns:
         T pictures.
     """
-    shown = [resize_to(image, side) for image in images]
-    places = zip(vision.geometry, picture_index(len(images), vision), vision.per_frame(indices), strict=True)
-    return [mark_kept(shown[i], scale_geometry(place, shown[i].size), mine) for place, i, mine in places]
+    pictures = [resize_to(image, side) for image in images]
+    source = picture_index(len(images), vision)
+    marked = []
+    for place, i, of_frame in zip(vision.geometry, source, vision.per_frame(indices), strict=True):
+        marked.append(mark_kept(pictures[i], scale_geometry(place, pictures[i].size), of_frame))
+    return marked
 
 
 def picture_index(pictures: int, vision: VisionTokens) -> tuple[int, ...]:

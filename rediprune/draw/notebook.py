@@ -26,19 +26,19 @@ def trace_html(trace: Trace) -> str:
     if trace.frames:
         from .figure import overlay
 
-        shown = _picture(overlay(trace, trace.frames), f"Kept patches for: {trace.question}")
+        html = _picture(overlay(trace, trace.frames), f"Kept patches for: {trace.question}")
     else:
         kept = [set(frame.tolist()) for frame in trace.vision.per_frame(trace.kept)]
-        shown = _grids(trace.vision.geometry, kept, trace.selection.relevance)
-    return f"<div>{shown}<p>{escape(str(trace))}</p></div>"
+        html = _grids(trace.vision.geometry, kept, trace.selection.relevance)
+    return f"<div>{html}<p>{escape(str(trace))}</p></div>"
 
 
 def report_html(report: PruneReport) -> str:
     """Draw the grids of the first images of a report, below its sentence."""
-    shown = "".join(_image(image) for image in report.images[:MOST_IMAGES])
+    html = "".join(_image(image) for image in report.images[:MOST_IMAGES])
     if (more := len(report.images) - MOST_IMAGES) > 0:
-        shown += f"<p>and {more} more</p>"
-    return f"<div><p>{escape(str(report))}</p>{shown}</div>"
+        html += f"<p>and {more} more</p>"
+    return f"<div><p>{escape(str(report))}</p>{html}</div>"
 
 
 def _image(image: PrunedImage) -> str:
@@ -58,11 +58,11 @@ def _image(image: PrunedImage) -> str:
 
 def _grids(geometry: Sequence[Geometry], kept: Sequence[set[int]], relevance) -> str:
     """Draw one SVG per frame, up to MOST_FRAMES; `relevance` is [T, N] or None."""
-    shown = []
+    html = []
     for t, place in enumerate(geometry[:MOST_FRAMES]):
         values = None if relevance is None else relevance[t].tolist()
-        shown.append(_grid(place, kept[t], values))
-    return "".join(shown)
+        html.append(_grid(place, kept[t], values))
+    return "".join(html)
 
 
 def _grid(place: Geometry, kept: set[int], values: list[float] | None) -> str:

@@ -117,10 +117,10 @@ class _Stages:
         self.cell = side
         if t > 1:
             self.cell = (side - (self.across + 1) * GAP) // self.across
-        self.shown = [resize_to(image, self.cell) for image in images]
+        self.pictures = [resize_to(image, self.cell) for image in images]
         self.which = picture_index(len(images), vision)
         self.places = [
-            scale_geometry(g, self.shown[i].size) for g, i in zip(vision.geometry, self.which, strict=True)
+            scale_geometry(g, self.pictures[i].size) for g, i in zip(vision.geometry, self.which, strict=True)
         ]
         self.made_of = f"of {len(chosen)} picks"
         self.aim = f"to keep {100 * ratio:.3g}% of {vision.n_tokens} tokens"
@@ -138,10 +138,10 @@ class _Stages:
         inside = self.vision.per_frame(self.picks(0, count))
         newest = self.vision.per_frame(self.picks(before, count))
         pictures = []
-        for place, i, mine, new in zip(self.places, self.which, inside, newest, strict=True):
-            picture = mark_kept(self.shown[i], place, mine)
+        for place, i, of_frame, new in zip(self.places, self.which, inside, newest, strict=True):
+            picture = mark_kept(self.pictures[i], place, of_frame)
             _mark(picture, place, new)
-            pictures.append((picture, str(len(mine)) if len(self.places) > 1 else ""))
+            pictures.append((picture, str(len(of_frame)) if len(self.places) > 1 else ""))
         rows = [pictures[start : start + self.across] for start in range(0, len(pictures), self.across)]
         return sheet(rows, self.cell, [f"{sum(map(len, inside))} {self.made_of}", self.aim])
 

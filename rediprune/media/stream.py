@@ -189,8 +189,8 @@ def _last_frame(packets: Iterable[av.Packet], clock: Clock) -> tuple[int, int]:
     last = 0, 0
     for number, packet in enumerate(packets):
         clock.observe(packet)
-        found = timestamp(packet), packet.duration or 0
-        last = found if number == 0 else max(last, found)
+        current = timestamp(packet), packet.duration or 0
+        last = current if number == 0 else max(last, current)
     return last
 
 

@@ -158,7 +158,7 @@ def test_cls_attention_takes_the_most_attended_first():
 
 @pytest.mark.parametrize(("rows", "cols"), [(1, 1), (1, 9), (4, 4), (9, 16), (14, 14), (24, 24)])
 def test_grid_leaves_no_hole_wider_than_its_closest_pair(rows, cols):
-    """Check the invariant behind the factor 2: every cell is as near to a kept one as the closest kept pair."""
+    """Check the invariant of the factor 2: every cell is as near to a kept one as the closest kept pair."""
     order = farthest_points(rows, cols)
     assert sorted(order.tolist()) == list(range(rows * cols))
     at = torch.stack([order // cols, order % cols], -1).double()
