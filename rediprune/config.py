@@ -43,8 +43,7 @@ class PruneConfig:
         seed: of the method random, in [0, 2**64).
         budget: how the ratio is applied where a prompt shows several frames, tiles or images, one of BUDGETS.
             "frame" (published): each keeps its own share and is chosen from alone. "shared" (ours): one
-            choice among the tokens of all of them at once, so that a frame in which little happens may keep
-            few.
+            choice among the tokens of all of them at once, so that a still frame may keep few.
         positions: the position ids of the kept tokens in the LLM, one of POSITIONS. "compacted" (published):
             consecutive, without gaps. "original": each token keeps the id it had in the unpruned prompt.
 

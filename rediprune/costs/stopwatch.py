@@ -35,8 +35,7 @@ class Timing:
 
     Attributes:
         prefill: projector and LLM over the whole prompt, up to the first new token.
-        per_token: one decode step, as each run's mean over its steps; NaN, like its spread, where none was
-            timed.
+        per_token: one decode step, as each run's mean over its steps; NaN, like its spread, if not timed.
         device: where the work ran.
     """
 

@@ -12,8 +12,7 @@ import av
 
 # Seconds. A decoding time that falls by less is a fault of the muxer, which players tolerate.
 LEAST_FALL = Fraction(1, 5)
-# Seconds, as in FFmpeg's own tools for formats whose clock may jump. MPEG-TS is the only such format read
-# here.
+# Seconds, as in FFmpeg's own tools for formats whose clock may jump, of which only MPEG-TS is read here.
 LONGEST_GAP = 10
 
 

@@ -2,7 +2,7 @@
 
 Each against doing without it, with the outputs compared in the same run:
 
-- the encoder ends at the layer that is read (models/encoding), instead of running one more that nobody reads;
+- the encoder ends at the layer that is read (vision_encoder), instead of running one more that nobody reads;
 - both answers about a picture are made from one look, instead of encoding it for each;
 - the frames of a clip a few at a time or one by one, instead of all together: measured, and not done, because
   the bits depend on it on some machines.
