@@ -43,8 +43,7 @@ class PruneConfig:
         seed: of the method random, in [0, 2**64).
         budget: how the ratio is applied where a prompt shows several frames, tiles or images, one of BUDGETS.
             "frame" (published): each keeps its own share and is chosen from alone. "shared" (ours): one
-            choice among the tokens of all of them at once, so that a frame in which little happens may keep
-            few.
+            choice among the tokens of all of them at once, so that a still frame may keep few.
         positions: the position ids of the kept tokens in the LLM, one of POSITIONS. "compacted" (published):
             consecutive, without gaps. "original": each token keeps the id it had in the unpruned prompt.
 
@@ -65,6 +64,7 @@ class PruneConfig:
     positions: str = "compacted"
 
     def __post_init__(self) -> None:
+        """Check every field, and store numbers as plain float and int."""
         plain = {
             "keep_ratio": _number("keep_ratio", self.keep_ratio, "(0, 1]", lambda x: 0 < x <= 1),
             "alpha": _number("alpha", self.alpha, "[0, inf]", lambda x: x >= 0),

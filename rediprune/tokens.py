@@ -75,8 +75,7 @@ class VisionTokens:
         features: [T, N, C] in the model's dtype, the input of the projector for each token.
         geometry: one Geometry per frame, length T.
         valid: [T, N] bool on the CPU, False where an entry of `features` is no token: padding of a tile that
-            the family removes again, or the end of a frame with fewer tokens than N. None: every entry is a
-            token.
+            the family removes again, or the end of a frame with fewer tokens than N. None: all are tokens.
         attention: [T, N] float32, the attention of the encoder's class token to each token in the layer that
             made it, mean over the heads. None where the encoder has no class token, or where patches become
             tokens in a way that attention cannot follow.

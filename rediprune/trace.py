@@ -192,9 +192,8 @@ class Agreement:
     """Hold how far the pruned model agrees with the full one; log-probabilities in nats, summed per answer.
 
     Attributes:
-        full_on_full, pruned_on_full: log-probability of the full model's answer under the full / pruned
-            model.
-        full_on_pruned, pruned_on_pruned: log-probability of the pruned model's answer under each.
+        full_on_full, pruned_on_full: log-probability of the full model's answer under each model.
+        full_on_pruned, pruned_on_pruned: log-probability of the pruned model's answer under each model.
         kl_first: KL(full || pruned) of the first answer token, in nats, >= 0.
         same_text: both answers are equal as text.
     """
@@ -218,8 +217,7 @@ class Trace:
         frames: the pictures that the model was shown, RGB, of one size; () where they were not recorded.
         clip: the pictures are the frames of a clip.
         costs: input of an estimate for another number of kept tokens; None where it was not recorded.
-        fingerprint: identifies the weights that answered (explainer.fingerprint); "" where it was not
-            recorded.
+        fingerprint: identifies the weights that answered (explainer.fingerprint); "" if not recorded.
     """
 
     question: str

@@ -17,8 +17,7 @@ class ModelShapes:
     """Hold the numbers of a vision tower, projector and LLM that FLOPs depend on, from the model's config.
 
     Attributes:
-        vision_layers: all encoder layers of the model, although this library stops at the last one that is
-            read.
+        vision_layers: encoder layers of the model, also those after the last one that this library runs.
         vision_width, vision_mlp: width of the encoder and inner width of its MLP.
         vision_tokens: tokens inside the encoder per frame, including the class token where there is one.
         vision_patches: patches per frame (vision_tokens without the class token).

@@ -35,8 +35,7 @@ class Timing:
 
     Attributes:
         prefill: projector and LLM over the whole prompt, up to the first new token.
-        per_token: one decode step, as each run's mean over its steps; NaN, like its spread, where none was
-            timed.
+        per_token: one decode step, as each run's mean over its steps; NaN, like its spread, if not timed.
         device: where the work ran.
     """
 
@@ -200,10 +199,10 @@ def measure_until_sound(
         clock: returns seconds, never decreasing (for tests).
     """
     started = clock()
-    found = measure()
+    measurement = measure()
     for pause in pauses:
-        if clock() - started > longest or not doubtful(found):
+        if clock() - started > longest or not doubtful(measurement):
             break
         sleep(pause)
-        found = measure()
-    return found
+        measurement = measure()
+    return measurement

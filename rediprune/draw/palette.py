@@ -1,4 +1,4 @@
-"""The one home of colour: by meaning, safe for colour-blind readers, one shade for light and one for dark."""
+"""Define every colour by its meaning: safe for colour-blind readers, a shade each for light and dark."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Colour:
-    """One meaning, two shades as "#rrggbb": `light` for text and bars on white, `dark` on a dark page."""
+    """Hold two shades of one meaning as "#rrggbb": `light` for a white page, `dark` for a dark one."""
 
     light: str
     dark: str
@@ -19,10 +19,11 @@ KEPT = Colour("#0072b2", "#56b4e9")
 DROPPED = Colour("#6b7280", "#9ca3af")
 NEXT_PICK = Colour("#d55e00", "#f0853a")
 UNPRUNED = Colour("#4b5563", "#c3c9d2")
-PRUNED = KEPT  # the pruned answer is what the kept tokens say
+PRUNED = KEPT  # the pruned answer comes from the kept tokens
 RANDOM = Colour("#a3527f", "#d992b8")
 
-# Stations of the compute bars, in the order of trace.Flops: what pruning leaves alone is grey.
+# Stations of the compute bars, in the order of costs.estimate.Flops; the encoder, which pruning does not
+# shrink, is grey.
 STATIONS = (
     Colour("#8fa3b8", "#7d8fa3"),  # vision
     Colour("#d55e00", "#f0853a"),  # selection
@@ -62,7 +63,7 @@ PAPER = "#ffffff"
 OUTLINE = PAPER
 OUTLINE_EDGE = INK
 
-# How a dropped patch is shown: grey, and this far towards black. Still recognisable, clearly not kept.
+# A dropped patch is grey and darkened by this share: still recognisable, but clearly not kept.
 DIM = 0.4
 
 # cividis (Nunez, Anderton, Renslow 2018): perceptually ordered, also for colour-blind readers. Low to high.
@@ -88,21 +89,25 @@ RAMP = (
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
-    """ "#rrggbb" -> (red, green, blue), 0..255 each."""
+    """Convert "#rrggbb" to (red, green, blue), 0..255 each."""
     value = int(colour.removeprefix("#"), 16)
     return value >> 16, value >> 8 & 255, value & 255
 
 
 def ramp(values: np.ndarray) -> np.ndarray:
-    """Values in [0, 1], any shape [...] -> uint8 colours [..., 3] on RAMP, linear between stops, clipped."""
+    """Convert values in [0, 1] of shape [...] to uint8 colours [..., 3] on RAMP, linear between its stops."""
     stops = np.array([rgb(c) for c in RAMP], dtype=np.float64)
-    at = np.linspace(0, 1, len(stops))
+    positions = np.linspace(0, 1, len(stops))
     values = np.asarray(values, dtype=np.float64)
-    return np.stack([np.interp(values, at, stops[:, c]) for c in range(3)], axis=-1).round().astype(np.uint8)
+    return (
+        np.stack([np.interp(values, positions, stops[:, c]) for c in range(3)], axis=-1)
+        .round()
+        .astype(np.uint8)
+    )
 
 
 def css() -> str:
-    """The palette as CSS variables (--rp-kept, ...) for style sheets; they follow Gradio's `dark` class."""
+    """Write the palette as CSS variables (--rp-kept, ...), which follow Gradio's `dark` class."""
     named = MEANINGS | {f"station-{i}": colour for i, colour in enumerate(STATIONS)}
     named |= {f"method-{name}": colour for name, colour in METHODS.items()}
     light = "".join(f"--rp-{name}:{c.light};" for name, c in named.items())

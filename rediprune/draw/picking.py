@@ -1,4 +1,4 @@
-"""The picking itself: pick by pick the set grows, the newest marked, how many there are written below."""
+"""Draw the selection pick by pick: the kept set grows, its newest tokens marked, its size written below."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .marks import mark_kept
 from .sheet import GAP, sheet
 
 PICKING_FPS = 10.0
-GROWING, RESTING = 60, 15  # pictures of the film, however many picks there are: 6 seconds, and 1.5 at its end
+GROWING, RESTING = 60, 15  # pictures of the film for any number of picks: 6 seconds, and 1.5 at its end
 STAGES = 6  # moments on the still sheet
-LEAST = 256  # pixels: narrower, the numbers would not always fill as many lines
-ACROSS = 4  # frames of a clip beside each other, more where there are more than ACROSS squared
+LEAST = 256  # pixels: in narrower pictures the numbers would wrap to different numbers of lines
+ACROSS = 4  # frames of a clip in one row; more if there are more than ACROSS squared
 
 
 def picking(
@@ -30,31 +30,33 @@ def picking(
     keep_ratio: float | None = None,
     side: int = 480,
 ) -> list[Image.Image]:
-    """The picking as a film of GROWING + RESTING pictures, to be shown PICKING_FPS a second.
+    """Draw the picking as a film of GROWING + RESTING pictures, to be shown at PICKING_FPS.
 
-    It begins with nothing kept. Where there are more picks than pictures, several come at once. All groups
-    that are chosen from by themselves (the frames of a clip, with a budget for each) grow together.
+    The film begins with nothing kept. If there are more picks than pictures, several appear at once. Groups
+    with budgets of their own (the frames of a clip) grow together.
 
     Args:
         images: the pictures that the tokens were read from, in order (see film.picture_index).
         vision: T frames or tiles; several stand side by side.
         selection: of a single weight, order [G, M].
         keep_ratio: in (0, 1]; None: that of the selection's config.
-        side: width in pixels of the pictures of one moment, together; of a still its longer side. At least
-            LEAST.
+        side: in pixels, at least LEAST: the longer side of a still, or the width of all pictures of one
+            moment.
 
     Returns:
-        Pictures of one size; those in which nothing changes are the same object.
+        Pictures of one size; a moment that is shown again is the same object.
 
     Raises:
         ValueError: several weights, too small a side, or a ratio that `Selection.kept` refuses.
     """
     stages = _Stages(images, vision, selection, keep_ratio, side)
     counts = [(stages.last + 1) * i // GROWING for i in range(GROWING)]
-    made, drawn = [], {}
+    made = []
+    drawn: dict[int, Image.Image] = {}
     for i, count in enumerate(counts):
         if count not in drawn:
-            drawn[count] = stages.draw(count, counts[i - 1] if i else 0)
+            previous = counts[i - 1] if i else 0
+            drawn[count] = stages.draw(count, previous)
         made.append(drawn[count])
     return [*made, *[stages.draw(stages.last, stages.last)] * RESTING]
 
@@ -66,9 +68,9 @@ def picking_sheet(
     keep_ratio: float | None = None,
     side: int = 480,
 ) -> Image.Image:
-    """Up to STAGES moments of the picking on one sheet: the first pick, about equal factors, and the last.
+    """Draw up to STAGES moments on one sheet, from the first pick to the last, in about equal factors.
 
-    Arguments and errors as of `picking`; `side` is that of each moment.
+    Arguments and errors are those of `picking`; `side` applies to each moment.
     """
     stages = _Stages(images, vision, selection, keep_ratio, side)
     factors = (stages.last ** (i / (STAGES - 1)) for i in range(STAGES))
@@ -84,7 +86,11 @@ def picking_sheet(
 
 
 class _Stages:
-    """Draws the set as it stood after any number of picks; `last` is how many the largest group has."""
+    """Draw the kept set after any number of picks.
+
+    Attributes:
+        last: the number of picks of the largest group.
+    """
 
     def __init__(
         self,
@@ -100,23 +106,27 @@ class _Stages:
             raise ValueError(f"side is {side}: the picking needs {LEAST} pixels or more")
         ratio = selection.config.keep_ratio if keep_ratio is None else keep_ratio
         chosen = selection.kept(ratio).cpu()
-        groups, self.size = len(selection.order), selection.size
-        self.vision, self.order = vision, selection.order.cpu()
+        groups = len(selection.order)
+        self.size = selection.size
+        self.vision = vision
+        self.order = selection.order.cpu()
         self.limits = torch.bincount(chosen // self.size, minlength=groups).tolist()
         self.last = max(self.limits)
         t = len(vision.geometry)
         self.across = min(t, max(ACROSS, math.ceil(math.sqrt(t))))
-        self.cell = side if t == 1 else (side - (self.across + 1) * GAP) // self.across
-        self.shown = [resize_to(image, self.cell) for image in images]
+        self.cell = side
+        if t > 1:
+            self.cell = (side - (self.across + 1) * GAP) // self.across
+        self.pictures = [resize_to(image, self.cell) for image in images]
         self.which = picture_index(len(images), vision)
         self.places = [
-            scale_geometry(g, self.shown[i].size) for g, i in zip(vision.geometry, self.which, strict=True)
+            scale_geometry(g, self.pictures[i].size) for g, i in zip(vision.geometry, self.which, strict=True)
         ]
         self.made_of = f"of {len(chosen)} picks"
         self.aim = f"to keep {100 * ratio:.3g}% of {vision.n_tokens} tokens"
 
     def picks(self, after: int, to: int) -> Tensor:
-        """Flat indices, ascending, of every group's picks number `after` + 1 to `to`."""
+        """Return the flat indices, ascending, of picks number `after` + 1 to `to` of every group."""
         parts = [
             row[min(after, limit) : min(to, limit)] + g * self.size
             for g, (row, limit) in enumerate(zip(self.order, self.limits, strict=True))
@@ -124,19 +134,20 @@ class _Stages:
         return torch.cat(parts).sort().values
 
     def draw(self, count: int, before: int) -> Image.Image:
-        """What is kept after `count` picks of each group, those behind number `before` marked."""
-        inside, newest = (self.vision.per_frame(self.picks(start, count)) for start in (0, before))
+        """Draw what is kept after `count` picks of each group; picks after number `before` are marked."""
+        inside = self.vision.per_frame(self.picks(0, count))
+        newest = self.vision.per_frame(self.picks(before, count))
         pictures = []
-        for place, i, mine, new in zip(self.places, self.which, inside, newest, strict=True):
-            picture = mark_kept(self.shown[i], place, mine)
+        for place, i, of_frame, new in zip(self.places, self.which, inside, newest, strict=True):
+            picture = mark_kept(self.pictures[i], place, of_frame)
             _mark(picture, place, new)
-            pictures.append((picture, str(len(mine)) if len(self.places) > 1 else ""))
+            pictures.append((picture, str(len(of_frame)) if len(self.places) > 1 else ""))
         rows = [pictures[start : start + self.across] for start in range(0, len(pictures), self.across)]
         return sheet(rows, self.cell, [f"{sum(map(len, inside))} {self.made_of}", self.aim])
 
 
 def _mark(picture: Image.Image, place: Geometry, tokens: Tensor) -> None:
-    """A line inside each of these tokens' boxes, thinner in a small one."""
+    """Draw a line inside the box of each token, thinner in a small box."""
     pen = ImageDraw.Draw(picture)
     for left, top, right, bottom in place.token_boxes()[tokens].round().int().tolist():
         if right > left and bottom > top:

@@ -43,10 +43,10 @@ def read_object(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
     """
     if path.stat().st_size > most_bytes:
         raise JsonError(f"it is larger than {most_bytes >> 20} MiB")
-    found = parse_json(path.read_bytes())
-    if not isinstance(found, dict):
+    value = parse_json(path.read_bytes())
+    if not isinstance(value, dict):
         raise JsonError("it must be a JSON object")
-    return found
+    return value
 
 
 def _no_constant(name: str) -> None:
@@ -63,7 +63,7 @@ def _whole_number(digits: str) -> int:
 
 def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build an object, but refuse one with a name twice, of which two readers may see different values."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise JsonError("a part of it is there twice")
-    return found
+    return members

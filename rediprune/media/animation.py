@@ -1,7 +1,7 @@
-"""An animated picture (GIF, WebP, PNG, AVIF) -> the frames on screen at T moments, through Pillow.
+"""Read the frames on screen at T moments from an animated picture (GIF, WebP, PNG, AVIF) with Pillow.
 
-FFmpeg 8 reads no animated WebP and of an animated AVIF only the first frame. A frame builds on the one before
-it, so all are decoded, one at a time: once for their times, once for their pixels.
+FFmpeg 8 cannot read an animated WebP, and reads only the first frame of an animated AVIF. A frame depends on
+the one before it, so all are decoded one at a time: once for their times, once for their pixels.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from .picture_file import OpenFile, read_picture
 from .sampling import DecodedClip, select_frames
 
 FORMATS = ("AVIF", "GIF", "PNG", "WEBP")
-# Twice 4K. Every frame is put together on a canvas of this size, several of which are in memory at a time.
+# Pixels; twice 4K. Frames are composed on canvases of this size, several of which are in memory at a time.
 MAX_CANVAS = 16_000_000
-# Decoded in one pass over the file at most: 238 frames of 1080p, or 20,000 that are next to nothing.
+# Pixels decoded in one pass over the file at most: 238 frames of 1080p, or 20,000 tiny frames.
 MAX_PASS_PIXELS = 5 * 10**8
-PIXELS_PER_FRAME = 25_000  # counted beside the canvas for what a frame of any size costs
-# Browsers show a frame that asks for 10 ms or less for 100 ms, and makers of such files expect it.
+PIXELS_PER_FRAME = 25_000  # added for each frame, for the fixed cost of decoding one
+# Browsers show a frame with a duration of 10 ms or less for 100 ms, and authors of such files expect it.
 LEAST_MS, INSTEAD_MS = 10, 100
 
 
 def read(path: Path, n: int, limit: ReadingLimit) -> DecodedClip | None:
-    """Return the animation at `n` moments, or None if the file is none of FORMATS.
+    """Read the animation at `n` moments; return None if the file is in none of FORMATS.
 
     Raises:
         MediaError: too large, or a strip; see ReadingLimit.check.
-        Exception: whatever Pillow meets damaged bytes with, before a first frame.
+        Exception: any type that Pillow raises for damaged bytes before a first frame.
     """
     try:
         clip, note = read_picture(
@@ -46,18 +46,19 @@ def read(path: Path, n: int, limit: ReadingLimit) -> DecodedClip | None:
 
 
 def is_animated(image: Image.Image) -> bool:
-    """Return whether an opened picture has several frames that are shown one after the other."""
+    """Return whether an opened picture has several frames that are shown one after another."""
     if image.format not in FORMATS:
         return False
     try:
         return image.is_animated
     except MediaError:
         raise
-    except Exception:  # broken off: what comes before is a clip
+    except Exception:  # cut off: the frames before that are a clip
         return True
 
 
 def _read(open_file: OpenFile, n: int, limit: ReadingLimit) -> DecodedClip:
+    """Read the times of all frames, then the pictures of the frames at `n` moments."""
     with open_file() as image:
         check_size(image.size, limit.name)
         if image.width * image.height > MAX_CANVAS and is_animated(image):
@@ -70,7 +71,7 @@ def _read(open_file: OpenFile, n: int, limit: ReadingLimit) -> DecodedClip:
     notes: list[str] = []
     with open_file() as image:
         transparent = transparent_colour(image)
-        if transparent is not None:  # Pillow lays the next frame over this one by it
+        if transparent is not None:  # Pillow composes the next frame with it
             image.info["transparency"] = transparent
         image.load()
         turn = upright_transpose(image, notes)
@@ -79,8 +80,8 @@ def _read(open_file: OpenFile, n: int, limit: ReadingLimit) -> DecodedClip:
                 limit.check()
                 image.seek(index)
                 image.load()
-                shown = image.info.get("transparency")
-                frame = to_rgb(image, image.format, limit.name, notes, shown, MAX_SIDE)
+                transparent = image.info.get("transparency")
+                frame = to_rgb(image, image.format, limit.name, notes, transparent, MAX_SIDE)
             except TimeLimitReached:
                 if not clip.pictures:
                     raise
@@ -96,7 +97,7 @@ def _read(open_file: OpenFile, n: int, limit: ReadingLimit) -> DecodedClip:
 
 
 def _read_times(image: Image.Image, limit: ReadingLimit) -> tuple[DecodedClip, list[Fraction]]:
-    """Decode frame after frame; return a clip without pictures and when each frame appears, in seconds."""
+    """Decode all frames; return a clip without pictures, and the time of each frame in seconds."""
     most = max(1, MAX_PASS_PIXELS // (image.width * image.height + PIXELS_PER_FRAME))
     clip = DecodedClip({}, Fraction(0))
     times: list[Fraction] = []
@@ -113,16 +114,18 @@ def _read_times(image: Image.Image, limit: ReadingLimit) -> tuple[DecodedClip, l
                 )
                 break
             image.load()
-            asked = image.info.get("duration") or 0
+            milliseconds = image.info.get("duration") or 0
+            if milliseconds <= LEAST_MS:
+                milliseconds = INSTEAD_MS
             times.append(clip.duration)
-            clip.duration += Fraction(asked if asked > LEAST_MS else INSTEAD_MS) / 1000
+            clip.duration += Fraction(milliseconds) / 1000
     except ReadingStopped:
         raise
     except TimeLimitReached:
         if not times:
             raise
         clip.hit_time_limit = True
-    except Exception:  # decoders meet hostile bytes with exceptions of nearly every type
+    except Exception:  # decoders raise nearly every type of exception for hostile bytes
         if not times:
             raise
         clip.is_truncated = True

@@ -1,4 +1,4 @@
-"""The times of packets as one line, where the clock of the file starts again in the middle.
+"""Make the times of packets continuous where the clock of a file restarts in the middle.
 
 Recordings joined end to end (MPEG-TS by design, Matroska and WebM as browsers record them) keep the clocks of
 their parts: the second part begins at zero again, or hours later.
@@ -10,25 +10,25 @@ from fractions import Fraction
 
 import av
 
-# A decoding time that falls by less is a fault of the muxer; players put up with it.
+# Seconds. A decoding time that falls by less is a fault of the muxer, which players tolerate.
 LEAST_FALL = Fraction(1, 5)
-# As in FFmpeg's own tools for formats whose clock may jump, of which only MPEG-TS is read here.
+# Seconds, as in FFmpeg's own tools for formats whose clock may jump, of which only MPEG-TS is read here.
 LONGEST_GAP = 10
 
 
 class Clock:
-    """Follows packets in the order of the file and finds where their clock starts again.
+    """Follow packets in the order of the file, and detect where their clock restarts.
 
     Attributes:
-        restarts: how often it did until now.
+        restarts: number of restarts so far.
     """
 
     def __init__(self, stream: av.VideoStream, may_jump: bool) -> None:
         """Start before the first packet.
 
         Args:
-            stream: whose packets follow.
-            may_jump: whether a step forward of more than LONGEST_GAP seconds is a restart too.
+            stream: the track of the packets.
+            may_jump: a step forward of more than LONGEST_GAP seconds is a restart too.
         """
         self.restarts = 0
         self._least_fall = int(LEAST_FALL / stream.time_base)
@@ -39,7 +39,7 @@ class Clock:
         self._shift = 0
 
     def observe(self, packet: av.Packet) -> None:
-        """Take the packet into account; its times stay as they are."""
+        """Follow the packet without changing its times."""
         decoding_time = packet.dts
         time = packet.pts if packet.pts is not None else decoding_time
         if time is None:
@@ -52,7 +52,7 @@ class Clock:
         self._end = max(self._end, time + self._shift + (packet.duration or self._usual))
 
     def set_time(self, packet: av.Packet) -> None:
-        """Take the packet into account and set its times to where it lies on the one line."""
+        """Follow the packet, and set its times to continuous ones."""
         self.observe(packet)
         if packet.pts is not None:
             packet.pts += self._shift
@@ -60,4 +60,5 @@ class Clock:
             packet.dts += self._shift
 
     def _is_restart(self, step: int) -> bool:
+        """Return whether a step of the decoding time, in ticks, is a restart of the clock."""
         return step < -self._least_fall or (self._longest_gap is not None and step > self._longest_gap)

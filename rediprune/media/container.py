@@ -1,6 +1,6 @@
-"""One video file as FFmpeg sees it: opened with care, its packets, its decoded frames.
+"""Open one video file with FFmpeg, and read its packets and decoded frames.
 
-Nothing is printed: PyAV keeps FFmpeg's log off unless a program turns it on, and nothing here touches that.
+Nothing is printed: PyAV keeps FFmpeg's log off unless a program turns it on, and this module does not.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ from .clock import Clock
 from .image import MediaError, check_size
 from .limits import LimitedFile, ReadingLimit
 
-# FFmpeg also knows playlists and scripts that name further files to open. A stranger's file is read alone.
+# FFmpeg also reads playlists and scripts that name further files to open, which untrusted files must not do.
 FORMATS = "mov,mp4,matroska,webm,avi,mpegts,ogg,mp3,wav,flac,aac"
 # An 8K frame has 33 million; a decoder holds up to sixteen frames.
 MAX_PIXELS = 40_000_000
-# FFmpeg looks through the whole index of an MP4 at a seek, and often so where the index is built for that.
+# A seek makes FFmpeg search the whole index of an MP4, and a hostile index makes it do so often.
 MAX_SEEK_SECONDS = 1.0
-OPEN_SECONDS = 30.0  # for the reading of headers and for every later read
+OPEN_SECONDS = 30.0  # for reading the headers, and for every later read
 
-
-# FFmpeg's own decoders of VP8 and VP9 leave out the alpha that WebM keeps beside each frame.
+# FFmpeg's own decoders of VP8 and VP9 ignore the alpha that WebM stores beside each frame.
 ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 NOT_SHOWN = Disposition.attached_pic | Disposition.timed_thumbnails
 
@@ -36,14 +35,14 @@ NOT_SHOWN = Disposition.attached_pic | Disposition.timed_thumbnails
 def open_video(
     path: Path, limit: ReadingLimit
 ) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """Open a file with the track that players show.
+    """Open a file, and choose the track that players show.
 
     Raises:
         MediaError: no moving picture, an unknown codec, too large; see ReadingLimit.check.
         av.FFmpegError: not one of FORMATS, or damaged at its head.
     """
     limits = {"max_pixels": str(MAX_PIXELS)}
-    # As an open file rather than by name: FFmpeg reads some names as protocols.
+    # Pass an open file rather than its name, because FFmpeg takes some names for protocols.
     with (
         LimitedFile(path, limit) as file,
         av.open(
@@ -55,36 +54,36 @@ def open_video(
             raise av.error.InvalidDataError(0, "no streams")
         if not streams:
             raise MediaError(f"{path.name} has no moving picture, only sound or a cover: give a video.")
-        stream = max(streams, key=_preference)  # the first of several that are equal
+        stream = max(streams, key=_preference)  # the first of equal ones
         if stream.codec_context is None:
             raise MediaError(f"{path.name} is in a video codec that cannot be decoded: convert it to H.264.")
         width, height = stream.width, stream.height
         if width * height > MAX_PIXELS:
             most = MAX_PIXELS // 10**6
             raise MediaError(f"{path.name} has more than {most} megapixels a frame: save a smaller copy.")
-        if stream.frames > path.stat().st_size:  # an index of any length fits into a few bytes
+        if stream.frames > path.stat().st_size:  # a few bytes can claim an index of any length
             raise MediaError(f"{path.name} claims more frames than it can hold: save it again.")
-        if width * height == 0:  # the size stands in the first frame, and that is not there
+        if width * height == 0:  # the size is in the first frame, which is missing
             raise av.error.InvalidDataError(0, "no size")
         check_size((width, height), path.name)
         stream.codec_context.options = limits  # a frame may claim another size than the header
-        stream.thread_count = (
-            1  # FFmpeg's frame threads wait for each other without end on some damaged files
-        )
+        # On some damaged files FFmpeg's frame threads wait for each other forever.
+        stream.thread_count = 1
         yield container, stream
 
 
 def video_tracks(container: av.container.InputContainer) -> list[av.VideoStream]:
-    """Return the tracks of moving pictures in the order of the file; covers and thumbnails are none."""
+    """List the tracks of moving pictures in the order of the file, without covers and thumbnails."""
     return [stream for stream in container.streams.video if not stream.disposition & NOT_SHOWN]
 
 
 def _preference(stream: av.VideoStream) -> tuple[bool, bool]:
+    """Rank tracks: those that can be decoded first, then the default one."""
     return stream.codec_context is not None, bool(stream.disposition & Disposition.default)
 
 
 def seek(container, stream, ticks: int, limit: ReadingLimit) -> None:
-    """Go to the last keyframe at or before `ticks`, as far as the container knows.
+    """Seek to the last keyframe at or before `ticks`, as far as the container knows.
 
     Raises:
         av.FFmpegError: the container cannot seek.
@@ -98,18 +97,18 @@ def seek(container, stream, ticks: int, limit: ReadingLimit) -> None:
     limit.check()
 
 
-def timestamp(timed: av.Packet | av.VideoFrame) -> int | None:
-    """Return the time in ticks; without presentation times the frames are in that order anyway."""
-    return timed.pts if timed.pts is not None else timed.dts
+def timestamp(item: av.Packet | av.VideoFrame) -> int | None:
+    """Return the presentation time in ticks, or the decoding time where the file has none."""
+    return item.pts if item.pts is not None else item.dts
 
 
 def read_packets(container, stream, limit: ReadingLimit, clock: Clock | None = None) -> Iterator[av.Packet]:
-    """Yield timed packets whose frames are shown, until the end or until where the file is broken.
+    """Yield packets that have a time and are shown, up to the end or to where the file is damaged.
 
     Args:
-        container, stream: what `opened` gives.
+        container, stream: from `open_video`.
         limit: checked before each packet.
-        clock: sets the packets' times; None: they are those of the container.
+        clock: changes the packets' times; None: the times of the container.
 
     Raises:
         ReadingStopped, TimeLimitReached: see ReadingLimit.check.
@@ -133,9 +132,9 @@ def read_packets(container, stream, limit: ReadingLimit, clock: Clock | None = N
 def decode_frames(
     container, stream, limit: ReadingLimit, clock: Clock | None = None
 ) -> Iterator[av.VideoFrame]:
-    """Yield sound, timed frames from where the container stands; what cannot be decoded is passed over.
+    """Yield undamaged, timed frames from the current position on; skip packets that cannot be decoded.
 
-    Args and errors: as of `packets`.
+    Arguments and errors are those of `read_packets`.
     """
     demuxed = container.demux(stream)
     decode = _decoder(stream)
@@ -149,7 +148,7 @@ def decode_frames(
             clock.set_time(packet)
         at_end = packet is None or not packet.size
         try:
-            frames = decode(None if at_end else packet)  # None: give what is still held back
+            frames = decode(None if at_end else packet)  # None: return the frames that are still held back
         except av.FFmpegError:
             frames = []
         yield from (f for f in frames if timestamp(f) is not None and not f.is_corrupt)
@@ -158,7 +157,7 @@ def decode_frames(
 
 
 def _decoder(stream: av.VideoStream) -> Callable[[av.Packet | None], list[av.VideoFrame]]:
-    """Return the function that decodes the packets of a track, with their alpha where it has any."""
+    """Return the function that decodes packets of a track, including alpha where the track has it."""
     context = stream.codec_context
     if has_separate_alpha(stream):
         context = av.CodecContext.create(ALPHA_DECODERS[context.name], "r")
@@ -168,13 +167,13 @@ def _decoder(stream: av.VideoStream) -> Callable[[av.Packet | None], list[av.Vid
 
 
 def has_separate_alpha(stream: av.VideoStream) -> bool:
-    """Return whether the alpha of a track lies beside its frames and can be decoded by this FFmpeg."""
+    """Return whether a track has its alpha beside the frames and this FFmpeg can decode it."""
     decoder = ALPHA_DECODERS.get(stream.codec_context.name)
     return decoder in av.codecs_available and stream.metadata.get("alpha_mode") == "1"
 
 
 def read_declared_duration(container, stream) -> Fraction | None:
-    """Return how many seconds the file claims to last; None if it claims nothing."""
+    """Return the duration in seconds that the file declares; None if it declares none."""
     if stream.duration is not None:
         return stream.duration * stream.time_base
     return Fraction(container.duration, av.time_base) if container.duration is not None else None

@@ -1,8 +1,8 @@
-"""The parts of a picture file: which ones the pixels need, and a copy of the file without the others.
+"""Find the parts of a picture file that pixels need, and copy the file without the others.
 
-Pillow reads every part of a file and refuses the whole for one that it cannot read: a long text in a PNG, a
-broken checksum of a comment, an empty colour profile. None of these changes a pixel that is shown here
-(colour profiles are not applied). So a file that Pillow refuses is tried again without them.
+Pillow reads every part of a file, and refuses the file for one that it cannot read: a long text in a PNG, a
+wrong checksum of a comment, an empty colour profile. None of these changes a pixel here, as colour profiles
+are not applied. So a file that Pillow refuses is tried again without them.
 
 Sources: PNG (Third Edition) 5.6 and 11; ITU-T T.81 annex B; GIF89a; TIFF 6.0; the WebP container
 specification; ISO/IEC 14496-12 8.11.6 (item information of AVIF).
@@ -25,22 +25,22 @@ Data = bytes | bytearray | mmap.mmap
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 JPEG_HEAD = b"\xff\xd8\xff"
 GIF_HEADS = (b"GIF87a", b"GIF89a")
-# Chunks of a PNG, strips or tiles of a TIFF. A TIFF of 80 megapixels in rows of one pixel, in four planes,
-# has a quarter of a million.
+# Chunks of a PNG, strips or tiles of a TIFF. A TIFF of 80 megapixels in rows of one pixel and four planes has
+# about 250,000.
 MAX_PIECES = 300_000
-MAX_GIF_BLOCKS = 2_000_000  # of 255 bytes at most; GIFs of 100 MB have 400,000
+MAX_GIF_BLOCKS = 2_000_000  # a block has at most 255 bytes; a GIF of 100 MB has 400,000 blocks
 MAX_TILE_PIXELS = 80_000_000
-# A progressive JPEG has about ten scans. A scan costs time for every pixel even if it holds next to no data:
-# 31 bytes for 50 ms at 16 megapixels.
+# A progressive JPEG has about ten scans. A scan costs time for every pixel even if it holds almost no data:
+# 31 bytes cost 50 ms at 16 megapixels.
 MAX_SCAN_PIXELS = 2 * 10**9
-PIXELS_PER_SCAN = 1000  # counted for a scan of a picture of any size
-# Pillow's time for comments in a GIF grows with the square of their length: 9 s for 4 MB.
+PIXELS_PER_SCAN = 1000  # added for each scan, whatever the size of the picture
+# The time that Pillow needs for comments in a GIF grows with the square of their length: 9 s for 4 MB.
 MAX_PARTS_UNUSED = 10_000
 MAX_GIF_COMMENT = 2**18
 
 
 class Use(IntEnum):
-    """What a part of a file is needed for."""
+    """Name what a part of a file is needed for, in ascending order of importance."""
 
     NOTHING = 0
     ORIENTATION = 1
@@ -48,7 +48,7 @@ class Use(IntEnum):
 
 
 class Part(NamedTuple):
-    """Bytes `start` to `end` of a file and what they are needed for."""
+    """Hold a range of bytes, `start` to `end`, of a file, and what it is needed for."""
 
     start: int
     end: int
@@ -56,11 +56,12 @@ class Part(NamedTuple):
 
 
 def check_parts(data: Data, name: str) -> None:
-    """Refuse a TIFF that is cut into so many or so large segments that Pillow needs minutes or gigabytes.
+    """Refuse a TIFF with so many or so large segments that Pillow would need minutes or gigabytes.
 
     Raises:
         MediaError: too many strips or tiles, or too large a tile.
     """
+    # Tags of TIFF 6.0: 273 and 324 list strips and tiles, 322 and 323 are width and height of a tile.
     values = {tag: (count, value) for tag, count, value, _ in _tiff_entries(data)}
     segments = max((values[tag][0] for tag in (273, 324) if tag in values), default=0)
     tile = values.get(322, (1, 1))[1] * values.get(323, (1, 1))[1]
@@ -69,6 +70,7 @@ def check_parts(data: Data, name: str) -> None:
 
 
 def _too_many(name: str) -> MediaError:
+    """Make the error for a file of too many or too large parts."""
     return MediaError(f"{name} is cut into too many or too large pieces: save it again as PNG or MP4.")
 
 
@@ -85,10 +87,10 @@ def check_scans(data: Data, size: tuple[int, int], name: str) -> None:
 
 
 def list_parts(data: Data, limit: ReadingLimit) -> list[Part]:
-    """Return the parts of a PNG, JPEG or GIF from the end of its head to the end of the file; else none.
+    """List the parts of a PNG, JPEG or GIF after its signature; [] for other formats.
 
     Raises:
-        MediaError: more parts than Pillow reads in seconds.
+        MediaError: more parts than Pillow can read in seconds.
     """
     if data[:8] == PNG_HEAD:
         return list(_png_parts(data, limit))
@@ -100,20 +102,20 @@ def list_parts(data: Data, limit: ReadingLimit) -> list[Part]:
 
 
 def is_crowded(data: Data, parts: list[Part]) -> bool:
-    """Return whether the file holds so much beside the pixels that Pillow would need long to read it."""
+    """Return whether a file has so much metadata that Pillow would need a long time for it."""
     unused = [part.end - part.start for part in parts if part.use is Use.NOTHING]
     return len(unused) > MAX_PARTS_UNUSED or (data[:6] in GIF_HEADS and sum(unused) > MAX_GIF_COMMENT)
 
 
 def copies_without_metadata(data: Data, parts: list[Part]) -> Iterator[bytes]:
-    """Yield copies of the file that hold only what pixels and orientation need, then what pixels need.
+    """Yield a copy with only the parts for pixels and orientation, then one with those for pixels only.
 
-    Nothing is yielded for a format whose parts are not known here (BMP, PPM), nor a copy equal to the file
-    or to the one before.
+    Nothing is yielded for formats whose parts are unknown here (BMP, PPM), and no copy that equals the file
+    or the copy before.
 
     Args:
-        data: a whole file.
-        parts: of the file, as from `parts_of`.
+        data: a complete file.
+        parts: its parts, from `list_parts`.
     """
     previous = None
     for least in (Use.ORIENTATION, Use.PIXELS):
@@ -124,6 +126,7 @@ def copies_without_metadata(data: Data, parts: list[Part]) -> Iterator[bytes]:
 
 
 def _copy(data: Data, parts: list[Part], least: Use) -> bytes | None:
+    """Copy a file without the parts needed for less than `least`; None for unknown formats."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return _webp_copy(data, least)
     if data[4:8] == b"ftyp" and re.search(rb"avi[fs]", data[8:64]):
@@ -136,6 +139,8 @@ def _copy(data: Data, parts: list[Part], least: Use) -> bytes | None:
     return b"".join([data[: parts[0].start], *kept])
 
 
+# Chunks of a PNG that pixels need although they are optional, and the beginning of chunks that may hold EXIF
+# or XMP.
 _PNG_PIXELS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
 _PNG_ORIENTATION = {
     b"eXIf": b"",
@@ -146,6 +151,7 @@ _PNG_ORIENTATION = {
 
 
 def _png_parts(data: Data, limit: ReadingLimit) -> Iterator[Part]:
+    """Yield the chunks of a PNG."""
     position = 8
     number = 0
     while position + 8 <= len(data):
@@ -165,7 +171,7 @@ def _png_parts(data: Data, limit: ReadingLimit) -> Iterator[Part]:
 
 
 def _jpeg_parts(data: Data) -> Iterator[Part]:
-    """Yield the segments before the first scan, then all that is left as one part."""
+    """Yield the segments of a JPEG before its first scan, then the rest as one part."""
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
@@ -186,9 +192,10 @@ def _jpeg_parts(data: Data) -> Iterator[Part]:
 
 
 def _jpeg_use(marker: int, body: bytes) -> Use:
+    """Return what a segment of a JPEG is needed for."""
     if marker == 0xE1 and body.startswith((b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0")):
         return Use.ORIENTATION
-    # libjpeg learns from these two which colours the components stand for.
+    # libjpeg reads from JFIF and Adobe segments which colours the components stand for.
     if marker == 0xE0 and body.startswith(b"JFIF\0"):
         return Use.PIXELS if len(body) >= 14 else Use.NOTHING
     if marker == 0xEE and body.startswith(b"Adobe"):
@@ -197,6 +204,7 @@ def _jpeg_use(marker: int, body: bytes) -> Use:
 
 
 def _gif_parts(data: Data, limit: ReadingLimit) -> Iterator[Part]:
+    """Yield the extensions and pictures of a GIF."""
     if len(data) < 13:
         return
     position = 13 + _gif_palette(data[10])
@@ -214,7 +222,7 @@ def _gif_parts(data: Data, limit: ReadingLimit) -> Iterator[Part]:
             yield Part(start, len(data), use)
             return
         length = 1
-        while length and position < len(data):  # sub-blocks, until an empty one
+        while length and position < len(data):  # sub-blocks, up to an empty one
             length = data[position]
             position += 1 + length
             blocks += 1
@@ -225,15 +233,19 @@ def _gif_parts(data: Data, limit: ReadingLimit) -> Iterator[Part]:
 
 
 def _gif_palette(flags: int) -> int:
-    """Return the length in bytes of the palette that the flags announce."""
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+    """Return the length in bytes of the palette that the flags announce, 0 for none."""
+    if not flags & 0x80:
+        return 0
+    return 3 << (flags & 7) + 1
 
 
+# Bit of each optional chunk in the flags of VP8X, and the chunks that pixels need.
 _WEBP_FLAGS = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}
 _WEBP_PIXELS = (b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF")
 
 
 def _webp_copy(data: Data, least: Use) -> bytes:
+    """Copy a WebP without the chunks needed for less than `least`, and correct its flags and length."""
     kept = []
     flags = 0
     position = 12
@@ -253,11 +265,11 @@ def _webp_copy(data: Data, least: Use) -> bytes:
 
 
 def _avif_copy(data: Data) -> bytes:
-    """Name the items that hold EXIF and XMP so that no reader looks at them; lengths stay as they are.
+    """Rename the items that hold EXIF and XMP, so that no reader looks at them; all lengths stay.
 
     The orientation of an AVIF is a property of its picture, not part of EXIF.
     """
-    end = 65_536  # items are listed at the beginning
+    end = 65_536  # bytes; items are listed at the beginning
     head = re.sub(rb"(infe[\x02\x03]...(?:..|....)\0\0)(?:Exif|mime)", rb"\1free", data[:end], flags=re.S)
     return head + data[end:]
 
@@ -269,6 +281,8 @@ _TIFF_PIXELS |= {*range(512, 522), *range(529, 533)}
 
 
 class _TiffEntry(NamedTuple):
+    """Hold an entry of a TIFF directory, and where it starts in the file."""
+
     tag: int
     n_values: int
     value: int
@@ -276,7 +290,7 @@ class _TiffEntry(NamedTuple):
 
 
 def _tiff_layout(data: Data) -> tuple[str, int, str, str] | None:
-    """Return (byte order, where the first directory is, format of its count, format of an entry)."""
+    """Return (byte order, offset of the first directory, struct formats of its count and of an entry)."""
     if len(data) < 16 or data[:2] not in (b"II", b"MM"):
         return None
     order = "<" if data[:2] == b"II" else ">"
@@ -286,7 +300,7 @@ def _tiff_layout(data: Data) -> tuple[str, int, str, str] | None:
 
 
 def _tiff_entries(data: Data) -> Iterator[_TiffEntry]:
-    """Yield the entries of the first directory; a value is that of a whole number in the entry itself."""
+    """Yield the entries of the first directory; `value` is read as an integer stored in the entry."""
     layout = _tiff_layout(data)
     if layout is None:
         return
@@ -299,14 +313,14 @@ def _tiff_entries(data: Data) -> Iterator[_TiffEntry]:
         if position + size > len(data):
             return
         tag, kind, count, value = struct.unpack_from(entry_format, data, position)
-        if kind == 3:  # a short stands at the front of the field
+        if kind == 3:  # a short is stored at the front of the field
             value = struct.unpack_from(order + "H", data, position + struct.calcsize(entry_format[:-1]))[0]
         yield _TiffEntry(tag, count, value, position)
         position += size
 
 
 def _tiff_copy(data: Data, least: Use) -> bytes | None:
-    """Write the first directory again in its place, without the entries that no pixel needs."""
+    """Copy a TIFF with a first directory that has only the entries for pixels, and orientation if wanted."""
     layout = _tiff_layout(data)
     entries = list(_tiff_entries(data))
     if layout is None or not entries:
@@ -316,21 +330,22 @@ def _tiff_copy(data: Data, least: Use) -> bytes | None:
     wanted = _TIFF_PIXELS | ({274} if least <= Use.ORIENTATION else set())
     kept = [data[entry.start : entry.start + size] for entry in entries if entry.tag in wanted]
     end = entries[-1].start + size
-    follows = data[end : end + struct.calcsize(entry_format[-1])]  # where the next directory is
+    follows = data[end : end + struct.calcsize(entry_format[-1])]  # offset of the next directory
     directory = struct.pack(count_format, len(kept)) + b"".join(kept) + follows
     return bytes(data[:start]) + directory + bytes(data[start + len(directory) :])
 
 
 def restore_end_marker(data: Data, decode: Callable[[bytes], bytes]) -> bytes | None:
-    """Return a JPEG that lacks only its end marker with it; None if pixels are missing as well.
+    """Add the end marker to a JPEG that lacks only this; return None if pixels are missing as well.
 
-    libjpeg fills up what is missing, so the pixels are decoded several times: with the marker behind what is
-    there, and with other bytes in between. Bytes behind the last pixel change nothing, while of those that
-    stand for pixels some do: they begin with different bits, because one of them may mean what is filled in.
+    libjpeg fills in missing pixels. So the file is decoded several times: with the marker right behind the
+    data, and with other bytes in between. Bytes behind the last pixel change nothing. Bytes read as pixels do
+    change the picture, at least some of them: they begin with different bits, since one beginning may encode
+    just what is filled in.
 
     Args:
-        data: a whole file.
-        decode: returns something that names the pixels of a file.
+        data: a complete file.
+        decode: returns a value that identifies the pixels of a file.
     """
     if data[:3] != JPEG_HEAD or data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda"):
         return None

@@ -1,4 +1,4 @@
-"""Bounds on the work that one file may cause: a time limit, and a way to stop from outside."""
+"""Limit the work that one file may cause: by time, and by a signal from outside."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-# Above what a plain photo or clip takes, by far: only files that are built to take long come near it.
+# Far above what a photo or clip takes; only files that are built to take long come near it.
 MAX_SECONDS = 60.0
 
 
 class MediaError(ValueError):
-    """The picture or video cannot be used; the message is one sentence for the person who gave it."""
+    """Report a picture or video that cannot be used, in one sentence for the person who gave it."""
 
 
 class ReadingStopped(MediaError):
-    """The caller's `stop` said that nobody waits for the file any more."""
+    """Report that the caller's `stop` ended the reading."""
 
 
 class TimeLimitReached(MediaError):
-    """The file takes longer to read than the caller allows."""
+    """Report a file that takes longer to read than the caller allows."""
 
 
 class ReadingLimit:
-    """Says during the reading of one file whether to go on.
+    """Decide during the reading of one file whether to go on.
 
-    Readers call `check` between packets, frames and reads from the file. Decoding of a single picture or
-    frame is one call into a C library, which is not interrupted; its size is bounded before it starts.
+    Readers call `check` between packets, frames and reads from the file. Decoding a single picture or frame
+    is one call into a C library that cannot be interrupted; its size is bounded before it starts.
 
     Attributes:
-        is_seeking_slow: whether a seek took so long that no other is tried.
+        is_seeking_slow: a seek took so long that no other is tried.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ReadingLimit:
 
         Args:
             name: what the file is called in error messages.
-            stop: returns True once the reading shall end; called often, so it must be cheap; None: never.
+            stop: returns True to end the reading; called often, so it must be cheap. None: never.
             seconds: how long the reading may take, above 0; None: without a limit.
 
         Raises:
@@ -58,14 +58,14 @@ class ReadingLimit:
         self._start = time.monotonic()
 
     def check(self, share: float = 1.0) -> None:
-        """Return if the reading may go on.
+        """Raise an error if the reading must end.
 
         Args:
-            share: the part of the seconds, in (0, 1], that may be used up by now.
+            share: the part of the seconds, in (0, 1], that may have passed by now.
 
         Raises:
-            ReadingStopped: the caller said stop.
-            TimeLimitReached: the time is used up.
+            ReadingStopped: `stop` returned True.
+            TimeLimitReached: more time has passed.
         """
         if self.stop is not None and self.stop():
             raise ReadingStopped(f"Reading {self.name} was stopped.")
@@ -76,19 +76,20 @@ class ReadingLimit:
 
 
 class LimitedFile(io.BufferedReader):
-    """A file opened for reading that checks the limit on the way."""
+    """Read a binary file, and check the limit on the way."""
 
-    # Pillow reads some formats byte by byte.
-    _SMALL = 4096
-    _SMALL_READS = 256
+    # Pillow reads some formats byte by byte, so of small reads only some are checked.
+    _SMALL = 4096  # bytes
+    _SMALL_READS = 256  # reads between two checks
 
     def __init__(self, path: Path, limit: ReadingLimit) -> None:
+        """Open the file at `path`."""
         super().__init__(io.FileIO(path))
         self._limit = limit
         self._reads = 0
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read like any binary file.
+        """Read up to `size` bytes, all if it is None or negative.
 
         Raises:
             ReadingStopped, TimeLimitReached: see ReadingLimit.check.

@@ -1,4 +1,4 @@
-"""A decoded frame -> RGB as a player shows it: square pixels, upright, sides of at most MAX_SIDE."""
+"""Convert a decoded frame to RGB as a player shows it: square pixels, upright, sides up to MAX_SIDE."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from PIL import Image
 
 from .image import ON_WHITE
 
-# Vision towers read 224 to 448 pixels of a frame: this leaves enough for the eye, and for many frames.
+# Vision towers read 224 to 448 pixels of a frame. This is enough for the eye, and small enough for many
+# frames.
 MAX_SIDE = 1280
 
-# By the signs of a display matrix [[a, b], [c, d]] (FFmpeg, libavutil/display.h): the point (x, y) of the
-# stored picture is shown at (a x + c y, b x + d y), with y downwards.
+# The signs of a display matrix [[a, b], [c, d]] (FFmpeg, libavutil/display.h) -> the operation that applies
+# it: the point (x, y) of the stored picture is shown at (a x + c y, b x + d y), with y downwards.
 _TURNS = {
     (1, 0, 0, 1): None,
     (-1, 0, 0, 1): Image.Transpose.FLIP_LEFT_RIGHT,
@@ -27,13 +28,12 @@ _TURNS = {
     (0, -1, -1, 0): Image.Transpose.TRANSVERSE,
 }
 
-
-# The matrices that swscale converts, by their number in ITU-T H.273; the one of constant luminance (10) is
-# taken for its sibling, as players do.
+# Number of a YUV matrix in ITU-T H.273 -> the matrix that swscale converts it with. Constant luminance (10)
+# is read as non-constant luminance (9), as players do.
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 6, 7: 7, 9: 9, 10: 9}
 _RGB, _UNSTATED = 0, 2
 _BT709, _BT601, _BT2020 = 1, 5, 9
-# From this size up a picture is high definition, for which a file that states no matrix means BT.709.
+# From this size up a picture is high definition. If its file states no matrix, that means BT.709.
 HD_WIDTH, HD_HEIGHT = 1280, 720
 
 
@@ -44,23 +44,27 @@ def to_upright_rgb(
     codec: str,
     note: Callable[[str], None],
 ) -> Image.Image:
-    """Return RGB, 8 bits, alpha laid on white.
+    """Convert a frame to 8-bit RGB, upright, with alpha laid on white.
 
-    FFmpeg scales while it converts, so that a full RGB copy of an 8K frame never exists; a frame with alpha
-    is laid on white first, because colours behind transparent pixels must not bleed into their neighbours.
+    FFmpeg scales while it converts, so that a full RGB copy of an 8K frame never exists. A frame with alpha
+    is laid on white before it is scaled, because colours behind transparent pixels must not bleed into their
+    neighbours.
 
     Args:
         frame: any size and pixel format.
         pixel_shape: width / height of one pixel, None or 0 where unknown; the shorter side is stretched.
-        size: (width, height) to come out at, upright; None: as large as the frame, at most MAX_SIDE.
-        codec: FFmpeg's name of what the frame was coded in.
-        note: called with a sentence for the reader where the frame looks other than in the file.
+        size: (width, height) of the upright result; None: the size of the frame, at most MAX_SIDE.
+        codec: FFmpeg's name of the codec.
+        note: called with a sentence for the reader if the result looks different from the file.
     """
     turn = _upright_turn(frame)
+    # (width, height) before the turn.
     if size is None:
-        width, height = _shown_size(frame, pixel_shape)
+        width, height = _display_size(frame, pixel_shape)
+    elif turn in _QUARTERS:
+        height, width = size
     else:
-        width, height = size if turn not in _QUARTERS else size[::-1]
+        width, height = size
     stated = frame.colorspace
     try:
         frame.colorspace = _matrix(frame, codec, note)
@@ -69,15 +73,15 @@ def to_upright_rgb(
             if image.size != (width, height):
                 image = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
         else:
-            smooth = "AREA" if width < frame.width else "BICUBIC"
-            image = frame.reformat(width, height, format="rgb24", interpolation=smooth).to_image()
+            interpolation = "AREA" if width < frame.width else "BICUBIC"
+            image = frame.reformat(width, height, format="rgb24", interpolation=interpolation).to_image()
     finally:
         frame.colorspace = stated
     return image if turn is None else image.transpose(turn)
 
 
 def _matrix(frame: av.VideoFrame, codec: str, note: Callable[[str], None]) -> int:
-    """Return the number of the matrix from which the frame's YUV is converted, one that swscale knows."""
+    """Return the number of the matrix to convert the frame's YUV with, one that swscale knows."""
     stated = int(frame.colorspace)
     if frame.format.is_rgb:
         return stated if stated == _RGB else _UNSTATED
@@ -85,7 +89,7 @@ def _matrix(frame: av.VideoFrame, codec: str, note: Callable[[str], None]) -> in
         return _MATRICES[stated]
     if stated not in (_RGB, _UNSTATED):
         note("The file's colours are coded in a way that is not known here: they may look other than meant.")
-    if codec == "vp8":  # its format knows no other (RFC 6386, 9.2)
+    if codec == "vp8":  # VP8 has no other matrix (RFC 6386, 9.2)
         return _BT601
     if int(frame.color_primaries) == _BT2020:
         return _BT2020
@@ -94,11 +98,12 @@ def _matrix(frame: av.VideoFrame, codec: str, note: Callable[[str], None]) -> in
 
 
 def _has_alpha(frame: av.VideoFrame) -> bool:
-    form = frame.format
-    return form.has_palette or any(component.is_alpha for component in form.components)
+    """Return whether a frame has an alpha channel, or a palette, which may hold alpha."""
+    return frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
 
 
 def _lay_on_white(image: Image.Image, note: Callable[[str], None]) -> Image.Image:
+    """Convert RGBA to RGB on a white background; note if anything was transparent."""
     alpha = image.getchannel("A")
     if alpha.getextrema()[0] < 255:
         note(ON_WHITE)
@@ -107,10 +112,12 @@ def _lay_on_white(image: Image.Image, note: Callable[[str], None]) -> Image.Imag
     return opaque
 
 
+# The operations that swap width and height.
 _QUARTERS = {turn for signs, turn in _TURNS.items() if signs[0] == 0}
 
 
-def _shown_size(frame: av.VideoFrame, pixel_shape: Fraction | None) -> tuple[int, int]:
+def _display_size(frame: av.VideoFrame, pixel_shape: Fraction | None) -> tuple[int, int]:
+    """Return (width, height) of the frame in square pixels, before the turn, with sides up to MAX_SIDE."""
     width, height = Fraction(frame.width), Fraction(frame.height)
     if pixel_shape and pixel_shape > 1:
         width *= pixel_shape
@@ -121,7 +128,7 @@ def _shown_size(frame: av.VideoFrame, pixel_shape: Fraction | None) -> tuple[int
 
 
 def _upright_turn(frame: av.VideoFrame) -> Image.Transpose | None:
-    """How the stored picture is brought upright; turns that are no quarters are left as they are."""
+    """Return the operation that turns the frame upright; None for none, and for odd angles."""
     stored = frame.side_data.get("DISPLAYMATRIX")
     if stored is None:
         return None

@@ -1,4 +1,4 @@
-"""Opening a picture file through Pillow, in spite of what no pixel needs."""
+"""Open a picture file with Pillow, even if parts that no pixel needs are damaged."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def read_picture(
     limit: ReadingLimit,
     read: Callable[[OpenFile], Result],
 ) -> tuple[Result, str | None]:
-    """Read a picture file; where that fails, a copy of it that holds only what pixels need.
+    """Read a picture file; if that fails, read a copy of it without the parts that no pixel needs.
 
     Args:
-        source: a file that is there and not empty, or its bytes.
-        name: what the file is called in error messages.
-        formats: Pillow's names of the formats that it may be in.
+        source: a file that exists and is not empty, or its bytes.
+        name: name of the file in error messages.
+        formats: Pillow's names of the allowed formats.
         limit: checked on the way.
-        read: gets a function that opens the picture, as often as wanted, with no pixel decoded yet.
+        read: receives a function that opens the picture without decoding it, as often as needed.
 
     Returns:
-        What `read` returned, and a note where a copy was read.
+        (result of `read`, a note if a copy was read, else None).
 
     Raises:
-        MediaError: of `read`, or a file that would take too long.
-        Exception: of Pillow or of `read`, where no copy could be read either.
+        MediaError: raised by `read`, or for a file that would take too long.
+        Exception: raised by Pillow or by `read`, if no copy could be read either.
     """
     with _open_bytes(source) as data:
         check_parts(data, name)
@@ -62,7 +62,7 @@ def read_picture(
                 return read(_opener(source, name, formats, limit)), None
             except MediaError:
                 raise
-            except Exception as error:  # decoders meet hostile bytes with exceptions of nearly every type
+            except Exception as error:  # decoders raise nearly every type of exception for hostile bytes
                 failure = error
         copy: Data = data
         for copy in copies_without_metadata(data, parts):
@@ -81,8 +81,11 @@ def read_picture(
 def _opener(
     source: Path | bytes | bytearray, name: str, formats: tuple[str, ...], limit: ReadingLimit
 ) -> OpenFile:
+    """Return a function that opens the picture without decoding it, and refuses a JPEG of too many scans."""
+
     @contextmanager
     def open_file() -> Iterator[Image.Image]:
+        """Open the picture for the length of a with block."""
         limit.check()
         with (
             LimitedFile(source, limit) if isinstance(source, Path) else BytesIO(source) as file,
@@ -98,7 +101,7 @@ def _opener(
 
 @contextmanager
 def _open_bytes(source: Path | bytes | bytearray) -> Iterator[Data]:
-    """Give access to the bytes of a file without reading them all."""
+    """Yield the bytes of a file, mapped into memory so that they are not all read."""
     if not isinstance(source, Path):
         yield source
         return
@@ -107,7 +110,10 @@ def _open_bytes(source: Path | bytes | bytearray) -> Iterator[Data]:
 
 
 def _restored_jpeg(data: Data, name: str, formats: tuple[str, ...], limit: ReadingLimit) -> bytes | None:
+    """Return a JPEG with its end marker restored; None if anything else is missing or it is no JPEG."""
+
     def decode(content: bytes) -> bytes:
+        """Return a hash of the pixels."""
         with _opener(content, name, formats, limit)() as image:
             return hashlib.blake2b(image.tobytes()).digest()
 

@@ -1,9 +1,10 @@
-"""The sampling rule: at which moments a clip is looked at, and which frame is on screen then.
+"""Sample frames of a clip at evenly spaced moments.
 
-T moments, evenly spaced from the moment the first frame appears to the moment the last one does; at each the
-frame on screen, which is the latest that has appeared. At a constant frame rate these are the frames
-`np.linspace(0, n - 1, T, dtype=int)` of the published LLaVA-NeXT-Video code (LLaVA-VL/LLaVA-NeXT,
-playground/demo/video_demo.py, load_video); at a variable one they follow the clock where indices would not.
+The T moments are evenly spaced from the time of the first frame to the time of the last one. At each moment
+the frame on screen is taken, which is the latest that has appeared. At a constant frame rate these are the
+frames `np.linspace(0, n - 1, T, dtype=int)` of the published LLaVA-NeXT-Video code (LLaVA-VL/LLaVA-NeXT,
+playground/demo/video_demo.py, load_video). At a variable frame rate they follow the clock, where indices
+would not.
 """
 
 from __future__ import annotations
@@ -15,28 +16,28 @@ from fractions import Fraction
 
 from PIL import Image
 
-# Matroska and WebM count in milliseconds: a frame's time is rounded by up to half of one, and so is the last
-# frame's, from which the moments are computed. Without this much grace a frame could miss its own moment.
+# Seconds. Matroska and WebM round the time of every frame, and of the last one from which the moments are
+# computed, by up to half a millisecond. Without this tolerance a frame could miss its own moment.
 GRACE = Fraction(1, 1000)
-# Decoded for one moment at most, on average over the moments: 300 frames of 4K or 1200 of 1080p. Video
-# encoders set a keyframe every 250 frames unless told otherwise: this only stops files with next to none.
+# Pixels decoded per moment at most, on average over the moments: 300 frames of 4K or 1200 of 1080p. By
+# default encoders set a keyframe every 250 frames, so only files with very few keyframes reach this limit.
 MAX_RUN_PIXELS = 25 * 10**8
 
 
 @dataclass
 class DecodedClip:
-    """What a reader found.
+    """Hold the frames that a reader decoded, and what it could not decode.
 
     Attributes:
-        pictures: by the time at which each appears, in seconds from the first frame; RGB, upright.
-        duration: seconds from the first frame to the end of the last.
-        declared: seconds that the file claims to last; None if it claims nothing.
-        notes: sentences on how the pictures differ from what the file holds.
-        missed: moments at which nothing could be decoded.
-        cut: the file is broken after what was read.
-        far: reading stopped at the limit of pixels.
-        late: reading stopped at the limit of time.
-        whole: the pictures are all frames of the clip.
+        pictures: time of appearance, in seconds from the first frame, -> picture, RGB and upright.
+        duration: seconds from the first frame to the end of the last one.
+        declared_duration: seconds that the file declares; None if it declares none.
+        notes: sentences on how the pictures differ from the file.
+        n_missed: number of moments at which nothing could be decoded.
+        is_truncated: the file is damaged after the part that was read.
+        hit_pixel_limit: reading stopped at the limit of pixels.
+        hit_time_limit: reading stopped at the limit of time.
+        has_all_frames: the pictures are all frames of the clip.
     """
 
     pictures: dict[Fraction, Image.Image]
@@ -50,37 +51,37 @@ class DecodedClip:
     has_all_frames: bool = False
 
     def note(self, sentence: str) -> None:
-        """Add a sentence, once however many frames it is about."""
+        """Add a sentence, unless it is there already."""
         if sentence not in self.notes:
             self.notes.append(sentence)
 
 
 def sample_moments(first: Fraction, last: Fraction, n: int) -> list[Fraction]:
-    """`n` >= 1 moments in seconds, from `first` to `last` inclusive; a single one is `first`."""
+    """Space `n` >= 1 moments evenly, in seconds, from `first` to `last` inclusive; one alone is `first`."""
     return [first + (last - first) * i / max(n - 1, 1) for i in range(n)]
 
 
 def is_on_screen(time: Fraction, moment: Fraction, before: Fraction | None) -> bool:
     """Return whether the frame that appears at `time` is on screen at `moment`.
 
-    Times are rounded by their container, so a frame may appear up to GRACE after the moment; but no later
-    than half of the time since the frame before it, which at 1000 frames a second is less.
+    Containers round times, so a frame may appear up to GRACE after the moment, but no later than half of the
+    time since the frame before it, which is less than GRACE at 1000 frames per second.
 
     Args:
         time: in seconds.
         moment: in seconds.
-        before: when the frame before appears; None: it is the first.
+        before: time of the frame before, in seconds; None: there is none.
     """
     grace = GRACE if before is None else min(GRACE, (time - before) / 2)
     return time <= moment + grace
 
 
 def select_frames(times: Sequence[Fraction], n: int) -> list[int]:
-    """Return the indices of the frames on screen at the `n` moments, each once; of `n` frames or fewer, all.
+    """Return the indices of the frames on screen at `n` moments, each once; all if there are at most `n`.
 
     Args:
-        times: when each frame appears, in seconds, ascending; at least one.
-        n: how many moments, at least 1.
+        times: time of each frame in seconds, ascending; at least one.
+        n: number of moments, at least 1.
     """
     if len(times) <= n:
         return list(range(len(times)))

@@ -1,9 +1,9 @@
-"""A video container -> the frames on screen at T moments, decoding only from the keyframe before each.
+"""Read the frames on screen at T moments from a video container, decoding only from the keyframe before each.
 
-Three steps, none of which holds more than one decoded frame. The first packets and, after a seek, the last
-ones say when the clip begins and ends, so that its length costs nothing. A seek for every moment says where
-the keyframe before it lies. Then the runs from keyframe to moment are decoded, each frame once: moments that
-share a keyframe share a run, and a container that cannot seek is one single run.
+Three steps, each with at most one decoded frame in memory. First, the first packets and, after a seek, the
+last ones tell when the clip begins and ends, so that a long clip costs no more than a short one. Second, a
+seek for every moment finds the keyframe before it. Third, the runs from keyframe to moment are decoded, each
+frame once: moments that share a keyframe share a run, and a container that cannot seek is a single run.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from .limits import ReadingLimit, TimeLimitReached
 from .orientation import to_upright_rgb
 from .sampling import GRACE, MAX_RUN_PIXELS, DecodedClip, is_on_screen, sample_moments, select_frames
 
-# Packets looked through for a keyframe, before an earlier place is tried.
+# Packets searched for a keyframe before the search starts again from an earlier time.
 MAX_SEARCH = 2000
-END = 2**60  # in ticks of any time base: after the end of every clip
+END = 2**60  # in ticks of any time base: later than the end of every clip
 HDR = {16: "PQ", 18: "HLG"}  # transfer curves by their number in ITU-T H.273
 
 
 @dataclass
 class _Run:
-    """Decode from `offset` (None: from the beginning) until all `wanted` times, ascending, are passed."""
+    """Hold one run of decoding: from `offset` (None: the beginning) past all `wanted` times, ascending."""
 
     offset: int | None
     wanted: list[Fraction]
@@ -48,20 +48,20 @@ class _Run:
 
 @dataclass
 class _Budget:
-    """Counts the frames that may still be decoded."""
+    """Count the frames that may still be decoded."""
 
     frames: int
 
 
 class _ClockRestarts(Exception):
-    """The clock of the file is not one line, so that seeking by time leads astray."""
+    """Report that the clock of the file restarts, so that seeking by time finds the wrong place."""
 
 
 def read(path: Path, n: int, limit: ReadingLimit) -> DecodedClip:
-    """Return the clip at `n` moments.
+    """Read the clip at `n` moments.
 
     Raises:
-        MediaError: no picture in it, no frames, encrypted, too large, an unknown codec; see
+        MediaError: no moving picture, no frames, encrypted, too large, an unknown codec; see
             ReadingLimit.check.
         av.FFmpegError: not one of FORMATS, or damaged at its head.
     """
@@ -72,6 +72,11 @@ def read(path: Path, n: int, limit: ReadingLimit) -> DecodedClip:
 
 
 def _read_by_seeking(path: Path, n: int, limit: ReadingLimit) -> DecodedClip:
+    """Read the clip at `n` moments, seeking to each of them.
+
+    Raises:
+        _ClockRestarts: times do not name a unique place in the file.
+    """
     with open_video(path, limit) as (container, stream):
         may_jump = container.format.name == "mpegts"
         clock = Clock(stream, may_jump)
@@ -80,6 +85,7 @@ def _read_by_seeking(path: Path, n: int, limit: ReadingLimit) -> DecodedClip:
             raise MediaError(f"{path.name} has a video track without any frame: save it again.")
         if head[0].has_sidedata("encryption_info"):
             raise MediaError(f"{path.name} is encrypted: give a copy without protection.")
+        # Find out when the clip begins and ends. Times are in ticks until the moments are computed.
         tick = stream.time_base
         first = min(map(timestamp, head))
         usual = int(1 / (stream.average_rate * tick)) if stream.average_rate else 0
@@ -89,12 +95,11 @@ def _read_by_seeking(path: Path, n: int, limit: ReadingLimit) -> DecodedClip:
             last, length = _last_frame(head, clock)
         else:
             last, length = _end(container, stream, first, limit, clock)
-        if not is_short and (
-            may_jump or last <= first
-        ):  # every packet must be seen, or no seeking to the end
-            with open_video(path, limit) as whole:
+        if not is_short and (may_jump or last <= first):
+            # The clock may restart anywhere, or seeking to the end failed: look at every packet.
+            with open_video(path, limit) as reopened:
                 clock = Clock(stream, may_jump)
-                last, length = _last_frame(read_packets(*whole, limit), clock)
+                last, length = _last_frame(read_packets(*reopened, limit), clock)
         if clock.restarts:
             raise _ClockRestarts
         clip = DecodedClip(
@@ -103,9 +108,11 @@ def _read_by_seeking(path: Path, n: int, limit: ReadingLimit) -> DecodedClip:
             declared_duration=read_declared_duration(container, stream),
         )
         _note_tracks(container, stream, clip)
+
+        # Plan what is decoded: a short clip in one run, otherwise one run for each keyframe.
         if is_short:
-            with open_video(path, limit) as whole:
-                times = sorted({timestamp(frame) * tick for frame in decode_frames(*whole, limit)})
+            with open_video(path, limit) as reopened:
+                times = sorted({timestamp(frame) * tick for frame in decode_frames(*reopened, limit)})
             clip.has_all_frames = len(times) <= n
             runs = [_Run(None, [times[i] for i in select_frames(times, n)])] if times else []
         else:
@@ -116,7 +123,7 @@ def _read_by_seeking(path: Path, n: int, limit: ReadingLimit) -> DecodedClip:
 
 
 def _read_in_order(path: Path, n: int, limit: ReadingLimit) -> DecodedClip:
-    """Return the clip at `n` moments of a file whose clock restarts, read from its beginning to its end."""
+    """Read the clip at `n` moments from a file whose clock restarts, from its beginning to its end."""
     with open_video(path, limit) as (container, stream):
         may_jump = container.format.name == "mpegts"
         clock = Clock(stream, may_jump)
@@ -129,14 +136,15 @@ def _read_in_order(path: Path, n: int, limit: ReadingLimit) -> DecodedClip:
         ordered = [time * tick for time in sorted(times)]
         clip = DecodedClip({}, end * tick - ordered[0], has_all_frames=len(ordered) <= n)
         _note_tracks(container, stream, clip)
-    times_more = "once" if clock.restarts == 1 else f"{clock.restarts} times"
-    clip.note(f"The clock in the file starts again {times_more}: its parts are shown one after the other.")
+    count = "once" if clock.restarts == 1 else f"{clock.restarts} times"
+    clip.note(f"The clock in the file starts again {count}: its parts are shown one after the other.")
     wanted = ordered if clip.has_all_frames else sample_moments(ordered[0], ordered[-1], n)
     _decode_runs(path, n, [_Run(None, wanted)], ordered[0], clip, limit, may_jump)
     return clip
 
 
 def _note_tracks(container, stream, clip: DecodedClip) -> None:
+    """Note video tracks that are not used, and alpha that cannot be read."""
     number = len(video_tracks(container))
     if number > 1:
         clip.note(f"The file has {number} video tracks: only the one that players show is used.")
@@ -145,16 +153,16 @@ def _note_tracks(container, stream, clip: DecodedClip) -> None:
 
 
 def _grace(head: list[av.Packet], tick: Fraction) -> Fraction:
-    """Return by how many seconds a keyframe may come after a moment and still be the frame shown then."""
+    """Return how many seconds after a moment a keyframe may appear and still be the frame on screen."""
     times = sorted({timestamp(packet) for packet in head})
     steps = [later - earlier for earlier, later in pairwise(times)]
     return min(GRACE, min(steps) * tick / 2) if steps else GRACE
 
 
 def _end(container, stream, first: int, limit: ReadingLimit, clock: Clock) -> tuple[int, int]:
-    """Return (time, duration) in ticks of the frame that is shown last; (0, 0) if seeking does not get there.
+    """Return (time, duration) in ticks of the frame shown last; (0, 0) if seeking does not find it.
 
-    The packets from there to the end of the file are shown to the clock.
+    The clock follows the packets from there to the end of the file.
     """
     try:
         seek(container, stream, END, limit)
@@ -164,7 +172,7 @@ def _end(container, stream, first: int, limit: ReadingLimit, clock: Clock) -> tu
     landed = next(rest, None)
     if landed is None or landed.is_keyframe:
         return _last_frame(chain([landed], rest) if landed else (), clock)
-    # Some land on the packet stored last, whose frame need not be the one shown last.
+    # Some containers seek to the packet stored last, whose frame need not be the one shown last.
     moment = timestamp(landed) * stream.time_base
     _, offset = _keyframe(container, stream, first, moment, GRACE, limit)
     if offset is None:
@@ -173,13 +181,16 @@ def _end(container, stream, first: int, limit: ReadingLimit, clock: Clock) -> tu
     return _last_frame(read_packets(container, stream, limit), clock)
 
 
-def _last_frame(some: Iterable[av.Packet], clock: Clock) -> tuple[int, int]:
-    """Return (time, duration) in ticks of the packet shown last, (0, 0) if there is none."""
+def _last_frame(packets: Iterable[av.Packet], clock: Clock) -> tuple[int, int]:
+    """Return (time, duration) in ticks of the packet shown last; (0, 0) if there is none.
+
+    The clock follows the packets.
+    """
     last = 0, 0
-    for number, packet in enumerate(some):
+    for number, packet in enumerate(packets):
         clock.observe(packet)
-        found = timestamp(packet), packet.duration or 0
-        last = found if number == 0 else max(last, found)
+        current = timestamp(packet), packet.duration or 0
+        last = current if number == 0 else max(last, current)
     return last
 
 
@@ -197,10 +208,10 @@ def _runs(
 def _keyframe(
     container, stream, first: int, moment: Fraction, grace: Fraction, limit: ReadingLimit
 ) -> tuple[int, int | None]:
-    """Return (time of a keyframe at or before `moment`, where to seek for it); (first, None): the beginning.
+    """Find a keyframe at or before `moment`: (its time, where to seek), or (first, None) for the start.
 
-    Some containers land after the moment (they seek by decoding time, or to any frame): then ever earlier
-    places are tried.
+    Some containers seek to a place after the moment (by decoding time, or to any frame). Then earlier and
+    earlier places are tried.
     """
     target = int((moment + grace) / stream.time_base)
     back = 0
@@ -229,15 +240,17 @@ def _decode_runs(
     """Decode the runs into `clip`, as far as the limits of pixels and of time allow.
 
     Args:
-        path, n, limit: as of `read`.
+        path, n, limit: arguments of `read`.
         runs: by ascending times.
-        zero: when the clip begins, in seconds of the file's clock.
-        clip: gets the pictures.
-        may_jump: as of Clock, for a file whose clock restarts; None: it does not.
+        zero: the beginning of the clip in seconds of the file's clock.
+        clip: receives the pictures.
+        may_jump: argument of Clock, for a file whose clock restarts; None: the clock does not restart.
     """
     with open_video(path, limit) as (container, stream):
         budget = _Budget(n * max(1, MAX_RUN_PIXELS // (stream.width * stream.height)))
-        clock = None if may_jump is None else Clock(stream, may_jump)
+        clock = None
+        if may_jump is not None:
+            clock = Clock(stream, may_jump)
         for run in runs:
             try:
                 _decode(container, stream, run, zero, clip, limit, budget, clock)
@@ -264,9 +277,12 @@ def _decode(
     shown_time = None
 
     def keep(frame: av.VideoFrame) -> None:
+        """Convert a frame and put it into the clip, unless it is there."""
         time = timestamp(frame) * stream.time_base - zero
         if time not in clip.pictures:
-            size = next(iter(clip.pictures.values())).size if clip.pictures else None
+            size = None  # all pictures of a clip have the size of the first
+            if clip.pictures:
+                size = next(iter(clip.pictures.values())).size
             codec = stream.codec_context.name
             clip.pictures[time] = to_upright_rgb(frame, stream.sample_aspect_ratio, size, codec, clip.note)
             if curve := HDR.get(frame.color_trc):
@@ -287,7 +303,7 @@ def _decode(
         if not wanted:
             return
         if shown is not None and time == shown_time and (len(wanted) > 1 or time == zero):
-            continue  # where a container rounds two frames to one time, the clip begins with the first
+            continue  # of two frames that a container rounds to one time, the clip begins with the first
         budget.frames -= 1
         if budget.frames < 0:
             clip.hit_pixel_limit = True

@@ -1,4 +1,4 @@
-"""A video file or an animated picture -> T upright RGB frames with their times, or a sentence why not."""
+"""Read T upright RGB frames with their times from a video file or an animated picture."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from .image import MediaError, existing_file
 from .limits import MAX_SECONDS, ReadingLimit
 from .sampling import DecodedClip
 
-# 128 frames of 1280 x 720 are 350 MB, and no model of these families was trained on more than 64.
+# 128 frames of 1280 x 720 need 350 MB, and no model of these families was trained on more than 64 frames.
 MAX_FRAMES = 128
 KNOWN = "MP4, MOV, MKV, WebM, AVI, MPEG-TS, GIF, animated WebP, PNG or AVIF"
-# The picture may end a little before the sound does in a file that is whole.
+# In an undamaged file the picture may end a little before the sound.
 CUT_SECONDS = 1
 
 
 @dataclass(frozen=True)
 class LoadedVideo:
-    """Frames of a clip, safe to hand on, and what had to be done to get them.
+    """Hold checked frames of a clip, and notes on how they were obtained.
 
     Attributes:
         frames: T pictures of one size: PIL, mode RGB, 8 bits, upright, square pixels, sides in [1, 1280].
-        seconds: T times, ascending: when each frame appears, counted from the first frame of the clip.
-        duration: of the clip in seconds, from its first frame to the end of its last.
-        notes: short sentences for the reader on how the frames differ from what was asked or given.
+        seconds: time of appearance of each frame, ascending, counted from the first frame of the clip.
+        duration: seconds from the first frame of the clip to the end of the last.
+        notes: short sentences for the reader on how the frames differ from the request or the file.
     """
 
     frames: tuple[Image.Image, ...]
@@ -45,27 +45,28 @@ def load_video(
     stop: Callable[[], bool] | None = None,
     seconds: float | None = MAX_SECONDS,
 ) -> LoadedVideo:
-    """Sample `n_frames` frames uniformly in time, the first and the last frame among them (see sampling).
+    """Sample `n_frames` frames uniformly in time, including the first and the last frame (see sampling).
 
-    T = n_frames, but for a clip with fewer frames, or with fewer different ones on screen at those moments (a
-    variable frame rate may hold one for minutes): then each is given once and a note says so. Times are the
-    file's own presentation times. Rotation and pixel shape are applied, alpha is laid on white, sides above
-    1280 pixels are scaled down. Of several tracks the default one is used, and a note says so. Of a damaged
-    file what can be decoded is used and noted. Long files are not decoded between the samples, and memory is
-    that of the frames returned. What would need too much decoding is left out and noted.
+    T is n_frames, or less where the clip has fewer frames, or fewer different ones on screen at the moments
+    (a variable frame rate may show one frame for minutes): then each frame is returned once, and a note says
+    so. Times are the file's presentation times. Rotation and pixel shape are applied, alpha is laid on white,
+    and sides above 1280 pixels are scaled down. Of several tracks the default one is used, with a note. Of a
+    damaged file everything that can be decoded is used, with a note. Long files are not decoded between the
+    samples, and only the returned frames are held in memory. Moments that would need too much decoding are
+    left out, with a note.
 
     Args:
         path: MP4, MOV, MKV, WebM, AVI, MPEG-TS, or an animated GIF, WebP, PNG or AVIF.
         n_frames: 1 to MAX_FRAMES. 8 is the published default.
-        stop: asked before every packet and every read from the file, from this thread; once it returns True
-            the reading ends with ReadingStopped. Between two questions lies at most one decoded frame.
-        seconds: how long the reading may take; when they are over, the frames read until then are returned
-            with a note, or TimeLimitReached is raised where there are none. None: without a limit, so that
-            the frames do not depend on how fast the machine is.
+        stop: called before every packet and every read from the file, from this thread; once it returns True
+            the reading ends with ReadingStopped. At most one frame is decoded between two calls.
+        seconds: how long the reading may take. After that the frames read so far are returned with a note, or
+            TimeLimitReached is raised if there are none. None: without a limit, so that the frames do not
+            depend on the speed of the machine.
 
     Raises:
         MediaError: no such file, not a video, only sound, encrypted, no frame that can be decoded, too large.
-        ReadingStopped, TimeLimitReached: kinds of MediaError, see the arguments.
+        ReadingStopped, TimeLimitReached: subclasses of MediaError, see the arguments.
         ValueError: n_frames or seconds out of range.
     """
     if isinstance(n_frames, bool) or not isinstance(n_frames, int) or not 1 <= n_frames <= MAX_FRAMES:
@@ -87,7 +88,7 @@ def load_video(
             f"{file.name} is no video that can be read ({KNOWN}), or it is cut off or damaged: "
             "save it again as MP4."
         ) from None
-    except Exception as error:  # decoders meet hostile bytes with exceptions of nearly every type
+    except Exception as error:  # decoders raise nearly every type of exception for hostile bytes
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise MediaError(
             f"{file.name} cannot be read ({reason}): it may be damaged, so save it again."
@@ -100,7 +101,8 @@ def load_video(
     return LoadedVideo(frames, tuple(map(float, times)), float(clip.duration), _notes(clip, n_frames))
 
 
-def _notes(clip: DecodedClip, asked: int) -> tuple[str, ...]:
+def _notes(clip: DecodedClip, n_frames: int) -> tuple[str, ...]:
+    """Write the notes on a clip of which `n_frames` frames were requested."""
     notes = list(clip.notes)
     used = len(clip.pictures)
     if clip.is_truncated:
@@ -115,10 +117,12 @@ def _notes(clip: DecodedClip, asked: int) -> tuple[str, ...]:
     if clip.hit_time_limit:
         notes.append("Reading took too long and was ended: later parts are not shown.")
     if clip.n_missed:
-        notes.append(f"At {clip.n_missed} of the {asked} moments nothing could be decoded.")
-    if used < asked and clip.has_all_frames:
+        notes.append(f"At {clip.n_missed} of the {n_frames} moments nothing could be decoded.")
+    if used < n_frames and clip.has_all_frames:
         frames = "one frame" if used == 1 else f"{used} frames"
-        notes.append(f"The clip has only {frames}, not the {asked} asked for.")
-    elif used < asked and not clip.hit_time_limit:
-        notes.append(f"Only {used} different frames are on screen at the {asked} moments: each is used once.")
+        notes.append(f"The clip has only {frames}, not the {n_frames} asked for.")
+    elif used < n_frames and not clip.hit_time_limit:
+        notes.append(
+            f"Only {used} different frames are on screen at the {n_frames} moments: each is used once."
+        )
     return tuple(notes)

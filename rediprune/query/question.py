@@ -80,8 +80,8 @@ def control_tokens(processor) -> tuple[str, ...]:
     """List the strings that the tokenizer does not read as text: special tokens and placeholders."""
     tokenizer = processor.tokenizer
     added = {str(t) for t in tokenizer.added_tokens_decoder.values() if t.special}
-    found = {*tokenizer.all_special_tokens, *added, processor.image_token, placeholder(processor, "video")}
-    return tuple(sorted((t for t in found if t), key=len, reverse=True))
+    strings = {*tokenizer.all_special_tokens, *added, processor.image_token, placeholder(processor, "video")}
+    return tuple(sorted((t for t in strings if t), key=len, reverse=True))
 
 
 def prompt_text(processor, question: str, kind: str = "image", count: int = 1) -> str:
@@ -112,13 +112,13 @@ def unknown_words(tokenizer, question: str) -> tuple[str, ...]:
 def token_texts(tokenizer, ids: Tensor) -> tuple[str, ...]:
     """Return the text that each id of [L] adds, special tokens included; see `split_text`."""
     return split_text(
-        lambda some: tokenizer.decode(some, skip_special_tokens=False, clean_up_tokenization_spaces=False),
+        lambda part: tokenizer.decode(part, skip_special_tokens=False, clean_up_tokenization_spaces=False),
         ids.tolist(),
     )
 
 
 def split_text(decode: Callable[[list[int]], str], ids: Sequence[int]) -> tuple[str, ...]:
-    """Split the decoded text by token: piece i is what token i adds; together they are the text.
+    """Split the decoded text by token: piece i is the text that token i adds; joined, they are the text.
 
     A space between two words belongs to one of their pieces. A character whose bytes are spread over several
     tokens belongs to the last of them, and the pieces of the others are empty.

@@ -141,7 +141,7 @@ class TextTower:
 
     @torch.no_grad()
     def keys(self, tokens: Tensor) -> Tensor:
-        """Map visual tokens [T, N, C] to the joint space [T, N, E], float32, by LayerNorm and projection."""
+        """Map visual tokens [T, N, C] into the joint space, [T, N, E] float32: LayerNorm, projection."""
         if tokens.shape[-1] != self.width:
             raise ValueError(
                 f"visual tokens have width {tokens.shape[-1]} but text tower {self.name} takes {self.width}: "
@@ -151,11 +151,11 @@ class TextTower:
         return F.layer_norm(tokens, (self.width,), self._scale, self._shift, self._eps) @ self._projection
 
     def value_keys(self, tokens: Tensor, value_path: Callable[[Tensor], Tensor]) -> Tensor:
-        """Map visual tokens like `keys`, after the value path of the last block (MaskCLIP)."""
+        """Apply the last block's value path (LN, v_proj, out_proj; MaskCLIP), then `keys`."""
         return self.keys(value_path(tokens))
 
     def _read(self, text: str) -> tuple[Tensor, list[int]]:
-        """Return the ids that the tower takes, [1, L], and the ids between start and end: the text."""
+        """Return the ids that the tower takes, [1, L], and those between start and end: the text."""
         ids = self._tokenizer([text])
         row = ids[0].tolist()
         return ids, row[1 : row.index(self._end, 1)]

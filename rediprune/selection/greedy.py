@@ -120,7 +120,7 @@ def relevance(features: Tensor, query: Query, directions: Tensor | None = None) 
 
     Args:
         features: [T, N, C], what the projector would receive; used where the query brings no keys of its own.
-        query: its vector is folded to the width of the tokens it is compared with (query.fold).
+        query: its vector is folded to the width of the tokens it is compared with (query.prompt_tail.fold).
         directions: unit(features), where they were checked and made already; not changed.
 
     Returns:

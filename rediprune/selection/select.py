@@ -43,9 +43,9 @@ def select(
     Args:
         features: [T, N, C] visual tokens of T frames in any float dtype, before the projector. With
             config.budget "frame" every frame is selected on its own, with "shared" all of them at once.
-        query: a Query, or a plain vector [C], or of another width, folded by the published rule (query.fold).
-            A method that is not among config.ASKS_QUERY asks none and takes None.
-        config: the dials; default PruneConfig().
+        query: a Query, or a plain vector [C], or of another width, folded by the published rule
+            (query.prompt_tail.fold). A method that is not among config.ASKS_QUERY asks none and takes None.
+        config: the settings; default PruneConfig().
         alphas: several relevance weights in [0, inf] at once, in place of config.alpha; the order is then
             [W, G, M] instead of [G, M].
         grid: (rows, cols) of a frame's tokens, for the method grid, and how many more follow that stand for
@@ -220,6 +220,7 @@ def _present(present: Tensor | None, frames: int, n: int) -> Tensor | None:
 
 
 def _projected(projected: Tensor | None, frames: int, n: int, method: str) -> Tensor:
+    """Check the projected tokens [T, N, D] and return them."""
     if projected is None:
         raise ValueError(
             f"method={method!r} measures distances behind the projector: pass projected=[T, N, D], or let "
@@ -235,6 +236,7 @@ def _projected(projected: Tensor | None, frames: int, n: int, method: str) -> Te
 
 
 def _attention(attention: Tensor | None, frames: int, n: int, method: str, device: torch.device) -> Tensor:
+    """Check the attention [T, N] and return it in float32 on the device of the features."""
     if attention is None:
         raise ValueError(
             f"method={method!r} needs the attention of a class token, which the vision encoder of these "
@@ -249,6 +251,7 @@ def _attention(attention: Tensor | None, frames: int, n: int, method: str, devic
 
 
 def _weights(config: PruneConfig, alphas: Sequence[float] | None) -> tuple[float, ...]:
+    """Check the relevance weights and return them; without any, return the one of the config."""
     if alphas is None:
         return (config.alpha,)
     weights = tuple(float(alpha) for alpha in alphas)
@@ -261,6 +264,7 @@ def _weights(config: PruneConfig, alphas: Sequence[float] | None) -> tuple[float
 
 
 def _query(query: Query | Tensor | None, config: PruneConfig) -> Query:
+    """Return the query, or wrap a plain vector as one."""
     if isinstance(query, Query):
         return query
     if isinstance(query, Tensor):

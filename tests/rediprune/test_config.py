@@ -1,4 +1,4 @@
-"""config: a dial that makes no sense is refused by name, value and range; the others mean what they say."""
+"""Check that bad settings are refused by name, value and range, and what the good ones mean."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Module paths of version 0.1 still open, say where they went, and shadow nothing."""
+"""Check that module paths and fields of version 0.1 still work, name the new ones, and shadow nothing."""
 
 from __future__ import annotations
 

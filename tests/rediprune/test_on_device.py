@@ -1,4 +1,4 @@
-"""Features can be kept away from the model: they move, indices stay, and every call brings them along.
+"""Check that features can be kept on another device: they move, indices stay, and calls bring them along.
 
 The meta device stands for a GPU: what lies there cannot be computed with by accident.
 """

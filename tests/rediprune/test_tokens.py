@@ -1,4 +1,4 @@
-"""The vocabulary counts, names and takes tokens alike whether all of them are there or not."""
+"""Check that VisionTokens counts, indexes and takes tokens, with and without gaps."""
 
 import pytest
 import torch

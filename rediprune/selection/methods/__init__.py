@@ -13,7 +13,7 @@ from . import cdpruner, cls_attention, diversity, divprune, grid, random, redipr
 
 
 class Method(Protocol):
-    """A rule that chooses tokens. T frames of N tokens each are chosen from, every frame on its own."""
+    """Choose among T frames of N tokens each, every frame on its own."""
 
     def __call__(
         self,

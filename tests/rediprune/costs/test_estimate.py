@@ -1,4 +1,4 @@
-"""The ratios are those known for these shapes, each station is paid once, senseless counts are refused."""
+"""Check the ratios against known shapes, that each station is counted once, and refused counts."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The closed forms are what a counted forward pass counts."""
+"""Check the closed forms against the FLOPs counted in a forward pass."""
 
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ LLAVA_7B = ModelShapes(
 
 
 def llava(n_kv_heads: int = 32, llm_layers: int = 32) -> LlavaForConditionalGeneration:
-    """LLaVA-1.5-7B (CLIP ViT-L/14-336 + two-layer projector + Vicuna-7B) without memory for its weights."""
+    """Build LLaVA-1.5-7B (CLIP ViT-L/14-336, projector, Vicuna-7B) without memory for its weights."""
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
             hidden_size=1024,

@@ -1,4 +1,4 @@
-"""The stopwatch on a clock of our own: what it throws away, when it looks, which number it reports."""
+"""Check on a simulated clock what the stopwatch discards, when it reads the clock, and what it reports."""
 
 import math
 
@@ -17,7 +17,7 @@ from rediprune.costs.stopwatch import (
 
 
 class Machine:
-    """A pretend device: time passes only on wait(), as on an accelerator; every run has its own cost."""
+    """Simulate an accelerator: time passes only in wait(), and every run has a cost of its own."""
 
     def __init__(self, prefill_costs):
         self.now, self.queued, self.costs, self.log = 0.0, 0.0, list(prefill_costs), []

@@ -1,4 +1,4 @@
-"""Kept patches are untouched, dropped ones dim but recognisable, the ramp is ordered, bad input refused."""
+"""Check that kept patches are untouched, dropped ones dimmed, colours ordered, and bad input refused."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def image():
 
 @pytest.fixture
 def geometry():
-    """A 4 x 4 grid over the middle square of a 96 x 64 picture, as a centre crop leaves it."""
+    """Return a 4 x 4 grid over the middle square of a 96 x 64 picture, as after a centre crop."""
     return Geometry(rows=4, cols=4, box=(16.0, 0.0, 80.0, 64.0), image_size=SIZE)
 
 
@@ -117,7 +117,7 @@ def test_the_caption_tells_of_a_token_of_the_whole_frame(image, geometry, monkey
     assert said[0].startswith("Kept 2 of 17 tokens")
     assert "One of them stands for the whole frame" in said[0]
     assert "-0.20 to 0.10" in said[1]
-    assert said[1].endswith("That of the whole frame: 0.90")
+    assert said[1].endswith("Relevance of the whole frame: 0.90")
     draw.overlay(replace(trace, kept=torch.tensor([3])), image)
     assert "whole frame" not in said[5]
 
@@ -146,7 +146,7 @@ def run(geometry, question="why", said="because") -> Trace:
 
 
 def ink_box(sheet: Image.Image) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of everything that is not paper."""
+    """Return (left, top, right, bottom) of everything that is not background."""
     return ImageChops.difference(sheet, Image.new("RGB", sheet.size, palette.PAPER)).getbbox()
 
 

@@ -1,4 +1,4 @@
-"""A report and a run are short to look at, drawn in a notebook, and say what was saved."""
+"""Check that reports and runs have a short repr, draw themselves in a notebook, and say what was saved."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""draw.picking: the set grows pick by pick in the method's order, and every picture says how far it is."""
+"""Check that draw.picking grows the set in the method's order and counts it in every picture."""
 
 from dataclasses import replace
 from importlib import import_module
@@ -19,7 +19,7 @@ MARK = np.array(palette.rgb(palette.NEXT_PICK.dark))
 
 
 def run(t=1, rows=4, cols=4, budget="frame", ratio=0.5, present=None, whole=0):
-    """(vision, selection) of T frames, every group picked in a shuffled order."""
+    """Return (vision, selection) of T frames with a shuffled order in every group."""
     place = Geometry(rows, cols, (0.0, 0.0, 96.0, 96.0), (96, 96), whole)
     n = place.cells + whole
     groups, size = (1, t * n) if budget == "shared" else (t, n)
@@ -36,7 +36,7 @@ def run(t=1, rows=4, cols=4, budget="frame", ratio=0.5, present=None, whole=0):
 
 @pytest.fixture
 def told(monkeypatch):
-    """What each moment says: [(captions, text), ...], in the order in which they are drawn."""
+    """Record the words of each moment: [(captions, text), ...], in the order of drawing."""
     made, real = [], module.sheet
 
     def sheet(rows, cell, lines):
@@ -48,7 +48,7 @@ def told(monkeypatch):
 
 
 def marked(picture, cell, box):
-    """Whether a line of the mark's colour runs inside this box (of 96 pixels) of a still's picture."""
+    """Return whether a line of the mark's colour runs inside this box (of 96 pixels) of a still's picture."""
     left, top, _, bottom = (round(edge * cell / 96) + 16 for edge in box)
     inside = np.asarray(picture, int)[top + 2 : bottom - 2, left + 1]
     return bool((np.abs(inside - MARK).max(-1) < 8).all())
@@ -137,7 +137,7 @@ def test_many_frames_stay_within_the_width_and_what_cannot_be_drawn_is_refused()
 
 
 def test_an_order_that_ended_at_k_is_drawn_as_the_full_one():
-    """What a prune block reports; two frames, so that tokens of the second are found at their own place."""
+    """Use an order as a prune block reports it, with two frames, so that the offset of the second matters."""
     vision, whole = run(t=2, ratio=0.25)
     few = replace(whole, order=whole.order[:, :4], cut_from=16)
     ours, full = (draw.picking_sheet([PICTURE] * 2, vision, one, side=256) for one in (few, whole))

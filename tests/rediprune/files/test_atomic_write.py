@@ -1,4 +1,4 @@
-"""atomic_write: what cannot be written whole leaves the old file; nothing in the project writes otherwise."""
+"""Check that a failed write leaves the old file, and that nothing in the project writes otherwise."""
 
 import ast
 import os
@@ -28,7 +28,7 @@ OLD = b'{"stood": "there before"}'  # JSON, for a trace replaces nothing else
 
 @contextmanager
 def full_disk(after: int = 512):
-    """No file may grow beyond so many bytes: the write that would gets an OSError, as on a full disk."""
+    """Limit files to so many bytes: a write beyond that gets an OSError, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (after, hard))
     try:
@@ -45,7 +45,7 @@ def trace():
 
 
 def noise(t: int) -> Image.Image:
-    """A picture that no codec makes small."""
+    """Return a picture that no codec can compress well."""
     pixels = torch.randint(0, 256, (64, 64, 3), generator=torch.Generator().manual_seed(t))
     return Image.fromarray(pixels.byte().numpy())
 

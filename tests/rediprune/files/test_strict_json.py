@@ -1,4 +1,4 @@
-"""strict_json and its readers: a damaged or hostile file of ours is one sentence, never a traceback."""
+"""Check that readers of JSON answer damaged or hostile files with one sentence, never a traceback."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""media.file_parts: metadata that no pixel needs refuses no picture, and no structure takes minutes."""
+"""Check that bad metadata refuses no picture, and that no file structure takes minutes to read."""
 
 import io
 import struct
@@ -20,7 +20,7 @@ ORIENTATION = 0x0112
 
 
 def halves() -> Image.Image:
-    """Left half red, right half green."""
+    """Return a picture whose left half is red and right half green."""
     image = Image.new("RGB", (40, 20), GREEN)
     image.paste(RED, (0, 0, 20, 20))
     return image
@@ -37,13 +37,13 @@ def is_halves(image: Image.Image) -> bool:
 
 
 def chunk(kind: bytes, body: bytes, checksum: int | None = None) -> bytes:
-    """A PNG chunk; its checksum is right unless given."""
+    """Build a PNG chunk, with a correct checksum unless one is given."""
     right = zlib.crc32(kind + body) if checksum is None else checksum
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", right)
 
 
 def with_chunk(part: bytes, behind: bool = False) -> bytes:
-    """A PNG with a chunk before its pixels or behind them."""
+    """Insert a chunk into a PNG, before its pixels or behind them."""
     whole = encoded("PNG")
     at = whole.index(b"IEND" if behind else b"IDAT") - 4
     return whole[:at] + part + whole[at:]
@@ -166,7 +166,7 @@ def test_a_webp_that_breaks_off_in_its_metadata_loads(kept):
 
 
 def tiff_with(tag: int, kind: int, count: int, value: int) -> bytes:
-    """A TIFF whose entry of the software's name says something else."""
+    """Build a TIFF in which another entry replaces the one for the software's name."""
     whole = bytearray(encoded("TIFF", tiffinfo={305: "name"}))
     start = struct.unpack_from("<I", whole, 4)[0]
     for number in range(struct.unpack_from("<H", whole, start)[0]):
@@ -188,7 +188,7 @@ def test_a_tiff_whose_metadata_cannot_be_read_loads(entry):
 
 
 def gif(canvas: tuple[int, int], frames: int, extension: bytes = b"") -> bytes:
-    """A GIF of frames of one pixel each."""
+    """Build a GIF of frames of one pixel each."""
     head = b"GIF89a" + struct.pack("<HHBBB", *canvas, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff" + extension
     frame = b"\x21\xf9\x04\x04\x0a\0\0\0" + b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\2\2\x44\1\0"
     return head + frame * frames + b";"
@@ -204,14 +204,14 @@ def seconds_of(work) -> float:
 
 
 def test_a_long_comment_in_a_gif_costs_next_to_nothing():
-    """Pillow alone needs 9 s for this one, and four times that for twice its length."""
+    """Read a file for which Pillow alone needs 9 s, and four times that at twice its length."""
     comment = b"\x21\xfe" + (b"\xff" + b"a" * 255) * 16_000 + b"\0"
     assert seconds_of(lambda: load_image(gif((4, 4), 1, comment))) < 2
     assert load_image(gif((4, 4), 1, comment)).image.size == (4, 4)
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused_at_once():
-    """31 bytes make a decoder go over all pixels once more: half an hour for this file of 1 MB."""
+    """Refuse a file of 1 MB that takes half an hour: each 31 bytes make the decoder pass over all pixels."""
     buffer = io.BytesIO()
     Image.new("RGB", (2000, 2000)).save(buffer, "JPEG", progressive=True)
     whole = buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Every media reader meets damaged files of every format: it loads them or says one sentence, within seconds.
+"""Feed damaged files of every format to every reader: each loads or is refused in seconds, in a sentence.
 
 The mutations are seeded, so that a failure names the file that caused it: format, seed and number. Those that
 once caused a fault are kept in FOUND and tried in every run.
@@ -106,7 +106,7 @@ def _grey16() -> bytes:
 
 @cache
 def whole(kind: str, folder: Path) -> bytes:
-    """The sound file that mutations of a kind start from."""
+    """Return the undamaged file that mutations of a kind start from."""
     return SAVED[kind]() if kind in SAVED else _clip(folder, kind)
 
 
@@ -116,7 +116,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def mutated(content: bytes, kind: str, seed: int, number: int) -> bytes:
-    """The file after one to six changes: bytes, whole numbers, cuts, repeated and exchanged pieces."""
+    """Change a file in one to six places: bytes, integers, cuts, repeated and exchanged pieces."""
     rng = random.Random(f"{kind} {seed} {number}")
     data = bytearray(content)
     for _ in range(rng.randint(1, 6)):

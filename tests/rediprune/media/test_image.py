@@ -1,4 +1,4 @@
-"""media.load_image: every kind of picture a person may hand in works sensibly or gets one clear sentence."""
+"""Check that load_image reads every kind of picture, or refuses it in one clear sentence."""
 
 import io
 import random
@@ -18,7 +18,7 @@ RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 
 
 def halves(size=(40, 20), left=RED, right=GREEN) -> Image.Image:
-    """Left half one colour, right half another: which way up it is can be read from two pixels."""
+    """Return a picture of two colours, left and right, so that two pixels tell its orientation."""
     image = Image.new("RGB", size, right)
     image.paste(left, (0, 0, size[0] // 2, size[1]))
     return image
@@ -35,7 +35,7 @@ def gradient16() -> np.ndarray:
 
 
 def refusal(source) -> str:
-    """The message that `source` is refused with, after checking that it is one sentence."""
+    """Return the message that `source` is refused with, after checking that it is one sentence."""
     with pytest.raises(MediaError) as caught:
         load_image(source)
     message = str(caught.value)
@@ -187,7 +187,7 @@ def test_what_fits_is_not_resampled():
 
 
 def png_claiming(width: int, height: int) -> bytes:
-    """A well-formed PNG header of any size with next to no data behind it: a decompression bomb's front."""
+    """Build a valid PNG header of any size with almost no data behind it, like a decompression bomb."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -1,4 +1,4 @@
-"""media.limits: every reader ends within its budget of pixels and seconds, and when it is told to stop."""
+"""Check that every reader ends within its limits of pixels and seconds, and when it is told to stop."""
 
 import io
 import struct
@@ -23,7 +23,7 @@ READERS = [load_image, load_video, load_media]
 
 
 class StopAfter:
-    """Says stop at the given question and counts the questions."""
+    """Return True at the given call, and count the calls."""
 
     def __init__(self, questions: int) -> None:
         self.left = questions
@@ -43,7 +43,7 @@ def animated(path: Path, n: int = 40) -> Path:
 
 
 def made(folder: Path, kind: str) -> Path:
-    """A clip of 40 frames."""
+    """Write a clip of 40 frames."""
     if kind in ("gif", "webp", "png", "avif"):
         return animated(folder / f"clip.{kind}")
     codec = "libvpx" if kind == "webm" else "libx264"
@@ -74,7 +74,7 @@ def test_a_still_picture_can_be_stopped(tmp_path, reader):
 
 
 def test_a_stop_is_no_fault_of_the_file(tmp_path):
-    """load_media tries a file without a telling name as both kinds: a stop must not look like a failure."""
+    """Stop load_media, which tries a file without a known suffix as both kinds, without a failure message."""
     path = made(tmp_path, "mp4").rename(tmp_path / "unnamed")
     for questions in range(0, 40, 7):
         with pytest.raises(ReadingStopped):
@@ -82,7 +82,7 @@ def test_a_stop_is_no_fault_of_the_file(tmp_path):
 
 
 class Clock:
-    """Time that passes by a step whenever it is read."""
+    """Simulate time that passes by a step whenever it is read."""
 
     def __init__(self, step: float) -> None:
         self.step = step
@@ -128,7 +128,7 @@ def test_no_limit_of_time(tmp_path, monkeypatch):
 
 
 def apng(canvas: tuple[int, int], frames: int) -> bytes:
-    """A PNG of frames of one pixel each on a canvas."""
+    """Build a PNG of frames of one pixel each on a canvas."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -146,7 +146,7 @@ def apng(canvas: tuple[int, int], frames: int) -> bytes:
 
 
 def webp(canvas: tuple[int, int], frames: int) -> bytes:
-    """A WebP of frames of one pixel each on a canvas."""
+    """Build a WebP of frames of one pixel each on a canvas."""
     buffer = io.BytesIO()
     Image.new("RGB", (1, 1)).save(buffer, "WEBP", lossless=True)
     frame = bytes(12) + (50).to_bytes(3, "little") + b"\0" + buffer.getvalue()[12:]
@@ -163,7 +163,7 @@ MAKERS = {"gif": gif, "png": apng, "webp": webp}
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("reader", [load_video, load_media])
 def test_a_canvas_of_79_megapixels_is_refused_at_once(tmp_path, kind, reader):
-    """200 frames of one pixel in 5 KB held the model for 152 s."""
+    """Refuse a file of 5 KB with 200 frames of one pixel, which once took 152 s."""
     path = tmp_path / f"clip.{kind}"
     path.write_bytes(MAKERS[kind]((8900, 8900), 2 if kind == "png" else 200))
     start = time.monotonic()
@@ -205,7 +205,7 @@ def test_durations_of_a_gif_of_any_length(tmp_path, duration):
 
 
 def test_what_one_run_leaves_of_the_budget_another_may_use(tmp_path, monkeypatch):
-    """Eight moments of a clip with one keyframe share what eight runs may decode."""
+    """Share the frames that eight runs may decode among eight moments of a clip with one keyframe."""
     path = write(tmp_path / "clip.mp4", n=200, gop=10**6, options={"x264-params": "keyint=infinite"})
     monkeypatch.setattr(stream, "MAX_RUN_PIXELS", 30 * 64 * 48)
     assert load_video(path, 8).notes == ()
@@ -214,12 +214,12 @@ def test_what_one_run_leaves_of_the_budget_another_may_use(tmp_path, monkeypatch
 
 
 def test_what_a_clip_may_decode_takes_seconds_on_one_core():
-    """1080p decodes at some 300 frames a second: eight moments may cost half a minute at most."""
+    """Bound eight moments to half a minute, at about 300 frames of 1080p decoded per second."""
     assert 8 * sampling.MAX_RUN_PIXELS / (1920 * 1080) / 300 < 40
 
 
 def bomb(path: Path, claimed: int, filled: bool) -> Path:
-    """An MP4 whose index claims more frames than there are, in no more bytes; filled up to as many bytes."""
+    """Build an MP4 whose index claims more frames than there are, padded to as many bytes."""
     whole = bytearray(write(path, n=20).read_bytes())
     at = whole.index(b"stsz")
     whole[at + 8 : at + 16] = struct.pack(">II", 1, claimed)
@@ -233,7 +233,7 @@ def bomb(path: Path, claimed: int, filled: bool) -> Path:
 
 
 def test_an_index_of_more_frames_than_bytes_is_refused(tmp_path):
-    """FFmpeg needs minutes for one seek in an index of a million entries, which fit into 3 KB."""
+    """Refuse an index of a million entries in 3 KB, in which FFmpeg needs minutes for one seek."""
     path = bomb(tmp_path / "clip.mp4", 300_000, filled=False)
     start = time.monotonic()
     with pytest.raises(MediaError, match="claims more frames than it can hold"):
@@ -259,7 +259,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) // 1024)
 
 
 def test_memory_is_that_of_a_few_canvases(tmp_path):
-    """At 4000 x 3900 a canvas with alpha takes 62 MB."""
+    """Bound the memory; a canvas of 4000 x 3900 with alpha takes 62 MB."""
     paths = [tmp_path / f"clip.{kind}" for kind in MAKERS]
     for path in paths:
         path.write_bytes(MAKERS[path.suffix[1:]]((4000, 3900), 3))

@@ -1,4 +1,4 @@
-"""media.either: what is a clip and what a still, and whose sentence a bad file gets."""
+"""Check that load_media tells clips from stills, and which message a bad file gets."""
 
 import pytest
 from PIL import Image

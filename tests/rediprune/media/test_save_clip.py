@@ -1,4 +1,4 @@
-"""clip.save_clip: what is written plays back frame by frame, in its colours and at its pace."""
+"""Check that saved clips play back frame by frame, with the same colours and speed."""
 
 from io import BytesIO
 

@@ -1,4 +1,4 @@
-"""media.video.load_video: which frames, at which times, how they look; where there are none, one sentence."""
+"""Check which frames load_video returns, at which times, how they look, and what it refuses."""
 
 import random
 import re
@@ -32,7 +32,7 @@ CONTAINERS = [
 
 @pytest.fixture
 def decoded_times(monkeypatch) -> list[int]:
-    """The presentation times of all video frames that were decoded_times, in order."""
+    """Record the presentation times of all video frames that were decoded, in order."""
     times, decode = [], stream.decode_frames
 
     def noted(*args):
@@ -45,7 +45,7 @@ def decoded_times(monkeypatch) -> list[int]:
 
 
 def refusal(path, n_frames: int = 4) -> str:
-    """The message that `path` is refused with, after checking that it is one sentence."""
+    """Return the message that `path` is refused with, after checking that it is one sentence."""
     with pytest.raises(MediaError) as caught:
         load_video(path, n_frames)
     message = str(caught.value)
@@ -57,7 +57,7 @@ def refusal(path, n_frames: int = 4) -> str:
 @pytest.mark.parametrize("asked", [1, 2, 5, 8, 16])
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001), Fraction(60)])
 def test_at_a_constant_rate_the_frames_are_those_of_the_published_code(n, asked, rate):
-    """Also where a container rounds times to milliseconds, up to 30 frames a second."""
+    """Include times that a container rounds to milliseconds, up to 30 frames per second."""
     published = sorted(set(np.linspace(0, n - 1, asked, dtype=int).tolist())) if n > asked else list(range(n))
     exact = [i / rate for i in range(n)]
     rounded = [Fraction(round(time * 1000), 1000) for time in exact]
@@ -174,7 +174,7 @@ MATRICES += [(0, 1, -1, 0), (0, -1, 1, 0), (0, 1, 1, 0), (0, -1, -1, 0)]
 @pytest.mark.parametrize("matrix", MATRICES, ids=str)
 @pytest.mark.parametrize("ending", ["mp4", "mov"])
 def test_rotation_and_mirroring_are_applied(tmp_path, ending, matrix):
-    """The corners go where the file format's own formula sends them."""
+    """Compare the corners with the formula of the file format."""
     a, b, c, d = matrix
     stored = Image.fromarray(QUADRANTS.repeat(32, 0).repeat(48, 1))
     fixed = [a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30]

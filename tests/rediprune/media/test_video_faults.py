@@ -1,4 +1,4 @@
-"""media: alpha, matrices, tracks, clocks and orientation that used to be dropped without a word."""
+"""Check alpha, colour matrices, tracks, clocks and orientation, which were once dropped silently."""
 
 import struct
 import zlib
@@ -34,7 +34,7 @@ ALPHA = [
 
 
 def write_alpha(path, codec: str, pix_fmt: str, n: int = 20, gop: int = 5):
-    """`n` frames: black, but transparent, with one opaque red square in a corner."""
+    """Write `n` black, transparent frames with one opaque red square in a corner."""
     pixels = np.zeros((48, 64, 4), np.uint8)
     pixels[:16, :16] = (*RED, 255)
     with av.open(str(path), "w") as file:
@@ -75,7 +75,7 @@ def test_alpha_that_this_ffmpeg_cannot_decode_is_said(tmp_path, monkeypatch):
 
 
 def png(depth: int, colour: int, rows: list[bytes], transparent: bytes, width: int) -> bytes:
-    """A PNG of any bit depth with a transparent colour, which Pillow cannot write."""
+    """Build a PNG of any bit depth with a transparent colour, which Pillow cannot write."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -161,7 +161,7 @@ UNSTATED, BT709, BT601, BT2020 = 2, 1, 6, 9
 
 
 def write_colour(path, size, matrix, full=False, tagged=UNSTATED, codec="libx264", tag_range=True, **tags):
-    """Frames of one colour in `matrix` (a name of PyAV's), which the file states as `tagged` (H.273)."""
+    """Write frames of one colour in `matrix` (PyAV's name), tagged in the file as `tagged` (H.273)."""
     with av.open(str(path), "w") as file:
         stream = file.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"

@@ -1,4 +1,4 @@
-"""Both queries: the published vector with its exact weights, and CLIP's text tower without its eyes."""
+"""Check both queries: the published vector with exact weights, and CLIP's text tower without vision."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def tower(folder):
 
 @pytest.fixture(scope="module")
 def patches(full):
-    """What the vision tower hands to its last block, [T, N, C], as LLaVA reads it."""
+    """Return the input of the vision tower's last block, [T, N, C], as LLaVA reads it."""
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     return full.visual.forward_intermediates(images, indices=[0], output_fmt="NLC")["image_intermediates"][0]
 
@@ -273,7 +273,7 @@ def test_public_towers_that_cannot_be_had_get_one_sentence(name, error, says, tm
 
 
 def test_a_public_tower_is_the_published_architecture(tmp_path, monkeypatch, full):
-    """The real name, config and tokenizer path, on small random weights in place of the download."""
+    """Use the real name, config and tokenizer path, with small random weights in place of the download."""
     config = tiny_clip.config(vocab_size=49408, context_length=77)
     del config["text_cfg"]["hf_tokenizer_name"], config["text_cfg"]["pool_type"]
     weights = tmp_path / "open_clip_model.safetensors"

@@ -1,4 +1,4 @@
-"""A prompt is exactly the processor's own, and what a question may not hold is refused in one sentence."""
+"""Check that prompts equal the processor's own, and that bad questions are refused in one sentence."""
 
 import pytest
 import torch

@@ -12,6 +12,7 @@ from rediprune import PruneConfig
 from rediprune.costs.stopwatch import Timing
 from rediprune.explainer.explainer import Explainer
 from rediprune.replay.to_json import as_dict
+from rediprune.tokens import Geometry
 from tests.support import tiny
 
 CONFIG = PruneConfig(np.float32(0.25), alpha=math.inf, seed=np.int64(3))
@@ -101,3 +102,11 @@ def test_timings_stand_beside_the_single_runs_and_a_missing_one_is_null(trace):
         "device": "cpu",
     }
     assert "medians" not in measured["pruned"]
+
+
+def test_places_keep_the_names_that_older_files_have(trace):
+    edges = (((0.0, 4.0), (5.0, 9.0)), ((0.0, 9.0),))
+    place = Geometry(1, 2, (0.0, 0.0, 9.0, 9.0), (9, 9), n_global=1, cell_edges=edges)
+    (frame,) = through_json(replace(trace, vision=replace(trace.vision, geometry=(place,))))["frames"]
+    assert list(frame) == ["rows", "cols", "box", "image_size", "whole", "uneven"]
+    assert frame["whole"] == 1 and frame["uneven"] == [[[0.0, 4.0], [5.0, 9.0]], [[0.0, 9.0]]]

@@ -1,4 +1,4 @@
-"""The greedy rule: equal to the slow reference, nested, honest about its evidence, never waiting."""
+"""Check that the greedy rule equals the slow reference, is nested, and never waits for the device."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INF = math.inf
 
 
 def case(seed: int, t: int, n: int, c: int, dtype=torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random features [T, N, C] and a query [C]; a common part makes relevance and distances vary in size."""
+    """Draw features [T, N, C] and a query [C] with a common part, which varies relevance and distances."""
     source = torch.Generator().manual_seed(seed)
     features = torch.randn(t, n, c, generator=source) + torch.randn(c, generator=source)
     return features.to(dtype), torch.randn(c, generator=source).to(dtype)
@@ -30,7 +30,7 @@ def scored(features: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
 
 
 def slow(features: torch.Tensor, query: torch.Tensor, alpha: float):
-    """The reference's picks of every frame: arrays order, distance, score, each [T, N]."""
+    """Compute the reference's picks of every frame: arrays order, distance, score, each [T, N]."""
     x, q = features.double().numpy(), query.double().numpy()
     scores = reference.relevance(x, q)
     picks = [reference.greedy(frame, s, alpha, len(frame)) for frame, s in zip(x, scores, strict=True)]
@@ -104,7 +104,7 @@ def test_exact_duplicates_are_picked_last_without_relevance():
 @pytest.mark.parametrize("n", [2, 3, 5, 7, 11, 15, 16, 33, 64])
 @pytest.mark.parametrize("alpha", [0.0, 0.5, INF])
 def test_equal_tokens_tie_and_the_lowest_index_wins(alpha, n):
-    """Exact copies at random places: of each kind, the indices come in ascending order."""
+    """Place exact copies at random: the indices of each kind come in ascending order."""
     features, query = case(n, 2, n, 24)
     kind = torch.randint(0, (n + 1) // 2, (n,), generator=torch.Generator().manual_seed(n))
     features = features[:, kind]
@@ -117,7 +117,7 @@ def test_equal_tokens_tie_and_the_lowest_index_wins(alpha, n):
 @pytest.mark.parametrize("n", [2, 5, 7, 11, 15, 16, 33, 196])
 @pytest.mark.parametrize("c", [16, 37, 128])
 def test_equal_tokens_have_equal_evidence_to_the_last_bit(c, n):
-    """Else their ties would fall by rounding; a matrix product alone does not give this."""
+    """Require equal evidence, since rounding would break ties; a matrix product does not suffice."""
     features, query = case(n, 2, n, c)
     kind = torch.randint(0, (n + 1) // 2, (n,), generator=torch.Generator().manual_seed(n))
     first = torch.tensor([kind.tolist().index(k) for k in kind.tolist()])
@@ -126,7 +126,7 @@ def test_equal_tokens_have_equal_evidence_to_the_last_bit(c, n):
 
 
 def test_ties_everywhere_are_broken_by_the_lowest_index():
-    """Distances between axes are exactly 0 or 1, so every step is a tie; the order is known by hand."""
+    """Use axes, whose distances are exactly 0 or 1: every step is a tie, and the order is known by hand."""
     axes = torch.eye(4)[[2, 0, 0, 1, 2, 3]][None]
     order, distance, _ = (x[0, 0] for x in greedy(axes, torch.zeros(1, 6), [0.0]))
     assert order.tolist() == [0, 1, 3, 5, 2, 4]
@@ -156,7 +156,7 @@ def test_low_precision_input_is_raised_to_float32_and_autocast_does_not_lower_it
 
 
 class NoReading(TorchDispatchMode):
-    """Fails as soon as a tensor's value is asked for on the host."""
+    """Fail as soon as code reads a tensor's value on the host."""
 
     WAITS = ("_local_scalar_dense", "nonzero", "equal", "masked_select", "is_nonzero")
 

@@ -1,4 +1,4 @@
-"""The loop of the greedy rule: NumPy's and torch's are one, bit by bit, and it stops where it is told to."""
+"""Check that the NumPy and torch loops agree bit by bit, and stop after the given number of picks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALPHAS = [0.0, 0.05, 0.5, 4.0, INF]
 
 @pytest.fixture(params=["random", "copies", "axes"])
 def case(request):
-    """Features [T, N, C] and relevance [T, N]; "copies" and "axes" tie at many steps."""
+    """Make features [T, N, C] and relevance [T, N]; "copies" and "axes" tie at many steps."""
     source = torch.Generator().manual_seed(3)
     features = torch.randn(3, 40, 32, generator=source) + torch.randn(32, generator=source)
     if request.param == "copies":

@@ -1,4 +1,4 @@
-"""The methods beside ReDiPrune: each does what its one sentence says, and all of them share one contract."""
+"""Check that each other method does what its docstring says, and that all share one contract."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUERY = torch.randn(16, generator=torch.Generator().manual_seed(99))
 
 
 def more(n: int = 36) -> dict[str, torch.Tensor]:
-    """What some methods need besides: projected tokens, wider, and the attention of a class token."""
+    """Make the other inputs of some methods: wider projected tokens, and attention of a class token."""
     return {
         "projected": features(n=n, c=48, seed=5),
         "attention": features(n=n, c=1, seed=6)[..., 0].sigmoid(),
@@ -131,7 +131,7 @@ def test_cdpruner_is_the_greedy_determinant_of_the_slow_reference(sign):
 
 
 def test_cdpruner_takes_what_adds_nothing_last_in_raster_order():
-    """Tokens in 6 dimensions: six are independent. Copies, and a token of zeros, span nothing new either."""
+    """Use tokens in 6 dimensions, of which six are independent; copies and a token of zeros add nothing."""
     projected = features(t=1, n=36, c=6)
     projected[0, 20:] = projected[0, :16]
     projected[0, 7] = 0
@@ -158,7 +158,7 @@ def test_cls_attention_takes_the_most_attended_first():
 
 @pytest.mark.parametrize(("rows", "cols"), [(1, 1), (1, 9), (4, 4), (9, 16), (14, 14), (24, 24)])
 def test_grid_leaves_no_hole_wider_than_its_closest_pair(rows, cols):
-    """The invariant behind the factor 2: every cell is as near to a kept one as the closest kept pair is."""
+    """Check the invariant of the factor 2: every cell is as near to a kept one as the closest kept pair."""
     order = farthest_points(rows, cols)
     assert sorted(order.tolist()) == list(range(rows * cols))
     at = torch.stack([order // cols, order % cols], -1).double()

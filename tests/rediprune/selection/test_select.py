@@ -1,4 +1,4 @@
-"""select: the public door, what it accepts, what it refuses, and the contract of the Selection it returns."""
+"""Check what select accepts and refuses, and the contract of the Selection that it returns."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_weights_at_once_equal_weights_one_by_one():
 
 
 def test_weight_and_alpha_choose_alike():
-    """score = (1 - w) distance + w relevance is the published score times 1 - w."""
+    """Compare with (1 - w) distance + w relevance, which is the published score times 1 - w."""
     chosen = select(FEATURES, QUERY, PruneConfig(alpha=rediprune.alpha_from_weight(1 / 3)))
     assert torch.equal(chosen.order, select(FEATURES, QUERY, PruneConfig(alpha=0.5)).order)
     w = chosen.config.weight
@@ -100,7 +100,7 @@ def test_tau_is_applied_and_its_order_serves_its_own_ratio_only():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_unit_vectors_made_once_for_all_change_no_bit(dtype):
-    """Relevance and distances, each made from the features alone, give the same picks and evidence."""
+    """Compare with relevance and distances that are each made from the features alone."""
     x = FEATURES.to(dtype)[:, torch.arange(20) // 2]  # every token twice, so ties as well
     chosen = select(x, QUERY)
     alone = relevance(x, Query("prompt-tail", QUERY))
@@ -215,7 +215,7 @@ def test_a_shared_budget_is_one_greedy_choice_among_the_tokens_of_all_frames(alp
 @pytest.mark.parametrize("method", rediprune.config.METHODS)
 @pytest.mark.parametrize("ratio", [0.001, 0.0125, 0.0375, 0.15, 0.5, 1.0])
 def test_a_shared_budget_is_counted_once(method, ratio):
-    """At 0.0375, 1.5 tokens: rounded to 2 once; 0.75 for each of two frames would be 1 + 1."""
+    """Count K over all frames: 0.0375 of 40 tokens are 1.5, rounded once to 2."""
     kept = select(FEATURES, QUERY, PruneConfig(ratio, method=method, budget="shared"), **MORE).kept()
     assert kept.tolist() == sorted(set(kept.tolist())) and len(kept) == max(1, round(40 * ratio))
     per_frame = select(FEATURES, QUERY, PruneConfig(ratio, method=method), **MORE).kept()
@@ -223,7 +223,7 @@ def test_a_shared_budget_is_counted_once(method, ratio):
 
 
 def test_a_shared_budget_lets_a_still_frame_keep_few():
-    """Two frames, the second a copy of the first: its tokens lie at distance 0 and come last."""
+    """Use two equal frames: the tokens of the second have distance 0 and come last."""
     doubled = torch.cat([FEATURES[:1], FEATURES[:1]])
     shared, each = (
         select(doubled, QUERY, PruneConfig(0.5, alpha=0, budget=budget)).kept()
@@ -344,7 +344,7 @@ def test_k_counts_what_is_there(budget, method):
 
 
 def test_every_frame_has_a_grid_of_its_own():
-    """An overview of 2 x 3 beside a view of 4 x 5: six tokens lie on a grid of their own."""
+    """Give an overview a grid of 2 x 3, and a view one of 4 x 5."""
     small, large = torch.randn(1, 6, 4), torch.randn(1, 20, 4)
     parts = [
         VisionTokens(x, (Geometry(rows, cols, (0, 0, 1, 1), (1, 1)),))
@@ -420,7 +420,7 @@ def test_an_order_that_ends_at_k_is_the_beginning_of_the_full_one_to_the_last_bi
 
 @pytest.mark.parametrize("method", ["rediprune", "diversity", "divprune", "cdpruner"])
 def test_a_method_of_many_steps_takes_only_those_that_it_needs(method, monkeypatch):
-    """Else ending it would save nothing."""
+    """Count the steps, because cutting the order would save nothing otherwise."""
     asked = []
     pick = METHODS[method]
 
