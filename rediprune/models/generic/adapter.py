@@ -365,13 +365,13 @@ def _spread(features: Tensor, views: Sequence[int]) -> Tensor:
 def _flat(one: Seen) -> Tensor:
     """Features of the tokens that there are, [n, C]."""
     features = one.vision.features.flatten(0, 1)
-    if one.vision.present is None:
+    if one.vision.valid is None:
         return features
     return features[one.vision.all.to(features.device)]
 
 
 def _ranks(one: Seen, kept: Tensor) -> Tensor:
     """Flat token indices as ranks among the tokens that there are."""
-    if one.vision.present is None:
+    if one.vision.valid is None:
         return kept
     return torch.searchsorted(one.vision.all, kept)

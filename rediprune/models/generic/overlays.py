@@ -78,7 +78,7 @@ class Unknown(Layout):
         found = []
         for views, size in zip(grouped, sizes or [(1, 1)] * len(grouped), strict=True):
             box = (0.0, 0.0, float(size[0]), float(size[1]))
-            found.append((views, tuple(Geometry(1, 1, box, tuple(size), whole=n - 1) for n in views)))
+            found.append((views, tuple(Geometry(1, 1, box, tuple(size), n_global=n - 1) for n in views)))
         return found
 
 
