@@ -240,8 +240,8 @@ def _prepare(
             full, encoding.n_visual, state="wait" if full is None else "done", earlier=full is not None
         ),
     )
-    said = _notice_about(explainer, run, (*request.notes, *question.notes, *selection_notes))
-    yield replace(update, explorer=drawn, notice=said, budget=budget, run=run)
+    message = _notice_about(explainer, run, (*request.notes, *question.notes, *selection_notes))
+    yield replace(update, explorer=drawn, notice=message, budget=budget, run=run)
     return job
 
 

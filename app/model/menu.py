@@ -134,25 +134,28 @@ class ModelMenu:
                 self._change.wait_for(lambda before=seen: self._steps != before)
                 seen = self._steps
                 ended = opening.ended
-                told = {"said": opening.said, "failed": opening.failed}
-            yield self.state() | told
+                outcome = {"said": opening.said, "failed": opening.failed}
+            yield self.state() | outcome
 
     def _work(self, opening: Opening, precision: str) -> None:
         name = opening.name
         how, form, _ = PRECISIONS[precision]
-        said, failed = "", True
+        message = ""
+        failed = True
         try:
             if entry := find(name):
                 self._refuse_too_large(entry, form)
             source = DEFAULT_MODEL if name == BUILT_IN else name
-            said, failed = f"{self.models.open(source, progress=self._report, **how).name} is open.", False
+            explainer = self.models.open(source, progress=self._report, **how)
+            message = f"{explainer.name} is open."
+            failed = False
         except USER_ERRORS as error:
-            said = f"Not opened: {error}."
+            message = f"Not opened: {error}."
         except Exception:
             log.exception("opening %s failed", name)
-            said = f"Not opened: something went wrong inside with {name}, and the program's log says what."
+            message = f"Not opened: something went wrong inside with {name}, and the program's log says what."
         with self._change:
-            opening.said = said
+            opening.said = message
             opening.failed = failed
             self._opening = None
             self._step = None

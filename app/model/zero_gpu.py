@@ -116,9 +116,9 @@ class ZeroGpuExplainer(Explainer):
         found = PartialAnswer("", math.nan, math.nan)
         lease = {"read": self._prompt_tokens(encoding, question, kept), "written": max_new_tokens}
         how = {"max_new_tokens": max_new_tokens, "positions": positions}
-        with closing(self._borrowed("answer", encoding, question, kept, **lease, **how)) as news:
+        with closing(self._borrowed("answer", encoding, question, kept, **lease, **how)) as reports:
             while not (isinstance(found, Answer) or (stop and stop.is_set())):
-                found = next(news)
+                found = next(reports)
                 if isinstance(found, PartialAnswer) and on_text:
                     on_text(found.text)
             if isinstance(found, Answer):
@@ -205,8 +205,8 @@ class ZeroGpuExplainer(Explainer):
         args, how = pickle.loads(given)
         try:
             if task == "answer":
-                with closing(self._streamed_answer(*args, **how)) as news:
-                    for found in news:
+                with closing(self._streamed_answer(*args, **how)) as reports:
+                    for found in reports:
                         yield pickle.dumps(found)
             else:
                 yield pickle.dumps(getattr(self._there, task)(*args, **how))

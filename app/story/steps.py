@@ -101,7 +101,7 @@ def _query(explainer: Explainer, look: Encoding, asked: PreparedQuestion, select
 def _relevance(look: Encoding, selection: Selection, measured: dict[str, Against]) -> Step:
     own, turned, chance = (measured[name] for name in ("query", "turned", "random"))
     values, n = own.values, look.n_visual
-    said = (
+    text = (
         "Relevance is the cosine between a token and the query. Here it runs from "
         f"{float(values.min()):.3f} to {float(values.max()):.3f}, with {float(values.median()):.3f} in the "
         "middle.",
@@ -110,7 +110,7 @@ def _relevance(look: Encoding, selection: Selection, measured: dict[str, Against
     )
     if own.same is not None:
         k = own.same
-        said += (
+        text += (
             f"With the reversed query, the method would keep {turned.same} of the same {k} tokens; with the "
             f"random vector, {chance.same}. {k} tokens drawn at random from {n} would include "
             f"{k * k / n:.1f} of them on average.",
@@ -119,7 +119,7 @@ def _relevance(look: Encoding, selection: Selection, measured: dict[str, Against
         "relevance",
         "Every token gets its relevance",
         (
-            *said,
+            *text,
             "A high number only means: close to this vector. Look at the picture to see whether that is "
             "where the answer is.",
         ),
