@@ -1,3 +1,4 @@
+// @ts-check
 // What every part of the page begins with: what the parts share, and how a part finds and makes its nodes. Text goes in
 // by textContent, so that nothing of a model or a visitor is ever read as HTML.
 const shared = (window.rediprune ||= {});
@@ -16,7 +17,8 @@ const reachable = (box, name = "") => {
     if (scrolls === box.hasAttribute("tabindex")) return;
     const marks = { tabindex: "0", ...(name && { role: "region", "aria-label": name }) };
     for (const [mark, said] of Object.entries(marks)) {
-      if (scrolls) box.setAttribute(mark, said); else box.removeAttribute(mark);
+      if (scrolls) box.setAttribute(mark, said);
+      else box.removeAttribute(mark);
     }
   };
   new ResizeObserver(judge).observe(box);

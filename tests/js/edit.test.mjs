@@ -8,7 +8,9 @@ const layers = { x: sides, y: sides, cols: 4, n: 16 };
 
 test("a choice can be undone, redone and forgotten", () => {
   let told = 0;
-  const choice = page.ownChoice(() => told++), base = new Uint8Array(6), seen = () => choice.own && page.tokensOf(choice.own);
+  const choice = page.ownChoice(() => told++),
+    base = new Uint8Array(6),
+    seen = () => choice.own && page.tokensOf(choice.own);
   choice.set(page.withTokens(base, [4, 1], true));
   assert.deepEqual(seen(), [1, 4]);
   choice.set(page.withTokens(choice.own, [1], false));
@@ -36,9 +38,30 @@ test("two hundred steps are remembered, the oldest is forgotten first", () => {
 });
 
 test("a point belongs to one patch, and none lies outside or in a gap", () => {
-  assert.deepEqual([[0, 0], [9.9, 0], [10, 0], [39, 39], [41, 5], [5, -1]].map((p) => page.cellUnder(layers, ...p)), [0, 0, 1, 15, -1, -1]);
-  const gap = { x: [[0, 10], [15, 25]], y: [[0, 10]], cols: 2, n: 2 };
-  assert.deepEqual([9, 12, 15].map((x) => page.cellUnder(gap, x, 5)), [0, -1, 1]);
+  assert.deepEqual(
+    [
+      [0, 0],
+      [9.9, 0],
+      [10, 0],
+      [39, 39],
+      [41, 5],
+      [5, -1],
+    ].map((p) => page.cellUnder(layers, ...p)),
+    [0, 0, 1, 15, -1, -1],
+  );
+  const gap = {
+    x: [
+      [0, 10],
+      [15, 25],
+    ],
+    y: [[0, 10]],
+    cols: 2,
+    n: 2,
+  };
+  assert.deepEqual(
+    [9, 12, 15].map((x) => page.cellUnder(gap, x, 5)),
+    [0, -1, 1],
+  );
 });
 
 test("a fast hand leaves no gap, whichever way it goes", () => {
@@ -49,18 +72,31 @@ test("a fast hand leaves no gap, whichever way it goes", () => {
 });
 
 function drawing(kept) {
-  const calls = [], canvas = { setPointerCapture() {} };
-  const hooks = { layers: () => layers, kept: (cell) => kept.includes(cell), lasso: () => false, paint: (...told) => calls.push(told) };
+  const calls = [],
+    canvas = { setPointerCapture() {} };
+  const hooks = {
+    layers: () => layers,
+    kept: (cell) => kept.includes(cell),
+    lasso: () => false,
+    paint: (...told) => calls.push(told),
+  };
   return { hand: page.hand(canvas, (e) => e.at, hooks), calls };
 }
 
 test("what a stroke begins on decides whether it adds or takes out", () => {
-  for (const [kept, added] of [[[], true], [[0], false]]) {
+  for (const [kept, added] of [
+    [[], true],
+    [[0], false],
+  ]) {
     const { hand, calls } = drawing(kept);
     hand.begin({ at: [5, 5] });
     hand.move({ at: [25, 5] });
     hand.end();
-    assert.deepEqual(calls, [[[0], added, false], [[0, 1, 2], added, false], [[0, 1, 2], added, true]]);
+    assert.deepEqual(calls, [
+      [[0], added, false],
+      [[0, 1, 2], added, false],
+      [[0, 1, 2], added, true],
+    ]);
   }
 });
 

@@ -8,23 +8,29 @@ const near = (a, b) => assert.ok(Math.abs(a - b) < 1e-5, a + " is not " + b);
 for (const [name, { picks }] of Object.entries(given.runs)) {
   test(name + ": every pick has the reference's distance and score, and a runner-up that is no better", () => {
     const found = run(name);
-    for (const [w, groups] of Object.entries(picks)) groups.forEach((mine, group) => mine.forEach(([who, distance, score], i) => {
-      const made = page.pickAt(found, Number(w), group, i + 1);
-      assert.equal(made.who, who);
-      assert.equal(made.of, mine.length);
-      near(made.score, score);
-      if (i) near(made.distance, distance); else assert.equal(made.from, null);
-      assert.equal(made.runner === null, i + 1 === mine.length);
-      if (made.runner) assert.ok(made.runner.score <= made.score + 1e-6);
-    }));
+    for (const [w, groups] of Object.entries(picks))
+      groups.forEach((mine, group) =>
+        mine.forEach(([who, distance, score], i) => {
+          const made = page.pickAt(found, Number(w), group, i + 1);
+          assert.equal(made.who, who);
+          assert.equal(made.of, mine.length);
+          near(made.score, score);
+          if (i) near(made.distance, distance);
+          else assert.equal(made.from, null);
+          assert.equal(made.runner === null, i + 1 === mine.length);
+          if (made.runner) assert.ok(made.runner.score <= made.score + 1e-6);
+        }),
+      );
   });
 
   test(name + ": every dropped token stands with its nearest kept one", () => {
     const found = run(name);
     for (const keep of given.keeps) {
-      const made = page.picksOf(found, { keep, weight: given.weights[7] }), kept = inside(found, made);
+      const made = page.picksOf(found, { keep, weight: given.weights[7] }),
+        kept = inside(found, made);
       range(found.frames.length).forEach((t) => {
-        const { who, far } = page.absorbed(found, made, t), group = page.groupOf(found, t * found.n);
+        const { who, far } = page.absorbed(found, made, t),
+          group = page.groupOf(found, t * found.n);
         for (let i = t * found.n; i < (t + 1) * found.n; i++) {
           if (kept.includes(i) || !page.present(found, made, i)) {
             assert.deepEqual([who[i], far[i]], [-1, NaN]);
@@ -40,7 +46,8 @@ for (const [name, { picks }] of Object.entries(given.runs)) {
 }
 
 test("of tied scores the runner-up is the lowest index", () => {
-  const found = run("ties"), made = page.pickAt(found, given.weights.length - 1, 0, 1);
+  const found = run("ties"),
+    made = page.pickAt(found, given.weights.length - 1, 0, 1);
   assert.deepEqual([made.who, made.runner.who], [0, 2]); // tokens 0, 2, 6 and 8 are equal
   assert.equal(made.runner.score, made.score);
 });
@@ -48,11 +55,13 @@ test("of tied scores the runner-up is the lowest index", () => {
 test("distances know no order, and a token has none to itself", () => {
   const found = run("plain");
   assert.equal(page.apart(found, 5, 5), 0);
-  for (let a = 0; a < found.all; a++) for (let b = 0; b < a; b++) assert.equal(page.apart(found, a, b), page.apart(found, b, a));
+  for (let a = 0; a < found.all; a++)
+    for (let b = 0; b < a; b++) assert.equal(page.apart(found, a, b), page.apart(found, b, a));
 });
 
 test("without distances nothing is made up", () => {
-  const found = { ...run("plain"), between: null }, made = page.pickAt(found, 7, 0, 3);
+  const found = { ...run("plain"), between: null },
+    made = page.pickAt(found, 7, 0, 3);
   assert.deepEqual([made.from, made.runner], [null, null]);
   const { who, far } = page.absorbed(found, page.picksOf(found, { keep: 0.5, weight: 0.5 }), 0);
   assert.ok(who.every((i) => i === -1) && far.every(Number.isNaN));

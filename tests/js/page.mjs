@@ -16,14 +16,29 @@ export const inside = (found, picks) => range(found.all).filter(picks.inside);
 
 // An element that remembers its listeners and text; parts() are its children by selector, made when first asked for.
 export function element(parts = {}) {
-  const heard = {}, attributes = {};
+  const heard = {},
+    attributes = {};
   return {
-    dataset: {}, textContent: "", hidden: false, disabled: false,
-    querySelector(selector) { return (parts[selector] ??= element()); },
-    addEventListener(name, listener) { (heard[name] ??= []).push(listener); },
-    setAttribute(name, value) { attributes[name] = String(value); },
+    dataset: {},
+    textContent: "",
+    hidden: false,
+    disabled: false,
+    querySelector(selector) {
+      return (parts[selector] ??= element());
+    },
+    addEventListener(name, listener) {
+      (heard[name] ??= []).push(listener);
+    },
+    setAttribute(name, value) {
+      attributes[name] = String(value);
+    },
     getAttribute: (name) => attributes[name],
-    removeAttribute(name) { delete attributes[name]; delete this[name]; },
-    hear(name, event = {}) { for (const listener of heard[name] ?? []) listener({ preventDefault() {}, ...event }); },
+    removeAttribute(name) {
+      delete attributes[name];
+      delete this[name];
+    },
+    hear(name, event = {}) {
+      for (const listener of heard[name] ?? []) listener({ preventDefault() {}, ...event });
+    },
   };
 }

@@ -4,20 +4,54 @@ import { test } from "node:test";
 import { element, page } from "./page.mjs";
 
 function card(at = { keep: 0.15, weight: 0.5 }) {
-  const parts = {}, sent = [], drawn = [], heard = {};
-  globalThis.window = { addEventListener: (name, listener) => { heard[name] = listener; } };
+  const parts = {},
+    sent = [],
+    drawn = [],
+    heard = {};
+  globalThis.window = {
+    addEventListener: (name, listener) => {
+      heard[name] = listener;
+    },
+  };
   const shared = { at, busy: false, methods: () => ["random"] };
-  const send = (name, data) => sent.push([name, data]), plan = () => ({ ratios: [0.5], runs: 2 });
+  const send = (name, data) => sent.push([name, data]),
+    plan = () => ({ ratios: [0.5], runs: 2 });
   const series = page.series(element(parts), shared, send, plan, (told) => drawn.push(told));
-  return { series, shared, sent, drawn, state: () => heard["rp:state"](), go: parts[".go"], stop: parts[".stop"], bar: parts.progress, line: parts[".line"] };
+  return {
+    series,
+    shared,
+    sent,
+    drawn,
+    state: () => heard["rp:state"](),
+    go: parts[".go"],
+    stop: parts[".stop"],
+    bar: parts.progress,
+    line: parts[".line"],
+  };
 }
 
 test("a start says what is asked, and nothing can be started twice", () => {
   const { sent, go, stop, bar, line } = card();
   assert.deepEqual([go.disabled, stop.hidden], [false, true]);
   go.hear("click");
-  assert.deepEqual(sent, [["start", { ticket: 1, keep: 0.15, weight: 0.5, methods: ["random"], weights: false, own: [], at: JSON.stringify({ keep: 0.15, weight: 0.5 }) }]]);
-  assert.deepEqual([go.disabled, stop.hidden, bar.hidden, line.textContent], [true, false, false, "Waiting for the model."]);
+  assert.deepEqual(sent, [
+    [
+      "start",
+      {
+        ticket: 1,
+        keep: 0.15,
+        weight: 0.5,
+        methods: ["random"],
+        weights: false,
+        own: [],
+        at: JSON.stringify({ keep: 0.15, weight: 0.5 }),
+      },
+    ],
+  ]);
+  assert.deepEqual(
+    [go.disabled, stop.hidden, bar.hidden, line.textContent],
+    [true, false, false, "Waiting for the model."],
+  );
 });
 
 test("before an answer there is nothing to start from", () => {
@@ -70,7 +104,10 @@ test("tokens of the visitor's own choice go along as numbers", () => {
 });
 
 test("how long it takes is a straight line through both answers, and the unpruned one once", () => {
-  const took = [{ n: 100, seconds: [3, 1] }, { n: 20, seconds: [1.5, 0.5] }]; // 4 s at all tokens, 2 s at a fifth
+  const took = [
+    { n: 100, seconds: [3, 1] },
+    { n: 20, seconds: [1.5, 0.5] },
+  ]; // 4 s at all tokens, 2 s at a fifth
   assert.equal(page.secondsFor(took, [0.2], 1), 4 + 2);
   assert.ok(Math.abs(page.secondsFor(took, [0.6, 1], 3) - (4 + 3 * (3 + 4))) < 1e-9);
   assert.equal(page.secondsFor(took, [0.5], 0), null);
@@ -82,7 +119,10 @@ test("how long it takes is a straight line through both answers, and the unprune
 test("the estimate is said before a start, as exact as it is, and not while one runs", () => {
   const { shared, state, go, line } = card();
   assert.equal(line.textContent, "");
-  shared.took = [{ n: 100, seconds: [3, 1] }, { n: 20, seconds: [1.5, 0.5] }];
+  shared.took = [
+    { n: 100, seconds: [3, 1] },
+    { n: 20, seconds: [1.5, 0.5] },
+  ];
   state();
   assert.match(line.textContent, /^Takes about 10 s here \(estimate/); // 4 + 2 x 2.75 = 9.5
   go.hear("click");

@@ -6,12 +6,20 @@ import { element, page } from "./page.mjs";
 // A clock that goes in small steps: a timer that is set while it goes is due in its turn.
 function clock(t) {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  return (ms) => { for (let past = 0; past < ms; past += 20) t.mock.timers.tick(20); };
+  return (ms) => {
+    for (let past = 0; past < ms; past += 20) t.mock.timers.tick(20);
+  };
 }
 
 function scrubber(total, reduced = false) {
-  const asked = [], shown = [], parts = {}, root = element(parts);
-  globalThis.matchMedia = (query) => { asked.push(query); return { matches: reduced }; };
+  const asked = [],
+    shown = [],
+    parts = {},
+    root = element(parts);
+  globalThis.matchMedia = (query) => {
+    asked.push(query);
+    return { matches: reduced };
+  };
   const steps = page.stepper(root, (count) => shown.push(count));
   steps.resize(total);
   return { steps, shown, asked, scrub: parts[".scrub"], play: parts[".step-play"], now: parts[".step-now"] };
@@ -32,7 +40,11 @@ test("a play shows every pick once and stops at the last", (t) => {
 
 test("no play takes longer than six seconds, except where every pick has its least time", (t) => {
   const wait = clock(t);
-  for (const [total, ms] of [[5, 3000], [50, 6000], [576, 576 * 60]]) {
+  for (const [total, ms] of [
+    [5, 3000],
+    [50, 6000],
+    [576, 576 * 60],
+  ]) {
     const { steps, play } = scrubber(total);
     play.hear("click");
     wait(ms - 2 * Math.ceil(ms / total));

@@ -1,3 +1,4 @@
+// @ts-check
 // Both answers as equal cards. Text of models and users goes in by textContent only. The cards know what they
 // answer and at which knobs, and say so as soon as the page stands at something else.
 //
@@ -8,7 +9,10 @@ const percent = (x) => Math.round(x * 100) + "%";
 const WAITING = "Waiting for the model.";
 const FIRST_OF = 48; // characters
 const LONG_MS = 900;
-let value = {}, settled = {}, since = 0, clock = 0;
+let value = {},
+  settled = {},
+  since = 0,
+  clock = 0;
 shared.ticket ||= 0;
 shared.who ||= Math.random().toString(36).slice(2); // names this page to the server, which tells its place in the queue
 
@@ -24,7 +28,9 @@ shared.begin = (args) => {
   shared.ticket++;
   if (at < args.length - 1) shared.menus = menusOf(args);
   become({ ...settled, busy: true, waiting: true, line: WAITING });
-  return args.map((a, i) => (i === at ? { ...a, ...shared.knobs, ticket: shared.ticket, shows: shared.shows, who: shared.who } : a));
+  return args.map((a, i) =>
+    i === at ? { ...a, ...shared.knobs, ticket: shared.ticket, shows: shared.shows, who: shared.who } : a,
+  );
 };
 
 // A menu that only lost the focus: nothing is stopped, and its ticket is one that is over (desk.py).
@@ -48,7 +54,7 @@ function become(next) {
   shared.snippet = value.snippet;
   shared.at = value.at;
   if (value.shows) shared.shows = value.shows; // sent with every request: the server may have lost it (shown_run.py)
-  shared.took = (["full", "pruned"]).map((side) => ({ n: value[side]?.n, seconds: value[side]?.seconds }));
+  shared.took = ["full", "pruned"].map((side) => ({ n: value[side]?.n, seconds: value[side]?.seconds }));
   shared.busy = Boolean(value.busy);
   clearInterval(clock);
   // While answers come, the cards do not become smaller: what stands below them moves down, and not up and down.
@@ -62,25 +68,36 @@ function become(next) {
 // Once a second while there is something to wait for; every other second the server is asked for the place in its queue.
 function tick() {
   draw();
-  if (value.waiting && value.line.startsWith("Waiting") && Math.round((performance.now() - since) / 1000) % 2 === 0) askPlace();
+  if (value.waiting && value.line.startsWith("Waiting") && Math.round((performance.now() - since) / 1000) % 2 === 0)
+    askPlace();
 }
 async function askPlace() {
   const { ticket } = shared;
   try {
-    const { place, seconds } = await (await fetch("rediprune/place?" + new URLSearchParams({ who: shared.who, ticket }))).json();
+    const { place, seconds } = await (
+      await fetch("rediprune/place?" + new URLSearchParams({ who: shared.who, ticket }))
+    ).json();
     if (!value.waiting || ticket !== shared.ticket || !value.line.startsWith("Waiting")) return;
-    value.line = place ? "Waiting: " + place + " before you, about " + Math.max(1, Math.round(seconds)) + " s more (estimate)." : WAITING;
+    value.line = place
+      ? "Waiting: " + place + " before you, about " + Math.max(1, Math.round(seconds)) + " s more (estimate)."
+      : WAITING;
     draw();
-  } catch { /* the page cannot be reached: Gradio says so */ }
+  } catch {
+    /* the page cannot be reached: Gradio says so */
+  }
 }
 
 // Only what changed: text that is written again is laid out again, and this runs at every move of a slider.
-function write(node, text) { if (node.textContent !== text) node.textContent = text; }
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
 
 // Both answers in one line, for where the cards are out of sight: an answer of many words by its first ones.
 const first = (text) => (text.length > FIRST_OF ? text.slice(0, FIRST_OF).trimEnd() + "…" : text);
 function hear(line) {
-  const said = ["full", "pruned"].filter((side) => value[side]?.text).map((side) => value[side].n + " tokens: " + first(value[side].text));
+  const said = ["full", "pruned"]
+    .filter((side) => value[side]?.text)
+    .map((side) => value[side].n + " tokens: " + first(value[side].text));
   const heard = value.waiting && performance.now() - since > LONG_MS ? line : said.join(" · ");
   if (heard === shared.heard) return;
   shared.heard = heard;
@@ -88,7 +105,9 @@ function hear(line) {
 }
 
 function card(side, stale) {
-  const box = find(".card." + side), from = value[side] || {}, part = (name) => box.querySelector(name);
+  const box = find(".card." + side),
+    from = value[side] || {},
+    part = (name) => box.querySelector(name);
   box.dataset.state = stale ? "stale" : from.state || "idle";
   const own = side === "pruned" && value.at && value.at.own && value.full;
   write(part(".n"), own ? from.n + " of " + value.full.n : String(from.n ?? "–"));
@@ -103,34 +122,56 @@ function card(side, stale) {
 
 // In what the cards differ from the rest of the page: each a sentence, or "".
 function differences() {
-  const { at } = value, { run, menus, knobs } = shared, box = document.querySelector("#rp-ask textarea");
+  const { at } = value,
+    { run, menus, knobs } = shared,
+    box = document.querySelector("#rp-ask textarea");
   const none = { model: "", asked: "", menus: "", knobs: "" };
   if (!at) return none;
-  const weighted = !run || run.weighted, now = knobs && (weighted ? knobs : { ...knobs, weight: at.weight });
-  const own = shared.own || "", ours = "your own " + (own ? own.split(",").length : 0) + " tokens";
+  const weighted = !run || run.weighted,
+    now = knobs && (weighted ? knobs : { ...knobs, weight: at.weight });
+  const own = shared.own || "",
+    ours = "your own " + (own ? own.split(",").length : 0) + " tokens";
   const where = (k) => percent(k.keep) + (weighted ? ", weight " + k.weight.toFixed(2) : "");
   return {
-    model: shared.model && at.model >= 0 && shared.model.number !== at.model
-      ? "The picture and these answers are an earlier model's." + (shared.model.name ? " The model is now " + shared.model.name + "." : "") : "",
-    asked: (box && box.value.trim() !== at.question) || (run && run.picture !== at.picture)
-      ? "These answers are to the earlier question, after “Asked:”." : "",
-    menus: menus && differ(menus, at)
-      ? "The picture and the pruned answer are those of the earlier method, query or budget." : "",
-    knobs: own !== (at.own || "")
-      ? "Answered " + (at.own ? "with your own " + at.own.split(",").length + " tokens" : "at " + where(at)) +
-        "; the picture shows " + (own ? ours : "the rule's choice") + "."
-      : now && !own && !same(at, now)
-      ? "Answered at " + where(at) + "; the picture shows " + where(knobs) + (value.quick ? ". Refreshing when you let go." : ".") : "",
+    model:
+      shared.model && at.model >= 0 && shared.model.number !== at.model
+        ? "The picture and these answers are an earlier model's." +
+          (shared.model.name ? " The model is now " + shared.model.name + "." : "")
+        : "",
+    asked:
+      (box && box.value.trim() !== at.question) || (run && run.picture !== at.picture)
+        ? "These answers are to the earlier question, after “Asked:”."
+        : "",
+    menus:
+      menus && differ(menus, at)
+        ? "The picture and the pruned answer are those of the earlier method, query or budget."
+        : "",
+    knobs:
+      own !== (at.own || "")
+        ? "Answered " +
+          (at.own ? "with your own " + at.own.split(",").length + " tokens" : "at " + where(at)) +
+          "; the picture shows " +
+          (own ? ours : "the rule's choice") +
+          "."
+        : now && !own && !same(at, now)
+          ? "Answered at " +
+            where(at) +
+            "; the picture shows " +
+            where(knobs) +
+            (value.quick ? ". Refreshing when you let go." : ".")
+          : "",
   };
 }
 
 function draw() {
-  const now = differences(), stale = now.model || now.asked || now.menus || now.knobs;
+  const now = differences(),
+    stale = now.model || now.asked || now.menus || now.knobs;
   card("full", value.waiting || (!value.busy && (now.model || now.asked)));
   card("pruned", value.waiting || (!value.busy && stale));
   element.dataset.state = value.busy ? "busy" : stale ? "stale" : "done";
   write(find(".question"), value.at ? value.at.question : "");
-  find(".again").hidden = value.busy || !(now.model ? shared.model.name : !shared.own && (!value.quick || value.at?.own) && now.knobs);
+  find(".again").hidden =
+    value.busy || !(now.model ? shared.model.name : !shared.own && (!value.quick || value.at?.own) && now.knobs);
   find(".stop").hidden = !value.busy;
   find(".def").hidden = Boolean(value.busy || stale);
   const seconds = " " + ((performance.now() - since) / 1000).toFixed(0) + " s";
@@ -141,13 +182,14 @@ function draw() {
 
 function load() {
   const news = JSON.parse(JSON.stringify(props.value || {}));
-  if ((news.ticket || 0) < shared.ticket) { // of a request that a newer one has replaced
+  if ((news.ticket || 0) < shared.ticket) {
+    // of a request that a newer one has replaced
     if (news.full && !news.busy) settled = news;
   } else if (news.full) {
     if (news.dials) shared.menus = menusAt(news.at); // a link or an opened trace set them
     become(news);
-  }
-  else if (news.busy) become({ ...settled, ...news, waiting: true }); // nothing new to read yet
+  } else if (news.busy)
+    become({ ...settled, ...news, waiting: true }); // nothing new to read yet
   else become(settled); // it came to nothing: back to what was there
 }
 
@@ -157,7 +199,9 @@ shared.given = (args) => {
   return shared.begin(args);
 };
 
-document.addEventListener("input", (e) => { if (e.target.closest("#rp-ask")) draw(); });
+document.addEventListener("input", (e) => {
+  if (e.target.closest("#rp-ask")) draw();
+});
 reachable(find(".asked"), "The question that was asked");
 find(".again").addEventListener("click", () => trigger("again"));
 find(".stop").addEventListener("click", () => {

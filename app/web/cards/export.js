@@ -1,9 +1,11 @@
+// @ts-check
 // What a visitor takes along: the trace as a file, a link, and the same run in Python. Values go in as text only.
 // The link and the program follow the sliders of this moment; the trace is of the answers, and of what they say.
 const OURS = ["scene", "clip", "q", "keep", "weight", "method", "query", "budget", "view"]; // link.py
 const views = () => [...document.querySelectorAll("#rp-explorer .views button")];
 const REST_MS = 250; // browsers allow some hundred changes of the address in half a minute, and a slider makes more
-let wanted = location.search, opening = null; // opening: the answers that stood before a file was opened
+let wanted = location.search,
+  opening = null; // opening: the answers that stood before a file was opened
 
 // What an address can say of where the page stands, by link.py's names; null until there is something to say. A file
 // of the visitor's own is not in it, nor is the question, which was about that file.
@@ -12,8 +14,15 @@ function standing() {
   if (!run || !at || !knobs) return null;
   const rendered = run.seed !== null && run.seed !== undefined;
   const view = views().find((button) => button.getAttribute("aria-pressed") === "true");
-  return { ...(rendered && { [run.clip ? "clip" : "scene"]: run.seed, q: at.question }), keep: Math.round(100 * knobs.keep), weight: knobs.weight.toFixed(4),
-    method: run.method, query: run.query, budget: run.budget, view: view ? view.dataset.view : "kept" };
+  return {
+    ...(rendered && { [run.clip ? "clip" : "scene"]: run.seed, q: at.question }),
+    keep: Math.round(100 * knobs.keep),
+    weight: knobs.weight.toFixed(4),
+    method: run.method,
+    query: run.query,
+    budget: run.budget,
+    view: view ? view.dataset.view : "kept",
+  };
 }
 
 function linkNow() {
@@ -23,7 +32,8 @@ function linkNow() {
 
 // The address bar says where the page stands, so that a reload, a bookmark and the way back lead here again. It is left
 // alone while the page stands as it came up. Names that are not ours stay in it.
-let cameUp = null, writing = 0;
+let cameUp = null,
+  writing = 0;
 const where = () => new URLSearchParams(standing() || {}).toString();
 function note() {
   if (!shared.busy && !wanted) cameUp ??= where() || null;
@@ -47,16 +57,24 @@ function write() {
 function codeNow() {
   const { snippet, knobs, own } = shared;
   if (!snippet || !knobs) return "";
-  const [a, b, c] = snippet.parts, kept = own ? "torch.tensor([" + own.split(",").join(", ") + "])" : snippet.by_rule;
+  const [a, b, c] = snippet.parts,
+    kept = own ? "torch.tensor([" + own.split(",").join(", ") + "])" : snippet.by_rule;
   return (own ? "import torch\n\n" : "") + a + knobs.keep + b + knobs.weight + c + kept + snippet.tail;
 }
 
 function draw() {
-  const { run, at, busy, own } = shared, link = linkNow(), ready = Boolean(at && !busy);
+  const { run, at, busy, own } = shared,
+    link = linkNow(),
+    ready = Boolean(at && !busy);
   find(".take").disabled = !ready;
   find(".linked").hidden = !link;
   if (find(".link").value !== link) find(".link").value = link;
-  const none = !run || link ? "" : run.trace ? "An opened trace cannot travel in a link: hand on its file." : "Your own file cannot travel in a link: save the trace, which holds it.";
+  const none =
+    !run || link
+      ? ""
+      : run.trace
+        ? "An opened trace cannot travel in a link: hand on its file."
+        : "Your own file cannot travel in a link: save the trace, which holds it.";
   find(".why-no-link").textContent = link && own ? "Tokens chosen by hand are not in it: save the trace." : none;
   find(".why-no-link").hidden = !find(".why-no-link").textContent;
   find(".note").textContent = shared.snippet ? shared.snippet.note : "";
@@ -64,7 +82,9 @@ function draw() {
   find(".copy-code").disabled = !codeNow();
 }
 
-const say = (text) => { find(".said").textContent = text; };
+const say = (text) => {
+  find(".said").textContent = text;
+};
 
 // Where a page has no clipboard (plain http on another machine), the old way; where that fails too, by hand.
 async function copy(text, what) {
@@ -72,7 +92,8 @@ async function copy(text, what) {
     await navigator.clipboard.writeText(text);
     return say(what + " copied.");
   } catch {
-    const box = document.createElement("textarea"), before = document.activeElement;
+    const box = document.createElement("textarea"),
+      before = document.activeElement;
     box.value = text;
     element.append(box);
     box.select();
@@ -92,7 +113,9 @@ function restore() {
   const search = wanted;
   wanted = "";
   if (!OURS.some((name) => given.has(name))) return;
-  views().find((button) => button.dataset.view === given.get("view"))?.click();
+  views()
+    .find((button) => button.dataset.view === given.get("view"))
+    ?.click();
   trigger("restore", { search });
 }
 
@@ -111,7 +134,11 @@ async function open(file) {
 // The picture and the page's news may be far above.
 function opened() {
   if (opening === null || shared.busy) return;
-  say(shared.at !== opening ? "Opened: picture and answers above are the file's." : "Not opened: the message at the top says why.");
+  say(
+    shared.at !== opening
+      ? "Opened: picture and answers above are the file's."
+      : "Not opened: the message at the top says why.",
+  );
   opening = null;
 }
 
@@ -140,7 +167,10 @@ find(".file").addEventListener("change", () => {
   find(".file").value = ""; // the same file again is a change again
 });
 find(".link").addEventListener("focus", () => find(".link").select());
-find(".copy-link").addEventListener("click", () => { draw(); copy(linkNow(), "Link"); });
+find(".copy-link").addEventListener("click", () => {
+  draw();
+  copy(linkNow(), "Link");
+});
 find(".copy-code").addEventListener("click", () => copy(codeNow(), "Code"));
 for (const event of ["pointerenter", "focusin", "toggle"]) find(".along").addEventListener(event, draw);
 for (const event of ["rp:run", "rp:knobs", "rp:own", "rp:state"]) window.addEventListener(event, draw);

@@ -1,3 +1,4 @@
+// @ts-check
 // "How it works on your input": the steps of the answered run, asked for when a visitor comes to them, after the
 // answers. Texts and numbers are the server's and go in by textContent.
 const drawn = (tag, attributes) => {
@@ -12,13 +13,17 @@ const CAPTIONS = {
   kept: "Kept tokens bright, the others dimmed.",
 };
 const VIEWS = { relevance: "heat", picks: "order", kept: "kept" }; // of the explorer, where the same can be worked with
-let near = false, wanted = "", had = "", pictures = {};
+let near = false,
+  wanted = "",
+  had = "",
+  pictures = {};
 
 const SHOWS = {
   bars: ({ rows }) => {
     const box = make("div", "", "bars");
     for (const { name, share, text, own } of rows) {
-      const track = make("span"), bar = make("i");
+      const track = make("span"),
+        bar = make("i");
       bar.style.width = 100 * share + "%";
       bar.dataset.own = own;
       track.append(bar);
@@ -32,19 +37,32 @@ const SHOWS = {
     return box;
   },
   table: ({ head, rows }) => {
-    const table = make("table"), line = (cells, tag) => {
-      const row = make("tr");
-      row.append(...cells.map((cell) => make(tag, cell)));
-      return row;
-    };
+    const table = make("table"),
+      line = (cells, tag) => {
+        const row = make("tr");
+        row.append(...cells.map((cell) => make(tag, cell)));
+        return row;
+      };
     table.append(line(head, "th"), ...rows.map((row) => line(row, "td")));
     return table;
   },
   histogram: ({ series, low, high }) => {
-    const box = make("div", "", "histogram"), ends = make("span", "", "ends");
+    const box = make("div", "", "histogram"),
+      ends = make("span", "", "ends");
     for (const { name, key, counts } of series) {
-      const top = Math.max(...counts), picture = drawn("svg", { viewBox: "0 0 " + counts.length + " 100", preserveAspectRatio: "none", class: key, role: "img", "aria-label": name });
-      picture.append(...counts.map((count, i) => drawn("rect", { x: i + 0.08, width: 0.84, y: 100 - (100 * count) / top, height: (100 * count) / top })));
+      const top = Math.max(...counts),
+        picture = drawn("svg", {
+          viewBox: "0 0 " + counts.length + " 100",
+          preserveAspectRatio: "none",
+          class: key,
+          role: "img",
+          "aria-label": name,
+        });
+      picture.append(
+        ...counts.map((count, i) =>
+          drawn("rect", { x: i + 0.08, width: 0.84, y: 100 - (100 * count) / top, height: (100 * count) / top }),
+        ),
+      );
       box.append(make("span", name), picture);
     }
     ends.append(make("span", low), make("span", "0"), make("span", high));
@@ -54,7 +72,9 @@ const SHOWS = {
 };
 
 function light(item, which) {
-  element.querySelectorAll(".step").forEach((other) => { other.dataset.lit = other === item; });
+  element.querySelectorAll(".step").forEach((other) => {
+    other.dataset.lit = other === item;
+  });
   const image = find(".picture img");
   if (image.dataset.lights !== which) {
     image.dataset.lights = which;
@@ -64,7 +84,9 @@ function light(item, which) {
 }
 
 function stepOf({ id, title, text, lights, shows }) {
-  const item = make("li", "", "step"), head = make("h3"), button = make("button", title);
+  const item = make("li", "", "step"),
+    head = make("h3"),
+    button = make("button", title);
   item.dataset.id = id;
   button.type = "button";
   head.append(button);
@@ -112,7 +134,9 @@ function load() {
   had = at;
   pictures = story.pictures;
   find(".picture img").dataset.lights = "";
-  const own = JSON.parse(at).own ? " The pruned answer above is from your own choice of tokens; this is the rule’s." : "";
+  const own = JSON.parse(at).own
+    ? " The pruned answer above is from your own choice of tokens; this is the rule’s."
+    : "";
   find(".about").textContent = story.about + own;
   find(".steps").replaceChildren(...story.steps.map(stepOf));
   find(".body").hidden = false;
@@ -126,16 +150,26 @@ shared.untold = () => {
 };
 
 // Who scrolls reads the step in the middle of the screen.
-window.addEventListener("scroll", () => {
-  if (element.contains(document.activeElement)) return;
-  const middle = innerHeight / 2;
-  const item = [...element.querySelectorAll(".step")].find((step) => {
-    const box = step.getBoundingClientRect();
-    return box.top <= middle && box.bottom > middle;
-  });
-  if (item && item.dataset.lit !== "true") item.dispatchEvent(new Event("pointerenter"));
-}, { passive: true });
-new IntersectionObserver((seen) => { near = seen.at(-1).isIntersecting; ask(); }, { rootMargin: "0px 0px -60px" }).observe(find(".story"));
+window.addEventListener(
+  "scroll",
+  () => {
+    if (element.contains(document.activeElement)) return;
+    const middle = innerHeight / 2;
+    const item = [...element.querySelectorAll(".step")].find((step) => {
+      const box = step.getBoundingClientRect();
+      return box.top <= middle && box.bottom > middle;
+    });
+    if (item && item.dataset.lit !== "true") item.dispatchEvent(new Event("pointerenter"));
+  },
+  { passive: true },
+);
+new IntersectionObserver(
+  (seen) => {
+    near = seen.at(-1).isIntersecting;
+    ask();
+  },
+  { rootMargin: "0px 0px -60px" },
+).observe(find(".story"));
 window.addEventListener("rp:state", ask);
 watch("value", load);
 load();

@@ -1,3 +1,4 @@
+// @ts-check
 // How far the answer bears pruning: a curve for each method, drawn point by point as the server computes them. The
 // chart is an SVG of its own, saved with its colours written out; texts go in by textContent.
 const drawn = (tag, attributes, text) => {
@@ -8,12 +9,14 @@ const drawn = (tag, attributes, text) => {
 };
 const DASHES = ["", "7 3", "2 3", "10 3 2 3", "5 2", "12 4", "1 4", "8 3 1 3 1 3", "3 3", "14 3 3 3", "4 6"];
 const NOTES = {
-  probability: "How likely the unpruned answer is from the kept tokens. Dotted: from all tokens. Shaded: from the worst to the best random draw.",
+  probability:
+    "How likely the unpruned answer is from the kept tokens. Dotted: from all tokens. Shaded: from the worst to the best random draw.",
   kl: "How differently the two models guess the first word: the Kullback-Leibler divergence (KL), in nats, units of the natural logarithm. 0 is full agreement.",
 };
 const percent = (x) => +(100 * x).toFixed(1) + "%";
 const PAD = { left: 48, right: 14, top: 10, bottom: 42 };
-let data = null, measure = "probability";
+let data = null,
+  measure = "probability";
 
 const plan = () => {
   const runs = shared.runs?.() ?? 0; // compare.js may not be there yet
@@ -30,13 +33,19 @@ const drive = series(element, shared, trigger, plan, (news) => {
 });
 shared.failed_sweep = drive.failed;
 
-const dash = (i) => ({ "stroke-dasharray": DASHES[i % DASHES.length], style: "stroke:var(--rp-method-" + data.lines[i].method + ")" });
+const dash = (i) => ({
+  "stroke-dasharray": DASHES[i % DASHES.length],
+  style: "stroke:var(--rp-method-" + data.lines[i].method + ")",
+});
 
 function draw() {
-  const chart = find(".chart"), width = chart.clientWidth, height = chart.clientHeight;
+  const chart = find(".chart"),
+    width = chart.clientWidth,
+    height = chart.clientHeight;
   if (!data || !width) return;
   const ratios = [...props.ratios]; // all from the start, so that nothing moves while the curves grow
-  const low = Math.log(ratios[0]), high = Math.max(Math.log(ratios.at(-1)), low + 0.1);
+  const low = Math.log(ratios[0]),
+    high = Math.max(Math.log(ratios.at(-1)), low + 0.1);
   const most = measure === "kl" ? Math.max(0.01, ...data.lines.flatMap((line) => line.points.map((p) => p.kl))) : 1;
   const x = (ratio) => PAD.left + ((Math.log(ratio) - low) / (high - low)) * (width - PAD.left - PAD.right);
   const y = (value) => height - PAD.bottom - (value / most) * (height - PAD.top - PAD.bottom);
@@ -46,18 +55,48 @@ function draw() {
   for (const part of [0, 0.25, 0.5, 0.75, 1]) {
     const at = y(part * most);
     parts.push(drawn("line", { x1: PAD.left, x2: width - PAD.right, y1: at, y2: at, class: "grid" }));
-    parts.push(drawn("text", { x: PAD.left - 6, y: at + 4, "text-anchor": "end" }, measure === "kl" ? (part * most).toFixed(2) : percent(part)));
+    parts.push(
+      drawn(
+        "text",
+        { x: PAD.left - 6, y: at + 4, "text-anchor": "end" },
+        measure === "kl" ? (part * most).toFixed(2) : percent(part),
+      ),
+    );
   }
-  for (const ratio of ratios) parts.push(drawn("text", { x: x(ratio), y: height - 24, "text-anchor": "middle" }, percent(ratio)));
-  parts.push(drawn("text", { x: (PAD.left + width - PAD.right) / 2, y: height - 6, "text-anchor": "middle" }, "keep ratio (log scale)"));
-  if (measure === "probability") parts.push(drawn("line", { x1: PAD.left, x2: width - PAD.right, y1: y(data.sure), y2: y(data.sure), class: "whole" }));
+  for (const ratio of ratios)
+    parts.push(drawn("text", { x: x(ratio), y: height - 24, "text-anchor": "middle" }, percent(ratio)));
+  parts.push(
+    drawn(
+      "text",
+      { x: (PAD.left + width - PAD.right) / 2, y: height - 6, "text-anchor": "middle" },
+      "keep ratio (log scale)",
+    ),
+  );
+  if (measure === "probability")
+    parts.push(
+      drawn("line", { x1: PAD.left, x2: width - PAD.right, y1: y(data.sure), y2: y(data.sure), class: "whole" }),
+    );
   data.lines.forEach(({ method, points }, i) => {
     if (method === "random" && measure === "probability") {
-      const edge = [...points.map((p) => [x(p.ratio), y(p.high)]), ...points.map((p) => [x(p.ratio), y(p.low)]).reverse()];
+      const edge = [
+        ...points.map((p) => [x(p.ratio), y(p.high)]),
+        ...points.map((p) => [x(p.ratio), y(p.low)]).reverse(),
+      ];
       parts.push(drawn("polygon", { points: edge.join(" "), style: "fill:var(--rp-method-random)" }));
     }
-    parts.push(drawn("polyline", { points: points.map((p) => [x(p.ratio), y(p[measure])]).join(" "), "data-method": method, "data-points": points.length, ...dash(i) }));
-    parts.push(...points.map((p) => drawn("circle", { cx: x(p.ratio), cy: y(p[measure]), r: 3, style: "fill:var(--rp-method-" + method + ")" })));
+    parts.push(
+      drawn("polyline", {
+        points: points.map((p) => [x(p.ratio), y(p[measure])]).join(" "),
+        "data-method": method,
+        "data-points": points.length,
+        ...dash(i),
+      }),
+    );
+    parts.push(
+      ...points.map((p) =>
+        drawn("circle", { cx: x(p.ratio), cy: y(p[measure]), r: 3, style: "fill:var(--rp-method-" + method + ")" }),
+      ),
+    );
   });
   chart.replaceChildren(...parts);
   find(".note").textContent = NOTES[measure];
@@ -67,25 +106,43 @@ function draw() {
 function table() {
   const head = make("tr");
   head.append(...["Line", "Method", "Holds from", "Answer at the smallest ratio"].map((words) => make("th", words)));
-  find("table").replaceChildren(head, ...data.lines.map(({ method, name, holds, points }, i) => {
-    const row = make("tr"), key = make("td"), picture = drawn("svg", { viewBox: "0 0 34 10", "aria-hidden": "true" });
-    row.dataset.method = method;
-    picture.append(drawn("line", { x1: 0, x2: 34, y1: 5, y2: 5, ...dash(i) }));
-    key.append(picture);
-    row.append(key, make("td", name), make("td", holds, "from"),
-      make("td", percent(points[0].ratio) + ": " + (points[0].text || "(no words)")));
-    return row;
-  }));
+  find("table").replaceChildren(
+    head,
+    ...data.lines.map(({ method, name, holds, points }, i) => {
+      const row = make("tr"),
+        key = make("td"),
+        picture = drawn("svg", { viewBox: "0 0 34 10", "aria-hidden": "true" });
+      row.dataset.method = method;
+      picture.append(drawn("line", { x1: 0, x2: 34, y1: 5, y2: 5, ...dash(i) }));
+      key.append(picture);
+      row.append(
+        key,
+        make("td", name),
+        make("td", holds, "from"),
+        make("td", percent(points[0].ratio) + ": " + (points[0].text || "(no words)")),
+      );
+      return row;
+    }),
+  );
 }
 
 // The chart as a file of its own: every colour written out, the legend below, the page's background behind.
 function figure(chart, width, height) {
-  const row = 18, copy = chart.cloneNode(true), all = [chart, ...chart.querySelectorAll("*")];
+  const row = 18,
+    copy = chart.cloneNode(true),
+    all = [chart, ...chart.querySelectorAll("*")];
   [copy, ...copy.querySelectorAll("*")].forEach((node, i) => {
     const style = getComputedStyle(all[i]);
-    node.setAttribute("style", ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray"].map((name) => name + ":" + style.getPropertyValue(name)).join(";"));
+    node.setAttribute(
+      "style",
+      ["fill", "fill-opacity", "stroke", "stroke-width", "stroke-dasharray"]
+        .map((name) => name + ":" + style.getPropertyValue(name))
+        .join(";"),
+    );
   });
-  const page = getComputedStyle(document.body), full = height + row * (data.lines.length + 1), ink = page.color;
+  const page = getComputedStyle(document.body),
+    full = height + row * (data.lines.length + 1),
+    ink = page.color;
   copy.setAttribute("viewBox", "0 0 " + width + " " + full);
   copy.setAttribute("width", width);
   copy.setAttribute("height", full);
@@ -93,8 +150,19 @@ function figure(chart, width, height) {
   copy.setAttribute("font-size", "12");
   copy.prepend(drawn("rect", { width, height: full, fill: page.backgroundColor }));
   chart.querySelectorAll("polyline").forEach((curve, i) => {
-    const at = height + row * i + 8, style = getComputedStyle(curve);
-    copy.append(drawn("line", { x1: PAD.left, x2: PAD.left + 34, y1: at, y2: at, "stroke-width": 2, stroke: style.stroke, "stroke-dasharray": style.strokeDasharray }));
+    const at = height + row * i + 8,
+      style = getComputedStyle(curve);
+    copy.append(
+      drawn("line", {
+        x1: PAD.left,
+        x2: PAD.left + 34,
+        y1: at,
+        y2: at,
+        "stroke-width": 2,
+        stroke: style.stroke,
+        "stroke-dasharray": style.strokeDasharray,
+      }),
+    );
     copy.append(drawn("text", { x: PAD.left + 44, y: at + 4, fill: ink }, data.lines[i].name));
   });
   copy.append(drawn("text", { x: PAD.left, y: full - 6, fill: ink }, NOTES[measure]));
@@ -106,11 +174,15 @@ function save(link, text, type) {
   link.href = URL.createObjectURL(new Blob([text], { type }));
 }
 
-element.querySelectorAll("[data-measure]").forEach((button) => button.addEventListener("click", () => {
-  measure = button.dataset.measure;
-  element.querySelectorAll("[data-measure]").forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
-  draw();
-}));
+element.querySelectorAll("[data-measure]").forEach((button) =>
+  button.addEventListener("click", () => {
+    measure = button.dataset.measure;
+    element
+      .querySelectorAll("[data-measure]")
+      .forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
+    draw();
+  }),
+);
 reachable(find(".wide"), "Where each method holds, table");
 new ResizeObserver(draw).observe(find(".chart"));
 watch("value", () => drive.load(props.value));

@@ -1,22 +1,48 @@
+// @ts-check
 // The visitor's own choice of tokens: what is chosen, undo and redo, and the hand that changes it. `own` is a Uint8Array
 // over all tokens, or null for the rule's choice; nothing in it is ever changed in place once it is in the history.
 const REMEMBERED = 200; // steps that can be undone
 
 function ownChoice(changed) {
-  let own = null, past = [], future = [];
-  const become = (next) => { own = next; changed(); };
+  let own = null,
+    past = [],
+    future = [];
+  const become = (next) => {
+    own = next;
+    changed();
+  };
   return {
-    get own() { return own; },
-    get undoable() { return past.length > 0; },
-    get redoable() { return future.length > 0; },
+    get own() {
+      return own;
+    },
+    get undoable() {
+      return past.length > 0;
+    },
+    get redoable() {
+      return future.length > 0;
+    },
     set(next) {
       past = [...past.slice(1 - REMEMBERED), own];
       future = [];
       become(next);
     },
-    undo() { if (past.length) { future.push(own); become(past.pop()); } },
-    redo() { if (future.length) { past.push(own); become(future.pop()); } },
-    forget() { past = []; future = []; become(null); },
+    undo() {
+      if (past.length) {
+        future.push(own);
+        become(past.pop());
+      }
+    },
+    redo() {
+      if (future.length) {
+        past.push(own);
+        become(future.pop());
+      }
+    },
+    forget() {
+      past = [];
+      future = [];
+      become(null);
+    },
   };
 }
 
@@ -34,7 +60,9 @@ function tokensOf(own) {
 
 // Cells whose middle lies within a closed line of [x, y].
 function lassoed(layers, line) {
-  const path = new Path2D(), pen = document.createElement("canvas").getContext("2d"), found = [];
+  const path = new Path2D(),
+    pen = document.createElement("canvas").getContext("2d"),
+    found = [];
   line.forEach(([x, y], i) => (i ? path.lineTo(x, y) : path.moveTo(x, y)));
   path.closePath();
   for (let i = 0; i < layers.n; i++) {
@@ -46,9 +74,11 @@ function lassoed(layers, line) {
 
 // Cells under the straight line between two points, so that a fast hand leaves no gaps.
 function cellsBetween(layers, [x0, y0], [x1, y1]) {
-  const [, , w, h] = patchRect(layers, 0), steps = Math.ceil(Math.hypot(x1 - x0, y1 - y0) / Math.max(1, Math.min(w, h) / 3)) || 1;
+  const [, , w, h] = patchRect(layers, 0),
+    steps = Math.ceil(Math.hypot(x1 - x0, y1 - y0) / Math.max(1, Math.min(w, h) / 3)) || 1;
   const found = new Set();
-  for (let s = 0; s <= steps; s++) found.add(cellUnder(layers, x0 + ((x1 - x0) * s) / steps, y0 + ((y1 - y0) * s) / steps));
+  for (let s = 0; s <= steps; s++)
+    found.add(cellUnder(layers, x0 + ((x1 - x0) * s) / steps, y0 + ((y1 - y0) * s) / steps));
   found.delete(-1);
   return [...found];
 }
@@ -56,7 +86,8 @@ function cellsBetween(layers, [x0, y0], [x1, y1]) {
 // The patch at a point in device pixels, or -1.
 function cellUnder(layers, x, y) {
   const at = (spans, where) => spans.findIndex(([from, to]) => where >= from && where < to);
-  const c = at(layers.x, x), r = at(layers.y, y);
+  const c = at(layers.x, x),
+    r = at(layers.y, y);
   return c < 0 || r < 0 ? -1 : r * layers.cols + c;
 }
 
@@ -66,7 +97,9 @@ function cellUnder(layers, x, y) {
 function hand(canvas, point, hooks) {
   let stroke = null;
   function begin(e) {
-    const at = point(e), cell = cellUnder(hooks.layers(), ...at), lasso = hooks.lasso();
+    const at = point(e),
+      cell = cellUnder(hooks.layers(), ...at),
+      lasso = hooks.lasso();
     if (cell < 0 && !lasso) return;
     canvas.setPointerCapture(e.pointerId);
     stroke = { line: [at], cells: new Set(lasso ? [] : [cell]), added: cell < 0 || !hooks.kept(cell), lasso };
@@ -86,5 +119,13 @@ function hand(canvas, point, hooks) {
     stroke = null;
     hooks.paint(given ? [...cells] : [], added, true);
   }
-  return { begin, move, end: () => end(true), cancel: () => end(false), get line() { return stroke && stroke.lasso ? stroke.line : null; } };
+  return {
+    begin,
+    move,
+    end: () => end(true),
+    cancel: () => end(false),
+    get line() {
+      return stroke && stroke.lasso ? stroke.line : null;
+    },
+  };
 }

@@ -1,14 +1,30 @@
+// @ts-check
 // The picture: what was kept, what was dropped, how relevant each patch is, frame by frame, and the visitor's hand in
 // it. Everything after the server's one message per (picture or clip, question, method, query, budget) is worked out
 // here; knobs arrive as window events, never by the server. Only where the distances are too many to come along are
 // they asked for, once, when a view needs them.
-const stage = find(".stage"), canvas = find(".map"), pen = canvas.getContext("2d");
+const stage = find(".stage"),
+  canvas = find(".map"),
+  pen = canvas.getContext("2d");
 const look = { ...props.look, ramp: props.look.ramp.map((c) => [1, 3, 5].map((i) => parseInt(c.slice(i, i + 2), 16))) };
 const HINT = matchMedia("(hover: none)").matches ? "Tap a patch." : "Point at a patch, or use the arrow keys.";
 const EDIT_HINT = "Click or draw over patches, or use the arrow keys and Enter.";
-let run = null, view = "kept", at = 0, cell = -1, layers = null, queued = false, said = "", knobs = null;
+let run = null,
+  view = "kept",
+  at = 0,
+  cell = -1,
+  layers = null,
+  queued = false,
+  said = "",
+  knobs = null;
 let width = 0; // of the canvas in CSS pixels; read in fresh() alone, for a read in draw() lays out the whole page
-let sources = [], images = [], editing = false, sketch = null, asked = null, near = null, nearOf = null;
+let sources = [],
+  images = [],
+  editing = false,
+  sketch = null,
+  asked = null,
+  near = null,
+  nearOf = null;
 const strip = filmStrip(find(".film"), look, go);
 const choice = ownChoice(told);
 const steps = stepper(find(".steps"), stepped);
@@ -24,8 +40,10 @@ function load() {
   shared.run = { n: run.total, frames: run.frames.length, ...run.setting };
   window.dispatchEvent(new CustomEvent("rp:run", { detail: shared.run }));
   find(".why").textContent = run.why;
-  find(".unseen").textContent = run.frames.length > 1 && !run.clip ? "faded: outside this part" : "faded: outside the model's view";
-  const wanted = [...value.pictures], other = wanted.join() !== sources.join();
+  find(".unseen").textContent =
+    run.frames.length > 1 && !run.clip ? "faded: outside this part" : "faded: outside the model's view";
+  const wanted = [...value.pictures],
+    other = wanted.join() !== sources.join();
   if (other) {
     sources = wanted;
     images = sources.map((url) => Object.assign(new Image(), { onload: fresh, src: url }));
@@ -40,7 +58,8 @@ function load() {
   steps.end();
   edit(false);
   choice.forget();
-  if (value.own) { // an opened trace whose tokens were chosen by hand
+  if (value.own) {
+    // an opened trace whose tokens were chosen by hand
     knobs = { keep: value.own.keep, weight: value.own.weight };
     choice.set(withTokens(new Uint8Array(run.all), [...value.own.tokens], true));
   }
@@ -52,8 +71,13 @@ const sameDistances = (a, b) => a.picture === b.picture && a.budget === b.budget
 
 // After an error the menus may stand at something that was never drawn.
 function older() {
-  const { menus, busy } = shared, set = run && run.setting;
-  const old = set && menus && !busy && ["method", "query", "budget"].some((name) => menus[name] !== undefined && menus[name] !== set[name]);
+  const { menus, busy } = shared,
+    set = run && run.setting;
+  const old =
+    set &&
+    menus &&
+    !busy &&
+    ["method", "query", "budget"].some((name) => menus[name] !== undefined && menus[name] !== set[name]);
   const other = set && shared.model && !busy && set.model >= 0 && shared.model.number !== set.model;
   const still = other ? "Still the earlier model's. " : old ? "Still the earlier setting. " : "";
   if (run) find(".query").textContent = still + run.about;
@@ -80,7 +104,8 @@ function fetchDistances() {
 }
 shared.measured = (value) => {
   if (!run || !asked) return;
-  if (value.between && value.picture === run.setting.picture && value.budget === run.setting.budget) run.between = decode(value.between, Float32Array);
+  if (value.between && value.picture === run.setting.picture && value.budget === run.setting.budget)
+    run.between = decode(value.between, Float32Array);
   else run.refused = value.said || "Not measured: it belonged to another picture.";
   later();
 };
@@ -98,16 +123,30 @@ function draw() {
     canvas.width = canvas.height = Math.max(1, Math.round(width * (window.devicePixelRatio || 1)));
     layers = layersOf(pictureOf(at), run.frames[at], canvas.width, look.dim);
   }
-  const picks = chosen(), shown = view === "heat" && !run.relevance ? "kept" : view, unit = layers.side / width;
-  const first = at * run.n, inside = (i) => picks.inside(first + i), stepping = picks.step !== null;
+  const picks = chosen(),
+    shown = view === "heat" && !run.relevance ? "kept" : view,
+    unit = layers.side / width;
+  const first = at * run.n,
+    inside = (i) => picks.inside(first + i),
+    stepping = picks.step !== null;
   const bonds = shown === "distance" ? standIns(picks) : null;
   if (bonds || stepping) fetchDistances();
   const scale = shown === "kept" ? null : scaleOf(shown, run, picks, at, bonds);
   pen.clearRect(0, 0, layers.side, layers.side);
   paintView(pen, layers, shown, scale, inside, look);
   const whole = wholeOf(at).some(picks.inside);
-  paintBorder(pen, layers, inside, [[3 * unit, look.edge], [1.5 * unit, look.outline]], whole);
-  if (shown === "order") paintNumbers(pen, layers, (i) => (inside(i) ? String(picks.rank[first + i] + 1) : ""), unit, look);
+  paintBorder(
+    pen,
+    layers,
+    inside,
+    [
+      [3 * unit, look.edge],
+      [1.5 * unit, look.outline],
+    ],
+    whole,
+  );
+  if (shown === "order")
+    paintNumbers(pen, layers, (i) => (inside(i) ? String(picks.rank[first + i] + 1) : ""), unit, look);
   if (bonds && cell >= 0 && !editing) paintBond(pen, layers, first, cell, bonds, unit, look);
   const made = stepping && steps.count > 0 ? pickAt(run, picks.w, picks.step.group, steps.count) : null;
   for (const marked of [cell, made ? made.who - first : -1]) {
@@ -116,11 +155,20 @@ function draw() {
     pen.strokeStyle = look.cursor;
     pen.strokeRect(...patchRect(layers, marked));
   }
-  if (fingers.line) paintLine(pen, fingers.line, [[4 * unit, look.edge], [2 * unit, look.cursor]]);
+  if (fingers.line)
+    paintLine(pen, fingers.line, [
+      [4 * unit, look.edge],
+      [2 * unit, look.cursor],
+    ]);
   tell(picks, shown, scale, bonds, made);
   strip.draw(run, picks, shown === "heat", pictureOf, at);
   // For tests and the benchmark: what is painted now.
-  Object.assign(canvas.dataset, { frame: at, view: shown, step: steps.count ?? "", paints: 1 + Number(canvas.dataset.paints || 0) });
+  Object.assign(canvas.dataset, {
+    frame: at,
+    view: shown,
+    step: steps.count ?? "",
+    paints: 1 + Number(canvas.dataset.paints || 0),
+  });
 }
 
 // Flat indices of the tokens that stand for all of frame t.
@@ -129,7 +177,12 @@ function wholeOf(t) {
   return Array.from({ length: whole }, (_, i) => t * run.n + rows * cols + i);
 }
 
-function later() { if (!queued) { queued = true; requestAnimationFrame(draw); } }
+function later() {
+  if (!queued) {
+    queued = true;
+    requestAnimationFrame(draw);
+  }
+}
 function fresh() {
   width = canvas.clientWidth;
   layers = null;
@@ -151,7 +204,8 @@ function stepped(count) {
   if (!run) return;
   if (count !== null) edit(false);
   if (count && run.counts.length === 1) {
-    const { who } = pickAt({ ...run, between: null }, chosen().w, 0, count), t = Math.floor(who / run.n);
+    const { who } = pickAt({ ...run, between: null }, chosen().w, 0, count),
+      t = Math.floor(who / run.n);
     if (t !== at) go(t);
   }
   cell = -1;

@@ -1,31 +1,62 @@
+// @ts-check
 // The film strip: one small picture for each frame or tile, with how many of its tokens are kept. Loaded in front of
 // explorer.js. `go(t)` is called when frame t is wanted. Only what changed is painted: a moved slider touches the
 // patches that came or went, and the relevance of a frame is painted once. What is scrolled out of the strip follows
 // when the hand rests.
 const THUMB = 66; // side of a small picture, in CSS pixels
-const SLOWEST = 1000, FASTEST = 120, UNSAID = 500; // ms that a frame is shown for
+const SLOWEST = 1000,
+  FASTEST = 120,
+  UNSAID = 500; // ms that a frame is shown for
 const RESTED = 100; // ms without another draw
 
 function filmStrip(root, look, go) {
-  const list = root.querySelector(".frames"), play = root.querySelector(".play");
-  let frames = [], thumbs = [], at = 0, playing = 0, resting = 0;
-  const seen = new IntersectionObserver((changes) => changes.forEach(({ target, isIntersecting }) => {
-    const thumb = thumbs.find(({ button }) => button === target);
-    if (thumb) thumb.seen = isIntersecting;
-  }), { root: list });
+  const list = root.querySelector(".frames"),
+    play = root.querySelector(".play");
+  let frames = [],
+    thumbs = [],
+    at = 0,
+    playing = 0,
+    resting = 0;
+  const seen = new IntersectionObserver(
+    (changes) =>
+      changes.forEach(({ target, isIntersecting }) => {
+        const thumb = thumbs.find(({ button }) => button === target);
+        if (thumb) thumb.seen = isIntersecting;
+      }),
+    { root: list },
+  );
 
   function load(run) {
     frames = run.frames;
     root.hidden = frames.length < 2;
-    root.querySelectorAll(".reel > *").forEach((control) => { control.hidden = !run.clip; });
-    list.setAttribute("aria-label", run.clip ? "Frames" : "Parts of the picture");
-    thumbs = frames.length < 2 ? [] : frames.map((frame, t) => {
-      const button = document.createElement("button"), small = document.createElement("canvas"), label = document.createElement("span");
-      button.type = "button";
-      button.append(small, label);
-      button.addEventListener("click", () => { stop(); go(t); });
-      return { button, label, pen: small.getContext("2d"), layers: null, shown: null, heat: null, kept: -1, seen: true };
+    root.querySelectorAll(".reel > *").forEach((control) => {
+      control.hidden = !run.clip;
     });
+    list.setAttribute("aria-label", run.clip ? "Frames" : "Parts of the picture");
+    thumbs =
+      frames.length < 2
+        ? []
+        : frames.map((frame, t) => {
+            const button = document.createElement("button"),
+              small = document.createElement("canvas"),
+              label = document.createElement("span");
+            button.type = "button";
+            button.append(small, label);
+            button.addEventListener("click", () => {
+              stop();
+              go(t);
+            });
+            return {
+              button,
+              label,
+              pen: small.getContext("2d"),
+              layers: null,
+              shown: null,
+              heat: null,
+              kept: -1,
+              seen: true,
+            };
+          });
     clearTimeout(resting);
     seen.disconnect();
     list.replaceChildren(...thumbs.map((thumb) => thumb.button));
@@ -39,7 +70,8 @@ function filmStrip(root, look, go) {
     if (!all && thumbs.length) resting = setTimeout(() => draw(run, picks, hot, picture, at, true), RESTED);
     thumbs.forEach((thumb, t) => {
       if (!all && !thumb.seen && t !== at) return;
-      const kept = countKept(run, picks, t), current = String(t === at);
+      const kept = countKept(run, picks, t),
+        current = String(t === at);
       if (thumb.button.getAttribute("aria-pressed") !== current) {
         thumb.button.setAttribute("aria-pressed", current);
         if (t === at) reveal(thumb.button);
@@ -56,7 +88,8 @@ function filmStrip(root, look, go) {
         thumb.layers = layersOf(picture(t), frames[t], side, look.dim);
         thumb.shown = thumb.heat = null;
       }
-      if (hot) warm(run, thumb, t); else mark(thumb, (i) => picks.inside(t * run.n + i));
+      if (hot) warm(run, thumb, t);
+      else mark(thumb, (i) => picks.inside(t * run.n + i));
     });
   }
 
@@ -69,7 +102,8 @@ function filmStrip(root, look, go) {
   }
 
   function mark(thumb, inside) {
-    const { pen, layers } = thumb, first = !thumb.shown;
+    const { pen, layers } = thumb,
+      first = !thumb.shown;
     if (first) {
       thumb.shown = new Uint8Array(layers.n);
       thumb.heat = null;
@@ -89,7 +123,8 @@ function filmStrip(root, look, go) {
   function reveal(button) {
     const left = button.offsetLeft - list.offsetLeft;
     if (left < list.scrollLeft) list.scrollLeft = left;
-    else if (left + button.offsetWidth > list.scrollLeft + list.clientWidth) list.scrollLeft = left + button.offsetWidth - list.clientWidth;
+    else if (left + button.offsetWidth > list.scrollLeft + list.clientWidth)
+      list.scrollLeft = left + button.offsetWidth - list.clientWidth;
   }
 
   function stop() {
@@ -100,8 +135,16 @@ function filmStrip(root, look, go) {
   }
   // At the clip's own pace, as far as it can be followed.
   function next() {
-    const t = (at + 1) % frames.length, gap = (frames[t].second - frames[at].second) * 1000;
-    playing = setTimeout(() => { go(t); at = t; next(); }, Math.min(SLOWEST, Math.max(FASTEST, gap > 0 ? gap : UNSAID)));
+    const t = (at + 1) % frames.length,
+      gap = (frames[t].second - frames[at].second) * 1000;
+    playing = setTimeout(
+      () => {
+        go(t);
+        at = t;
+        next();
+      },
+      Math.min(SLOWEST, Math.max(FASTEST, gap > 0 ? gap : UNSAID)),
+    );
   }
   play.addEventListener("click", () => {
     if (playing) return stop();
@@ -118,5 +161,13 @@ function filmStrip(root, look, go) {
     thumbs[to].button.focus({ preventScroll: true });
   });
 
-  return { load, draw, stop, fresh: () => thumbs.forEach((thumb) => { thumb.layers = null; }) };
+  return {
+    load,
+    draw,
+    stop,
+    fresh: () =>
+      thumbs.forEach((thumb) => {
+        thumb.layers = null;
+      }),
+  };
 }

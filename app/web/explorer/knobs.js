@@ -1,8 +1,12 @@
+// @ts-check
 // The two sliders. Every move is told to the page at once ("rp:knobs", no server); when the hand rests, "settle"
 // asks the server to answer again, but only where the model is quick (else the answers offer a button).
-const keep = find("#rp-keep"), weight = find("#rp-weight"), weights = [...props.weights];
+const keep = find("#rp-keep"),
+  weight = find("#rp-weight"),
+  weights = [...props.weights];
 const REST_MS = 250;
-let timer = 0, resting = false;
+let timer = 0,
+  resting = false;
 
 // props.value is what Python receives as an input; shared.knobs is what the page draws from.
 function publish() {
@@ -27,7 +31,9 @@ function load() {
 // for the answers are far below, or the words of the patch that was touched last, until a slider is moved.
 let ofPatch = false;
 function hear() {
-  const heard = find(".heard"), patch = ofPatch && shared.touched, text = patch || shared.heard || "";
+  const heard = find(".heard"),
+    patch = ofPatch && shared.touched,
+    text = patch || shared.heard || "";
   heard.dataset.of = patch ? "patch" : "answers";
   if (heard.textContent !== text) heard.textContent = text;
 }
@@ -38,21 +44,36 @@ function touched(patch) {
 
 // The hand rests: answer again, or as soon as the running answer is done; then with the knobs of that moment.
 function settle() {
-  const at = shared.at, now = shared.knobs;
+  const at = shared.at,
+    now = shared.knobs;
   resting = shared.busy === true;
   if (resting || shared.quick === false) return;
   const weighted = !shared.run || shared.run.weighted;
-  const moved = !at || at.own || Math.abs(at.keep - now.keep) > 1e-6 || (weighted && Math.abs(at.weight - now.weight) > 1e-6);
+  const moved =
+    !at || at.own || Math.abs(at.keep - now.keep) > 1e-6 || (weighted && Math.abs(at.weight - now.weight) > 1e-6);
   if (moved) trigger("settle");
 }
 
 for (const slider of [keep, weight]) {
-  slider.addEventListener("input", () => { clearTimeout(timer); touched(false); publish(); props.value = { ...shared.knobs }; });
-  slider.addEventListener("change", () => { clearTimeout(timer); timer = setTimeout(settle, REST_MS); });
+  slider.addEventListener("input", () => {
+    clearTimeout(timer);
+    touched(false);
+    publish();
+    props.value = { ...shared.knobs };
+  });
+  slider.addEventListener("change", () => {
+    clearTimeout(timer);
+    timer = setTimeout(settle, REST_MS);
+  });
 }
 window.addEventListener("rp:heard", hear);
 window.addEventListener("rp:touched", () => touched(true));
-window.addEventListener("rp:state", () => { if (resting && !shared.busy) { clearTimeout(timer); timer = setTimeout(settle, REST_MS); } });
+window.addEventListener("rp:state", () => {
+  if (resting && !shared.busy) {
+    clearTimeout(timer);
+    timer = setTimeout(settle, REST_MS);
+  }
+});
 window.addEventListener("rp:run", publish);
 watch("value", load);
 load();

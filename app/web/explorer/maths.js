@@ -1,3 +1,4 @@
+// @ts-check
 // Pure functions of the explorer: no DOM, no Gradio. Loaded in front of explorer.js.
 
 // base64 -> typed array (little-endian on both sides).
@@ -7,7 +8,8 @@ function decode(text, Type) {
 
 // Python's round: halves go to the even neighbour. 24.5 -> 24.
 function roundHalfEven(x) {
-  const low = Math.floor(x), part = x - low;
+  const low = Math.floor(x),
+    part = x - low;
   if (part !== 0.5) return Math.round(x);
   return low % 2 === 0 ? low : low + 1;
 }
@@ -27,13 +29,19 @@ function ranksOf(orders, n) {
 // Index of the weight that lies nearest to w.
 function nearest(weights, w) {
   let best = 0;
-  weights.forEach((x, i) => { if (Math.abs(x - w) < Math.abs(weights[best] - w)) best = i; });
+  weights.forEach((x, i) => {
+    if (Math.abs(x - w) < Math.abs(weights[best] - w)) best = i;
+  });
   return best;
 }
 
 // [low, high] of the finite numbers.
 function span(values) {
-  let low = Infinity, high = -Infinity;
-  for (const v of values) { if (v < low) low = v; if (v > high) high = v; }
+  let low = Infinity,
+    high = -Infinity;
+  for (const v of values) {
+    if (v < low) low = v;
+    if (v > high) high = v;
+  }
   return [low, high];
 }

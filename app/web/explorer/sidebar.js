@@ -1,3 +1,4 @@
+// @ts-check
 // What stands beside the picture: numbers, scales, sentences, and which controls are open. Part of explorer.js.
 function write(selector, text) {
   const node = find(selector);
@@ -5,14 +6,20 @@ function write(selector, text) {
 }
 
 function tell(picks, shown, scale, bonds, made) {
-  const kept = run.frames.reduce((sum, _, t) => sum + countKept(run, picks, t), 0), several = run.frames.length > 1;
-  const { rows, cols } = run.frames[at], stepping = picks.step !== null, group = groupOf(run, at * run.n);
+  const kept = run.frames.reduce((sum, _, t) => sum + countKept(run, picks, t), 0),
+    several = run.frames.length > 1;
+  const { rows, cols } = run.frames[at],
+    stepping = picks.step !== null,
+    group = groupOf(run, at * run.n);
   canvas.dataset.kept = kept;
   write(".kept", String(kept));
   write(".total", String(run.total));
   write(".doing", stepping ? "picked so far" : "kept");
   find(".one").hidden = stepping || (several && !picks.own);
-  write(".one", picks.own ? "(your choice)" : run.whole ? "(one per patch, " + run.whole + " for the whole)" : "(one per patch)");
+  write(
+    ".one",
+    picks.own ? "(your choice)" : run.whole ? "(one per patch, " + run.whole + " for the whole)" : "(one per patch)",
+  );
   find(".each").hidden = !several || Boolean(picks.own);
   write(".each", budgetInWords(run));
   find(".legend-kept").hidden = editing || shown !== "kept";
@@ -25,11 +32,34 @@ function tell(picks, shown, scale, bonds, made) {
   write(".edit", editing || stepping ? "Done" : "Edit");
   find(".edit").setAttribute("aria-pressed", String(editing));
   offer();
-  const inFrame = several && run.setting.budget !== "shared" ? picks.k[group] + " of this " + (run.clip ? "frame" : "view") : picks.k[group];
-  write(".picked", made ? pickInWords(run, made, inFrame, (flat) => placeName(run, flat, at)).join("\n") : stepping ? "Nothing is picked yet." : "");
-  canvas.setAttribute("aria-label", (several ? frameName(run, at) : "The picture") + " as " + cols + " by " + rows + " patches, " +
-    kept + " of " + run.total + " visual tokens kept. Arrow keys walk over them" + (editing ? ", Enter adds or takes out." : "."));
-  const rest = said || [editing ? EDIT_HINT : HINT, ...wholeOf(at).map((flat) => wholeInWords(run, picks, flat))].join(" ");
+  const inFrame =
+    several && run.setting.budget !== "shared"
+      ? picks.k[group] + " of this " + (run.clip ? "frame" : "view")
+      : picks.k[group];
+  write(
+    ".picked",
+    made
+      ? pickInWords(run, made, inFrame, (flat) => placeName(run, flat, at)).join("\n")
+      : stepping
+        ? "Nothing is picked yet."
+        : "",
+  );
+  canvas.setAttribute(
+    "aria-label",
+    (several ? frameName(run, at) : "The picture") +
+      " as " +
+      cols +
+      " by " +
+      rows +
+      " patches, " +
+      kept +
+      " of " +
+      run.total +
+      " visual tokens kept. Arrow keys walk over them" +
+      (editing ? ", Enter adds or takes out." : "."),
+  );
+  const rest =
+    said || [editing ? EDIT_HINT : HINT, ...wholeOf(at).map((flat) => wholeInWords(run, picks, flat))].join(" ");
   const touched = cell >= 0 ? patchInWords(run, picks, at, cell, bonds) : "";
   write(".readout", touched || rest);
   if (touched === shared.touched) return;
@@ -42,12 +72,17 @@ function tellScale(picks, scale) {
   write(".high", scale.ends[1]);
   write(".of", scale.of);
   find(".of").dataset.def = view === "heat" ? "relevance" : view;
-  const bars = find(".bars"), values = scale.bars && scale.bars();
+  const bars = find(".bars"),
+    values = scale.bars && scale.bars();
   bars.style.visibility = values ? "visible" : "hidden";
   if (!values) return;
-  const flat = at * run.n, kept = [...values].filter((_, i) => picks.inside(flat + i));
+  const flat = at * run.n,
+    kept = [...values].filter((_, i) => picks.inside(flat + i));
   paintBars(bars, histogram(values, scale.span, 24), histogram(kept, scale.span, 24));
-  bars.setAttribute("aria-label", "Histogram of " + scale.of + (view === "heat" ? ", kept tokens in front" : " of dropped tokens"));
+  bars.setAttribute(
+    "aria-label",
+    "Histogram of " + scale.of + (view === "heat" ? ", kept tokens in front" : " of dropped tokens"),
+  );
 }
 
 // What the hand can do now.

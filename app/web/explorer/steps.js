@@ -1,11 +1,18 @@
+// @ts-check
 // The scrubber: the selection pick by pick. It knows how many picks there are and which one stands; what that means is
 // drawn elsewhere. `changed(count)` is called with the number of picks shown, null where it is over.
-const LONGEST_MS = 6000, QUICKEST_MS = 60, SLOWEST_MS = 600; // of a whole play, and between two picks
+const LONGEST_MS = 6000,
+  QUICKEST_MS = 60,
+  SLOWEST_MS = 600; // of a whole play, and between two picks
 
 function stepper(root, changed) {
-  const range = root.querySelector(".scrub"), play = root.querySelector(".step-play"), out = root.querySelector(".step-now");
+  const range = root.querySelector(".scrub"),
+    play = root.querySelector(".step-play"),
+    out = root.querySelector(".step-now");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
-  let count = null, total = 1, timer = 0;
+  let count = null,
+    total = 1,
+    timer = 0;
 
   function show() {
     range.max = total;
@@ -37,7 +44,11 @@ function stepper(root, changed) {
     count = from;
     next();
   }
-  range.addEventListener("input", () => { const to = Number(range.value); pause(); go(to); });
+  range.addEventListener("input", () => {
+    const to = Number(range.value);
+    pause();
+    go(to);
+  });
   // The arrows are the slider's own.
   range.addEventListener("keydown", (e) => {
     const to = { Home: 0, End: total, " ": -1 }[e.key];
@@ -63,6 +74,8 @@ function stepper(root, changed) {
       pause();
       go(null);
     },
-    get count() { return count; },
+    get count() {
+      return count;
+    },
   };
 }

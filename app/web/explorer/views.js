@@ -1,3 +1,4 @@
+// @ts-check
 // The four views of one frame: what is painted on every patch, and the scale beside it. Loaded in front of explorer.js.
 const VIEWS = ["kept", "heat", "order", "distance"];
 const NUMBERED = 19; // CSS pixels that a patch needs for its pick number
@@ -5,14 +6,36 @@ const NUMBERED = 19; // CSS pixels that a patch needs for its pick number
 // What a view shows of frame t: value(i) of patch i (NaN: none), its span, what the ends and the middle of the scale
 // say, and the values of the histogram. `near` is absorbed(...) where the view is "distance".
 function scaleOf(view, run, picks, t, near) {
-  const first = t * run.n, x = (value) => value.toFixed(2);
-  if (view === "heat") return { value: (i) => run.relevance[first + i], span: run.span, ends: run.span.map(x), of: "relevance", bars: relevanceOfFrame };
+  const first = t * run.n,
+    x = (value) => value.toFixed(2);
+  if (view === "heat")
+    return {
+      value: (i) => run.relevance[first + i],
+      span: run.span,
+      ends: run.span.map(x),
+      of: "relevance",
+      bars: relevanceOfFrame,
+    };
   if (view === "order") {
-    const top = Math.max(1, ...picks.k), last = picks.own ? run.size : top;
-    return { value: (i) => (picks.inside(first + i) ? -picks.rank[first + i] : NaN), span: [1 - last, 0], ends: ["pick " + last, "pick 1"], of: "order of picking", bars: null };
+    const top = Math.max(1, ...picks.k),
+      last = picks.own ? run.size : top;
+    return {
+      value: (i) => (picks.inside(first + i) ? -picks.rank[first + i] : NaN),
+      span: [1 - last, 0],
+      ends: ["pick " + last, "pick 1"],
+      of: "order of picking",
+      bars: null,
+    };
   }
-  const [, high] = span(near.far), far = Number.isFinite(high) ? high : 0;
-  return { value: (i) => near.far[first + i], span: [0, far], ends: ["0.00", x(far)], of: "distance to its stand-in", bars: () => near.far.subarray(first, first + run.n) };
+  const [, high] = span(near.far),
+    far = Number.isFinite(high) ? high : 0;
+  return {
+    value: (i) => near.far[first + i],
+    span: [0, far],
+    ends: ["0.00", x(far)],
+    of: "distance to its stand-in",
+    bars: () => near.far.subarray(first, first + run.n),
+  };
   function relevanceOfFrame() {
     return run.relevance.subarray(first, first + run.frames[t].rows * run.frames[t].cols);
   }
@@ -34,7 +57,8 @@ function paintNumbers(pen, layers, number, unit, look) {
   pen.strokeStyle = look.edge;
   pen.fillStyle = look.outline;
   for (let i = 0; i < layers.n; i++) {
-    const said = number(i), [x, y, w, h] = patchRect(layers, i);
+    const said = number(i),
+      [x, y, w, h] = patchRect(layers, i);
     if (!said || Math.min(w, h) < NUMBERED * unit) continue;
     pen.strokeText(said, x + w / 2, y + h / 2);
     pen.fillText(said, x + w / 2, y + h / 2);
@@ -44,11 +68,19 @@ function paintNumbers(pen, layers, number, unit, look) {
 // In the distance view, what goes with patch `cell`: a kept one and all that it stands for, a dropped one and its
 // stand-in. The rest is veiled.
 function paintBond(pen, layers, first, cell, near, unit, look) {
-  const mine = bondOf(first + cell, near).map((flat) => flat - first).filter((i) => i >= 0 && i < layers.n);
+  const mine = bondOf(first + cell, near)
+    .map((flat) => flat - first)
+    .filter((i) => i >= 0 && i < layers.n);
   pen.fillStyle = "rgba(0, 0, 0, .55)";
   for (let i = 0; i < layers.n; i++) if (i !== cell && !mine.includes(i)) pen.fillRect(...patchRect(layers, i));
-  const middle = (i) => { const [x, y, w, h] = patchRect(layers, i); return [x + w / 2, y + h / 2]; };
-  for (const [width, colour] of [[4 * unit, look.edge], [2 * unit, look.cursor]]) {
+  const middle = (i) => {
+    const [x, y, w, h] = patchRect(layers, i);
+    return [x + w / 2, y + h / 2];
+  };
+  for (const [width, colour] of [
+    [4 * unit, look.edge],
+    [2 * unit, look.cursor],
+  ]) {
     pen.lineWidth = width;
     pen.strokeStyle = colour;
     pen.beginPath();
@@ -76,7 +108,9 @@ function paintLine(pen, line, strokes) {
 function bondOf(flat, near) {
   if (near.who[flat] >= 0) return [near.who[flat]];
   const found = [];
-  near.who.forEach((who, i) => { if (who === flat) found.push(i); });
+  near.who.forEach((who, i) => {
+    if (who === flat) found.push(i);
+  });
   return found;
 }
 
@@ -94,16 +128,20 @@ function histogram(values, [low, high], bins) {
 // and colours are asked for once: to ask lays out the page, and this runs at every move of a slider.
 const measured = new WeakMap();
 function paintBars(canvas, all, kept) {
-  const unit = window.devicePixelRatio || 1, pen = canvas.getContext("2d"), look = document.body.className;
+  const unit = window.devicePixelRatio || 1,
+    pen = canvas.getContext("2d"),
+    look = document.body.className;
   if (measured.get(canvas)?.look !== look) {
-    const style = getComputedStyle(canvas), colours = ["--rp-dropped", "--rp-kept"].map((name) => style.getPropertyValue(name));
+    const style = getComputedStyle(canvas),
+      colours = ["--rp-dropped", "--rp-kept"].map((name) => style.getPropertyValue(name));
     measured.set(canvas, { look, colours });
     canvas.width = Math.round(canvas.clientWidth * unit);
     canvas.height = Math.round(canvas.clientHeight * unit);
   }
   const { colours } = measured.get(canvas);
   pen.clearRect(0, 0, canvas.width, canvas.height);
-  const top = Math.max(1, ...all), step = canvas.width / all.length;
+  const top = Math.max(1, ...all),
+    step = canvas.width / all.length;
   for (const [i, counts] of [all, kept].entries()) {
     pen.fillStyle = colours[i];
     counts.forEach((count, i) => {
