@@ -12,5 +12,5 @@ declare function watch(prop: string, listener: () => void): void;
 declare function upload(file: File): Promise<{ path: string; url: string }>;
 
 interface Window {
-  rediprune: any;
+  rediprune: PageState;
 }

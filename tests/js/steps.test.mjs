@@ -1,4 +1,4 @@
-// steps.js: the scrubber plays, holds, follows the keys, and moves nothing by itself where motion is not wanted.
+// steps.js: the scrubber plays, pauses, follows the keys, and moves nothing by itself where motion is not wanted.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { element, page } from "./page.mjs";
@@ -12,15 +12,15 @@ function clock(t) {
 }
 
 function scrubber(total, reduced = false) {
-  const asked = [],
-    shown = [],
-    parts = {},
-    root = element(parts);
+  const asked = [];
+  const shown = [];
+  const parts = {};
+  const root = element(parts);
   globalThis.matchMedia = (query) => {
     asked.push(query);
     return { matches: reduced };
   };
-  const steps = page.stepper(root, (count) => shown.push(count));
+  const steps = page.createStepper(root, (count) => shown.push(count));
   steps.resize(total);
   return { steps, shown, asked, scrub: parts[".scrub"], play: parts[".step-play"], now: parts[".step-now"] };
 }
@@ -29,7 +29,7 @@ test("a play shows every pick once and stops at the last", (t) => {
   const wait = clock(t);
   const { steps, shown, play, now } = scrubber(4);
   play.hear("click");
-  assert.equal(play.textContent, "Hold");
+  assert.equal(play.textContent, "Pause");
   wait(600 * 4);
   assert.deepEqual(shown, [1, 2, 3, 4]);
   wait(10_000);
@@ -54,7 +54,7 @@ test("no play takes longer than six seconds, except where every pick has its lea
   }
 });
 
-test("held, it stands still; held again, it goes on from there", (t) => {
+test("paused, it stands still; played again, it goes on from there", (t) => {
   const wait = clock(t);
   const { steps, shown, play, scrub } = scrubber(10);
   play.hear("click");

@@ -1,7 +1,7 @@
 // @ts-check
 // Questions that fit the picture; a click asks one. Those that do not fit into the rows that are kept for them are not
 // offered: what cannot be seen takes no focus. In one column they are a strip that scrolls sideways, all of them.
-const chips = element.querySelector(".chips");
+const chips = find(".chips");
 function fit() {
   const all = [...chips.children];
   all.forEach((chip) => {
@@ -13,12 +13,12 @@ function fit() {
     chip.hidden = below[i];
   });
 }
-function load() {
+function onValueChange() {
+  const questions = [...(props.value || [])];
   chips.replaceChildren(
-    ...[...(props.value || [])].map((text) => {
-      const chip = document.createElement("button");
+    ...questions.map((text) => {
+      const chip = make("button", text);
       chip.type = "button";
-      chip.textContent = text;
       chip.addEventListener("click", () => trigger("choose", { text }));
       return chip;
     }),
@@ -26,5 +26,5 @@ function load() {
   fit();
 }
 new ResizeObserver(fit).observe(chips);
-watch("value", load);
-load();
+watch("value", onValueChange);
+onValueChange();

@@ -1,28 +1,28 @@
-// cards/series.js: a button that starts, one that stops, an estimate of how long, and news of the newest start alone.
+// cards/progress.js: a button that starts, one that stops, an estimate of how long, and messages of the newest start alone.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { element, page } from "./page.mjs";
 
 function card(at = { keep: 0.15, weight: 0.5 }) {
-  const parts = {},
-    sent = [],
-    drawn = [],
-    heard = {};
+  const parts = {};
+  const sent = [];
+  const drawn = [];
+  const heard = {};
   globalThis.window = {
     addEventListener: (name, listener) => {
       heard[name] = listener;
     },
   };
-  const shared = { at, busy: false, methods: () => ["random"] };
-  const send = (name, data) => sent.push([name, data]),
-    plan = () => ({ ratios: [0.5], runs: 2 });
-  const series = page.series(element(parts), shared, send, plan, (told) => drawn.push(told));
+  const state = { answeredRun: at, busy: false, runRecord: "record", tickedMethods: () => ["random"] };
+  const send = (name, data) => sent.push([name, data]);
+  const plan = () => ({ ratios: [0.5], runs: 2 });
+  const controls = page.createTaskControls(element(parts), state, send, plan, (payload) => drawn.push(payload));
   return {
-    series,
-    shared,
+    controls,
+    state,
     sent,
     drawn,
-    state: () => heard["rp:state"](),
+    onState: () => heard["rp:state"](),
     go: parts[".go"],
     stop: parts[".stop"],
     bar: parts.progress,
@@ -45,6 +45,7 @@ test("a start says what is asked, and nothing can be started twice", () => {
         weights: false,
         own: [],
         at: JSON.stringify({ keep: 0.15, weight: 0.5 }),
+        shows: "record",
       },
     ],
   ]);
@@ -55,50 +56,50 @@ test("a start says what is asked, and nothing can be started twice", () => {
 });
 
 test("before an answer there is nothing to start from", () => {
-  const { go, shared, state } = card(null);
+  const { go, state, onState } = card(null);
   assert.equal(go.disabled, true);
-  Object.assign(shared, { at: { keep: 0.5, weight: 0 } });
-  state();
+  Object.assign(state, { answeredRun: { keep: 0.5, weight: 0 } });
+  onState();
   assert.equal(go.disabled, false);
 });
 
-test("news are drawn once, move the bar, and end with the button open again", () => {
-  const { series, drawn, go, bar, line } = card();
+test("messages are drawn once, move the bar, and end with the button open again", () => {
+  const { controls, drawn, go, bar, line } = card();
   go.hear("click");
-  series.load({ ticket: 1, busy: true, of: 8, done: 3, told: "[1]", line: "3 of 8" });
-  series.load({ ticket: 1, busy: true, of: 8, done: 3, told: "[1]", line: "3 of 8" });
+  controls.onMessage({ ticket: 1, busy: true, of: 8, done: 3, told: "[1]", line: "3 of 8" });
+  controls.onMessage({ ticket: 1, busy: true, of: 8, done: 3, told: "[1]", line: "3 of 8" });
   assert.deepEqual([drawn, bar.max, bar.value, line.textContent], [["[1]"], 8, 3, "3 of 8"]);
-  series.load({ ticket: 1, busy: false, of: 8, done: 8, told: "[2]", line: "Done." });
+  controls.onMessage({ ticket: 1, busy: false, of: 8, done: 8, told: "[2]", line: "Done." });
   assert.deepEqual([drawn, go.disabled, bar.hidden, line.textContent], [["[1]", "[2]"], false, true, "Done."]);
 });
 
-test("news of an earlier start are not for us", () => {
-  const { series, drawn, go, sent, stop } = card();
+test("messages of an earlier start are not for us", () => {
+  const { controls, drawn, go, sent, stop } = card();
   go.hear("click");
   stop.hear("click");
   assert.deepEqual(sent.at(-1), ["halt", { ticket: 1 }]);
-  series.load({ ticket: 1, busy: false, line: "Stopped." });
+  controls.onMessage({ ticket: 1, busy: false, line: "Stopped." });
   go.hear("click");
-  series.load({ ticket: 1, busy: false, told: "[old]", line: "old" });
-  series.load(null);
+  controls.onMessage({ ticket: 1, busy: false, told: "[old]", line: "old" });
+  controls.onMessage(null);
   assert.deepEqual([drawn, go.disabled], [[], true]);
 });
 
 test("what belongs to an earlier answer says so, and only then", () => {
-  const { series, shared, state, go, line } = card();
+  const { controls, state, onState, go, line } = card();
   go.hear("click");
-  series.load({ ticket: 1, busy: false, told: "[1]", line: "Done." });
-  shared.at = { keep: 0.3, weight: 0.5 };
-  state();
+  controls.onMessage({ ticket: 1, busy: false, told: "[1]", line: "Done." });
+  state.answeredRun = { keep: 0.3, weight: 0.5 };
+  onState();
   assert.equal(line.textContent, "This belongs to an earlier answer. Done.");
-  shared.at = { keep: 0.15, weight: 0.5 };
-  state();
+  state.answeredRun = { keep: 0.15, weight: 0.5 };
+  onState();
   assert.equal(line.textContent, "Done.");
 });
 
 test("tokens of the visitor's own choice go along as numbers", () => {
-  const { shared, sent, go } = card();
-  shared.own = "3,14,15";
+  const { state, sent, go } = card();
+  state.ownTokens = "3,14,15";
   go.hear("click");
   assert.deepEqual(sent[0][1].own, [3, 14, 15]);
 });
@@ -117,13 +118,13 @@ test("how long it takes is a straight line through both answers, and the unprune
 });
 
 test("the estimate is said before a start, as exact as it is, and not while one runs", () => {
-  const { shared, state, go, line } = card();
+  const { state, onState, go, line } = card();
   assert.equal(line.textContent, "");
-  shared.took = [
+  state.answerTimes = [
     { n: 100, seconds: [3, 1] },
     { n: 20, seconds: [1.5, 0.5] },
   ];
-  state();
+  onState();
   assert.match(line.textContent, /^Takes about 10 s here \(estimate/); // 4 + 2 x 2.75 = 9.5
   go.hear("click");
   assert.equal(line.textContent, "Waiting for the model.");
