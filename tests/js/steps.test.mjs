@@ -1,4 +1,4 @@
-// steps.js: the scrubber plays, holds, follows the keys, and moves nothing by itself where motion is not wanted.
+// steps.js: the scrubber plays, pauses, follows the keys, and moves nothing by itself where motion is not wanted.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { element, page } from "./page.mjs";
@@ -6,13 +6,21 @@ import { element, page } from "./page.mjs";
 // A clock that goes in small steps: a timer that is set while it goes is due in its turn.
 function clock(t) {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  return (ms) => { for (let past = 0; past < ms; past += 20) t.mock.timers.tick(20); };
+  return (ms) => {
+    for (let past = 0; past < ms; past += 20) t.mock.timers.tick(20);
+  };
 }
 
 function scrubber(total, reduced = false) {
-  const asked = [], shown = [], parts = {}, root = element(parts);
-  globalThis.matchMedia = (query) => { asked.push(query); return { matches: reduced }; };
-  const steps = page.stepper(root, (count) => shown.push(count));
+  const asked = [];
+  const shown = [];
+  const parts = {};
+  const root = element(parts);
+  globalThis.matchMedia = (query) => {
+    asked.push(query);
+    return { matches: reduced };
+  };
+  const steps = page.createStepper(root, (count) => shown.push(count));
   steps.resize(total);
   return { steps, shown, asked, scrub: parts[".scrub"], play: parts[".step-play"], now: parts[".step-now"] };
 }
@@ -21,7 +29,7 @@ test("a play shows every pick once and stops at the last", (t) => {
   const wait = clock(t);
   const { steps, shown, play, now } = scrubber(4);
   play.hear("click");
-  assert.equal(play.textContent, "Hold");
+  assert.equal(play.textContent, "Pause");
   wait(600 * 4);
   assert.deepEqual(shown, [1, 2, 3, 4]);
   wait(10_000);
@@ -32,7 +40,11 @@ test("a play shows every pick once and stops at the last", (t) => {
 
 test("no play takes longer than six seconds, except where every pick has its least time", (t) => {
   const wait = clock(t);
-  for (const [total, ms] of [[5, 3000], [50, 6000], [576, 576 * 60]]) {
+  for (const [total, ms] of [
+    [5, 3000],
+    [50, 6000],
+    [576, 576 * 60],
+  ]) {
     const { steps, play } = scrubber(total);
     play.hear("click");
     wait(ms - 2 * Math.ceil(ms / total));
@@ -42,7 +54,7 @@ test("no play takes longer than six seconds, except where every pick has its lea
   }
 });
 
-test("held, it stands still; held again, it goes on from there", (t) => {
+test("paused, it stands still; played again, it goes on from there", (t) => {
   const wait = clock(t);
   const { steps, shown, play, scrub } = scrubber(10);
   play.hear("click");

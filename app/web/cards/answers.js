@@ -1,172 +1,222 @@
+// @ts-check
 // Both answers as equal cards. Text of models and users goes in by textContent only. The cards know what they
-// answer and at which knobs, and say so as soon as the page stands at something else.
+// answer and at which sliders, and say so as soon as the page stands at something else.
 //
-// Every request of the page passes through `begin` on its way to the server (ui.py): it gets a ticket and the newest
-// knobs, the older ones are stopped, and the cards wait from this moment on.
-const same = (a, b) => Math.abs(a.keep - b.keep) < 1e-6 && Math.abs(a.weight - b.weight) < 1e-6;
-const percent = (x) => Math.round(x * 100) + "%";
+// Every request of the page passes through `begin` on its way to the server (app/page/events.py): it gets a ticket and
+// the newest sliders, the older ones are stopped, and the cards wait from this moment on.
 const WAITING = "Waiting for the model.";
-const FIRST_OF = 48; // characters
-const LONG_MS = 900;
-let value = {}, settled = {}, since = 0, clock = 0;
-shared.ticket ||= 0;
-shared.who ||= Math.random().toString(36).slice(2); // names this page to the server, which tells its place in the queue
-
-const knobsOf = (args) => args.findIndex((a) => a && typeof a === "object" && "keep" in a && "weight" in a);
+const SUMMARY_CHARACTERS = 48; // of each answer
+const LONG_WAIT_MS = 900;
 const MENUS = ["method", "query", "budget"]; // the last of every request's arguments
-const menusOf = (args) => Object.fromEntries(MENUS.map((name, i) => [name, args.at(i - MENUS.length)]));
-const menusAt = (at) => Object.fromEntries(MENUS.map((name) => [name, at[name]]));
-const differ = (a, b) => MENUS.some((name) => a[name] !== b[name]);
 
-shared.begin = (args) => {
-  const at = knobsOf(args);
-  if (value.busy) trigger("stop", { ticket: shared.ticket });
-  shared.ticket++;
-  if (at < args.length - 1) shared.menus = menusOf(args);
-  become({ ...settled, busy: true, waiting: true, line: WAITING });
-  return args.map((a, i) => (i === at ? { ...a, ...shared.knobs, ticket: shared.ticket, shows: shared.shows, who: shared.who } : a));
+/** @type {any} */
+let value = {}; // what the cards show (app/answer/answering.py)
+/** @type {any} */
+let settled = {}; // the newest value of a request that has ended
+let busySince = 0;
+let clock = 0;
+
+const percent = (x) => Math.round(x * 100) + "%";
+const closeTo = (a, b) => Math.abs(a.keep - b.keep) < 1e-6 && Math.abs(a.weight - b.weight) < 1e-6;
+const isSliderValues = (arg) => arg && typeof arg === "object" && "keep" in arg && "weight" in arg;
+const slidersIndex = (args) => args.findIndex(isSliderValues);
+/** @type {(args: any[]) => MenuOptions} */
+const optionsOfRequest = (args) => Object.fromEntries(MENUS.map((name, i) => [name, args.at(i - MENUS.length)]));
+/** @type {(answeredRun: AnsweredRun) => MenuOptions} */
+const optionsOfRun = (answeredRun) => Object.fromEntries(MENUS.map((name) => [name, answeredRun[name]]));
+/** @type {(a: MenuOptions, b: MenuOptions) => boolean} */
+const optionsDiffer = (a, b) => MENUS.some((name) => a[name] !== b[name]);
+
+pageState.begin = (args) => {
+  const index = slidersIndex(args);
+  if (value.busy) trigger("stop", { ticket: pageState.ticket });
+  pageState.ticket++;
+  if (index < args.length - 1) pageState.options = optionsOfRequest(args);
+  show({ ...settled, busy: true, waiting: true, line: WAITING });
+  const { sliders, ticket, runRecord: shows, visitorId: who } = pageState;
+  return args.map((arg, i) => (i === index ? { ...arg, ...sliders, ticket, shows, who } : arg));
 };
 
-// A menu that only lost the focus: nothing is stopped, and its ticket is one that is over (desk.py).
-shared.change = (args) => {
-  if (differ(menusOf(args), shared.menus || shared.run || {})) return shared.begin(args);
-  return args.map((a, i) => (i === knobsOf(args) ? { ...a, ticket: -1 } : a));
+// A menu that only lost the focus: nothing is stopped, and its ticket is one that is over (app/state/app_state.py).
+pageState.change = (args) => {
+  if (optionsDiffer(optionsOfRequest(args), pageState.options || pageState.run || {})) return pageState.begin(args);
+  return args.map((arg, i) => (i === slidersIndex(args) ? { ...arg, ticket: -1 } : arg));
+};
+
+// A file of the visitor's own is on its way: they see the picture while it is read.
+pageState.given = (args) => {
+  if (args[0]) pageState.scrollToPicture?.();
+  return pageState.begin(args);
 };
 
 // The queue is full, or the connection broke; Gradio itself says which.
-shared.failed = () => {
-  if (value.waiting) become({ ...settled, line: "Not answered: the page is busy or cannot be reached. Try again." });
+pageState.failed = () => {
+  if (value.waiting) show({ ...settled, line: "Not answered: the page is busy or cannot be reached. Try again." });
 };
 
-function become(next) {
+function show(next) {
   // Another model's answers: its menu of queries came with them.
-  if (next.at && value.at && next.at.model !== value.at.model) shared.menus = menusAt(next.at);
-  if (next.busy && !(value.busy && value.ticket === next.ticket)) since = performance.now();
+  if (next.at && value.at && next.at.model !== value.at.model) pageState.options = optionsOfRun(next.at);
+  if (next.busy && !(value.busy && value.ticket === next.ticket)) busySince = performance.now();
   value = next;
   if (!value.busy) settled = value;
-  shared.quick = value.quick;
-  shared.snippet = value.snippet;
-  shared.at = value.at;
-  if (value.shows) shared.shows = value.shows; // sent with every request: the server may have lost it (shown_run.py)
-  shared.took = (["full", "pruned"]).map((side) => ({ n: value[side]?.n, seconds: value[side]?.seconds }));
-  shared.busy = Boolean(value.busy);
+  pageState.quick = value.quick;
+  pageState.snippet = value.snippet;
+  pageState.answeredRun = value.at;
+  if (value.shows) pageState.runRecord = value.shows; // the server may have lost it (app/state/shown_run.py)
+  pageState.answerTimes = ["full", "pruned"].map((side) => ({ n: value[side]?.n, seconds: value[side]?.seconds }));
+  pageState.busy = Boolean(value.busy);
   clearInterval(clock);
   // While answers come, the cards do not become smaller: what stands below them moves down, and not up and down.
-  find(".pair").style.minHeight = value.busy ? find(".pair").offsetHeight + "px" : "";
-  if (value.busy) clock = setInterval(tick, 1000);
+  const pair = find(".pair");
+  pair.style.minHeight = value.busy ? pair.offsetHeight + "px" : "";
+  if (value.busy) clock = setInterval(onTick, 1000);
   draw();
   requestAnimationFrame(draw); // the question box may be written in the same breath
-  window.dispatchEvent(new CustomEvent("rp:state"));
+  notifyPage("rp:state");
 }
 
-// Once a second while there is something to wait for; every other second the server is asked for the place in its queue.
-function tick() {
+const inQueue = () => value.waiting && value.line.startsWith("Waiting");
+
+// Once a second while there is something to wait for; every other second the server is asked for the place in its
+// queue.
+function onTick() {
   draw();
-  if (value.waiting && value.line.startsWith("Waiting") && Math.round((performance.now() - since) / 1000) % 2 === 0) askPlace();
+  const seconds = Math.round((performance.now() - busySince) / 1000);
+  if (inQueue() && seconds % 2 === 0) fetchQueuePlace();
 }
-async function askPlace() {
-  const { ticket } = shared;
+async function fetchQueuePlace() {
+  const { ticket, visitorId } = pageState;
+  const query = new URLSearchParams({ who: visitorId, ticket: String(ticket) });
   try {
-    const { place, seconds } = await (await fetch("rediprune/place?" + new URLSearchParams({ who: shared.who, ticket }))).json();
-    if (!value.waiting || ticket !== shared.ticket || !value.line.startsWith("Waiting")) return;
-    value.line = place ? "Waiting: " + place + " before you, about " + Math.max(1, Math.round(seconds)) + " s more (estimate)." : WAITING;
+    const { place, seconds } = await (await fetch("rediprune/place?" + query)).json();
+    if (!inQueue() || ticket !== pageState.ticket) return;
+    const wait = Math.max(1, Math.round(seconds));
+    value.line = place ? "Waiting: " + place + " before you, about " + wait + " s more (estimate)." : WAITING;
     draw();
-  } catch { /* the page cannot be reached: Gradio says so */ }
+  } catch {
+    // The page cannot be reached: Gradio says so.
+  }
 }
-
-// Only what changed: text that is written again is laid out again, and this runs at every move of a slider.
-function write(node, text) { if (node.textContent !== text) node.textContent = text; }
 
 // Both answers in one line, for where the cards are out of sight: an answer of many words by its first ones.
-const first = (text) => (text.length > FIRST_OF ? text.slice(0, FIRST_OF).trimEnd() + "…" : text);
-function hear(line) {
-  const said = ["full", "pruned"].filter((side) => value[side]?.text).map((side) => value[side].n + " tokens: " + first(value[side].text));
-  const heard = value.waiting && performance.now() - since > LONG_MS ? line : said.join(" · ");
-  if (heard === shared.heard) return;
-  shared.heard = heard;
-  window.dispatchEvent(new CustomEvent("rp:heard"));
+function summarise(line) {
+  const shorten = (text) =>
+    text.length > SUMMARY_CHARACTERS ? text.slice(0, SUMMARY_CHARACTERS).trimEnd() + "…" : text;
+  const answers = ["full", "pruned"].filter((side) => value[side]?.text);
+  const texts = answers.map((side) => value[side].n + " tokens: " + shorten(value[side].text));
+  const waitsLong = value.waiting && performance.now() - busySince > LONG_WAIT_MS;
+  const summary = waitsLong ? line : texts.join(" · ");
+  if (summary === pageState.answerSummary) return;
+  pageState.answerSummary = summary;
+  notifyPage("rp:heard");
 }
 
-function card(side, stale) {
-  const box = find(".card." + side), from = value[side] || {}, part = (name) => box.querySelector(name);
-  box.dataset.state = stale ? "stale" : from.state || "idle";
+function drawCard(side, stale) {
+  const card = find(".card." + side);
+  const answer = value[side] || {};
+  const text = answer.text || "";
   const own = side === "pruned" && value.at && value.at.own && value.full;
-  write(part(".n"), own ? from.n + " of " + value.full.n : String(from.n ?? "–"));
-  if (side === "pruned") write(part(".what"), own ? "Your own" : "Pruned to");
-  if (side === "pruned") write(part(".unit"), own ? "" : " tokens");
-  write(part(".text"), from.text || "");
-  part(".text").classList.toggle("long", (from.text || "").length > 40);
-  write(part(".time"), from.time || "");
+  const part = (name) => card.querySelector(name);
+  card.dataset.state = stale ? "stale" : answer.state || "idle";
+  setText(part(".n"), own ? answer.n + " of " + value.full.n : String(answer.n ?? "–"));
+  if (side === "pruned") {
+    setText(part(".what"), own ? "Your own" : "Pruned to");
+    setText(part(".unit"), own ? "" : " tokens");
+  }
+  setText(part(".text"), text);
+  part(".text").classList.toggle("long", text.length > 40);
+  setText(part(".time"), answer.time || "");
   part(".foreign").hidden = !(value.foreign || value.opened);
-  write(part(".foreign"), value.opened ? "from a file, not run here" : "unknown to this model");
+  setText(part(".foreign"), value.opened ? "from a file, not run here" : "unlike this model's training data");
 }
 
 // In what the cards differ from the rest of the page: each a sentence, or "".
 function differences() {
-  const { at } = value, { run, menus, knobs } = shared, box = document.querySelector("#rp-ask textarea");
-  const none = { model: "", asked: "", menus: "", knobs: "" };
-  if (!at) return none;
-  const weighted = !run || run.weighted, now = knobs && (weighted ? knobs : { ...knobs, weight: at.weight });
-  const own = shared.own || "", ours = "your own " + (own ? own.split(",").length : 0) + " tokens";
-  const where = (k) => percent(k.keep) + (weighted ? ", weight " + k.weight.toFixed(2) : "");
+  const { run, options, sliders, model } = pageState;
+  /** @type {AnsweredRun} */
+  const answered = value.at;
+  if (!answered) return { model: "", question: "", options: "", selection: "" };
+  const box = /** @type {?HTMLTextAreaElement} */ (document.querySelector("#rp-ask textarea"));
+  const otherModel = model && answered.model >= 0 && model.number !== answered.model;
+  const otherQuestion = (box && box.value.trim() !== answered.question) || (run && run.picture !== answered.picture);
+  const otherOptions = options && optionsDiffer(options, answered);
+  const modelNow = model?.name ? " The model is now " + model.name + "." : "";
   return {
-    model: shared.model && at.model >= 0 && shared.model.number !== at.model
-      ? "The picture and these answers are an earlier model's." + (shared.model.name ? " The model is now " + shared.model.name + "." : "") : "",
-    asked: (box && box.value.trim() !== at.question) || (run && run.picture !== at.picture)
-      ? "These answers are to the earlier question, after “Asked:”." : "",
-    menus: menus && differ(menus, at)
-      ? "The picture and the pruned answer are those of the earlier method, query or budget." : "",
-    knobs: own !== (at.own || "")
-      ? "Answered " + (at.own ? "with your own " + at.own.split(",").length + " tokens" : "at " + where(at)) +
-        "; the picture shows " + (own ? ours : "the rule's choice") + "."
-      : now && !own && !same(at, now)
-      ? "Answered at " + where(at) + "; the picture shows " + where(knobs) + (value.quick ? ". Refreshing when you let go." : ".") : "",
+    model: otherModel ? "The picture and these answers are an earlier model's." + modelNow : "",
+    question: otherQuestion ? "These answers are to the earlier question, after “Asked:”." : "",
+    options: otherOptions ? "The picture and the pruned answer are those of the earlier method, query or budget." : "",
+    selection: selectionDifference(answered, run, sliders),
   };
 }
 
+/** @type {(answered: AnsweredRun, run: PageState["run"], sliders: ?SliderValues) => string} */
+function selectionDifference(answered, run, sliders) {
+  const { ownTokens } = pageState;
+  const weighted = !run || run.weighted;
+  const count = (tokens) => (tokens ? tokens.split(",").length : 0);
+  const setting = ({ keep, weight }) => percent(keep) + (weighted ? ", weight " + weight.toFixed(2) : "");
+  if (ownTokens !== (answered.own || "")) {
+    const by = answered.own ? "with your own " + count(answered.own) + " tokens" : "at " + setting(answered);
+    const shown = ownTokens ? "your own " + count(ownTokens) + " tokens" : "the method's choice";
+    return "Answered " + by + "; the picture shows " + shown + ".";
+  }
+  const compared = sliders && (weighted ? sliders : { ...sliders, weight: answered.weight });
+  if (!compared || ownTokens || closeTo(answered, compared)) return "";
+  const end = value.quick ? ". Refreshing when you let go." : ".";
+  return "Answered at " + setting(answered) + "; the picture shows " + setting(sliders) + end;
+}
+
+// A button where the picture has left the answers behind and nothing answers by itself.
+function canAnswerAgain(differs) {
+  if (value.busy) return false;
+  if (differs.model) return Boolean(pageState.model.name);
+  const byItself = value.quick && !value.at?.own;
+  return !pageState.ownTokens && !byItself && Boolean(differs.selection);
+}
+
 function draw() {
-  const now = differences(), stale = now.model || now.asked || now.menus || now.knobs;
-  card("full", value.waiting || (!value.busy && (now.model || now.asked)));
-  card("pruned", value.waiting || (!value.busy && stale));
-  element.dataset.state = value.busy ? "busy" : stale ? "stale" : "done";
-  write(find(".question"), value.at ? value.at.question : "");
-  find(".again").hidden = value.busy || !(now.model ? shared.model.name : !shared.own && (!value.quick || value.at?.own) && now.knobs);
+  const differs = differences();
+  const stale = differs.model || differs.question || differs.options || differs.selection;
+  drawCard("full", value.waiting || (!value.busy && (differs.model || differs.question)));
+  drawCard("pruned", value.waiting || (!value.busy && stale));
+  element.dataset.state = stale ? "stale" : "done";
+  if (value.busy) element.dataset.state = "busy";
+  setText(find(".question"), value.at ? value.at.question : "");
+  find(".again").hidden = !canAnswerAgain(differs);
   find(".stop").hidden = !value.busy;
   find(".def").hidden = Boolean(value.busy || stale);
-  const seconds = " " + ((performance.now() - since) / 1000).toFixed(0) + " s";
+  const seconds = " " + ((performance.now() - busySince) / 1000).toFixed(0) + " s";
   const line = value.busy ? value.line + seconds : stale || value.line || "";
-  write(find(".line"), line);
-  hear(line);
+  setText(find(".line"), line);
+  summarise(line);
 }
 
-function load() {
-  const news = JSON.parse(JSON.stringify(props.value || {}));
-  if ((news.ticket || 0) < shared.ticket) { // of a request that a newer one has replaced
-    if (news.full && !news.busy) settled = news;
-  } else if (news.full) {
-    if (news.dials) shared.menus = menusAt(news.at); // a link or an opened trace set them
-    become(news);
+function onValueChange() {
+  const message = JSON.parse(JSON.stringify(props.value || {}));
+  const complete = Boolean(message.full);
+  if ((message.ticket || 0) < pageState.ticket) {
+    // Of a request that a newer one has replaced.
+    if (complete && !message.busy) settled = message;
+  } else if (complete) {
+    if (message.dials) pageState.options = optionsOfRun(message.at); // a link or an opened trace set them
+    show(message);
+  } else if (message.busy) {
+    show({ ...settled, ...message, waiting: true }); // nothing new to read yet
+  } else {
+    show(settled); // it came to nothing: back to what was there
   }
-  else if (news.busy) become({ ...settled, ...news, waiting: true }); // nothing new to read yet
-  else become(settled); // it came to nothing: back to what was there
 }
 
-// A file of the visitor's own is on its way: they see the picture while it is read.
-shared.given = (args) => {
-  if (args[0]) shared.toPicture?.();
-  return shared.begin(args);
-};
-
-document.addEventListener("input", (e) => { if (e.target.closest("#rp-ask")) draw(); });
-reachable(find(".asked"), "The question that was asked");
+document.addEventListener("input", (event) => {
+  if (/** @type {Element} */ (event.target).closest("#rp-ask")) draw();
+});
+focusWhileScrolling(find(".asked"), "The question that was asked");
 find(".again").addEventListener("click", () => trigger("again"));
 find(".stop").addEventListener("click", () => {
-  trigger("stop", { ticket: shared.ticket });
-  if (value.waiting) become(settled);
+  trigger("stop", { ticket: pageState.ticket });
+  if (value.waiting) show(settled);
 });
-window.addEventListener("rp:knobs", draw);
-window.addEventListener("rp:run", draw);
-window.addEventListener("rp:own", draw);
-window.addEventListener("rp:model", draw);
-watch("value", load);
-load();
+for (const event of ["rp:knobs", "rp:run", "rp:own", "rp:model"]) window.addEventListener(event, draw);
+watch("value", onValueChange);
+onValueChange();

@@ -1,54 +1,86 @@
+// @ts-check
 // Which model is open, and the menu to change it. Names of models and what went wrong go in by textContent only.
-// `shared.model` is the newest that this page has heard of; what the page shows may be an earlier one's (answers.js).
-const offer = JSON.parse(props.offer), dialog = find("dialog"), which = find(".which"), precision = find(".precision");
-const MARKS = { fits: "✓", tight: "~", no: "✗", unknown: "?" };
-const ASK_AGAIN_MS = 2000;
-let value = {}, fits = null, mine = false, late = false, timer = 0;
+// pageState.model is the newest that this page has heard of; what the page shows may be an earlier one's (answers.js).
+const offer = JSON.parse(props.offer);
+const dialog = find("dialog");
+const nameBox = find(".which");
+const precision = find(".precision");
+const VERDICT_MARKS = { fits: "✓", tight: "~", no: "✗", unknown: "?" };
+const POLL_MS = 2000;
+/** @type {any} */
+let value = {}; // the menu's state (app/model/menu.py)
+let fits = null; // what the estimates say of every model
+let openedHere = false; // whether this visitor asked for the opening that runs
+let answerOnArrival = false;
+let pollTimer = 0;
 let outcome = { said: "", failed: false }; // of this visitor's own last opening; the server tells it to nobody else
 
-function row(one) {
-  const made = make("div", "", "row"), label = make("label"), pick = make("input"), title = make("span", one.title);
-  Object.assign(pick, { type: "radio", name: "rp-model", value: one.name });
-  if (one.unverified) title.append(Object.assign(make("span", " *"), { title: "Dimensions not verified here." }));
-  label.title = one.name + (one.unverified ? ": dimensions not verified here" : "");
-  label.append(pick, title);
-  made.append(label, make("span", one.parameters, "size"), make("small", one.takes, "takes"));
-  for (const form of one.forms) made.append(Object.assign(make("span", "", "need"), { title: "" }));
-  made.querySelectorAll(".need").forEach((cell, i) => { cell.dataset.form = one.forms[i]; });
-  made.addEventListener("click", () => { if (!pick.disabled) { pick.checked = true; choose(one.name); } });
-  made.dataset.name = one.name;
-  return made;
+function modelRow({ name, title, parameters, takes, forms, unverified }) {
+  const row = make("div", "", "row");
+  const label = make("label");
+  const radio = make("input");
+  const heading = make("span", title);
+  Object.assign(radio, { type: "radio", name: "rp-model", value: name });
+  if (unverified) heading.append(Object.assign(make("span", " *"), { title: "Dimensions not verified here." }));
+  label.title = name + (unverified ? ": dimensions not verified here" : "");
+  label.append(radio, heading);
+  row.append(label, make("span", parameters, "size"), make("small", takes, "takes"));
+  for (const form of forms) {
+    const cell = make("span", "", "need");
+    cell.title = "";
+    cell.dataset.form = form;
+    row.append(cell);
+  }
+  row.addEventListener("click", () => {
+    if (radio.disabled) return;
+    radio.checked = true;
+    chooseModel(name);
+  });
+  row.dataset.name = name;
+  return row;
 }
 
-function build() {
-  const forms = ["bf16", "int8", "int4"], heads = make("div", "", "row heads");
-  ["Model", "Size", "Takes"].forEach((word) => heads.append(make("span", word)));
-  forms.forEach((form) => heads.append(make("span", form, "need")));
-  const all = offer.models.map((one) => row({ ...one, forms }));
-  if (offer.built_in) all.unshift(row({ name: offer.built_in, title: "The built-in model", parameters: "", takes: "image and video", forms: [] }));
-  find(".list").replaceChildren(heads, ...all);
-  precision.replaceChildren(...Object.entries(offer.precisions).map(([name, { said }]) => Object.assign(make("option", said), { value: name })));
+function buildList() {
+  const forms = ["bf16", "int8", "int4"];
+  const head = make("div", "", "row heads");
+  head.append(...["Model", "Size", "Input"].map((word) => make("span", word)));
+  head.append(...forms.map((form) => make("span", form, "need")));
+  const rows = offer.models.map((model) => modelRow({ ...model, forms }));
+  if (offer.built_in) {
+    const built_in = { title: "The built-in model", parameters: "", takes: "image and video", forms: [] };
+    rows.unshift(modelRow({ ...built_in, name: offer.built_in, unverified: false }));
+  }
+  find(".list").replaceChildren(head, ...rows);
+  const option = ([name, { said }]) => Object.assign(make("option", said), { value: name });
+  precision.replaceChildren(...Object.entries(offer.precisions).map(option));
 }
 
-function choose(name) {
-  which.value = name;
-  judge();
+function chooseModel(name) {
+  nameBox.value = name;
+  renderVerdict();
 }
 
-// What the estimates say of the chosen model in the chosen numbers.
-function judge() {
-  const known = fits && fits.models[which.value.trim()], column = offer.precisions[precision.value].column;
+// What the estimates say of the chosen model at the chosen precision.
+function renderVerdict() {
+  const name = nameBox.value.trim();
+  const known = fits && fits.models[name];
+  const { column } = offer.precisions[precision.value];
   find(".verdict").textContent = known ? known[column].sentence : "";
-  for (const pick of element.querySelectorAll(".row input")) pick.checked = pick.value === which.value.trim();
+  for (const radio of element.querySelectorAll(".row input")) {
+    const input = /** @type {HTMLInputElement} */ (radio);
+    input.checked = input.value === name;
+  }
 }
 
-function fitting() {
+function renderFits() {
   for (const line of element.querySelectorAll(".row[data-name]")) {
-    const found = fits.models[line.dataset.name];
-    for (const cell of found ? line.querySelectorAll(".need") : []) {
-      const { need, verdict, sentence } = found[cell.dataset.form];
+    const row = /** @type {HTMLElement} */ (line);
+    const found = fits.models[row.dataset.name];
+    for (const need of found ? row.querySelectorAll(".need") : []) {
+      const cell = /** @type {HTMLElement} */ (need);
+      const { need: gib, verdict, sentence } = found[cell.dataset.form];
       const away = fits.quantised && cell.dataset.form.startsWith("int"); // it may fit, but cannot be had
-      cell.replaceChildren(need + " ", make("b", away ? "–" : MARKS[verdict], away ? "away" : verdict));
+      cell.replaceChildren(gib + " ", make("b", away ? "–" : VERDICT_MARKS[verdict], away ? "away" : verdict));
       cell.title = away ? fits.quantised : sentence;
     }
   }
@@ -56,15 +88,20 @@ function fitting() {
   find(".without").textContent = fits.quantised && "– not here: " + fits.quantised + ".";
   find(".without").hidden = !fits.quantised;
   for (const option of precision.options) option.disabled = Boolean(fits.quantised) && option.value.startsWith("int");
-  judge();
+  renderVerdict();
 }
 
 function draw() {
-  const { name, about, busy, wanted, fixed, line, share } = value, percent = Math.round(100 * (share || 0)) + "%";
+  const { name, about, busy, wanted, fixed, line, share } = value;
+  let status = about || "";
+  if (outcome.failed && !dialog.open) status = "· " + outcome.said;
+  if (busy) status = "· loading " + wanted + " " + Math.round(100 * (share || 0)) + "%";
+  let button = fixed ? "Why this one" : "Change";
+  if (busy) button = "Show";
   find(".name").textContent = name || "none is open";
-  find(".about").textContent = busy ? "· getting " + wanted + " " + percent : outcome.failed && !dialog.open ? "· " + outcome.said : about || "";
-  find(".about").title = find(".about").textContent;
-  find(".change").textContent = busy ? "Show" : fixed ? "Why this one" : "Change";
+  find(".about").textContent = status;
+  find(".about").title = status;
+  find(".change").textContent = button;
   find(".fixed").hidden = !fixed;
   find(".fixed").textContent = fixed || "";
   find(".none").hidden = Boolean(name) || busy;
@@ -72,58 +109,72 @@ function draw() {
   find(".going").hidden = !busy;
   find("progress").value = share || 0;
   find(".line").textContent = wanted ? wanted + ": " + line : "";
-  if (find(".said").textContent !== outcome.said) find(".said").textContent = outcome.said;
+  setText(find(".said"), outcome.said);
   find(".said").dataset.failed = outcome.failed;
   find(".choice").hidden = Boolean(fixed);
-  for (const part of [which, precision, find(".load"), ...element.querySelectorAll(".row input")]) part.disabled = Boolean(busy || fixed);
+  for (const control of [nameBox, precision, find(".load"), ...element.querySelectorAll(".row input")]) {
+    control.disabled = Boolean(busy || fixed);
+  }
 }
 
 // Who changed the model, and who comes to a page that was made for an earlier one, gets its answers at once: as
 // soon as the answers' own part has said whose they are, which may be after this one has heard of the model.
-function arrive() {
-  if (!late || value.busy || !value.name || !shared.at) return;
-  late = false;
-  if (shared.at.model >= 0 && shared.at.model !== value.number) trigger("arrive"); // below 0: an opened trace's
+function answerWithNewModel() {
+  const { answeredRun } = pageState;
+  if (!answerOnArrival || value.busy || !value.name || !answeredRun) return;
+  answerOnArrival = false;
+  if (answeredRun.model >= 0 && answeredRun.model !== value.number) trigger("arrive"); // below 0: an opened trace's
 }
 
-function load() {
-  const news = JSON.parse(JSON.stringify(props.value || {}));
-  if (news.number === undefined) return;
-  const ended = value.busy && !news.busy;
-  if (value.baked === true) late = true;
-  if (news.failed && news.busy) mine = false; // somebody else's opening runs: this one was refused
-  value = news;
-  if (news.said !== undefined) outcome = { said: news.said, failed: Boolean(news.failed) };
-  if (news.fits) { fits = JSON.parse(news.fits); fitting(); }
-  shared.model = { number: news.number, name: news.name };
+function onValueChange() {
+  const message = JSON.parse(JSON.stringify(props.value || {}));
+  if (message.number === undefined) return;
+  const ended = value.busy && !message.busy;
+  if (value.baked === true) answerOnArrival = true;
+  if (message.failed && message.busy) openedHere = false; // somebody else's opening runs: this one was refused
+  value = message;
+  if (message.said !== undefined) outcome = { said: message.said, failed: Boolean(message.failed) };
+  if (message.fits) {
+    fits = JSON.parse(message.fits);
+    renderFits();
+  }
+  pageState.model = { number: message.number, name: message.name };
   draw();
-  window.dispatchEvent(new CustomEvent("rp:model"));
-  clearTimeout(timer);
-  if (news.busy && !mine && dialog.open) timer = setTimeout(() => trigger("survey"), ASK_AGAIN_MS);
-  if (mine && ended) late = true;
-  arrive();
-  if (!news.busy) mine = false;
-  if (ended && dialog.open && !news.fits) trigger("survey");
+  notifyPage("rp:model");
+  clearTimeout(pollTimer);
+  if (message.busy && !openedHere && dialog.open) pollTimer = setTimeout(() => trigger("survey"), POLL_MS);
+  if (openedHere && ended) answerOnArrival = true;
+  answerWithNewModel();
+  if (!message.busy) openedHere = false;
+  if (ended && dialog.open && !message.fits) trigger("survey");
 }
 
-function get(name) {
-  mine = true;
+function loadModel(name) {
+  openedHere = true;
   trigger("fetch", { name, precision: precision.value });
 }
 
-find(".change").addEventListener("click", () => { dialog.showModal(); draw(); trigger("survey"); });
+find(".change").addEventListener("click", () => {
+  dialog.showModal();
+  draw();
+  trigger("survey");
+});
 find(".close").addEventListener("click", () => dialog.close());
-dialog.addEventListener("click", (e) => { if (e.target === dialog) dialog.close(); });
+dialog.addEventListener("click", (event) => {
+  if (event.target === dialog) dialog.close();
+});
 dialog.addEventListener("close", draw);
-find(".load").addEventListener("click", () => get(which.value));
-find(".built-in").addEventListener("click", () => get(offer.built_in));
+find(".load").addEventListener("click", () => loadModel(nameBox.value));
+find(".built-in").addEventListener("click", () => loadModel(offer.built_in));
 find(".halt").addEventListener("click", () => trigger("halt"));
-which.addEventListener("keydown", (e) => { if (e.key === "Enter" && !which.disabled) get(which.value); });
-which.addEventListener("input", judge);
-precision.addEventListener("input", judge);
-reachable(find(".list"));
-window.addEventListener("rp:state", arrive);
+nameBox.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !nameBox.disabled) loadModel(nameBox.value);
+});
+nameBox.addEventListener("input", renderVerdict);
+precision.addEventListener("input", renderVerdict);
+focusWhileScrolling(find(".list"));
+window.addEventListener("rp:state", answerWithNewModel);
 window.addEventListener("focus", () => trigger("survey")); // another visitor may have changed the model meanwhile
-build();
-watch("value", load);
-load();
+buildList();
+watch("value", onValueChange);
+onValueChange();

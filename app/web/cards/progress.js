@@ -1,65 +1,107 @@
-// What compare and sweep share: a button that starts, one that stops, a progress bar, how long it will take, and news of
-// the newest start alone. Loaded in front of both.
+// @ts-check
+// What compare and sweep share: a button that starts, one that stops, a progress bar, how long it will take, and
+// messages of the newest start alone. Loaded in front of both.
 
-// Seconds of `runs` answers from each share of the tokens in `ratios`, by the two answers on the page: `took` is
+// Seconds of `runs` answers from each share of the tokens in `ratios`, by the two answers on the page: `times` are
 // {n, seconds: [whole answer, first word]} of the one from all tokens and of the pruned one. An answer takes longer the
 // more tokens it reads, here as a straight line through both; it is read once more to see how sure of the unpruned one
 // it is. The unpruned answer itself comes first. null where nothing was measured.
-function secondsFor(took, ratios, runs) {
-  if (!took || !runs || took.some(({ n, seconds }) => !n || !seconds)) return null;
-  const [full, pruned] = took, share = pruned.n / full.n, whole = (part) => part.seconds[0] + part.seconds[1];
-  const slope = share < 1 ? Math.max(0, (whole(full) - whole(pruned)) / (1 - share)) : 0;
-  return whole(full) + runs * ratios.reduce((sum, ratio) => sum + Math.max(0, whole(pruned) + slope * (ratio - share)), 0);
+/** @type {(times: ?AnswerTime[], ratios: number[], runs: number) => ?number} */
+function secondsFor(times, ratios, runs) {
+  if (!times || !runs || times.some(({ n, seconds }) => !n || !seconds)) return null;
+  const [full, pruned] = times;
+  const share = pruned.n / full.n;
+  /** @type {(time: AnswerTime) => number} */
+  const total = ({ seconds }) => seconds[0] + seconds[1];
+  const slope = share < 1 ? Math.max(0, (total(full) - total(pruned)) / (1 - share)) : 0;
+  const atRatio = (ratio) => Math.max(0, total(pruned) + slope * (ratio - share));
+  return total(full) + runs * ratios.reduce((sum, ratio) => sum + atRatio(ratio), 0);
 }
 
 // As exact as an estimate is.
-const roughly = (seconds) => (seconds < 120 ? Math.max(1, Math.round(seconds)) + " s" : Math.round(seconds / 60) + " min");
+function roughly(seconds) {
+  return seconds < 120 ? Math.max(1, Math.round(seconds)) + " s" : Math.round(seconds / 60) + " min";
+}
 
-// `plan()` says what a start would do now: {ratios, runs}.
-function series(root, shared, trigger, plan, draw) {
-  const find = (selector) => root.querySelector(selector);
-  const go = find(".go"), stop = find(".stop"), bar = find("progress"), line = find(".line");
-  let ticket = 0, busy = false, drawn = "", of = "";
+/**
+ * @param {{ querySelector: (selector: string) => any }} root
+ * @param {PageState} state
+ * @param {(event: string, data: object) => void} send
+ * @param {() => { ratios: number[], runs: number }} plan what a start would do now
+ * @param {(payload: string) => void} draw called with every new result
+ */
+function createTaskControls(root, state, send, plan, draw) {
+  const findPart = (selector) => root.querySelector(selector);
+  const start = findPart(".go");
+  const stop = findPart(".stop");
+  const bar = findPart("progress");
+  const line = findPart(".line");
+  let ticket = 0;
+  let busy = false;
+  let drawn = "";
+  let startedFor = ""; // the answers that the results belong to
 
-  function show(said) {
-    const now = shared.at && !shared.busy ? JSON.stringify(shared.at) : "";
-    go.disabled = busy || !now;
+  const answersNow = () => (state.answeredRun && !state.busy ? JSON.stringify(state.answeredRun) : "");
+
+  /** @type {(sentence?: string) => void} */
+  function render(sentence) {
+    const now = answersNow();
+    start.disabled = busy || !now;
     stop.hidden = bar.hidden = !busy;
-    const old = drawn && !busy && now && of !== now ? "This belongs to an earlier answer. " : "";
-    if (said !== undefined) line.dataset.said = said;
-    const { ratios, runs } = plan(), seconds = secondsFor(shared.took, ratios, runs);
-    const rest = busy || !now || seconds === null ? "" : "Takes about " + roughly(seconds) + " here (estimate, from the times of the answers above).";
-    const text = old + (line.dataset.said || rest);
+    const stale = drawn && !busy && now && startedFor !== now ? "This belongs to an earlier answer. " : "";
+    if (sentence !== undefined) line.dataset.said = sentence;
+    setLine(stale + (line.dataset.said || (busy || !now ? "" : estimate())));
+  }
+  function setLine(text) {
     if (line.textContent !== text) line.textContent = text;
   }
-  go.addEventListener("click", () => {
+  function estimate() {
+    const { ratios, runs } = plan();
+    const seconds = secondsFor(state.answerTimes, ratios, runs);
+    if (seconds === null) return "";
+    return "Takes about " + roughly(seconds) + " here (estimate, from the times of the answers above).";
+  }
+  start.addEventListener("click", () => {
     busy = true;
-    of = JSON.stringify(shared.at);
+    startedFor = JSON.stringify(state.answeredRun);
     bar.removeAttribute("value");
-    show("Waiting for the model.");
-    trigger("start", { ticket: ++ticket, keep: shared.at.keep, weight: shared.at.weight, methods: shared.methods(), weights: find(".weights")?.checked === true, own: (shared.own || "").split(",").filter(Boolean).map(Number), at: of, shows: shared.shows });
+    render("Waiting for the model.");
+    ticket += 1;
+    send("start", {
+      ticket,
+      keep: state.answeredRun.keep,
+      weight: state.answeredRun.weight,
+      methods: state.tickedMethods(),
+      weights: findPart(".weights")?.checked === true,
+      own: (state.ownTokens || "").split(",").filter(Boolean).map(Number),
+      at: startedFor,
+      shows: state.runRecord,
+    });
   });
   stop.addEventListener("click", () => {
-    trigger("halt", { ticket });
-    show("Stopping.");
+    send("halt", { ticket });
+    render("Stopping.");
   });
-  for (const news of ["rp:state", "rp:own", "rp:methods"]) window.addEventListener(news, () => show());
-  show();
+  for (const event of ["rp:state", "rp:own", "rp:methods"]) window.addEventListener(event, () => render());
+  render();
 
   return {
-    failed() {
+    onFailure() {
       busy = false;
-      show("Not finished: the page is busy, cannot be reached, or failed. Try again.");
+      render("Not finished: the page is busy, cannot be reached, or failed. Try again.");
     },
-    load(news) {
-      if (!news || news.ticket !== ticket) return;
-      busy = news.busy;
-      if (news.of) {
-        bar.max = news.of;
-        bar.value = news.done;
+    onMessage(message) {
+      if (!message || message.ticket !== ticket) return;
+      busy = message.busy;
+      if (message.of) {
+        bar.max = message.of;
+        bar.value = message.done;
       }
-      if (news.told && news.told !== drawn) draw((drawn = news.told));
-      show(news.line);
+      if (message.told && message.told !== drawn) {
+        drawn = message.told;
+        draw(drawn);
+      }
+      render(message.line);
     },
   };
 }

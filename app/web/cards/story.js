@@ -1,6 +1,7 @@
+// @ts-check
 // "How it works on your input": the steps of the answered run, asked for when a visitor comes to them, after the
 // answers. Texts and numbers are the server's and go in by textContent.
-const drawn = (tag, attributes) => {
+const svg = (tag, attributes) => {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   return node;
@@ -12,13 +13,17 @@ const CAPTIONS = {
   kept: "Kept tokens bright, the others dimmed.",
 };
 const VIEWS = { relevance: "heat", picks: "order", kept: "kept" }; // of the explorer, where the same can be worked with
-let near = false, wanted = "", had = "", pictures = {};
+let inSight = false;
+let requestedFor = ""; // the answers, as a string
+let shownFor = "";
+let pictures = {};
 
-const SHOWS = {
+const CHARTS = {
   bars: ({ rows }) => {
     const box = make("div", "", "bars");
     for (const { name, share, text, own } of rows) {
-      const track = make("span"), bar = make("i");
+      const track = make("span");
+      const bar = make("i");
       bar.style.width = 100 * share + "%";
       bar.dataset.own = own;
       track.append(bar);
@@ -32,7 +37,8 @@ const SHOWS = {
     return box;
   },
   table: ({ head, rows }) => {
-    const table = make("table"), line = (cells, tag) => {
+    const table = make("table");
+    const line = (cells, tag) => {
       const row = make("tr");
       row.append(...cells.map((cell) => make(tag, cell)));
       return row;
@@ -41,10 +47,22 @@ const SHOWS = {
     return table;
   },
   histogram: ({ series, low, high }) => {
-    const box = make("div", "", "histogram"), ends = make("span", "", "ends");
+    const box = make("div", "", "histogram");
+    const ends = make("span", "", "ends");
     for (const { name, key, counts } of series) {
-      const top = Math.max(...counts), picture = drawn("svg", { viewBox: "0 0 " + counts.length + " 100", preserveAspectRatio: "none", class: key, role: "img", "aria-label": name });
-      picture.append(...counts.map((count, i) => drawn("rect", { x: i + 0.08, width: 0.84, y: 100 - (100 * count) / top, height: (100 * count) / top })));
+      const top = Math.max(...counts);
+      const picture = svg("svg", {
+        viewBox: "0 0 " + counts.length + " 100",
+        preserveAspectRatio: "none",
+        class: key,
+        role: "img",
+        "aria-label": name,
+      });
+      picture.append(
+        ...counts.map((count, i) =>
+          svg("rect", { x: i + 0.08, width: 0.84, y: 100 - (100 * count) / top, height: (100 * count) / top }),
+        ),
+      );
       box.append(make("span", name), picture);
     }
     ends.append(make("span", low), make("span", "0"), make("span", high));
@@ -53,89 +71,113 @@ const SHOWS = {
   },
 };
 
-function light(item, which) {
-  element.querySelectorAll(".step").forEach((other) => { other.dataset.lit = other === item; });
+/** @type {() => HTMLElement[]} */
+const stepItems = () => Array.from(element.querySelectorAll(".step"));
+
+function highlightStep(item, picture) {
+  stepItems().forEach((other) => {
+    other.dataset.lit = String(other === item);
+  });
   const image = find(".picture img");
-  if (image.dataset.lights !== which) {
-    image.dataset.lights = which;
-    image.src = pictures[which];
-    image.alt = find("figcaption").textContent = CAPTIONS[which];
+  if (image.dataset.lights !== picture) {
+    image.dataset.lights = picture;
+    image.src = pictures[picture];
+    image.alt = find("figcaption").textContent = CAPTIONS[picture];
   }
 }
 
-function stepOf({ id, title, text, lights, shows }) {
-  const item = make("li", "", "step"), head = make("h3"), button = make("button", title);
+function makeStep({ id, title, text, lights, shows }) {
+  const item = make("li", "", "step");
+  const head = make("h3");
+  const button = make("button", title);
   item.dataset.id = id;
   button.type = "button";
   head.append(button);
   item.append(head, ...text.map((words) => make("p", words)));
   for (const show of shows) {
     const box = make("div", "", "show");
-    box.append(make("p", show.label, "label"), SHOWS[show.kind](show));
-    reachable(box, show.label);
+    box.append(make("p", show.label, "label"), CHARTS[show.kind](show));
+    focusWhileScrolling(box, show.label);
     item.append(box);
   }
   if (VIEWS[id]) {
     const above = make("button", "Show it in the picture above", "above");
     above.type = "button";
     above.addEventListener("click", () => {
-      document.querySelector('#rp-explorer [data-view="' + VIEWS[id] + '"]').click();
-      const map = document.querySelector("#rp-explorer .map");
+      /** @type {HTMLElement} */ (document.querySelector('#rp-explorer [data-view="' + VIEWS[id] + '"]')).click();
+      const map = /** @type {HTMLElement} */ (document.querySelector("#rp-explorer .map"));
       map.scrollIntoView({ block: "center" });
       map.focus({ preventScroll: true });
     });
     item.append(above);
   }
-  for (const event of ["pointerenter", "focusin", "click"]) item.addEventListener(event, () => light(item, lights));
+  for (const event of ["pointerenter", "focusin", "click"])
+    item.addEventListener(event, () => highlightStep(item, lights));
   return item;
 }
 
 // What the answers on the page belong to, as one string; "" while there are none.
-const current = () => (shared.at && !shared.busy ? JSON.stringify(shared.at) : "");
+const currentAnswers = () => {
+  const { answeredRun, busy } = pageState;
+  return answeredRun && !busy ? JSON.stringify(answeredRun) : "";
+};
 
-function ask() {
-  const now = current();
-  find(".story").dataset.state = had && now && now !== had ? "stale" : "";
-  if (!near || !now || now === wanted) return;
-  wanted = now;
-  trigger("tell", { keep: shared.at.keep, weight: shared.at.weight, at: now, shows: shared.shows });
+function requestSteps() {
+  const now = currentAnswers();
+  find(".story").dataset.state = shownFor && now && now !== shownFor ? "stale" : "";
+  if (!inSight || !now || now === requestedFor) return;
+  requestedFor = now;
+  const { answeredRun, runRecord } = pageState;
+  trigger("tell", { keep: answeredRun.keep, weight: answeredRun.weight, at: now, shows: runRecord });
 }
 
-function load() {
+function onValueChange() {
   const { at, told, said } = props.value || {};
-  if (!at || at !== wanted) return; // of an answer that a newer one has replaced
+  if (!at || at !== requestedFor) return; // of an answer that a newer one has replaced
   if (said) {
     find(".about").textContent = said;
     return;
   }
   const story = JSON.parse(told);
-  had = at;
+  shownFor = at;
   pictures = story.pictures;
   find(".picture img").dataset.lights = "";
-  const own = JSON.parse(at).own ? " The pruned answer above is from your own choice of tokens; this is the rule’s." : "";
-  find(".about").textContent = story.about + own;
-  find(".steps").replaceChildren(...story.steps.map(stepOf));
+  const note = JSON.parse(at).own
+    ? " The pruned answer above is from your own choice of tokens; the steps below are those of the method."
+    : "";
+  find(".about").textContent = story.about + note;
+  find(".steps").replaceChildren(...story.steps.map(makeStep));
   find(".body").hidden = false;
   find(".story").dataset.state = "";
-  light(find(".step"), story.steps[0].lights);
+  highlightStep(find(".step"), story.steps[0].lights);
 }
 
-shared.untold = () => {
-  wanted = "";
-  find(".about").textContent = "Not told: the page is busy, cannot be reached, or failed. Answer again to try again.";
+pageState.untold = () => {
+  requestedFor = "";
+  find(".about").textContent = "Not shown: the page is busy, cannot be reached, or failed. Answer again to try again.";
 };
 
 // Who scrolls reads the step in the middle of the screen.
-window.addEventListener("scroll", () => {
-  if (element.contains(document.activeElement)) return;
-  const middle = innerHeight / 2;
-  const item = [...element.querySelectorAll(".step")].find((step) => {
-    const box = step.getBoundingClientRect();
-    return box.top <= middle && box.bottom > middle;
-  });
-  if (item && item.dataset.lit !== "true") item.dispatchEvent(new Event("pointerenter"));
-}, { passive: true });
-new IntersectionObserver((seen) => { near = seen.at(-1).isIntersecting; ask(); }, { rootMargin: "0px 0px -60px" }).observe(find(".story"));
-window.addEventListener("rp:state", ask);
-watch("value", load);
-load();
+window.addEventListener(
+  "scroll",
+  () => {
+    if (element.contains(document.activeElement)) return;
+    const middle = innerHeight / 2;
+    const item = stepItems().find((step) => {
+      const box = step.getBoundingClientRect();
+      return box.top <= middle && box.bottom > middle;
+    });
+    if (item && item.dataset.lit !== "true") item.dispatchEvent(new Event("pointerenter"));
+  },
+  { passive: true },
+);
+new IntersectionObserver(
+  (changes) => {
+    inSight = changes.at(-1).isIntersecting;
+    requestSteps();
+  },
+  { rootMargin: "0px 0px -60px" },
+).observe(find(".story"));
+window.addEventListener("rp:state", requestSteps);
+watch("value", onValueChange);
+onValueChange();

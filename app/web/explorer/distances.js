@@ -1,91 +1,132 @@
-// Distances between tokens, and what follows from them: who stands for whom, and why a pick was made. Pure functions
-// of a run (run.js); every number is float32 and the library's own.
+// @ts-check
+// Distances between tokens, and what follows from them: which kept token is nearest to a dropped one, and why a pick
+// was made. Pure functions of a run (selection.js); every number is float32 and the library's own.
+
+/**
+ * @typedef {object} StandIns Of every token: its nearest kept one.
+ * @property {Int32Array} token [T * n] flat index; -1: itself kept, no token, or nothing kept to compare with
+ * @property {Float32Array} distance [T * n] cosine distance to it; NaN likewise
+ *
+ * @typedef {{ token: number, score?: number, relevance?: number, distance?: number }} Candidate
+ *
+ * @typedef {object} ExplainedPick One pick, and why it was made. What cannot be known in the browser is null.
+ * @property {number} token flat index
+ * @property {number} count which pick it is, 1 first
+ * @property {number} total picks of its group
+ * @property {number} alpha
+ * @property {?number} relevance
+ * @property {?number} distance to the nearest earlier pick
+ * @property {?number} score
+ * @property {?number} nearestEarlier flat index of the nearest earlier pick
+ * @property {?Candidate} runnerUp the best of the tokens that were not taken
+ */
 
 // Cosine distance of two tokens of one group; run.between holds each group's triangle above the diagonal.
-function apart(run, a, b) {
+/** @type {(run: Run, a: number, b: number) => number} */
+function cosineDistance(run, a, b) {
   if (a === b) return 0;
-  const m = run.size, i = Math.min(a, b) % m, j = Math.max(a, b) % m;
+  const m = run.size;
+  const i = Math.min(a, b) % m;
+  const j = Math.max(a, b) % m;
   return run.between[groupOf(run, a) * ((m * (m - 1)) / 2) + (i * (2 * m - i - 1)) / 2 + j - i - 1];
 }
 
 // The token of `among` (flat indices, not empty) that lies nearest to `flat`, the first of equal ones, and how far.
-function nearestAmong(run, flat, among) {
-  let who = among[0], far = apart(run, flat, who);
+/** @type {(run: Run, flat: number, among: number[]) => { token: number, distance: number }} */
+function nearestToken(run, flat, among) {
+  let token = among[0];
+  let distance = cosineDistance(run, flat, token);
   for (let i = 1; i < among.length; i++) {
-    const d = apart(run, flat, among[i]);
-    if (d < far) [who, far] = [among[i], d];
+    const d = cosineDistance(run, flat, among[i]);
+    if (d < distance) [token, distance] = [among[i], d];
   }
-  return { who, far };
+  return { token, distance };
 }
 
-// Of every token of the groups that frame t takes part in: its nearest kept token, `who` (-1: itself kept, not
-// present, or nothing kept to compare with), and how `far` it is, NaN likewise. Arrays over all tokens.
-function absorbed(run, picks, t) {
-  const who = new Int32Array(run.all).fill(-1), far = new Float32Array(run.all).fill(NaN);
-  if (!run.between) return { who, far };
-  const start = groupOf(run, t * run.n) * run.size, kept = [];
+// The nearest kept token of every token in the groups that frame t takes part in.
+/** @type {(run: Run, picks: Picks, t: number) => StandIns} */
+function findStandIns(run, picks, t) {
+  const token = new Int32Array(run.all).fill(-1);
+  const distance = new Float32Array(run.all).fill(NaN);
+  if (!run.between) return { token, distance };
+  const start = groupOf(run, t * run.n) * run.size;
+  const kept = [];
   for (let i = start; i < start + run.size; i++) if (picks.inside(i)) kept.push(i);
   for (let i = start; kept.length && i < start + run.size; i++) {
-    if (picks.inside(i) || !present(run, picks, i)) continue;
-    const found = nearestAmong(run, i, kept);
-    who[i] = found.who;
-    far[i] = found.far;
+    if (picks.inside(i) || !isToken(run, picks, i)) continue;
+    const nearest = nearestToken(run, i, kept);
+    token[i] = nearest.token;
+    distance[i] = nearest.distance;
   }
-  return { who, far };
+  return { token, distance };
 }
 
-// Pick number `count` (1 first) of a group by the rule: {who, count, of, relevance, distance, score, alpha, from, runner}. `from` is
-// the nearest earlier pick, `runner` the best of those not taken; null where this cannot be known here.
+// Flat indices of the dropped tokens that a kept one is nearest to, or of a dropped one's nearest kept token.
+/** @type {(flat: number, standIns: StandIns) => number[]} */
+function linkedTokens(flat, standIns) {
+  if (standIns.token[flat] >= 0) return [standIns.token[flat]];
+  const linked = [];
+  standIns.token.forEach((token, i) => {
+    if (token === flat) linked.push(i);
+  });
+  return linked;
+}
+
+// Pick number `count` (1 first) of a group by the method, at weight index w.
+/** @type {(run: Run, w: number, group: number, count: number) => ExplainedPick} */
 function pickAt(run, w, group, count) {
-  const base = group * run.size, here = base + count - 1, method = run.setting.method;
-  const taken = Array.from(run.order.subarray(w * run.all + base, w * run.all + base + run.counts[group]), (i) => base + i);
-  const who = taken[count - 1], earlier = taken.slice(0, count - 1), waiting = taken.slice(count);
-  const measured = (evidence, i) => (evidence ? evidence[(evidence.length > run.all ? w * run.all : 0) + i] : null);
-  const alpha = method === "rediprune" ? alphaOf(run.weights[w]) : 0;
-  const found = { who, count, of: taken.length, alpha, relevance: run.relevance ? run.relevance[who] : null,
-    distance: count > 1 ? measured(run.distance, here) : null, score: measured(run.score, here), from: null, runner: null };
+  const base = group * run.size;
+  const index = base + count - 1;
+  const { method } = run.setting;
+  const start = w * run.all + base;
+  const ordered = Array.from(run.order.subarray(start, start + run.counts[group]), (i) => base + i);
+  const token = ordered[count - 1];
+  const earlier = ordered.slice(0, count - 1);
+  const waiting = ordered.slice(count);
+  // Evidence is [W, T * n] where it depends on the weight, else [T * n].
+  const evidenceAt = (evidence, i) => (evidence ? evidence[(evidence.length > run.all ? w * run.all : 0) + i] : null);
+  const alpha = method === "rediprune" ? alphaFromWeight(run.weights[w]) : 0;
+  /** @type {ExplainedPick} */
+  const pick = {
+    token,
+    count,
+    total: ordered.length,
+    alpha,
+    relevance: run.relevance ? run.relevance[token] : null,
+    distance: count > 1 ? evidenceAt(run.distance, index) : null,
+    score: evidenceAt(run.score, index),
+    nearestEarlier: null,
+    runnerUp: null,
+  };
   const greedy = method === "rediprune" || method === "diversity"; // distances before the projector, as sent
-  if (greedy && run.between && earlier.length) found.from = nearestAmong(run, who, earlier).who;
-  if (!waiting.length) return found;
-  if (METHODS_BY_SCORE.includes(method)) found.runner = { who: waiting[0], score: measured(run.score, here + 1) };
-  if (method === "rediprune" && (count === 1 || alpha === Infinity)) found.runner = best(waiting, (i) => ({ score: run.relevance[i], relevance: run.relevance[i] }));
-  else if (greedy && run.between && count > 1) {
-    found.runner = best(waiting, (i) => {
-      const { far } = nearestAmong(run, i, earlier), relevance = run.relevance ? run.relevance[i] : 0;
-      return { distance: far, relevance, score: Math.fround(Math.fround(alpha * relevance) + far) };
+  if (greedy && run.between && earlier.length) pick.nearestEarlier = nearestToken(run, token, earlier).token;
+  if (!waiting.length) return pick;
+  if (METHODS_BY_SCORE.includes(method)) {
+    pick.runnerUp = { token: waiting[0], score: evidenceAt(run.score, index + 1) };
+  }
+  if (method === "rediprune" && (count === 1 || alpha === Infinity)) {
+    pick.runnerUp = highestScore(waiting, (i) => ({ score: run.relevance[i], relevance: run.relevance[i] }));
+  } else if (greedy && run.between && count > 1) {
+    pick.runnerUp = highestScore(waiting, (i) => {
+      const { distance } = nearestToken(run, i, earlier);
+      const relevance = run.relevance ? run.relevance[i] : 0;
+      return { distance, relevance, score: Math.fround(Math.fround(alpha * relevance) + distance) };
     });
   }
-  return found;
+  return pick;
 }
 
 // rediprune.alpha_from_weight, in float32 as the library multiplies with it.
-const alphaOf = (weight) => (weight === 1 ? Infinity : Math.fround(weight / (1 - weight)));
+const alphaFromWeight = (weight) => (weight === 1 ? Infinity : Math.fround(weight / (1 - weight)));
 
-// The highest score, of equal ones the lowest index.
-function best(tokens, measure) {
-  let top = null;
-  for (const who of tokens) {
-    const made = measure(who);
-    if (!top || made.score > top.score || (made.score === top.score && who < top.who)) top = { who, ...made };
+// The token of the highest score, of equal ones the lowest index.
+/** @returns {Candidate} */
+function highestScore(tokens, measure) {
+  let best = null;
+  for (const token of tokens) {
+    const candidate = { token, ...measure(token) };
+    const tied = best && candidate.score === best.score;
+    if (!best || candidate.score > best.score || (tied && token < best.token)) best = candidate;
   }
-  return top;
-}
-
-// A pick in words, as lines; place(flat) names a token.
-function pickInWords(run, made, total, place) {
-  const x = (value) => value.toFixed(3), { method } = run.setting, runner = made.runner;
-  const sum = (m) => (made.alpha === Infinity ? "relevance " + x(m.relevance) + " alone decides"
-    : x(m.distance) + (made.alpha ? " + " + made.alpha.toFixed(2) + " × " + x(m.relevance) + " = " + x(m.score) : ""));
-  const lines = ["Pick " + made.count + " of " + total + ": " + place(made.who)];
-  if (method === "rediprune" && made.count === 1) lines.push("Score: relevance " + x(made.score) + ", the highest of all.");
-  else if (method === "rediprune" && made.alpha === Infinity) lines.push("Score: relevance " + x(made.relevance) + " alone.");
-  else if (method === "rediprune") lines.push("Distance " + x(made.distance) + " + " + made.alpha.toFixed(2) + " × relevance " + x(made.relevance) + " = score " + x(made.score) + ".");
-  else if (method === "diversity") lines.push((made.count === 1 ? "Farthest from its nearest neighbour: " : "Score: its distance ") + x(made.score) + ".");
-  else if (made.score !== null) lines.push("Score " + x(made.score) + (made.distance !== null ? ", distance " + x(made.distance) + " behind the projector." : "."));
-  else lines.push("This method measures no score.");
-  if (made.from !== null) lines.push("Nearest earlier pick: " + place(made.from) + ".");
-  const unknown = "No runner-up is known for this method.", fetched = run.refused || "Runner-up: its distances are being fetched.";
-  if (runner) lines.push("Runner-up: " + place(runner.who) + ", " + (runner.distance !== undefined ? sum(runner) : x(runner.score)) + ".");
-  else if (made.score !== null) lines.push(["rediprune", "diversity"].includes(method) && made.count > 1 && !run.between ? fetched : made.count === made.of ? "No token is left." : unknown);
-  return lines;
+  return best;
 }

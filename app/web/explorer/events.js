@@ -1,125 +1,175 @@
-// What a visitor does to the picture. Loaded behind explorer.js, whose state it changes; every change ends in later().
-function show(wanted) {
-  view = wanted;
-  element.querySelectorAll(".views button").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.view === view)));
-  later();
-  window.dispatchEvent(new CustomEvent("rp:view"));
+// @ts-check
+// What a visitor does to the picture. Loaded behind explorer.js, whose state it changes; every change ends in
+// requestDraw().
+
+/** @type {HTMLButtonElement[]} */
+const viewButtons = Array.from(element.querySelectorAll(".views button"));
+function showView(name) {
+  view = name;
+  viewButtons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.view === view)));
+  requestDraw();
+  notifyPage("rp:view");
 }
-element.querySelectorAll(".views button").forEach((b) => b.addEventListener("click", () => {
-  if (b.dataset.view === view && steps.count !== null) steps.end(); // the view that stands: all of it again
-  show(b.dataset.view);
-}));
+viewButtons.forEach((button) =>
+  button.addEventListener("click", () => {
+    if (button.dataset.view === view && steps.count !== null) steps.end(); // the view that stands: all of it again
+    showView(button.dataset.view);
+  }),
+);
 
 // saved.js lets the visitor choose a file and downloads it; the server draws it at the sliders of this moment.
-const saver = find(".save");
-saver.addEventListener("click", () => { if (run) shared.offerFiles?.({ clip: run.clip, own: choice.own !== null }); });
-shared.save = (kind) => {
-  saver.disabled = true;
-  said = "Making the file.";
+const saveButton = find(".save");
+function showMessage(text) {
+  message = text;
   cell = -1;
-  later();
-  trigger("save", { kind, at, tokens: choice.own ? tokensOf(choice.own) : null, shows: shared.shows });
+  requestDraw();
+}
+saveButton.addEventListener("click", () => {
+  if (run) pageState.openSaveDialog?.({ clip: run.clip, own: choice.own !== null });
+});
+pageState.savePicture = (kind) => {
+  saveButton.disabled = true;
+  showMessage("Making the file.");
+  const tokens = choice.own ? chosenTokens(choice.own) : null;
+  trigger("save", { kind, at: frameIndex, tokens, shows: pageState.runRecord });
 };
-shared.saved = (sentence) => { saver.disabled = false; said = sentence; cell = -1; later(); };
+pageState.onPictureSaved = (sentence) => {
+  saveButton.disabled = false;
+  showMessage(sentence);
+};
 
 // Editing, and the choice that comes of it.
-function edit(on) {
+function setEditing(on) {
   editing = on;
   sketch = null;
   if (on) steps.end();
-  later();
+  requestDraw();
 }
-function told() { // the choice changed: by hand, by undo, or back to the rule
+// By hand, by undo, or back to the method's choice.
+function onSelectionChange() {
   sketch = null;
-  shared.own = choice.own ? tokensOf(choice.own).join() : "";
-  window.dispatchEvent(new CustomEvent("rp:own"));
-  later();
+  pageState.ownTokens = choice.own ? chosenTokens(choice.own).join() : "";
+  notifyPage("rp:own");
+  requestDraw();
 }
-function draft(cells, added) {
-  const picks = picksOf(run, shared.knobs || props, choice.own), first = at * run.n;
+// The choice with these cells of the frame added, or taken out.
+function editedChoice(cells, added) {
+  const picks = computePicks(run, currentSliders(), choice.own);
   const base = choice.own || Uint8Array.from({ length: run.all }, (_, i) => Number(picks.inside(i)));
-  return withTokens(base, cells.map((i) => first + i).filter((i) => present(run, picks, i)), added);
+  const tokens = cells.map((i) => frameIndex * run.n + i).filter((flat) => isToken(run, picks, flat));
+  return withTokens(base, tokens, added);
 }
-function paint(cells, added, done) {
-  if (done && cells.length) return choice.set(draft(cells, added));
-  sketch = done ? null : draft(cells, added);
-  later();
+function onStroke(cells, added, done) {
+  if (done && cells.length) return choice.set(editedChoice(cells, added));
+  sketch = done ? null : editedChoice(cells, added);
+  requestDraw();
 }
-const point = (e) => {
+const canvasPoint = (event) => {
   const box = canvas.getBoundingClientRect();
-  return [((e.clientX - box.left) * layers.side) / box.width, ((e.clientY - box.top) * layers.side) / box.height];
+  const scale = [layers.side / box.width, layers.side / box.height];
+  return [(event.clientX - box.left) * scale[0], (event.clientY - box.top) * scale[1]];
 };
-const isKept = (i) => chosen().inside(at * run.n + i);
-const lassoing = () => find(".lasso").getAttribute("aria-pressed") === "true";
-const fingers = hand(canvas, point, { layers: () => layers, kept: isKept, lasso: lassoing, paint });
+const isKept = (i) => currentPicks().inside(frameIndex * run.n + i);
+const lassoButton = find(".lasso");
+const lassoActive = () => lassoButton.getAttribute("aria-pressed") === "true";
+const pointerEditor = createPointerEditor(canvas, canvasPoint, {
+  layers: () => layers,
+  isKept,
+  lassoActive,
+  onStroke,
+});
 
-find(".edit").addEventListener("click", () => { if (steps.count !== null) steps.end(); else if (run) edit(!editing); });
+find(".edit").addEventListener("click", () => {
+  if (steps.count !== null) steps.end();
+  else if (run) setEditing(!editing);
+});
 find(".undo").addEventListener("click", choice.undo);
 find(".redo").addEventListener("click", choice.redo);
-find(".reset").addEventListener("click", () => { if (choice.own) choice.set(null); });
-find(".lasso").addEventListener("click", (e) => e.currentTarget.setAttribute("aria-pressed", String(!lassoing())));
-find(".mine").addEventListener("click", () => trigger("mine", { tokens: tokensOf(choice.own) }));
+find(".reset").addEventListener("click", () => {
+  if (choice.own) choice.set(null);
+});
+lassoButton.addEventListener("click", () => lassoButton.setAttribute("aria-pressed", String(!lassoActive())));
+find(".mine").addEventListener("click", () => trigger("mine", { tokens: chosenTokens(choice.own) }));
 
 // The pointer and the keyboard on the picture.
-const under = (e) => (run && layers ? cellUnder(layers, ...point(e)) : -1);
-canvas.addEventListener("pointermove", (e) => {
-  if (editing) fingers.move(e);
-  const here = under(e);
-  if (here !== cell) { cell = here; later(); }
+const cellUnderPointer = (event) => {
+  if (!run || !layers) return -1;
+  const [x, y] = canvasPoint(event);
+  return cellAt(layers, x, y);
+};
+canvas.addEventListener("pointermove", (event) => {
+  if (editing) pointerEditor.move(event);
+  const here = cellUnderPointer(event);
+  if (here === cell) return;
+  cell = here;
+  requestDraw();
 });
-canvas.addEventListener("pointerdown", (e) => {
-  cell = under(e);
-  if (editing && layers && e.button === 0) fingers.begin(e);
-  later();
+canvas.addEventListener("pointerdown", (event) => {
+  cell = cellUnderPointer(event);
+  if (editing && layers && event.button === 0) pointerEditor.begin(event);
+  requestDraw();
 });
-canvas.addEventListener("pointerup", fingers.end);
-canvas.addEventListener("pointercancel", fingers.cancel);
-canvas.addEventListener("pointerleave", (e) => { if (e.pointerType === "mouse") { cell = -1; later(); } });
-canvas.addEventListener("keydown", (e) => {
+canvas.addEventListener("pointerup", pointerEditor.end);
+canvas.addEventListener("pointercancel", pointerEditor.cancel);
+canvas.addEventListener("pointerleave", (event) => {
+  if (event.pointerType !== "mouse") return;
+  cell = -1;
+  requestDraw();
+});
+canvas.addEventListener("keydown", (event) => {
   if (!run) return;
-  if (editing && cell >= 0 && (e.key === "Enter" || e.key === " ")) {
-    e.preventDefault();
-    return paint([cell], !isKept(cell), true);
+  if (editing && cell >= 0 && (event.key === "Enter" || event.key === " ")) {
+    event.preventDefault();
+    onStroke([cell], !isKept(cell), true);
+    return;
   }
-  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key];
+  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
   if (!step) return;
-  e.preventDefault();
-  const { rows, cols } = run.frames[at], c = Math.max(0, cell) % cols, r = Math.floor(Math.max(0, cell) / cols);
-  const clamp = (v, top) => Math.min(top - 1, Math.max(0, v));
-  cell = cell < 0 ? 0 : clamp(r + step[1], rows) * cols + clamp(c + step[0], cols);
-  later();
+  event.preventDefault();
+  const { rows, cols } = run.frames[frameIndex];
+  const column = Math.max(0, cell) % cols;
+  const row = Math.floor(Math.max(0, cell) / cols);
+  const clamp = (index, count) => Math.min(count - 1, Math.max(0, index));
+  cell = cell < 0 ? 0 : clamp(row + step[1], rows) * cols + clamp(column + step[0], cols);
+  requestDraw();
 });
-element.addEventListener("keydown", (e) => {
-  if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === "z" && (editing || choice.own)) {
-    e.preventDefault();
-    if (e.shiftKey) choice.redo(); else choice.undo();
+element.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && (editing || choice.own)) {
+    event.preventDefault();
+    if (event.shiftKey) choice.redo();
+    else choice.undo();
   }
-  if (e.key === "Escape") { steps.end(); if (editing) edit(false); }
+  if (event.key === "Escape") {
+    steps.end();
+    if (editing) setEditing(false);
+  }
 });
 
-// A moved slider asks for the rule's choice again; what was chosen by hand can be had back by undo.
-function turned() {
-  const now = shared.knobs || props, same = knobs && knobs.keep === now.keep && knobs.weight === now.weight;
-  if (knobs && !same && run) {
+// A moved slider asks for the method's choice again; what was chosen by hand can be had back by undo.
+function onSliderChange() {
+  const { keep, weight } = currentSliders();
+  const moved = lastSliders && (lastSliders.keep !== keep || lastSliders.weight !== weight);
+  if (moved && run) {
     steps.end();
     if (choice.own) choice.set(null);
   }
-  knobs = { keep: now.keep, weight: now.weight };
-  later();
+  lastSliders = { keep, weight };
+  requestDraw();
 }
 
 // A visitor who gave a file wants to see it, and on a phone the place to give one is far below the picture. This is
 // the only time that the page scrolls without being scrolled.
-shared.toPicture = () => {
-  const box = canvas.getBoundingClientRect(), seen = Math.min(box.bottom, innerHeight) - Math.max(box.top, 0);
-  if (seen > box.height / 2) return;
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  stage.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
+pageState.scrollToPicture = () => {
+  const box = canvas.getBoundingClientRect();
+  const visible = Math.min(box.bottom, innerHeight) - Math.max(box.top, 0);
+  if (visible > box.height / 2) return;
+  const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  stage.scrollIntoView({ block: "start", behavior: reducedMotion ? "auto" : "smooth" });
 };
 
-new ResizeObserver(fresh).observe(canvas);
-window.addEventListener("rp:knobs", turned);
-window.addEventListener("rp:state", older);
-window.addEventListener("rp:model", older);
-watch("value", load);
-load();
+new ResizeObserver(resize).observe(canvas);
+window.addEventListener("rp:knobs", onSliderChange);
+window.addEventListener("rp:state", markStale);
+window.addEventListener("rp:model", markStale);
+watch("value", onValueChange);
+onValueChange();

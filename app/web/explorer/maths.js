@@ -1,14 +1,15 @@
+// @ts-check
 // Pure functions of the explorer: no DOM, no Gradio. Loaded in front of explorer.js.
 
 // base64 -> typed array (little-endian on both sides).
 function decode(text, Type) {
-  return new Type(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  return new Type(Uint8Array.from(atob(text), (character) => character.charCodeAt(0)).buffer);
 }
 
 // Python's round: halves go to the even neighbour. 24.5 -> 24.
 function roundHalfEven(x) {
-  const low = Math.floor(x), part = x - low;
-  if (part !== 0.5) return Math.round(x);
+  const low = Math.floor(x);
+  if (x - low !== 0.5) return Math.round(x);
   return low % 2 === 0 ? low : low + 1;
 }
 
@@ -25,15 +26,21 @@ function ranksOf(orders, n) {
 }
 
 // Index of the weight that lies nearest to w.
-function nearest(weights, w) {
+function nearestWeight(weights, w) {
   let best = 0;
-  weights.forEach((x, i) => { if (Math.abs(x - w) < Math.abs(weights[best] - w)) best = i; });
+  weights.forEach((x, i) => {
+    if (Math.abs(x - w) < Math.abs(weights[best] - w)) best = i;
+  });
   return best;
 }
 
 // [low, high] of the finite numbers.
-function span(values) {
-  let low = Infinity, high = -Infinity;
-  for (const v of values) { if (v < low) low = v; if (v > high) high = v; }
+function finiteRange(values) {
+  let low = Infinity;
+  let high = -Infinity;
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
   return [low, high];
 }

@@ -1,60 +1,94 @@
+// @ts-check
 // What stands beside the picture: numbers, scales, sentences, and which controls are open. Part of explorer.js.
-function write(selector, text) {
-  const node = find(selector);
-  if (node.textContent !== text) node.textContent = text;
-}
+const setPart = (selector, text) => setText(find(selector), text);
 
-function tell(picks, shown, scale, bonds, made) {
-  const kept = run.frames.reduce((sum, _, t) => sum + countKept(run, picks, t), 0), several = run.frames.length > 1;
-  const { rows, cols } = run.frames[at], stepping = picks.step !== null, group = groupOf(run, at * run.n);
+/** @type {(picks: Picks, shownView: string, scale: ?ViewScale, nearest: ?StandIns, pick: ?ExplainedPick) => void} */
+function renderSidebar(picks, shownView, scale, nearest, pick) {
+  const kept = run.frames.reduce((sum, _, t) => sum + countKept(run, picks, t), 0);
+  const several = run.frames.length > 1;
+  const stepping = picks.step !== null;
+  const group = groupOf(run, frameIndex * run.n);
   canvas.dataset.kept = kept;
-  write(".kept", String(kept));
-  write(".total", String(run.total));
-  write(".doing", stepping ? "picked so far" : "kept");
+  setPart(".kept", String(kept));
+  setPart(".total", String(run.total));
+  setPart(".doing", stepping ? "picked so far" : "kept");
   find(".one").hidden = stepping || (several && !picks.own);
-  write(".one", picks.own ? "(your choice)" : run.whole ? "(one per patch, " + run.whole + " for the whole)" : "(one per patch)");
+  setPart(".one", describeTokens(picks));
   find(".each").hidden = !several || Boolean(picks.own);
-  write(".each", budgetInWords(run));
-  find(".legend-kept").hidden = editing || shown !== "kept";
-  find(".legend-heat").hidden = editing || shown === "kept";
+  setPart(".each", describeBudget(run));
+  find(".legend-kept").hidden = editing || shownView !== "kept";
+  find(".legend-heat").hidden = editing || shownView === "kept";
   find(".hands").hidden = !editing;
   find(".legend-cropped").hidden = !layers.cropped;
-  stage.dataset.mode = editing ? "edit" : stepping ? "step" : "look";
-  if (scale) tellScale(picks, scale);
+  stage.dataset.mode = "look";
+  if (stepping) stage.dataset.mode = "step";
+  if (editing) stage.dataset.mode = "edit";
+  if (scale) renderScale(picks, scale);
   steps.resize(picks.k[group]);
-  write(".edit", editing || stepping ? "Done" : "Edit");
+  setPart(".edit", editing || stepping ? "Done" : "Edit");
   find(".edit").setAttribute("aria-pressed", String(editing));
-  offer();
-  const inFrame = several && run.setting.budget !== "shared" ? picks.k[group] + " of this " + (run.clip ? "frame" : "view") : picks.k[group];
-  write(".picked", made ? pickInWords(run, made, inFrame, (flat) => placeName(run, flat, at)).join("\n") : stepping ? "Nothing is picked yet." : "");
-  canvas.setAttribute("aria-label", (several ? frameName(run, at) : "The picture") + " as " + cols + " by " + rows + " patches, " +
-    kept + " of " + run.total + " visual tokens kept. Arrow keys walk over them" + (editing ? ", Enter adds or takes out." : "."));
-  const rest = said || [editing ? EDIT_HINT : HINT, ...wholeOf(at).map((flat) => wholeInWords(run, picks, flat))].join(" ");
-  const touched = cell >= 0 ? patchInWords(run, picks, at, cell, bonds) : "";
-  write(".readout", touched || rest);
-  if (touched === shared.touched) return;
-  shared.touched = touched; // the slider bar of a small screen says it too
-  window.dispatchEvent(new CustomEvent("rp:touched"));
+  renderEditButtons();
+  setPart(".picked", stepping ? describeStep(picks, pick, picks.k[group]) : "");
+  canvas.setAttribute("aria-label", describePicture(kept));
+  renderReadout(picks, nearest);
 }
 
-function tellScale(picks, scale) {
-  write(".low", scale.ends[0]);
-  write(".high", scale.ends[1]);
-  write(".of", scale.of);
+function describeTokens(picks) {
+  if (picks.own) return "(your choice)";
+  return run.whole ? "(one per patch, " + run.whole + " for the whole frame)" : "(one per patch)";
+}
+
+function describeStep(picks, pick, kept) {
+  if (!pick) return "Nothing is picked yet.";
+  const perFrame = run.frames.length > 1 && run.setting.budget !== "shared";
+  const total = perFrame ? kept + " of this " + (run.clip ? "frame" : "view") : kept;
+  return describePick(run, pick, total, (flat) => placeName(run, flat, frameIndex)).join("\n");
+}
+
+function describePicture(kept) {
+  const { rows, cols } = run.frames[frameIndex];
+  const name = run.frames.length > 1 ? frameName(run, frameIndex) : "The picture";
+  const keys = "Arrow keys walk over them" + (editing ? ", Enter adds or takes out." : ".");
+  const counts = kept + " of " + run.total + " visual tokens kept. ";
+  return name + " as " + cols + " by " + rows + " patches, " + counts + keys;
+}
+
+// The patch that was touched last in words; without one a message, or what can be done here.
+function renderReadout(picks, nearest) {
+  const whole = wholeFrameTokens(frameIndex).map((flat) => describeWholeFrameToken(run, picks, flat));
+  const hint = message || [editing ? EDIT_HINT : HINT, ...whole].join(" ");
+  const patchSentence = cell >= 0 ? describePatch(run, picks, frameIndex, cell, nearest) : "";
+  setPart(".readout", patchSentence || hint);
+  if (patchSentence === pageState.patchSentence) return;
+  pageState.patchSentence = patchSentence; // the slider bar of a small screen says it too
+  notifyPage("rp:touched");
+}
+
+/** @type {(picks: Picks, scale: ViewScale) => void} */
+function renderScale(picks, scale) {
+  setPart(".low", scale.ends[0]);
+  setPart(".high", scale.ends[1]);
+  setPart(".of", scale.name);
   find(".of").dataset.def = view === "heat" ? "relevance" : view;
-  const bars = find(".bars"), values = scale.bars && scale.bars();
+  const bars = find(".bars");
+  const values = scale.histogramValues && scale.histogramValues();
   bars.style.visibility = values ? "visible" : "hidden";
   if (!values) return;
-  const flat = at * run.n, kept = [...values].filter((_, i) => picks.inside(flat + i));
-  paintBars(bars, histogram(values, scale.span, 24), histogram(kept, scale.span, 24));
-  bars.setAttribute("aria-label", "Histogram of " + scale.of + (view === "heat" ? ", kept tokens in front" : " of dropped tokens"));
+  const first = frameIndex * run.n;
+  const kept = [...values].filter((_, i) => picks.inside(first + i));
+  paintBars(bars, histogram(values, scale.range, 24), histogram(kept, scale.range, 24));
+  const which = view === "heat" ? ", kept tokens in front" : " of dropped tokens";
+  bars.setAttribute("aria-label", "Histogram of " + scale.name + which);
 }
 
 // What the hand can do now.
-function offer() {
-  const count = choice.own ? tokensOf(choice.own).length : 0;
-  find(".mine").disabled = count === 0 || (shared.at && shared.at.own === shared.own && !shared.busy);
-  write(".mine", count ? "Answer with my " + count + " token" + (count === 1 ? "" : "s") : "Answer with my tokens");
+function renderEditButtons() {
+  const count = choice.own ? chosenTokens(choice.own).length : 0;
+  const { answeredRun, ownTokens, busy } = pageState;
+  const answered = answeredRun && answeredRun.own === ownTokens && !busy;
+  find(".mine").disabled = count === 0 || answered;
+  const tokens = count ? count + " token" + (count === 1 ? "" : "s") : "tokens";
+  setPart(".mine", "Answer with my " + tokens);
   find(".undo").disabled = !choice.undoable;
   find(".redo").disabled = !choice.redoable;
   find(".reset").disabled = !choice.own;

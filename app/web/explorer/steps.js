@@ -1,68 +1,85 @@
+// @ts-check
 // The scrubber: the selection pick by pick. It knows how many picks there are and which one stands; what that means is
-// drawn elsewhere. `changed(count)` is called with the number of picks shown, null where it is over.
-const LONGEST_MS = 6000, QUICKEST_MS = 60, SLOWEST_MS = 600; // of a whole play, and between two picks
+// drawn elsewhere. `onStep(count)` is called with the number of picks shown, null where it is over.
+const PLAY_MS = 6000; // of a whole play, at most
+const SHORTEST_STEP_MS = 60;
+const LONGEST_STEP_MS = 600; // between two picks
 
-function stepper(root, changed) {
-  const range = root.querySelector(".scrub"), play = root.querySelector(".step-play"), out = root.querySelector(".step-now");
-  const still = matchMedia("(prefers-reduced-motion: reduce)");
-  let count = null, total = 1, timer = 0;
+function createStepper(root, onStep) {
+  const range = root.querySelector(".scrub");
+  const play = root.querySelector(".step-play");
+  const output = root.querySelector(".step-now");
+  const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
+  let count = null;
+  let total = 1;
+  let timer = 0;
 
-  function show() {
+  function render() {
     range.max = total;
     range.value = count ?? total;
-    out.textContent = (count ?? total) + "/" + total;
+    output.textContent = (count ?? total) + "/" + total;
     range.setAttribute("aria-valuetext", count === null ? "all " + total + " picks" : "pick " + count + " of " + total);
-    play.textContent = timer ? "Hold" : still.matches ? "Next" : "Watch";
-    play.setAttribute("aria-label", timer ? "Hold the picking" : still.matches ? "Next pick" : "Watch the picking");
+    let name = ["Watch", "Watch the selection"];
+    if (timer) name = ["Pause", "Pause the selection"];
+    else if (reducedMotion.matches) name = ["Next", "Next pick"];
+    play.textContent = name[0];
+    play.setAttribute("aria-label", name[1]);
   }
-  function go(to) {
+  function goTo(to) {
     count = to === null ? null : Math.min(total, Math.max(0, to));
-    changed(count);
-    show();
+    onStep(count);
+    render();
   }
   function pause() {
     clearTimeout(timer);
     timer = 0;
-    show();
+    render();
   }
-  function next() {
-    go(count + 1);
-    timer = count < total ? setTimeout(next, Math.min(SLOWEST_MS, Math.max(QUICKEST_MS, LONGEST_MS / total))) : 0;
-    show();
+  function playNext() {
+    goTo(count + 1);
+    timer =
+      count < total ? setTimeout(playNext, Math.min(LONGEST_STEP_MS, Math.max(SHORTEST_STEP_MS, PLAY_MS / total))) : 0;
+    render();
   }
   function toggle() {
     if (timer) return pause();
     const from = count === null || count >= total ? 0 : count;
-    if (still.matches) return go(from + 1); // nothing moves by itself: one pick each time
+    if (reducedMotion.matches) return goTo(from + 1); // nothing moves by itself: one pick each time
     count = from;
-    next();
+    playNext();
   }
-  range.addEventListener("input", () => { const to = Number(range.value); pause(); go(to); });
+  range.addEventListener("input", () => {
+    const to = Number(range.value);
+    pause();
+    goTo(to);
+  });
   // The arrows are the slider's own.
-  range.addEventListener("keydown", (e) => {
-    const to = { Home: 0, End: total, " ": -1 }[e.key];
+  range.addEventListener("keydown", (event) => {
+    const to = { Home: 0, End: total, " ": -1 }[event.key];
     if (to === undefined) return;
-    e.preventDefault();
+    event.preventDefault();
     if (to === -1) return toggle();
     pause();
-    go(to);
+    goTo(to);
   });
   play.addEventListener("click", toggle);
-  show();
+  render();
 
   return {
-    // Another number of picks: of other knobs, another frame.
+    // Another number of picks: at other sliders, of another frame.
     resize(picks) {
       if (picks === total) return;
       total = picks;
       if (count !== null) count = Math.min(count, total);
-      show();
+      render();
     },
     end() {
       if (count === null) return;
       pause();
-      go(null);
+      goTo(null);
     },
-    get count() { return count; },
+    get count() {
+      return count;
+    },
   };
 }

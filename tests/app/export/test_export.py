@@ -83,7 +83,7 @@ def test_a_saved_run_opened_by_another_visitor_is_the_same_run(page, state, addr
         assert texts(other) == said
         expect(canvas(other)).to_have_attribute("data-kept", str(kept_count(tiny.N, 0.4)))
         expect(other.locator("#rp-knobs .keep-now")).to_have_text("40%")
-        expect(along(other).locator(".why-no-link")).to_contain_text("cannot travel in a link")
+        expect(along(other).locator(".why-no-link")).to_contain_text("does not fit into a link")
         asked = len(other.requests)
         slide(other, "#rp-weight", "21")
         slide(other, "#rp-keep", "60")
@@ -197,7 +197,7 @@ def test_link_and_program_follow_the_page_and_are_copied_even_without_a_clipboar
     tiny.image(3, (120, 80)).save(tmp_path / "photo.png")
     page.get_by_text("Your own picture or clip").click()
     page.locator("#rp-photo input[type=file]").set_input_files(tmp_path / "photo.png")
-    expect(part.locator(".why-no-link")).to_contain_text("Your own file cannot travel in a link")
+    expect(part.locator(".why-no-link")).to_contain_text("Your own file does not fit into a link")
     settled(page)
     expect(part.locator(".link")).to_be_hidden()
     expect(part.locator(".code")).to_contain_text("PATH/TO/photo.png")

@@ -282,8 +282,16 @@ def test_who_hears_of_the_change_before_the_answers_are_there_is_answered_all_th
     expect(menu(mine, ".said")).to_have_text("other is open.")
     with browser.new_context() as context:
         context.add_init_script("""
-            let at, first, told = false;
-            window.rediprune = { get at() { return told ? at : undefined; }, set at(now) { at = now; } };
+            let state, answeredRun, first, told = false;
+            Object.defineProperty(window, "rediprune", {
+                get: () => state,
+                set: (made) => {
+                    state = Object.defineProperty(made, "answeredRun", {
+                        get: () => (told ? answeredRun : undefined),
+                        set: (now) => { answeredRun = now; },
+                    });
+                },
+            });
             window.addEventListener("rp:model", () => {
                 first ??= window.rediprune.model.number; // the page's own, from before the change
                 if (window.rediprune.model.number === first) return;

@@ -162,7 +162,7 @@ def test_a_sweep_and_a_story_that_fail_say_so_and_can_be_asked_for_again(page, e
         expect(part.locator(".line")).to_contain_text("Not finished")
         expect(part.get_by_role("button", name="Sweep")).to_be_enabled()
         down_to(page, "#rp-story")
-        expect(page.locator("#rp-story .about")).to_contain_text("Not told")
+        expect(page.locator("#rp-story .about")).to_contain_text("Not shown")
     slide(page, "#rp-keep", "50")
     let_go(page, "#rp-keep")
     expect(page.locator("#rp-story .step")).to_have_count(7)

@@ -56,7 +56,7 @@ def worked_out(page, sent, what):
     given = {name: value for name, value in sent.items() if name != "pictures"}
     return json.loads(
         page.evaluate(
-            f"value => {{ {PURE}; const run = runOf(value);"
+            f"value => {{ {PURE}; const run = unpackRun(value);"
             "const plain = (_, v) => ArrayBuffer.isView(v) ? [...v] : Number.isNaN(v) ? null : v;"
             f"return JSON.stringify((() => {{ {what} }})(), plain); }}",
             given,
@@ -75,7 +75,7 @@ def test_every_distance_in_the_browser_is_the_librarys_to_the_last_bit(blank, bu
         blank,
         sent,
         "const out = []; for (let a = 0; a < run.all; a++) for (let b = 0; b < run.all; b++)"
-        "if (groupOf(run, a) === groupOf(run, b)) out.push(apart(run, a, b)); return out;",
+        "if (groupOf(run, a) === groupOf(run, b)) out.push(cosineDistance(run, a, b)); return out;",
     )
     between.diagonal(dim1=-2, dim2=-1).zero_()
     assert np.array_equal(np.array(found, np.float32).reshape(-1, size, size), between.numpy())
@@ -99,10 +99,10 @@ def test_every_dropped_token_has_the_librarys_nearest_kept_one(blank, budget, ke
     found = worked_out(
         blank,
         sent,
-        f"const picks = picksOf(run, {{keep: {keep}, weight: {WEIGHTS[7]}}});"
-        "const made = run.frames.map((_, t) => absorbed(run, picks, t));"
+        f"const picks = computePicks(run, {{keep: {keep}, weight: {WEIGHTS[7]}}});"
+        "const made = run.frames.map((_, t) => findStandIns(run, picks, t));"
         "return Array.from({length: run.all}, (_, i) => {"
-        " const m = made[Math.floor(i / run.n)]; return [m.who[i], m.far[i]]; });",
+        " const m = made[Math.floor(i / run.n)]; return [m.token[i], m.distance[i]]; });",
     )
     assert [i for i, (w, _) in enumerate(found) if w < 0] == kept.tolist()
     far_found = torch.tensor([d for w, d in found if w >= 0])
@@ -128,26 +128,26 @@ def test_every_pick_has_the_librarys_numbers_and_its_runner_up_the_next_best_sco
     for g in range(groups):
         base, order = g * size, one.order[g]
         for step, made in enumerate(found[g]):
-            assert made["who"] - base == order[step]
+            assert made["token"] - base == order[step]
             assert made["score"] == one.score[g, step].item()
             assert made["relevance"] == relevance[g, order[step]].item()
             waiting, earlier = order[step + 1 :], order[:step]
             if step:
                 assert made["distance"] == one.distance[g, step].item()
             if not len(waiting):
-                assert made["runner"] is None
+                assert made["runnerUp"] is None
                 continue
             scores = relevance[g, waiting].clone()
             if step and math.isfinite(alpha):
                 nearest = between[g][waiting][:, earlier].amin(-1)
                 scores = alpha * scores + nearest
                 here = between[g][order[step], earlier]
-                assert made["from"] - base in earlier[here == here.min()].tolist()
-            assert made["runner"]["score"] == pytest.approx(scores.max().item(), abs=1e-6)
-            assert scores[waiting == made["runner"]["who"] - base].item() == pytest.approx(
+                assert made["nearestEarlier"] - base in earlier[here == here.min()].tolist()
+            assert made["runnerUp"]["score"] == pytest.approx(scores.max().item(), abs=1e-6)
+            assert scores[waiting == made["runnerUp"]["token"] - base].item() == pytest.approx(
                 scores.max().item(), abs=1e-6
             )
-            assert made["runner"]["score"] <= made["score"] + 1e-6
+            assert made["runnerUp"]["score"] <= made["score"] + 1e-6
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name in explained()[0].methods])
@@ -157,7 +157,7 @@ def test_every_method_says_why_in_words_and_never_what_it_did_not_measure(blank,
         blank,
         sent,
         "return [1, 2, run.counts[0]].map((i) => "
-        "pickInWords(run, pickAt(run, 7, 0, i), 9, (flat) => placeName(run, flat, 0)));",
+        "describePick(run, pickAt(run, 7, 0, i), 9, (flat) => placeName(run, flat, 0)));",
     )
     for count, said in zip((1, 2, tiny.N), lines, strict=True):
         assert said[0].startswith(f"Pick {count} of 9: row ")
@@ -176,7 +176,7 @@ def test_a_step_shows_the_first_picks_of_its_group_alone(blank):
     found = worked_out(
         blank,
         sent,
-        "const picks = picksOf(run, {keep: .5, weight: 1/3}, null, {group: 1, count: 4});"
+        "const picks = computePicks(run, {keep: .5, weight: 1/3}, null, {group: 1, count: 4});"
         "return Array.from({length: run.all}, (_, i) => i).filter(picks.inside);",
     )
     order = selection.at(WEIGHTS.index(1 / 3)).order
@@ -190,7 +190,7 @@ def test_the_histogram_counts_as_numpy_does(blank):
     counts = worked_out(
         blank,
         sent,
-        "return histogram(run.relevance.subarray(0, run.n), span(run.relevance.subarray(0, run.n)), 24);",
+        "const first = run.relevance.subarray(0, run.n); return histogram(first, finiteRange(first), 24);",
     )
     assert sum(counts) == tiny.N
     assert counts == np.histogram(values.astype(np.float64), 24)[0].tolist()
@@ -202,7 +202,7 @@ def test_a_lasso_takes_the_patches_whose_middle_it_holds(blank):
         chosen()[0],
         """const side = [0, 1, 2, 3].map((i) => [i * 10, i * 10 + 10]);
         const layers = { x: side, y: side, cols: 4, n: 16 };
-        return lassoed(layers, [[2, 2], [28, 2], [28, 12], [2, 12]]);""",
+        return cellsInLasso(layers, [[2, 2], [28, 2], [28, 12], [2, 12]]);""",
     )
     assert found == [0, 1, 2]
 

@@ -377,7 +377,7 @@ def test_paint_puts_patches_where_they_lie(browser):
         const p = picture.getContext("2d");
         p.fillStyle = "#ff0000"; p.fillRect(0, 0, 100, 50);
         const frame = { box: [10, 0, 90, 50], x: [10, 40, 60, 90], y: [0, 25, 25, 50] };
-        const made = layersOf(picture, frame, 200, 0.4);
+        const made = makeLayers(picture, frame, 200, 0.4);
         const canvas = document.createElement("canvas");
         canvas.width = canvas.height = 200;
         const pen = canvas.getContext("2d");
@@ -433,7 +433,7 @@ def test_the_picking_is_saved_as_a_film_that_ends_on_what_is_kept(clip, explaine
     page, source = clip, sources.Source(seed=sources.CLIP_EXAMPLES[0], clip=True)
     slide(page, "#rp-keep", "30")
     with page.expect_download() as found:
-        save(page, "Save the picking as film, GIF")
+        save(page, "Save the selection as video, GIF")
     assert found.value.suggested_filename == "picking-30-percent.gif"
     found.value.save_as(tmp_path / "picking.gif")
     film = load_video(tmp_path / "picking.gif", 75)
@@ -453,13 +453,13 @@ def test_the_choice_of_files_fits_what_is_shown_and_closes_without_a_trace(page,
     save_button = page.locator("#rp-explorer").get_by_role("button", name="Save", exact=True)
     save_button.click()
     files = page.get_by_role("dialog")
-    expect(files.get_by_text("Film of the picking")).to_be_visible()
-    expect(files.get_by_text("Film of the clip")).to_be_hidden()
+    expect(files.get_by_text("Video of the selection")).to_be_visible()
+    expect(files.get_by_text("Video of the clip")).to_be_hidden()
     page.keyboard.press("Escape")
     expect(files).to_be_hidden()
     expect(save_button).to_be_focused()
     with page.expect_download() as found:
-        save(page, "Save the picking as sheet")
+        save(page, "Save the selection as picture")
     found.value.save_as(tmp_path / "stages.png")
     with Image.open(tmp_path / "stages.png") as sheet:
         assert found.value.suggested_filename == "picking-15-percent.png"

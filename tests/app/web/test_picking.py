@@ -97,19 +97,19 @@ def test_the_distance_view_names_the_librarys_stand_in_and_those_it_stands_for(p
     between = distances(look.vision.features)[0][:, kept]
     far, who = between.min(dim=-1)
     view(page, "Distance", "distance")
-    expect(page.locator("#rp-explorer .legend-heat .of")).to_have_text("distance to its stand-in")
+    expect(page.locator("#rp-explorer .legend-heat .of")).to_have_text("distance to nearest kept")
     dropped = next(i for i in range(tiny.N) if i not in kept)
     plain = pixels(page)
     page.mouse.move(*token_at(page, dropped))
     row, column = divmod(kept[who[dropped]].item(), tiny.GRID)
     expect(readout(page)).to_contain_text(
-        f"Its stand-in is row {row + 1}, column {column + 1}, at distance {far[dropped]:.3f}."
+        f"The nearest kept token is row {row + 1}, column {column + 1}, at distance {far[dropped]:.3f}."
     )
     assert pixels(page) != plain
     one = kept[who[dropped]].item()
     stands_for = sum(kept[who[i]].item() == one for i in range(tiny.N) if i not in kept)
     page.mouse.move(*token_at(page, one))
-    expect(readout(page)).to_contain_text(f"It stands for itself and {stands_for} dropped token")
+    expect(readout(page)).to_contain_text(f"It is the nearest kept token of {stands_for} dropped token")
 
 
 def test_the_keyboard_walks_through_the_picks_and_each_says_its_arithmetic(page, first):
@@ -132,13 +132,13 @@ def test_the_keyboard_walks_through_the_picks_and_each_says_its_arithmetic(page,
 
 
 def test_the_picking_plays_to_its_end_and_space_holds_it(page):
-    page.get_by_role("button", name="Watch the picking").click()
+    page.get_by_role("button", name="Watch the selection").click()
     expect(canvas(page)).to_have_attribute("data-step", "2")
     page.locator("#rp-explorer .scrub").press(" ")
-    expect(page.get_by_role("button", name="Watch the picking")).to_be_visible()
+    expect(page.get_by_role("button", name="Watch the selection")).to_be_visible()
     page.locator("#rp-explorer .scrub").press(" ")
     expect(canvas(page)).to_have_attribute("data-step", str(K))
-    expect(page.get_by_role("button", name="Watch the picking")).to_be_visible()
+    expect(page.get_by_role("button", name="Watch the selection")).to_be_visible()
     slide(page, "#rp-keep", "30")  # a moved slider ends it
     expect(canvas(page)).to_have_attribute("data-step", "")
 
@@ -245,7 +245,7 @@ def test_my_tokens_are_answered_as_the_library_answers_them_and_say_whose_choice
     expect(page.locator("#rp-savings .ratio b").first).to_have_text(re.compile(r"\d"))
     button(page, "Reset").click()
     expect(card(page, "pruned")).to_have_attribute("data-state", "stale")
-    expect(page.locator("#rp-answers .line")).to_contain_text("the picture shows the rule's choice")
+    expect(page.locator("#rp-answers .line")).to_contain_text("the picture shows the method's choice")
     page.get_by_role("button", name="Answer again").click()
     expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {K} tokens")
     settled(page)
@@ -275,8 +275,8 @@ def test_what_was_chosen_by_hand_is_what_is_saved(page, first, tmp_path):
         assert np.asarray(saved).std() > 0
     expect(button(page, "Save")).to_be_enabled()
     button(page, "Save").click()
-    expect(page.get_by_role("dialog").get_by_role("button", name="picking as film, GIF")).to_be_disabled()
-    expect(page.get_by_role("dialog")).to_contain_text("Reset them to save the picking")
+    expect(page.get_by_role("dialog").get_by_role("button", name="selection as video, GIF")).to_be_disabled()
+    expect(page.get_by_role("dialog")).to_contain_text("Reset them to save these files")
     page.get_by_role("dialog").get_by_role("button", name="Close").click()
 
 
@@ -322,7 +322,7 @@ def test_many_distances_are_fetched_once_when_a_view_needs_them(page, first, mon
     assert page.requests[asked:] == []
     view(page, "Distance", "distance")
     canvas(page).hover()
-    expect(readout(page)).to_contain_text(re.compile("stand-in|stands for|No dropped token is nearest"))
+    expect(readout(page)).to_contain_text(re.compile("nearest kept token|No dropped token is nearest"))
     fetched = len(page.requests)
     assert fetched > asked
     slide(page, "#rp-keep", "60")
@@ -366,7 +366,7 @@ def test_on_a_phone_a_finger_chooses_and_no_mode_moves_the_sliders_or_scrolls_si
         expect(canvas(page)).to_have_attribute("data-kept", re.compile(f"^({K - 1}|{K + 1})$"))
         assert place() == before
         button(page, "Done").click()
-        page.get_by_role("button", name="Watch the picking").click()
+        page.get_by_role("button", name="Watch the selection").click()
         expect(canvas(page)).to_have_attribute("data-step", str(K))
         assert place() == before
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
