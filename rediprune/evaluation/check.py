@@ -216,8 +216,9 @@ def _whole_prompt(
     }
     padded["attention_mask"] = torch.nn.functional.pad(mask, (ahead, 0))
     own = padded["input_ids"], padded["attention_mask"]
-    prompt = adapter.splice(*own, seen, [one.vision.all for one in seen], inputs=inputs | padded)
-    return replace(prompt, position_ids=adapter.positions(*own, inputs | padded))
+    whole = {**inputs, **padded}
+    prompt = adapter.splice(*own, seen, [one.vision.all for one in seen], inputs=whole)
+    return replace(prompt, position_ids=adapter.positions(*own, whole))
 
 
 def check_placement(explainer: Explainer) -> tuple[bool | None, str]:

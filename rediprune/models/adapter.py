@@ -42,8 +42,8 @@ class Adapter(Splicing, ABC):
             image, to close it.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("image",)
-    media_inputs: ClassVar[tuple[str, ...]] = ("pixel_values",)
+    kinds: tuple[str, ...] = ("image",)
+    media_inputs: tuple[str, ...] = ("pixel_values",)
     vision_types: ClassVar[frozenset[str]] = frozenset({"clip_vision_model", "siglip_vision_model"})
     n_closing: ClassVar[int] = 0
 

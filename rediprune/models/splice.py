@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,18 +15,19 @@ from .outputs import Prompt, Seen
 class Splicing:
     """How an Adapter makes prompts, out of what the rest of it (base.py) says.
 
-    That is `model`, `kinds`, `token_id`, `is_placeholder`, `embed_each`, `positions`, `compacted` and
-    `completed`.
+    That is `model`, `kinds`, `token_id`, `is_placeholder`, `embed_each`, `positions`, `token_types`,
+    `compacted` and `completed`.
     """
 
     if TYPE_CHECKING:
         model: Any
-        kinds: ClassVar[tuple[str, ...]]
+        kinds: tuple[str, ...]
 
         def token_id(self, kind: str) -> int: ...
         def is_placeholder(self, input_ids: Tensor) -> Tensor: ...
         def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]: ...
         def positions(self, *args: Any) -> Any: ...
+        def token_types(self, *args: Any) -> dict[str, tuple[Tensor, int]]: ...
         def compacted(self, *args: Any) -> Any: ...
         def completed(self, *args: Any) -> Any: ...
 

@@ -11,7 +11,7 @@ No newline parts the overview from the first row, so that row's newline stays wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ class LlavaNextAdapter(LlavaAdapter):
     tokens still point where CLIP's text does is to be measured with the real weights.
     """
 
-    media_inputs: ClassVar[tuple[str, ...]] = ("pixel_values", "image_sizes")
+    media_inputs: tuple[str, ...] = ("pixel_values", "image_sizes")
 
     @torch.no_grad()
     def look(

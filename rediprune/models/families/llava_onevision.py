@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,8 +53,8 @@ class Source:
 class LlavaOnevisionAdapter(LlavaAdapter):
     """LLaVA-OneVision. A token is a slot of the prompt, its feature a mix of the encoder's tokens."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("image", "video")
-    media_inputs: ClassVar[tuple[str, ...]] = (
+    kinds: tuple[str, ...] = ("image", "video")
+    media_inputs: tuple[str, ...] = (
         "pixel_values",
         "image_sizes",
         "batch_num_images",
