@@ -59,7 +59,7 @@ def test_a_window_asks_for_the_short_prompt_where_the_prompt_is_longer():
 @pytest.mark.parametrize("window", [8, 4096])
 def test_check_calls_a_good_model_good_and_says_which_definition_it_used(window):
     explainer = Explainer(mistral(window), tiny.processor())
-    passed, detail = check.masked(explainer, Shown((tiny.image(3),)))
+    passed, detail = check.check_masked(explainer, Shown((tiny.image(3),)))
     assert passed
     assert ("against the unmodified LLM on the same short prompt" in detail) is (window == 8)
     assert ("every layer of its LLM is plain attention" in detail) is (window == 4096)
@@ -69,5 +69,5 @@ def test_check_still_finds_a_wrong_projection_with_a_short_window(monkeypatch):
     explainer = Explainer(mistral(8), tiny.processor())
     project = type(explainer.adapter).project
     monkeypatch.setattr(type(explainer.adapter), "project", lambda self, x: project(self, x) * 1.001)
-    passed, _ = check.masked(explainer, Shown((tiny.image(3),)))
+    passed, _ = check.check_masked(explainer, Shown((tiny.image(3),)))
     assert not passed
