@@ -171,7 +171,7 @@ def check_masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
     definition = definition_for(model, ids.shape[1])
 
     def logits(prompt) -> Tensor:
-        with adapter.reading(prompt):
+        with adapter.with_prompt_hooks(prompt):
             return model(inputs_embeds=prompt.embeds, **prompt.arguments(), logits_to_keep=1).logits[:, -1]
 
     if definition.name == "short":

@@ -111,7 +111,7 @@ def processed(adapter: Adapter, processor, shown: Shown, question: str) -> Mappi
     as_video = shown.clip and "video" in adapter.kinds
     count = 1 if as_video else len(shown.frames)
     text = prompt_text(processor, question, "video" if as_video else "image", count)
-    return adapter.prepare(processor, text, shown.frames, as_video, shown.seconds)
+    return adapter.run_processor(processor, text, shown.frames, as_video, shown.seconds)
 
 
 def encode(

@@ -98,7 +98,7 @@ def generate_answer(
 
     started = time.perf_counter()
     made = prompt()
-    with adapter.reading(made):
+    with adapter.with_prompt_hooks(made):
         ids = adapter.model.generate(
             inputs_embeds=made.embeds,
             **made.arguments(),
@@ -121,7 +121,7 @@ def next_token_log_probs(adapter: Adapter, prompt: Prompt, answer: Sequence[int]
     given = torch.tensor([list(answer[:-1])], dtype=torch.long, device=start.device)
     embeddings = torch.cat([start, model.get_input_embeddings()(given).to(start.dtype)], dim=1)
     # The all-ones mask is not idle: without it and without a cache, transformers guesses packed sequences.
-    with adapter.reading(prompt, given):
+    with adapter.with_prompt_hooks(prompt, given):
         out = model(
             inputs_embeds=embeddings,
             **prompt.arguments(given.shape[1]),
@@ -172,7 +172,7 @@ def divergence(p: Tensor, q: Tensor) -> float:
 @torch.no_grad()
 def prefill(adapter: Adapter, prompt: Prompt):
     """What the model returns for a whole prompt, [1, L, D]: logits of its last position, and the cache."""
-    with adapter.reading(prompt):
+    with adapter.with_prompt_hooks(prompt):
         return adapter.model(
             inputs_embeds=prompt.embeds, **prompt.arguments(), logits_to_keep=1, use_cache=True
         )

@@ -144,7 +144,7 @@ class Adapter(Splicing, ABC):
         config = self.model.config
         return config.image_token_id if kind == "image" else config.video_token_id
 
-    def prepare(
+    def run_processor(
         self,
         processor: Any,
         text: str,
@@ -164,7 +164,7 @@ class Adapter(Splicing, ABC):
         pixels = np.stack([np.asarray(frame) for frame in frames])
         return processor(text=[text], videos=[pixels], do_sample_frames=False, return_tensors="pt")
 
-    def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_kept(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
         """What stands at the placeholders that are left: kept tokens, projected, and the model's separators.
 
         One call for all of the same kind and count, in the very shape that the unpruned model would use: at
@@ -199,14 +199,14 @@ class Adapter(Splicing, ABC):
         """Positions of the whole prompt, as the model would count them: [B, L], or [axes, B, L]."""
         return (mask.long().cumsum(-1) - 1).clamp(min=0)
 
-    def compacted(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor | None:
+    def compact_positions(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor | None:
         """Whole-prompt positions with the gaps of all that does not stay closed; None means 0, 1, 2, ...
 
         `stays` and `visual` are [B, L] bool: what is left (padding is not), and which are placeholders.
         """
         return None
 
-    def completed(
+    def finalize_prompt(
         self,
         prompt: Prompt,
         input_ids: Tensor,
@@ -214,7 +214,7 @@ class Adapter(Splicing, ABC):
         seen: Sequence[Seen],
         kept: Sequence[Tensor],
     ) -> Prompt:
-        """The prompt with whatever else the family's `reading` needs (Prompt.extra).
+        """The prompt with whatever else the family's `with_prompt_hooks` needs (Prompt.extra).
 
         `slots` is what `placeholders` gave for these prompts [B, L]; the others are as in `splice`.
         """
@@ -226,7 +226,7 @@ class Adapter(Splicing, ABC):
         """What else the model's forward takes for each token of what stays, and its value for text behind."""
         return {}
 
-    def reading(self, prompt: Prompt, following: Tensor | None = None) -> AbstractContextManager:
+    def with_prompt_hooks(self, prompt: Prompt, following: Tensor | None = None) -> AbstractContextManager:
         """Inside this, the model's `generate` and `forward` may be given the prompt's embeddings.
 
         Args:

@@ -65,7 +65,7 @@ class Prompt:
         mask: [B, L'], 1 where there is something to read.
         stays: [B, L] bool, which tokens of the prompt as the processor made it are left.
         position_ids: [B, L'] or [axes, B, L'] where positions are not simply 0, 1, 2, ...; else None.
-        extra: what the family's `reading` needs besides, where it needs more.
+        extra: what the family's `with_prompt_hooks` needs besides, where it needs more.
         types: further arguments of the forward with a value for each token, by name: (values [B, L'], the
             value for text that follows).
     """

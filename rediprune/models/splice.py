@@ -15,8 +15,8 @@ from .outputs import Prompt, Seen
 class Splicing:
     """How an Adapter makes prompts, out of what the rest of it (base.py) says.
 
-    That is `model`, `kinds`, `token_id`, `is_placeholder`, `embed_each`, `positions`, `token_types`,
-    `compacted` and `completed`.
+    That is `model`, `kinds`, `token_id`, `is_placeholder`, `embed_kept`, `positions`, `token_types`,
+    `compact_positions` and `finalize_prompt`.
     """
 
     if TYPE_CHECKING:
@@ -25,11 +25,11 @@ class Splicing:
 
         def token_id(self, kind: str) -> int: ...
         def is_placeholder(self, input_ids: Tensor) -> Tensor: ...
-        def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]: ...
+        def embed_kept(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]: ...
         def positions(self, *args: Any) -> Any: ...
         def token_types(self, *args: Any) -> dict[str, tuple[Tensor, int]]: ...
-        def compacted(self, *args: Any) -> Any: ...
-        def completed(self, *args: Any) -> Any: ...
+        def compact_positions(self, *args: Any) -> Any: ...
+        def finalize_prompt(self, *args: Any) -> Any: ...
 
     def placeholders(self, input_ids: Tensor, seen: Sequence[Seen]) -> list[tuple[int, Tensor]]:
         """For each image and clip, in order: (prompt b, positions [S] of its placeholders in it).
@@ -94,7 +94,7 @@ class Splicing:
                     f"{len(indices)} tokens were named for one {one.kind}, but not all are among its {room}, "
                     "or they are not in ascending order: name each once, by its flat index"
                 )
-        for (row, places), here, tokens in zip(slots, left, self.embed_each(seen, kept), strict=True):
+        for (row, places), here, tokens in zip(slots, left, self.embed_kept(seen, kept), strict=True):
             here = here.to(places.device)
             embeds[row, places[here]] = tokens.to(embeds.device, embeds.dtype)
             stays[row, places[~here]] = False
@@ -102,18 +102,18 @@ class Splicing:
         if stays.all():
             types = self.token_types(input_ids, stays, inputs or {})
             whole = Prompt(embeds, mask, stays, positions if positions.dim() > 2 else None, types=types)
-            return self.completed(whole, input_ids, slots, seen, kept)
+            return self.finalize_prompt(whole, input_ids, slots, seen, kept)
         # Padding that made room for tokens which are gone now would be paid for in every layer.
         stays &= mask.bool()
         if not original_positions:
-            positions = self.compacted(positions, stays, self.is_placeholder(input_ids))
+            positions = self.compact_positions(positions, stays, self.is_placeholder(input_ids))
         if positions is not None:
             by_token = positions if positions.dim() == 2 else positions.permute(1, 2, 0)
             moved = packed(by_token, stays)
             positions = moved if positions.dim() == 2 else moved.permute(2, 0, 1)
         types = self.token_types(input_ids, stays, inputs or {})
         pruned = Prompt(packed(embeds, stays), packed(mask, stays), stays, positions, types=types)
-        return self.completed(pruned, input_ids, slots, seen, kept)
+        return self.finalize_prompt(pruned, input_ids, slots, seen, kept)
 
 
 def packed(x: Tensor, stays: Tensor) -> Tensor:

@@ -131,7 +131,7 @@ def _block(
         number = numbers.take()
         try:
             call, prompt, images, costs, notes = _pruned_call(call, adapter, config, number, ask, text_tower)
-            with adapter.reading(prompt):
+            with adapter.with_prompt_hooks(prompt):
                 output = original(**call)
         except BaseException:  # a call that failed has pruned nothing
             numbers.give_back(number)

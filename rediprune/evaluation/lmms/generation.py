@@ -44,7 +44,7 @@ def generate_answers(
     """Decode all samples of a batch together; a batch of one is what Explainer.answer does."""
     tokenizer = explainer.processor.tokenizer
     prompt, n_kept = splice_batch(explainer, batch, positions)
-    with explainer.adapter.reading(prompt):
+    with explainer.adapter.with_prompt_hooks(prompt):
         made = explainer.model.generate(
             inputs_embeds=prompt.embeds,
             **prompt.arguments(),

@@ -109,7 +109,7 @@ class LlavaNextAdapter(LlavaAdapter):
     def _embed_one(self, seen: Seen, kept: Tensor) -> Tensor:
         return self._with_newlines(self.project(seen.carried(kept)[None])[0], seen.slots[seen.stays(kept)])
 
-    def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_kept(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
         if any(len(k) < one.vision.n_tokens for one, k in zip(seen, kept, strict=True)):
             return [self._embed_one(one, k) for one, k in zip(seen, kept, strict=True)]
         # Nothing pruned: all tiles of all images in one call, padding included. The matrix product is that of

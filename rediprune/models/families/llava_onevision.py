@@ -98,7 +98,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
             return seen.source.tokens.shape[:2].numel()
         return len(seen.source.mix.rows(kept).index.unique())
 
-    def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_kept(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
         # Nothing pruned: the model's own packing of all tokens, projected in the very shape that it would
         # use itself, is equal to the last bit.
         if any(len(k) < one.vision.n_tokens for one, k in zip(seen, kept, strict=True)):

@@ -72,7 +72,7 @@ class Qwen25VlAdapter(Adapter):
     def project(self, features: Tensor) -> Tensor:
         return self._merged(self._tower.merger, features)
 
-    def prepare(
+    def run_processor(
         self,
         processor: Any,
         text: str,
@@ -85,7 +85,7 @@ class Qwen25VlAdapter(Adapter):
         A single frame is repeated to fill its temporal patch: not every processor does it by itself.
         """
         if not clip:
-            return super().prepare(processor, text, frames)
+            return super().run_processor(processor, text, frames)
         lacking = self.model.config.vision_config.temporal_patch_size - len(frames)
         pixels = np.stack([np.asarray(frame) for frame in [*frames, *[frames[-1]] * lacking]])
         when = {}
@@ -114,7 +114,7 @@ class Qwen25VlAdapter(Adapter):
             input_ids, types.to(input_ids.device), attention_mask=mask, **said
         )[0]
 
-    def compacted(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor:
+    def compact_positions(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor:
         return closed_up(positions, stays, visual)
 
     def shapes(self) -> ModelShapes:
@@ -191,7 +191,7 @@ class Qwen25VlAdapter(Adapter):
             0, features.shape[:-1]
         )
 
-    def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_kept(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
         # As the model: one product for all images and one for all clips, whatever their sizes.
         tokens = [one.vision.take(k) for one, k in zip(seen, kept, strict=True)]
         return self._by_kind(seen, tokens, self.project)

@@ -58,7 +58,7 @@ class Qwen3VlAdapter(Qwen25VlAdapter):
     media_inputs = tuple(name for name in Qwen25VlAdapter.media_inputs if name != "second_per_grid_ts")
     vision_types = frozenset({"qwen3_vl_vision"})
 
-    def completed(
+    def finalize_prompt(
         self,
         prompt: Prompt,
         input_ids: Tensor,
@@ -85,7 +85,7 @@ class Qwen3VlAdapter(Qwen25VlAdapter):
         return replace(prompt, extra=Deepstack(visual, tuple(features)))
 
     @contextmanager
-    def reading(self, prompt: Prompt, following: Tensor | None = None) -> Iterator[None]:
+    def with_prompt_hooks(self, prompt: Prompt, following: Tensor | None = None) -> Iterator[None]:
         """The LLM is handed the deepstack features whenever it reads the prompt, and not when it decodes."""
 
         reader = threading.get_ident()

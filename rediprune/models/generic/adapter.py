@@ -177,7 +177,7 @@ class GenericAdapter(Adapter):
     def _run(self, rows: Tensor) -> Tensor:
         return run_projector(self.reader, rows, self._example)
 
-    def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_kept(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
         """Project call by call, as the tokens came, so that 100% is equal to the last bit."""
         calls: dict[tuple[int, int], list[tuple[int, Tensor]]] = defaultdict(list)
         positions = [_ranks(one, k) for one, k in zip(seen, kept, strict=True)]
@@ -236,10 +236,10 @@ class GenericAdapter(Adapter):
             said["mm_token_type_ids"] = said["mm_token_type_ids"].to(input_ids.device)
         return self._base.get_rope_index(input_ids, attention_mask=mask, **said)[0]
 
-    def compacted(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor | None:
+    def compact_positions(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor | None:
         return closed_up(positions, stays, visual) if self.line.mrope else None
 
-    def completed(self, prompt, input_ids, slots, seen, kept) -> Prompt:
+    def finalize_prompt(self, prompt, input_ids, slots, seen, kept) -> Prompt:
         ids = packed(input_ids, prompt.stays)
         visual = {
             kind: packed(input_ids == self.token_id(kind), prompt.stays)
@@ -270,7 +270,7 @@ class GenericAdapter(Adapter):
             found[kind] = tuple(layers)
         return found
 
-    def reading(self, prompt: Prompt, following: Tensor | None = None) -> AbstractContextManager:
+    def with_prompt_hooks(self, prompt: Prompt, following: Tensor | None = None) -> AbstractContextManager:
         return delivering(self.model, prompt, following)
 
     def token_types(self, input_ids: Tensor, stays: Tensor, inputs: Mapping[str, Any]) -> dict:

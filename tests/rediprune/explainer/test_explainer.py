@@ -510,7 +510,7 @@ def test_a_shared_choice_among_all_frames_costs_more_than_one_in_each(explainer)
 
 
 class Lined(LlavaAdapter):
-    def embed_each(self, seen, kept):
+    def embed_kept(self, seen, kept):
         return [self._lined(one, k) for one, k in zip(seen, kept, strict=True)]
 
     def _lined(self, seen, kept):

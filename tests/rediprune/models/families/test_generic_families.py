@@ -136,7 +136,7 @@ def test_reference(name, kind):
         full, _ = run(model, inputs | {"attention_mask": hidden}, None, position_ids=positions)
         assert apart(ours, full) < 4e-6
     else:
-        with adapter.reading(short):
+        with adapter.with_prompt_hooks(short):
             full = model.generate(inputs_embeds=short.embeds, **short.arguments(), **COMPARE)
         assert apart(ours, full) < 2e-4
     closed, _ = run(model, inputs, PruneConfig(0.05))

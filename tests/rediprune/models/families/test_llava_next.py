@@ -106,7 +106,7 @@ def test_a_newline_stays_where_its_row_has_a_token_left(model, adapter):
     few = kept[1:]
     assert one.slots[one.stays(few)].tolist() == left[2:]
 
-    embeds = adapter.embed_each([one], [kept])[0]
+    embeds = adapter.embed_kept([one], [kept])[0]
     ends = torch.tensor(left) < 0
     assert torch.equal(embeds[ends], model.model.image_newline.detach().expand(3, -1))
     torch.testing.assert_close(embeds[~ends], adapter.project(one.vision.take(torch.tensor(left)[~ends])))

@@ -141,7 +141,7 @@ def test_features_are_what_the_model_would_pack_without_its_projector(prompt):
 @PROMPT
 def test_kept_slots_are_the_models_own_and_only_their_sources_are_projected(model, adapter, prompt):
     for one in adapter.look(prompt()):
-        full = adapter.embed_each([one], [one.vision.all])[0]
+        full = adapter.embed_kept([one], [one.vision.all])[0]
         kept = one.vision.all[torch.randperm(one.vision.n_tokens, generator=torch.manual_seed(0))[:9]].sort()[
             0
         ]
@@ -149,7 +149,7 @@ def test_kept_slots_are_the_models_own_and_only_their_sources_are_projected(mode
         with model.model.multi_modal_projector.register_forward_pre_hook(
             lambda _, x, rows=rows: rows.append(x[0].shape[:-1].numel())
         ):
-            few = adapter.embed_each([one], [kept])[0]
+            few = adapter.embed_kept([one], [kept])[0]
         torch.testing.assert_close(few, full[one.stays(kept)], atol=2e-6, rtol=2e-6)
         sources = one.source.mix.rows(kept)
         assert rows == [adapter.n_projected(one, kept)] == [len(sources.index.unique())]

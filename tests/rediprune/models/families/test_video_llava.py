@@ -78,7 +78,7 @@ def test_a_kept_class_token_comes_in_front_of_its_frames_patches(adapter):
     clip = adapter.look(both())[2]
     kept = torch.tensor([3, N, N + 1 + 5, 2 * N + 1])  # of two frames a patch and the class token each
     assert clip.slots[clip.stays(kept)].tolist() == [N, 3, 2 * N + 1, N + 1 + 5]
-    projected = adapter.embed_each([clip], [kept])[0]
+    projected = adapter.embed_kept([clip], [kept])[0]
     alone = adapter.project(clip.vision.take(torch.tensor([N]))[None])[0]
     torch.testing.assert_close(projected[:1], alone)
 
