@@ -32,7 +32,7 @@ from ..pruning.prune import prune
 from ..query.question import prompt_text
 
 if TYPE_CHECKING:
-    from ..models import Adapter, Prompt, Seen
+    from ..models import Adapter, EncodedItem, Prompt
 
 KNOWN_FOLDER = ASSETS / "known"
 QUESTIONS = ("What is in this picture?", "What is on the left?")
@@ -205,7 +205,7 @@ def check_masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
 
 
 def _whole_prompt(
-    adapter: Adapter, inputs: Mapping[str, Any], seen: Sequence[Seen], ahead: int = 0
+    adapter: Adapter, inputs: Mapping[str, Any], seen: Sequence[EncodedItem], ahead: int = 0
 ) -> Prompt:
     """Return the prompt with every token, behind as much padding: copies of its last word, which is text."""
     ids, mask = inputs["input_ids"], inputs["attention_mask"]

@@ -18,7 +18,7 @@ from ..trace import on_device
 if TYPE_CHECKING:
     from ..media import LoadedImage
     from ..media.video import LoadedVideo
-    from ..models import Adapter, Seen
+    from ..models import Adapter, EncodedItem
 
     Media: TypeAlias = Image.Image | Sequence[Image.Image] | LoadedImage | LoadedVideo
 
@@ -61,13 +61,13 @@ class Look:
     Attributes:
         key: names its pixels.
         shown: what was shown, its frames blank.
-        seen: what the encoder gave: one Seen, or one for each frame where a family sees a clip as images.
+        seen: what the encoder gave: one EncodedItem, or one for each frame where a family sees a clip as images.
         vision: the visual tokens of all of them, one frame behind the other.
     """
 
     key: str
     shown: Shown
-    seen: tuple[Seen, ...]
+    seen: tuple[EncodedItem, ...]
     vision: VisionTokens
 
     @property

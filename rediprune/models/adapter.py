@@ -21,7 +21,7 @@ from torch import Tensor
 from ..config import ASKS_ATTENTION, METHODS
 from ..tokens import VisionTokens, joined
 from .errors import ModelError
-from .outputs import Prompt, Seen
+from .outputs import EncodedItem, Prompt
 from .query_text import QueryText, query_text, turn_ends
 from .splice import Splicing
 
@@ -63,7 +63,7 @@ class Adapter(Splicing, ABC):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         """Run the vision encoder and read the tokens that the projector would receive; never builds a graph.
 
         Args:
@@ -73,7 +73,7 @@ class Adapter(Splicing, ABC):
             processor: the processor that made the inputs; needed with `sizes`.
 
         Returns:
-            One Seen for each image, then for each clip, in the order of the inputs.
+            One EncodedItem for each image, then for each clip, in the order of the inputs.
 
         Raises:
             ModelError: inputs of another shape than the encoder takes.
@@ -116,7 +116,7 @@ class Adapter(Splicing, ABC):
         """Of config.METHODS, those that this model's tokens can be chosen by."""
         return tuple(name for name in METHODS if self.class_token or name not in ASKS_ATTENTION)
 
-    def project_all(self, seen: Seen) -> Tensor:
+    def project_all(self, seen: EncodedItem) -> Tensor:
         """Every token of `seen.vision` as the LLM would receive it, [T, N, D]; absent ones hold anything."""
         return self.project(seen.vision.features)
 
@@ -164,7 +164,7 @@ class Adapter(Splicing, ABC):
         pixels = np.stack([np.asarray(frame) for frame in frames])
         return processor(text=[text], videos=[pixels], do_sample_frames=False, return_tensors="pt")
 
-    def embed_kept(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_kept(self, seen: Sequence[EncodedItem], kept: Sequence[Tensor]) -> list[Tensor]:
         """What stands at the placeholders that are left: kept tokens, projected, and the model's separators.
 
         One call for all of the same kind and count, in the very shape that the unpruned model would use: at
@@ -175,7 +175,7 @@ class Adapter(Splicing, ABC):
             kept: of each, flat token indices, ascending, [K].
 
         Returns:
-            Of each [S', D], as many as `Seen.stays(kept)` has True.
+            Of each [S', D], as many as `EncodedItem.stays(kept)` has True.
         """
         alike: dict[tuple[str, int], list[int]] = {}
         for i, (one, k) in enumerate(zip(seen, kept, strict=True)):
@@ -186,12 +186,12 @@ class Adapter(Splicing, ABC):
             found |= zip(mine, self.project(tokens), strict=True)
         return [found[i] for i in range(len(seen))]
 
-    def n_projected(self, seen: Seen, kept: Tensor) -> int:
+    def n_projected(self, seen: EncodedItem, kept: Tensor) -> int:
         """How many tokens go through the projector so that these flat indices [K] can be embedded."""
         return len(kept)
 
     @torch.no_grad()
-    def projected(self, seen: Sequence[Seen]) -> Tensor:
+    def projected(self, seen: Sequence[EncodedItem]) -> Tensor:
         """Every token of all of these, projected: [T, N, D], laid out as `tokens.joined` lays them out."""
         return joined([replace(one.vision, features=self.project_all(one)) for one in seen]).features
 
@@ -211,7 +211,7 @@ class Adapter(Splicing, ABC):
         prompt: Prompt,
         input_ids: Tensor,
         slots: Sequence[tuple[int, Tensor]],
-        seen: Sequence[Seen],
+        seen: Sequence[EncodedItem],
         kept: Sequence[Tensor],
     ) -> Prompt:
         """The prompt with whatever else the family's `with_prompt_hooks` needs (Prompt.extra).

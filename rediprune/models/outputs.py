@@ -13,7 +13,7 @@ from ..tokens import VisionTokens
 
 
 @dataclass(frozen=True)
-class Seen:
+class EncodedItem:
     """One image or clip of a prompt, as the vision encoder gave it.
 
     Attributes:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .errors import ModelError
-from .outputs import Prompt, Seen
+from .outputs import EncodedItem, Prompt
 
 
 class Splicing:
@@ -25,13 +25,13 @@ class Splicing:
 
         def token_id(self, kind: str) -> int: ...
         def is_placeholder(self, input_ids: Tensor) -> Tensor: ...
-        def embed_kept(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]: ...
+        def embed_kept(self, seen: Sequence[EncodedItem], kept: Sequence[Tensor]) -> list[Tensor]: ...
         def positions(self, *args: Any) -> Any: ...
         def token_types(self, *args: Any) -> dict[str, tuple[Tensor, int]]: ...
         def compact_positions(self, *args: Any) -> Any: ...
         def finalize_prompt(self, *args: Any) -> Any: ...
 
-    def placeholders(self, input_ids: Tensor, seen: Sequence[Seen]) -> list[tuple[int, Tensor]]:
+    def placeholders(self, input_ids: Tensor, seen: Sequence[EncodedItem]) -> list[tuple[int, Tensor]]:
         """For each image and clip, in order: (prompt b, positions [S] of its placeholders in it).
 
         Raises:
@@ -59,7 +59,7 @@ class Splicing:
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None,
-        seen: Sequence[Seen],
+        seen: Sequence[EncodedItem],
         kept: Sequence[Tensor],
         original_positions: bool = False,
         inputs: Mapping[str, Any] | None = None,

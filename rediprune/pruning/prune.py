@@ -31,7 +31,7 @@ from .patch import CallNumbers, Generate, ToEnter
 from .report import PrunedImage, PruneError, PruneReport
 
 if TYPE_CHECKING:
-    from ..models import Adapter, Prompt, Seen
+    from ..models import Adapter, EncodedItem, Prompt
 
 _ENTERING = threading.Lock()  # two threads at the same moment are two blocks on one model
 
@@ -257,7 +257,7 @@ def _costs(
     adapter: Adapter,
     config: PruneConfig,
     vision: VisionTokens,
-    seen: Sequence[Seen],
+    seen: Sequence[EncodedItem],
     kept: Sequence[Tensor],
     n_text: int,
     query_flops: float,

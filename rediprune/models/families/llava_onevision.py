@@ -31,7 +31,7 @@ from ..geometry.bilinear import Mix, joined_mix, marked, unmarked
 from ..geometry.grid import grid_geometry
 from ..geometry.packing import Pack, read_packing
 from ..geometry.tiled_view import canvas_of, check_size, laid_together, squeezed
-from ..outputs import Seen
+from ..outputs import EncodedItem
 from .llava import LlavaAdapter
 
 
@@ -68,7 +68,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         stills, clips = inputs.get("pixel_values"), inputs.get("pixel_values_videos")
         shapes = [] if stills is None else _shapes(inputs)
         n_stills, n_clips = len(shapes), 0 if clips is None else len(clips)
@@ -80,7 +80,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         seen = [] if stills is None else self._images(inputs, shapes, places[:n_stills], processor)
         return seen + ([] if clips is None else self._clips(clips, places[n_stills:], processor))
 
-    def _embed_one(self, seen: Seen, kept: Tensor) -> Tensor:
+    def _embed_one(self, seen: EncodedItem, kept: Tensor) -> Tensor:
         slots, mix = seen.slots[seen.stays(kept)], seen.source.mix.rows(kept)
         used, places = mix.index.unique(return_inverse=True)
         tokens = seen.source.tokens.flatten(0, 1)
@@ -89,16 +89,16 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         out[(slots >= 0).to(out.device)] = replace(mix, index=places).of(projected)
         return out
 
-    def project_all(self, seen: Seen) -> Tensor:
+    def project_all(self, seen: EncodedItem) -> Tensor:
         projected = self.project(seen.source.tokens).flatten(0, 1)
         return seen.source.mix.of(projected).unflatten(0, seen.vision.shape)
 
-    def n_projected(self, seen: Seen, kept: Tensor) -> int:
+    def n_projected(self, seen: EncodedItem, kept: Tensor) -> int:
         if len(kept) == seen.vision.n_tokens:
             return seen.source.tokens.shape[:2].numel()
         return len(seen.source.mix.rows(kept).index.unique())
 
-    def embed_kept(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_kept(self, seen: Sequence[EncodedItem], kept: Sequence[Tensor]) -> list[Tensor]:
         # Nothing pruned: the model's own packing of all tokens, projected in the very shape that it would
         # use itself, is equal to the last bit.
         if any(len(k) < one.vision.n_tokens for one, k in zip(seen, kept, strict=True)):
@@ -126,7 +126,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         shapes: list[tuple[int, int]],
         sizes: Sequence[tuple[int, int] | None],
         processor: object | None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         together = inputs.get("batch_num_images")
         together = [1] * len(shapes) if together is None else torch.as_tensor(together).tolist()
         alone = [n == 1 for n in together for _ in range(n)]
@@ -158,7 +158,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         tiled: bool,
         size: tuple[int, int] | None,
         processor: object | None,
-    ) -> Seen:
+    ) -> EncodedItem:
         """One image from its tiles [tiles, n, C]; shape is (height, width) as the processor read it."""
         config = self.model.config
         tiles, n = tokens.shape[:2]
@@ -177,11 +177,11 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         features = packed.mix.of(tokens.flatten(0, 1)).unflatten(0, (len(geometry), -1))
         present = packed.mix.weight.any(-1).view(features.shape[:2])
         vision = VisionTokens(features, tuple(geometry), None if present.all() else present)
-        return Seen(vision, packed.slots, "image", Source(tokens, packed.mix, shape), tiles)
+        return EncodedItem(vision, packed.slots, "image", Source(tokens, packed.mix, shape), tiles)
 
     def _clips(
         self, pixels: Tensor, sizes: Sequence[tuple[int, int] | None], processor: object | None
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         if not isinstance(pixels, Tensor) or pixels.dim() != 5:
             raise ModelError(
                 "pixel_values_videos must be one tensor [clips, T, 3, H, W], so clips that are asked about "
@@ -202,7 +202,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
             place = replace(place, rows=edge, cols=edge)
             features = mix.of(tokens.flatten(0, 1)).view(frames, edge**2, -1)
             vision_tokens = VisionTokens(features, (place,) * frames)
-            seen.append(Seen(vision_tokens, slots, "video", Source(tokens, mix)))
+            seen.append(EncodedItem(vision_tokens, slots, "video", Source(tokens, mix)))
         return seen
 
     def _all_packed(self, source: Source, projected: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from ...costs.estimate import ModelShapes
 from ...tokens import Geometry, VisionTokens
 from ..adapter import Adapter
 from ..errors import ModelError
-from ..outputs import Seen
+from ..outputs import EncodedItem
 from ..vision_encoder import ReadEnough, read_before
 from .mrope import closed_up
 
@@ -54,7 +54,7 @@ class Qwen25VlAdapter(Adapter):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         given = [kind for kind in self.kinds if inputs.get(_PIXELS[kind]) is not None]
         grids = {kind: self._grids(kind, inputs) for kind in given}
         count = sum(map(len, grids.values()))
@@ -66,7 +66,7 @@ class Qwen25VlAdapter(Adapter):
             places = [self._geometry(kind, grid, next(own), processor) for grid in grids[kind]]
             for read, place in zip(self._encode(inputs[_PIXELS[kind]], grids[kind]), places, strict=True):
                 slots = torch.arange(len(place) * read[0].shape[1])
-                seen.append(Seen(VisionTokens(read[0], place), slots, kind, read[1:]))
+                seen.append(EncodedItem(VisionTokens(read[0], place), slots, kind, read[1:]))
         return seen
 
     def project(self, features: Tensor) -> Tensor:
@@ -191,13 +191,13 @@ class Qwen25VlAdapter(Adapter):
             0, features.shape[:-1]
         )
 
-    def embed_kept(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_kept(self, seen: Sequence[EncodedItem], kept: Sequence[Tensor]) -> list[Tensor]:
         # As the model: one product for all images and one for all clips, whatever their sizes.
         tokens = [one.vision.take(k) for one, k in zip(seen, kept, strict=True)]
         return self._by_kind(seen, tokens, self.project)
 
     @staticmethod
-    def _by_kind(seen: Sequence[Seen], tokens: Sequence[Tensor], project) -> list[Tensor]:
+    def _by_kind(seen: Sequence[EncodedItem], tokens: Sequence[Tensor], project) -> list[Tensor]:
         found: dict[int, Tensor] = {}
         for kind in {one.kind for one in seen}:
             mine = [i for i, one in enumerate(seen) if one.kind == kind]

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..outputs import Prompt, Seen
+from ..outputs import EncodedItem, Prompt
 from ..splice import packed
 from ..transformers_names import cached_length
 from .qwen2_5_vl import Qwen25VlAdapter
@@ -53,7 +53,7 @@ class Deepstack:
 
 
 class Qwen3VlAdapter(Qwen25VlAdapter):
-    """Qwen3-VL, images and clips. `Seen.source` holds the states for deepstack, [T, N, C] of each layer."""
+    """Qwen3-VL, images and clips. `EncodedItem.source` holds the states for deepstack, [T, N, C] of each layer."""
 
     media_inputs = tuple(name for name in Qwen25VlAdapter.media_inputs if name != "second_per_grid_ts")
     vision_types = frozenset({"qwen3_vl_vision"})
@@ -63,7 +63,7 @@ class Qwen3VlAdapter(Qwen25VlAdapter):
         prompt: Prompt,
         input_ids: Tensor,
         slots: Sequence[tuple[int, Tensor]],
-        seen: Sequence[Seen],
+        seen: Sequence[EncodedItem],
         kept: Sequence[Tensor],
     ) -> Prompt:
         length = input_ids.shape[1]

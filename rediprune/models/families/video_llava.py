@@ -18,7 +18,7 @@ from torch import Tensor
 from ...tokens import VisionTokens
 from ..errors import ModelError
 from ..geometry.grid import grid_geometry
-from ..outputs import Seen
+from ..outputs import EncodedItem
 from .llava import LlavaAdapter
 
 
@@ -38,7 +38,7 @@ class VideoLlavaAdapter(LlavaAdapter):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         images, clips = inputs.get("pixel_values"), inputs.get("pixel_values_videos")
         if images is None:
             images = inputs.get("pixel_values_images")
@@ -71,8 +71,8 @@ class VideoLlavaAdapter(LlavaAdapter):
         whole: bool,
         sizes: Sequence[tuple[int, int] | None],
         processor: object | None,
-    ) -> list[Seen]:
-        """One Seen for each of `states` [images or clips, T, 1 + patches, C], with the class token or not.
+    ) -> list[EncodedItem]:
+        """One EncodedItem for each of `states` [images or clips, T, 1 + patches, C], with the class token or not.
 
         `attention` is that of the class token, [images or clips, T, 1 + patches], itself included.
         """
@@ -90,7 +90,7 @@ class VideoLlavaAdapter(LlavaAdapter):
         for one, look, size in zip(features, looks, sizes, strict=True):
             place = grid_geometry(size, settings, (side, side), vision.patch_size)
             place = replace(place, whole=int(whole))
-            found.append(Seen(VisionTokens(one, (place,) * t, attention=look), slots, kind))
+            found.append(EncodedItem(VisionTokens(one, (place,) * t, attention=look), slots, kind))
         return found
 
     @property

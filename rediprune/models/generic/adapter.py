@@ -19,7 +19,7 @@ from ...tokens import VisionTokens
 from ..adapter import Adapter
 from ..errors import ModelError
 from ..families.mrope import closed_up
-from ..outputs import Prompt, Seen
+from ..outputs import EncodedItem, Prompt
 from ..splice import packed
 from .delivery import Delivery, delivering
 from .line import Line
@@ -45,7 +45,7 @@ class Source:
         row: [n] int64, which of that call's tokens it was.
         shapes: the shape, and the strides, of what each call of the entry was given.
         reached: how many tokens of each call reach the prompt.
-        separators: [m, D], what stands where `Seen.slots` is -1.
+        separators: [m, D], what stands where `EncodedItem.slots` is -1.
         beside: for each further projector, [n, C].
     """
 
@@ -95,7 +95,7 @@ class GenericAdapter(Adapter):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         seen, own = [], None if sizes is None else list(sizes)
         for kind in self.kinds:
             if all(inputs.get(name) is None for name in _PIXELS[kind]):
@@ -115,8 +115,8 @@ class GenericAdapter(Adapter):
             return known
         return known - len(inputs["video_grid_thw"])
 
-    def _parted(self, read: Read, given: Given, sizes: Sequence[tuple[int, int]] | None) -> list[Seen]:
-        """One Seen for each image or clip of a run."""
+    def _parted(self, read: Read, given: Given, sizes: Sequence[tuple[int, int]] | None) -> list[EncodedItem]:
+        """One EncodedItem for each image or clip of a run."""
         group, slots = self.line.group, read.way.slots
         width = read.rows[0].shape[-1] * group
         calls = [rows.reshape(-1, width) for rows in read.rows]
@@ -164,7 +164,7 @@ class GenericAdapter(Adapter):
                 tuple(layer[mine.to(layer.device)] for layer in beside),
             )
             start, separators_used = stop, separators_used + n_separators
-            seen.append(Seen(VisionTokens(spread, places, present), own, given.kind, source))
+            seen.append(EncodedItem(VisionTokens(spread, places, present), own, given.kind, source))
         return seen
 
     # Projecting ------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class GenericAdapter(Adapter):
     def _run(self, rows: Tensor) -> Tensor:
         return run_projector(self.reader, rows, self._example)
 
-    def embed_kept(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_kept(self, seen: Sequence[EncodedItem], kept: Sequence[Tensor]) -> list[Tensor]:
         """Project call by call, as the tokens came, so that 100% is equal to the last bit."""
         calls: dict[tuple[int, int], list[tuple[int, Tensor]]] = defaultdict(list)
         positions = [_ranks(one, k) for one, k in zip(seen, kept, strict=True)]
@@ -205,7 +205,7 @@ class GenericAdapter(Adapter):
         ]
 
     @staticmethod
-    def _in_order(one: Seen, kept: Tensor, ranks: Tensor, parts: dict) -> Tensor:
+    def _in_order(one: EncodedItem, kept: Tensor, ranks: Tensor, parts: dict) -> Tensor:
         """[S', D] at the placeholders that are left, of a dict of (ranks, vectors)."""
         left = one.stays(kept)
         slots = one.slots[left]
@@ -362,7 +362,7 @@ def _spread(features: Tensor, views: Sequence[int]) -> Tensor:
     return torch.stack([F.pad(part, (0, 0, 0, most - len(part))) for part in features.split(list(views))])
 
 
-def _flat(one: Seen) -> Tensor:
+def _flat(one: EncodedItem) -> Tensor:
     """Features of the tokens that there are, [n, C]."""
     features = one.vision.features.flatten(0, 1)
     if one.vision.present is None:
@@ -370,7 +370,7 @@ def _flat(one: Seen) -> Tensor:
     return features[one.vision.all.to(features.device)]
 
 
-def _ranks(one: Seen, kept: Tensor) -> Tensor:
+def _ranks(one: EncodedItem, kept: Tensor) -> Tensor:
     """Flat token indices as ranks among the tokens that there are."""
     if one.vision.present is None:
         return kept

@@ -13,7 +13,7 @@ from rediprune.config import PruneConfig
 from rediprune.costs.estimate import selection_flops
 from rediprune.explainer.explainer import Explainer
 from rediprune.explainer.model_card import Card
-from rediprune.models import ModelError, Seen
+from rediprune.models import EncodedItem, ModelError
 from rediprune.models.families.llava import LlavaAdapter
 from rediprune.query.question import QuestionError
 from tests.support import tiny
@@ -530,7 +530,7 @@ def lined(explainer):
     there = torch.zeros(1, tiny.N, dtype=torch.bool)
     there[0, grid[:, :5].flatten()] = True
     vision = replace(look.vision, present=there)
-    look = replace(look, seen=(Seen(vision, slots),), vision=vision)
+    look = replace(look, seen=(EncodedItem(vision, slots),), vision=vision)
     return look, replace(asked, n_text=asked.n_text + tiny.GRID)
 
 

@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from rediprune.models import Prompt, Seen
+from rediprune.models import EncodedItem, Prompt
 from rediprune.tokens import Geometry, VisionTokens
 
 # Two rows of three tokens with a newline behind each, the last token taken off again, then a row of none.
 SLOTS = torch.tensor([0, 1, 2, -1, 3, 4, -1, -1])
 
 
-def seen(slots=SLOTS, n=6) -> Seen:
+def seen(slots=SLOTS, n=6) -> EncodedItem:
     place = Geometry(2, 3, (0, 0, 1, 1), (1, 1))
     features = torch.arange(n).float()[None, :, None]
-    return Seen(VisionTokens(features, (place,)), slots)
+    return EncodedItem(VisionTokens(features, (place,)), slots)
 
 
 @pytest.mark.parametrize(
