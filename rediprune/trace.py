@@ -257,7 +257,7 @@ def on_device(record: R, device: str | torch.device) -> R:
     device already is not copied.
 
     Args:
-        record: a tensor, a dataclass such as Look or EncodedItem, a tuple or list of these, or anything else, which
+        record: a tensor, a dataclass such as EncodedItem, a tuple or list of these, or anything else, which
             is returned as it is.
     """
     if isinstance(record, Tensor):

@@ -192,7 +192,7 @@ def check_masked(explainer: Explainer, shown: Shown) -> tuple[bool, str]:
         whole = functools.partial(_whole_prompt, adapter, inputs, seen)
         hidden = mask.clone()
         for indices, one, (row, at) in zip(kept, seen, adapter.placeholders(ids, seen), strict=True):
-            hidden[row, at[~one.stays(indices).to(at.device)]] = 0
+            hidden[row, at[~one.surviving(indices).to(at.device)]] = 0
         apart = float((logits(replace(whole(), mask=hidden)) - ours).abs().max())
         rounding = float((logits(whole()) - logits(whole(ahead=8))).abs().max())
         same_rows = True

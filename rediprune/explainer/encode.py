@@ -61,7 +61,7 @@ class Look:
     Attributes:
         key: names its pixels.
         shown: what was shown, its frames blank.
-        seen: what the encoder gave: one EncodedItem, or one for each frame where a family sees a clip as images.
+        seen: what the encoder gave: one EncodedItem, or one for each frame where a clip is read as images.
         vision: the visual tokens of all of them, one frame behind the other.
     """
 

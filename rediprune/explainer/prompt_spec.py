@@ -53,7 +53,7 @@ class Choice:
     def n_text(self) -> int:
         """Prompt tokens that are no visual tokens; a separator goes with the whole of its line."""
         each = zip(self.look.seen, self._of_each, strict=True)
-        gone = sum(int(((one.slots < 0) & ~one.stays(mine)).sum()) for one, mine in each)
+        gone = sum(int(((one.placeholder_tokens < 0) & ~one.surviving(mine)).sum()) for one, mine in each)
         return self.asked.n_text - gone
 
     def prompt(self, positions: str = "compacted", bring: bool = False) -> Callable[[], Prompt]:

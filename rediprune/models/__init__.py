@@ -22,4 +22,4 @@ from .errors import ModelError
 from .outputs import EncodedItem, Prompt
 from .registry import FAMILIES, adapter_for
 
-__all__ = ["FAMILIES", "Adapter", "ModelError", "Prompt", "EncodedItem", "adapter_for", "load"]
+__all__ = ["FAMILIES", "Adapter", "EncodedItem", "ModelError", "Prompt", "adapter_for", "load"]

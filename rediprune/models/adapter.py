@@ -175,14 +175,14 @@ class Adapter(Splicing, ABC):
             kept: of each, flat token indices, ascending, [K].
 
         Returns:
-            Of each [S', D], as many as `EncodedItem.stays(kept)` has True.
+            Of each [S', D], as many as `EncodedItem.surviving(kept)` has True.
         """
         alike: dict[tuple[str, int], list[int]] = {}
         for i, (one, k) in enumerate(zip(seen, kept, strict=True)):
             alike.setdefault((one.kind, len(k)), []).append(i)
         found: dict[int, Tensor] = {}
         for mine in alike.values():
-            tokens = torch.stack([seen[i].carried(kept[i]) for i in mine])
+            tokens = torch.stack([seen[i].kept_features(kept[i]) for i in mine])
             found |= zip(mine, self.project(tokens), strict=True)
         return [found[i] for i in range(len(seen))]
 

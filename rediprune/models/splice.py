@@ -42,7 +42,7 @@ class Splicing:
             # Kinds may share a placeholder: their media then come in the order of the prompts.
             mine = [i for i, one in enumerate(seen) if self.token_id(one.kind) == self.token_id(kind)]
             where = (input_ids == self.token_id(kind)).nonzero()
-            sizes = [len(seen[i].slots) for i in mine]
+            sizes = [len(seen[i].placeholder_tokens) for i in mine]
             fits = sum(sizes) == len(where)
             parts = where.split(sizes) if fits and mine else []
             if not fits or any((part[:, 0] != part[0, 0]).any() for part in parts):
@@ -86,10 +86,13 @@ class Splicing:
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         embeds = self.model.get_input_embeddings()(input_ids)
         stays = torch.ones_like(input_ids, dtype=torch.bool)
-        left = [one.stays(indices) for one, indices in zip(seen, kept, strict=True)]
+        left = [one.surviving(indices) for one, indices in zip(seen, kept, strict=True)]
         for one, indices, here in zip(seen, kept, left, strict=True):
-            room = int((one.slots >= 0).sum())
-            if len(indices) != int((here & (one.slots >= 0)).sum()) or (indices.diff() <= 0).any():
+            room = int((one.placeholder_tokens >= 0).sum())
+            if (
+                len(indices) != int((here & (one.placeholder_tokens >= 0)).sum())
+                or (indices.diff() <= 0).any()
+            ):
                 raise ModelError(
                     f"{len(indices)} tokens were named for one {one.kind}, but not all are among its {room}, "
                     "or they are not in ascending order: name each once, by its flat index"

@@ -29,7 +29,7 @@ def test_features_move_and_indices_stay():
     look = explainer().look(tiny.image())
     moved = on_device(look, META)
     assert moved.vision.features.device == moved.seen[0].vision.features.device == META
-    assert moved.seen[0].slots is look.seen[0].slots
+    assert moved.seen[0].placeholder_tokens is look.seen[0].placeholder_tokens
     assert (moved.key, moved.shown, moved.vision.geometry) == (look.key, look.shown, look.vision.geometry)
     assert look.vision.features.device.type == "cpu"
 
@@ -92,4 +92,4 @@ def test_what_every_family_sees_crosses_to_another_process(family):
                 assert torch.equal(mine, other)
         there = on_device(crossed.seen, META)
         assert {one.vision.features.device for one in there} == {META}
-        assert {one.slots.device.type for one in there} == {"cpu"}
+        assert {one.placeholder_tokens.device.type for one in there} == {"cpu"}

@@ -107,7 +107,7 @@ def splice_batch(
     # Counted in the prompt itself: placeholders that survived and stand for a visual token, not a separator.
     counts = [0] * len(batch)
     for (row, places), one in zip(adapter.placeholders(ids, seen), seen, strict=True):
-        counts[row] += int((prompt.stays[row, places].cpu() & (one.slots >= 0)).sum())
+        counts[row] += int((prompt.stays[row, places].cpu() & (one.placeholder_tokens >= 0)).sum())
     return prompt, counts
 
 

@@ -109,7 +109,9 @@ class LlavaNextAdapter(LlavaAdapter):
         )
 
     def _embed_one(self, seen: EncodedItem, kept: Tensor) -> Tensor:
-        return self._with_newlines(self.project(seen.carried(kept)[None])[0], seen.slots[seen.stays(kept)])
+        return self._with_newlines(
+            self.project(seen.kept_features(kept)[None])[0], seen.placeholder_tokens[seen.surviving(kept)]
+        )
 
     def embed_kept(self, seen: Sequence[EncodedItem], kept: Sequence[Tensor]) -> list[Tensor]:
         if any(len(k) < one.vision.n_tokens for one, k in zip(seen, kept, strict=True)):
@@ -123,7 +125,7 @@ class LlavaNextAdapter(LlavaAdapter):
             for i, part in zip(
                 mine, self.project(torch.cat(tiles)).split(list(map(len, tiles))), strict=True
             ):
-                slots = seen[i].slots
+                slots = seen[i].placeholder_tokens
                 found[i] = self._with_newlines(part.flatten(0, 1)[slots[slots >= 0].to(part.device)], slots)
         return [found[i] for i in range(len(seen))]
 

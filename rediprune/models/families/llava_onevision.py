@@ -81,7 +81,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         return seen + ([] if clips is None else self._clips(clips, places[n_stills:], processor))
 
     def _embed_one(self, seen: EncodedItem, kept: Tensor) -> Tensor:
-        slots, mix = seen.slots[seen.stays(kept)], seen.source.mix.rows(kept)
+        slots, mix = seen.placeholder_tokens[seen.surviving(kept)], seen.source.mix.rows(kept)
         used, places = mix.index.unique(return_inverse=True)
         tokens = seen.source.tokens.flatten(0, 1)
         projected = self.project(tokens[used.to(tokens.device)][None])[0]

@@ -53,7 +53,7 @@ class Deepstack:
 
 
 class Qwen3VlAdapter(Qwen25VlAdapter):
-    """Qwen3-VL, images and clips. `EncodedItem.source` holds the states for deepstack, [T, N, C] of each layer."""
+    """Serve Qwen3-VL; `EncodedItem.source` holds the states [T, N, C] of each layer for deepstack."""
 
     media_inputs = tuple(name for name in Qwen25VlAdapter.media_inputs if name != "second_per_grid_ts")
     vision_types = frozenset({"qwen3_vl_vision"})
@@ -68,7 +68,7 @@ class Qwen3VlAdapter(Qwen25VlAdapter):
     ) -> Prompt:
         length = input_ids.shape[1]
         where = [
-            row * length + places[one.stays(k).to(places.device)]
+            row * length + places[one.surviving(k).to(places.device)]
             for (row, places), one, k in zip(slots, seen, kept, strict=True)
         ]
         # Images and clips of a prompt are merged apart, but the LLM wants them as they come in the prompt.

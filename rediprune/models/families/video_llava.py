@@ -72,7 +72,7 @@ class VideoLlavaAdapter(LlavaAdapter):
         sizes: Sequence[tuple[int, int] | None],
         processor: object | None,
     ) -> list[EncodedItem]:
-        """One EncodedItem for each of `states` [images or clips, T, 1 + patches, C], with the class token or not.
+        """Return one EncodedItem for each of `states` [images or clips, T, 1 + patches, C] (1: the class token).
 
         `attention` is that of the class token, [images or clips, T, 1 + patches], itself included.
         """

@@ -45,7 +45,7 @@ class Source:
         row: [n] int64, which of that call's tokens it was.
         shapes: the shape, and the strides, of what each call of the entry was given.
         reached: how many tokens of each call reach the prompt.
-        separators: [m, D], what stands where `EncodedItem.slots` is -1.
+        separators: [m, D], what stands where `EncodedItem.placeholder_tokens` is -1.
         beside: for each further projector, [n, C].
     """
 
@@ -207,10 +207,10 @@ class GenericAdapter(Adapter):
     @staticmethod
     def _in_order(one: EncodedItem, kept: Tensor, ranks: Tensor, parts: dict) -> Tensor:
         """[S', D] at the placeholders that are left, of a dict of (ranks, vectors)."""
-        left = one.stays(kept)
-        slots = one.slots[left]
+        left = one.surviving(kept)
+        slots = one.placeholder_tokens[left]
         if not parts:
-            return one.source.separators[left[one.slots < 0]]
+            return one.source.separators[left[one.placeholder_tokens < 0]]
         found = torch.cat([ranks for ranks, _ in parts.values()])
         vectors = torch.cat([vectors for _, vectors in parts.values()])
         vectors = vectors[found.argsort().to(vectors.device)]
@@ -218,7 +218,7 @@ class GenericAdapter(Adapter):
             return vectors
         out = vectors.new_empty(len(slots), vectors.shape[-1])
         out[slots >= 0] = vectors
-        out[slots < 0] = one.source.separators[left[one.slots < 0]].to(out)
+        out[slots < 0] = one.source.separators[left[one.placeholder_tokens < 0]].to(out)
         return out
 
     # Delivering ------------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ class GenericAdapter(Adapter):
             where = torch.cat(
                 [
                     slots[i][0] * input_ids.shape[1]
-                    + slots[i][1][seen[i].stays(kept[i]).to(slots[i][1].device)]
+                    + slots[i][1][seen[i].surviving(kept[i]).to(slots[i][1].device)]
                     for i in mine
                 ]
             )

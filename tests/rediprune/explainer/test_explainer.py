@@ -514,9 +514,9 @@ class Lined(LlavaAdapter):
         return [self._lined(one, k) for one, k in zip(seen, kept, strict=True)]
 
     def _lined(self, seen, kept):
-        slots = seen.slots[seen.stays(kept)]
+        slots = seen.placeholder_tokens[seen.surviving(kept)]
         out = torch.zeros(len(slots), tiny.D)
-        out[slots >= 0] = self.project(seen.carried(kept)[None])[0]
+        out[slots >= 0] = self.project(seen.kept_features(kept)[None])[0]
         return out
 
 

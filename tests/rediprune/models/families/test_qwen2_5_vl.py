@@ -93,7 +93,7 @@ def test_images_of_several_sizes_and_a_clip_equal_the_masked_prompt(module, budg
     hidden, seen = mask.clone(), adapter.look(inputs)
     places = adapter.placeholders(inputs["input_ids"], seen)
     for image, one, (row, where) in zip(report.images, seen, places, strict=True):
-        hidden[row, where[~one.stays(image.kept)]] = 0
+        hidden[row, where[~one.surviving(image.kept)]] = 0
     full = model_of(module).generate(
         **inputs | {"attention_mask": hidden},
         position_ids=adapter.positions(inputs["input_ids"], mask, inputs),
