@@ -33,7 +33,7 @@ _MEDIA = (
 )
 
 
-def arguments(generate: Callable, args: tuple, kwargs: dict, plain: Callable) -> dict:
+def bind_generate_args(generate: Callable, args: tuple, kwargs: dict, plain: Callable) -> dict:
     """All arguments of a generate call by name; the prompt ids, also called `inputs`, as input_ids.
 
     `generate` is what was there to be called, perhaps another library's wrapper; `plain` is the model's own,

@@ -110,7 +110,7 @@ def prune(
 def _block(
     adapter: Adapter, config: PruneConfig, ask: Ask, text_tower: TextTower | None
 ) -> Iterator[PruneReport]:
-    from ..models.generate_call import arguments, refuse_unsupported
+    from ..models.generate_call import bind_generate_args, refuse_unsupported
     from ..models.transformers_names import without_cache
 
     model = adapter.model
@@ -122,7 +122,7 @@ def _block(
     def pruned(*args, **kwargs):
         nonlocal tried
         tried = True
-        call = arguments(original, args, kwargs, type(model).generate.__get__(model))
+        call = bind_generate_args(original, args, kwargs, type(model).generate.__get__(model))
         refuse_unsupported(call, adapter, original)
         if all(call.get(name) is None for name in pixels):
             raise PruneError(
