@@ -95,7 +95,7 @@ class Prompt:
         return {"attention_mask": mask} | types | self.positions(n_new)
 
     def positions(self, n_new: int = 0) -> dict[str, Tensor]:
-        """Return `position_ids` of the prompt and n_new text tokens behind it; {} where they are 0, 1, 2, ..."""
+        """Return `position_ids` of the prompt and n_new text tokens behind it; {} where they count from 0."""
         if self.position_ids is None:
             return {}
         last = self.position_ids[..., -1:]  # a prompt ends in text, whose axes all count alike

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...costs.estimate import ModelShapes
 from ...tokens import VisionTokens
 from ..adapter import Adapter
-from ..class_attention import attended, class_attention
+from ..class_attention import class_attention, frame_attention
 from ..errors import ModelError
 from ..geometry.grid import grid_geometry
 from ..outputs import EncodedItem
@@ -65,7 +65,7 @@ class LlavaAdapter(Adapter):
         features, attention = self._encode(pixel_values)
         slots = torch.arange(features.shape[1])
         return [
-            EncodedItem(VisionTokens(f[None], (place,), attention=attended(attention, i)), slots)
+            EncodedItem(VisionTokens(f[None], (place,), attention=frame_attention(attention, i)), slots)
             for i, (f, place) in enumerate(zip(features, geometry, strict=True))
         ]
 

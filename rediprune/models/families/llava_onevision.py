@@ -27,10 +27,10 @@ from transformers.models.llava_onevision.modeling_llava_onevision import image_s
 
 from ...tokens import VisionTokens
 from ..errors import ModelError
-from ..geometry.bilinear import Mix, joined_mix, marked, unmarked
+from ..geometry.bilinear import Mix, joined_mix, probe_input, weights_from_probe
 from ..geometry.grid import grid_geometry
 from ..geometry.packing import Pack, read_packing
-from ..geometry.tiled_view import canvas_of, check_size, laid_together, squeezed
+from ..geometry.tiled_view import canvas_of, check_size, overview_geometry, tiled_geometry
 from ..outputs import EncodedItem
 from .llava import LlavaAdapter
 
@@ -168,12 +168,12 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         packed = read_packing(pack, self._packing(shape, f"anyres_max_{tiles}"), tiles, n)
         check_size(size, shape)
         if tiled:
-            geometry = [squeezed(shape, side, patch)]
+            geometry = [overview_geometry(shape, side, patch)]
         else:
             geometry = [grid_geometry(size, processor, (side, side), patch)]
         if packed.cells is not None:
             canvas = canvas_of(shape, config.image_grid_pinpoints, processor)
-            geometry.append(laid_together(shape, canvas, packed.grid, packed.cells, side, patch))
+            geometry.append(tiled_geometry(shape, canvas, packed.grid, packed.cells, side, patch))
         features = packed.mix.of(tokens.flatten(0, 1)).unflatten(0, (len(geometry), -1))
         present = packed.mix.weight.any(-1).view(features.shape[:2])
         vision = VisionTokens(features, tuple(geometry), None if present.all() else present)
@@ -189,9 +189,9 @@ class LlavaOnevisionAdapter(LlavaAdapter):
             )
         vision, base = self.model.config.vision_config, self._base
         frames, grid = pixels.shape[1], vision.image_size // vision.patch_size
-        shrunk = base.apply_pooling(marked(grid, grid).flatten(0, 1)[None])[0]
+        shrunk = base.apply_pooling(probe_input(grid, grid).flatten(0, 1)[None])[0]
         edge = round(len(shrunk) ** 0.5)
-        one = unmarked(shrunk.view(edge, edge, -1), torch.arange(grid**2).view(grid, grid))
+        one = weights_from_probe(shrunk.view(edge, edge, -1), torch.arange(grid**2).view(grid, grid))
         mix = joined_mix([replace(one, index=one.index + t * grid**2) for t in range(frames)])
         slots = torch.cat([torch.arange(len(mix.index)), torch.tensor([-1])])
 

@@ -27,7 +27,7 @@ from ..adapter import Adapter
 from ..errors import ModelError
 from ..outputs import EncodedItem
 from ..vision_encoder import ReadEnough, read_before
-from .mrope import closed_up
+from .mrope import compact_mrope
 
 _PIXELS = {"image": "pixel_values", "video": "pixel_values_videos"}
 _TICKS = 1000  # frames a second of the time axis on which the processor is told when frames are shown
@@ -115,7 +115,7 @@ class Qwen25VlAdapter(Adapter):
         )[0]
 
     def compact_positions(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor:
-        return closed_up(positions, stays, visual)
+        return compact_mrope(positions, stays, visual)
 
     def shapes(self) -> ModelShapes:
         """Without a picture the encoder reads nothing: its counts of tokens and patches are 0."""

@@ -72,16 +72,17 @@ class VideoLlavaAdapter(LlavaAdapter):
         sizes: Sequence[tuple[int, int] | None],
         processor: object | None,
     ) -> list[EncodedItem]:
-        """Return one EncodedItem for each of `states` [images or clips, T, 1 + patches, C] (1: the class token).
+        """Return one EncodedItem for each image or clip.
 
-        `attention` is that of the class token, [images or clips, T, 1 + patches], itself included.
+        `states` is [images or clips, T, 1 + patches, C], the class token first in each frame. `attention` is
+        that of the class token, [images or clips, T, 1 + patches], itself included.
         """
         vision, settings = self.model.config.vision_config, getattr(processor, f"{kind}_processor", processor)
         side, (_, t, n, _) = vision.image_size, states.shape
         frame = torch.arange(n).roll(1) if whole else torch.arange(n - 1)
 
         def behind(x: Tensor) -> Tensor:
-            """The class token last, or off."""
+            """Move the class token to the end, or leave it out."""
             return torch.cat([x[:, :, 1:], x[:, :, :1]], dim=2) if whole else x[:, :, 1:]
 
         features, looks = behind(states), [None] * len(states) if attention is None else behind(attention)

@@ -18,7 +18,7 @@ from ...costs.estimate import ModelShapes
 from ...tokens import VisionTokens
 from ..adapter import Adapter
 from ..errors import ModelError
-from ..families.mrope import closed_up
+from ..families.mrope import compact_mrope
 from ..outputs import EncodedItem, Prompt
 from ..splice import packed
 from .delivery import Delivery, delivering
@@ -237,7 +237,7 @@ class GenericAdapter(Adapter):
         return self._base.get_rope_index(input_ids, attention_mask=mask, **said)[0]
 
     def compact_positions(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor | None:
-        return closed_up(positions, stays, visual) if self.line.mrope else None
+        return compact_mrope(positions, stays, visual) if self.line.mrope else None
 
     def finalize_prompt(self, prompt, input_ids, slots, seen, kept) -> Prompt:
         ids = packed(input_ids, prompt.stays)
