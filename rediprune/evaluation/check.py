@@ -32,7 +32,7 @@ from ..pruning.prune import prune
 from ..query.question import prompt_text
 
 if TYPE_CHECKING:
-    from ..models import Adapter, Prompt, Seen
+    from ..models import Adapter, EncodedItem, Prompt
 
 KNOWN_FOLDER = ASSETS / "known"
 QUESTIONS = ("What is in this picture?", "What is on the left?")
@@ -171,7 +171,7 @@ def check_masked(explainer: Explainer, shown: MediaInput) -> tuple[bool, str]:
     definition = definition_for(model, ids.shape[1])
 
     def logits(prompt) -> Tensor:
-        with adapter.reading(prompt):
+        with adapter.with_prompt_hooks(prompt):
             return model(inputs_embeds=prompt.embeds, **prompt.arguments(), logits_to_keep=1).logits[:, -1]
 
     if definition.name == "short":
@@ -192,7 +192,7 @@ def check_masked(explainer: Explainer, shown: MediaInput) -> tuple[bool, str]:
         whole = functools.partial(_whole_prompt, adapter, inputs, seen)
         hidden = mask.clone()
         for indices, one, (row, at) in zip(kept, seen, adapter.placeholders(ids, seen), strict=True):
-            hidden[row, at[~one.stays(indices).to(at.device)]] = 0
+            hidden[row, at[~one.surviving(indices).to(at.device)]] = 0
         apart = float((logits(replace(whole(), mask=hidden)) - ours).abs().max())
         rounding = float((logits(whole()) - logits(whole(ahead=8))).abs().max())
         same_rows = True
@@ -205,7 +205,7 @@ def check_masked(explainer: Explainer, shown: MediaInput) -> tuple[bool, str]:
 
 
 def _whole_prompt(
-    adapter: Adapter, inputs: Mapping[str, Any], seen: Sequence[Seen], ahead: int = 0
+    adapter: Adapter, inputs: Mapping[str, Any], seen: Sequence[EncodedItem], ahead: int = 0
 ) -> Prompt:
     """Return the prompt with every token, behind as much padding: copies of its last word, which is text."""
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
@@ -216,8 +216,9 @@ def _whole_prompt(
     }
     padded["attention_mask"] = torch.nn.functional.pad(mask, (ahead, 0))
     own = padded["input_ids"], padded["attention_mask"]
-    prompt = adapter.splice(*own, seen, [one.vision.all for one in seen], inputs=inputs | padded)
-    return replace(prompt, position_ids=adapter.positions(*own, inputs | padded))
+    whole = {**inputs, **padded}
+    prompt = adapter.splice(*own, seen, [one.vision.all for one in seen], inputs=whole)
+    return replace(prompt, position_ids=adapter.positions(*own, whole))
 
 
 def check_placement(explainer: Explainer) -> tuple[bool | None, str]:

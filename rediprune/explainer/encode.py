@@ -18,7 +18,7 @@ from ..trace import on_device
 if TYPE_CHECKING:
     from ..media import LoadedImage
     from ..media.video import LoadedVideo
-    from ..models import Adapter, Seen
+    from ..models import Adapter, EncodedItem
 
     Media: TypeAlias = Image.Image | Sequence[Image.Image] | LoadedImage | LoadedVideo
 

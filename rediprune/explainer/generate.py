@@ -107,7 +107,7 @@ def generate_answer(
 
     started = time.perf_counter()
     made = prompt()
-    with adapter.reading(made):
+    with adapter.with_prompt_hooks(made):
         ids = adapter.model.generate(
             inputs_embeds=made.embeds,
             **made.arguments(),

@@ -19,7 +19,7 @@ from __future__ import annotations
 from .adapter import Adapter
 from .checkpoints.loading import load
 from .errors import ModelError
-from .outputs import Prompt, Seen
+from .outputs import EncodedItem, Prompt
 from .registry import FAMILIES, adapter_for
 
-__all__ = ["FAMILIES", "Adapter", "ModelError", "Prompt", "Seen", "adapter_for", "load"]
+__all__ = ["FAMILIES", "Adapter", "EncodedItem", "ModelError", "Prompt", "adapter_for", "load"]

@@ -21,7 +21,7 @@ from torch import Tensor
 from ..config import ASKS_ATTENTION, METHODS
 from ..tokens import VisionTokens, concat_tokens
 from .errors import ModelError
-from .outputs import Prompt, Seen
+from .outputs import EncodedItem, Prompt
 from .query_text import QueryText, query_text, turn_ends
 from .splice import Splicing
 
@@ -42,8 +42,8 @@ class Adapter(Splicing, ABC):
             image, to close it.
     """
 
-    kinds: ClassVar[tuple[str, ...]] = ("image",)
-    media_inputs: ClassVar[tuple[str, ...]] = ("pixel_values",)
+    kinds: tuple[str, ...] = ("image",)
+    media_inputs: tuple[str, ...] = ("pixel_values",)
     vision_types: ClassVar[frozenset[str]] = frozenset({"clip_vision_model", "siglip_vision_model"})
     n_closing: ClassVar[int] = 0
 
@@ -63,7 +63,7 @@ class Adapter(Splicing, ABC):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         """Run the vision encoder and read the tokens that the projector would receive; never builds a graph.
 
         Args:
@@ -73,7 +73,7 @@ class Adapter(Splicing, ABC):
             processor: the processor that made the inputs; needed with `sizes`.
 
         Returns:
-            One Seen for each image, then for each clip, in the order of the inputs.
+            One EncodedItem for each image, then for each clip, in the order of the inputs.
 
         Raises:
             ModelError: inputs of another shape than the encoder takes.
@@ -116,7 +116,7 @@ class Adapter(Splicing, ABC):
         """Of config.METHODS, those that this model's tokens can be chosen by."""
         return tuple(name for name in METHODS if self.class_token or name not in ASKS_ATTENTION)
 
-    def project_all(self, seen: Seen) -> Tensor:
+    def project_all(self, seen: EncodedItem) -> Tensor:
         """Every token of `seen.vision` as the LLM would receive it, [T, N, D]; absent ones hold anything."""
         return self.project(seen.vision.features)
 
@@ -144,7 +144,7 @@ class Adapter(Splicing, ABC):
         config = self.model.config
         return config.image_token_id if kind == "image" else config.video_token_id
 
-    def prepare(
+    def run_processor(
         self,
         processor: Any,
         text: str,
@@ -164,7 +164,7 @@ class Adapter(Splicing, ABC):
         pixels = np.stack([np.asarray(frame) for frame in frames])
         return processor(text=[text], videos=[pixels], do_sample_frames=False, return_tensors="pt")
 
-    def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_kept(self, seen: Sequence[EncodedItem], kept: Sequence[Tensor]) -> list[Tensor]:
         """What stands at the placeholders that are left: kept tokens, projected, and the model's separators.
 
         One call for all of the same kind and count, in the very shape that the unpruned model would use: at
@@ -175,18 +175,18 @@ class Adapter(Splicing, ABC):
             kept: of each, flat token indices, ascending, [K].
 
         Returns:
-            Of each [S', D], as many as `Seen.stays(kept)` has True.
+            Of each [S', D], as many as `EncodedItem.surviving(kept)` has True.
         """
         alike: dict[tuple[str, int], list[int]] = {}
         for i, (one, k) in enumerate(zip(seen, kept, strict=True)):
             alike.setdefault((one.kind, len(k)), []).append(i)
         found: dict[int, Tensor] = {}
         for mine in alike.values():
-            tokens = torch.stack([seen[i].carried(kept[i]) for i in mine])
+            tokens = torch.stack([seen[i].kept_features(kept[i]) for i in mine])
             found |= zip(mine, self.project(tokens), strict=True)
         return [found[i] for i in range(len(seen))]
 
-    def n_projected(self, seen: Seen, kept: Tensor) -> int:
+    def n_projected(self, seen: EncodedItem, kept: Tensor) -> int:
         """How many tokens go through the projector so that these flat indices [K] can be embedded."""
         return len(kept)
 
@@ -199,22 +199,22 @@ class Adapter(Splicing, ABC):
         """Positions of the whole prompt, as the model would count them: [B, L], or [axes, B, L]."""
         return (mask.long().cumsum(-1) - 1).clamp(min=0)
 
-    def compacted(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor | None:
+    def compact_positions(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor | None:
         """Whole-prompt positions with the gaps of all that does not stay closed; None means 0, 1, 2, ...
 
         `stays` and `visual` are [B, L] bool: what is left (padding is not), and which are placeholders.
         """
         return None
 
-    def completed(
+    def finalize_prompt(
         self,
         prompt: Prompt,
         input_ids: Tensor,
         slots: Sequence[tuple[int, Tensor]],
-        seen: Sequence[Seen],
+        seen: Sequence[EncodedItem],
         kept: Sequence[Tensor],
     ) -> Prompt:
-        """The prompt with whatever else the family's `reading` needs (Prompt.extra).
+        """The prompt with whatever else the family's `with_prompt_hooks` needs (Prompt.extra).
 
         `slots` is what `placeholders` gave for these prompts [B, L]; the others are as in `splice`.
         """
@@ -226,7 +226,7 @@ class Adapter(Splicing, ABC):
         """What else the model's forward takes for each token of what stays, and its value for text behind."""
         return {}
 
-    def reading(self, prompt: Prompt, following: Tensor | None = None) -> AbstractContextManager:
+    def with_prompt_hooks(self, prompt: Prompt, following: Tensor | None = None) -> AbstractContextManager:
         """Inside this, the model's `generate` and `forward` may be given the prompt's embeddings.
 
         Args:

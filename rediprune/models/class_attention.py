@@ -26,6 +26,6 @@ def class_attention(block: torch.nn.Module, states: Tensor) -> Tensor:
     return (query * attention.scale * keys).sum(-1).softmax(-1).mean(1)
 
 
-def attended(attention: Tensor | None, view: int) -> Tensor | None:
+def frame_attention(attention: Tensor | None, view: int) -> Tensor | None:
     """That of one view alone, [T, N] -> [1, N]; None where there is none."""
     return None if attention is None else attention[view, None]

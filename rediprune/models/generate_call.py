@@ -33,7 +33,7 @@ _MEDIA = (
 )
 
 
-def arguments(generate: Callable, args: tuple, kwargs: dict, plain: Callable) -> dict:
+def bind_generate_args(generate: Callable, args: tuple, kwargs: dict, plain: Callable) -> dict:
     """All arguments of a generate call by name; the prompt ids, also called `inputs`, as input_ids.
 
     `generate` is what was there to be called, perhaps another library's wrapper; `plain` is the model's own,
@@ -66,7 +66,9 @@ def refuse_unsupported(call: dict, adapter: Adapter, generate: Callable) -> None
     if call.get("input_ids") is None:
         raise ModelError("generate was called without input_ids: pass what the model's processor returned")
     for name, argument in ARGUMENTS.items():
-        value = setting(call, model, name) if argument.fate == "refused" else None
+        # What the adapter reads itself (token types, for one) is cut together with the prompt.
+        refused = argument.fate == "refused" and name not in adapter.media_inputs
+        value = setting(call, model, name) if refused else None
         does_nothing = isinstance(value, bool | int | float | str) and value in argument.idle_values
         if value is not None and not does_nothing:
             # One value of several is named where others would do.
@@ -78,7 +80,7 @@ def refuse_unsupported(call: dict, adapter: Adapter, generate: Callable) -> None
                 f"{type(model).__name__} takes no {name}: pass only what the model's own processor returned"
             )
     if getattr(generate, "__func__", None) is type(model).generate:
-        for name in call.keys() - ARGUMENTS.keys() - set(_MEDIA):
+        for name in call.keys() - ARGUMENTS.keys() - set(_MEDIA) - set(adapter.media_inputs):
             if call[name] is not None:
                 raise ModelError(
                     f"{name} is no argument of generate that pruning knows: correct its name or leave it out"

@@ -1,4 +1,4 @@
-"""What an adapter hands on: what was seen of one image or clip, and a prompt ready for the LLM."""
+"""Hold what an adapter hands on: one encoded image or clip, and a prompt that is ready for the LLM."""
 
 from __future__ import annotations
 
@@ -13,59 +13,67 @@ from ..tokens import VisionTokens
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One image or clip of a prompt, as the vision encoder gave it.
+class EncodedItem:
+    """Hold one image or clip of a prompt, as the vision encoder gave it.
 
     Attributes:
         vision: the tokens that selection chooses from.
-        slots: [S] int64 on the CPU, what each of its placeholders in the prompt carries, in order: a flat
-            token index (t * N + n), or -1 for a separator, such as LLaVA-NeXT's newline at the end of a row.
+        placeholder_tokens: [S] int64 on the CPU, what each placeholder of the item in the prompt carries, in
+            order: a flat token index (t * N + n), or -1 for a separator, such as LLaVA-NeXT's newline at the
+            end of a row.
         kind: "image" or "video".
-        source: what the family's `embed` needs besides `vision`, where it needs more.
-        encoded: how many pictures the encoder took in for it, where not one for each frame; else 0.
+        source: what the family's `embed_kept` needs besides `vision`, else None.
+        encoded: number of pictures that the encoder read for the item, where not one for each frame; else 0.
     """
 
     vision: VisionTokens
-    slots: Tensor
+    placeholder_tokens: Tensor
     kind: str = "image"
     source: Any = None
     encoded: int = 0
 
     @property
     def n_views(self) -> int:
-        """How many pictures the encoder took in for it."""
+        """Return the number of pictures that the encoder read for this item."""
         return self.encoded or self.vision.shape[0]
 
-    def stays(self, kept: Tensor) -> Tensor:
-        """[S] bool: which placeholders are left when only these flat token indices are kept.
+    def surviving(self, kept: Tensor) -> Tensor:
+        """Return a mask of the placeholders that are left when only some tokens are kept.
 
-        A separator ends a line of tokens and stays where at least one token of its line does, or where its
-        line never had any.
+        A separator ends a line of tokens. It is left where at least one token of its line is kept, or where
+        its line never had any.
+
+        Args:
+            kept: [K] flat token indices.
+
+        Returns:
+            [S] bool.
         """
-        tokens = torch.isin(self.slots, kept)
-        ends = self.slots < 0
+        tokens = torch.isin(self.placeholder_tokens, kept)
+        ends = self.placeholder_tokens < 0
+        # Number the lines, then mark those that keep a token or never had one: left [lines] bool.
         line = ends.long().cumsum(0) - ends.long()  # a separator belongs to the line that it ends
         left = torch.ones(int(line.max()) + 1, dtype=torch.bool)
         left[line[~ends]] = False
         left[line[tokens]] = True
         return tokens | (ends & left[line])
 
-    def carried(self, kept: Tensor) -> Tensor:
-        """Features of tokens, by flat index, in the order of their placeholders, [K] -> [K, C]."""
-        slots = self.slots[self.stays(kept)]
+    def kept_features(self, kept: Tensor) -> Tensor:
+        """Return the features [K, C] of kept flat token indices [K], in the order of their placeholders."""
+        slots = self.placeholder_tokens[self.surviving(kept)]
         return self.vision.take(slots[slots >= 0])
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt with its visual tokens in place, ready for the LLM.
+    """Hold a prompt with its visual tokens in place, ready for the LLM.
 
     Attributes:
         embeds: [B, L', D].
         mask: [B, L'], 1 where there is something to read.
         stays: [B, L] bool, which tokens of the prompt as the processor made it are left.
         position_ids: [B, L'] or [axes, B, L'] where positions are not simply 0, 1, 2, ...; else None.
-        extra: what the family's `reading` needs besides, where it needs more.
+        extra: what the family's `with_prompt_hooks` needs besides, where it needs more.
         types: further arguments of the forward with a value for each token, by name: (values [B, L'], the
             value for text that follows).
     """
@@ -78,7 +86,7 @@ class Prompt:
     types: Mapping[str, tuple[Tensor, int]] = field(default_factory=dict)
 
     def arguments(self, n_new: int = 0) -> dict[str, Tensor]:
-        """Mask, positions and types for the model's forward, as if n_new text tokens followed the prompt."""
+        """Return mask, positions and types for the forward, as if n_new text tokens followed the prompt."""
         mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), n_new)], dim=-1)
         types = {
             name: torch.cat([values, values.new_full((len(values), n_new), text)], dim=-1)
@@ -87,7 +95,7 @@ class Prompt:
         return {"attention_mask": mask} | types | self.positions(n_new)
 
     def positions(self, n_new: int = 0) -> dict[str, Tensor]:
-        """`position_ids` of the prompt and of n_new text tokens behind it; {} where they say nothing new."""
+        """Return `position_ids` of the prompt and n_new text tokens behind it; {} where they count from 0."""
         if self.position_ids is None:
             return {}
         last = self.position_ids[..., -1:]  # a prompt ends in text, whose axes all count alike

@@ -16,7 +16,7 @@ from .families.vipllava import VipLlavaAdapter
 from .generic.adapter import GenericAdapter
 from .generic.lines import LINES
 from .generic.tracing import TracedAdapter
-from .unsupported import refuse_class
+from .unsupported import refuse_class, refuse_wrapper
 
 # config.model_type -> adapter
 FAMILIES: dict[str, type[Adapter]] = {
@@ -33,14 +33,15 @@ FAMILIES: dict[str, type[Adapter]] = {
 
 
 def adapter_for(model: object) -> Adapter:
-    """The adapter of a loaded transformers model, or of the one that torch.compile or PEFT has wrapped.
+    """Return the adapter of a loaded model of transformers, wrapped by torch.compile, PEFT or nothing.
 
     The model itself is not changed.
 
     Raises:
-        ModelError: no separate projector to prune in front of, or a family not known here; names the class.
+        ModelError: no separate projector to prune in front of, or a wrapper that hides the model's parts; the
+            message names the class.
     """
-    model = _unwrapped(model)
+    model = _unwrap(model)
     config = getattr(model, "config", None)
     refuse_class(type(model).__name__, config, FAMILIES)
     if not getattr(model, "can_generate", lambda: False)():
@@ -55,6 +56,12 @@ def adapter_for(model: object) -> Adapter:
     return TracedAdapter(model) if line is None else GenericAdapter(model, line)
 
 
-def _unwrapped(model: object) -> object:
+def _unwrap(model: object) -> object:
+    """Return the transformers model inside torch.compile's or PEFT's wrapper.
+
+    Raises:
+        ModelError: another library has made of the model what cannot be pruned.
+    """
     compiled = getattr(model, "_orig_mod", model)  # torch.compile
+    refuse_wrapper(compiled)
     return compiled.get_base_model() if hasattr(compiled, "get_base_model") else compiled  # PEFT

@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from .errors import ModelError
-from .outputs import Prompt, Seen
+from .outputs import EncodedItem, Prompt
 
 
 class Splicing:
     """How an Adapter makes prompts, out of what the rest of it (base.py) says.
 
-    That is `model`, `kinds`, `token_id`, `is_placeholder`, `embed_each`, `positions`, `compacted` and
-    `completed`.
+    That is `model`, `kinds`, `token_id`, `is_placeholder`, `embed_kept`, `positions`, `token_types`,
+    `compact_positions` and `finalize_prompt`.
     """
 
     if TYPE_CHECKING:
         model: Any
-        kinds: ClassVar[tuple[str, ...]]
+        kinds: tuple[str, ...]
 
         def token_id(self, kind: str) -> int: ...
         def is_placeholder(self, input_ids: Tensor) -> Tensor: ...
-        def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]: ...
+        def embed_kept(self, seen: Sequence[EncodedItem], kept: Sequence[Tensor]) -> list[Tensor]: ...
         def positions(self, *args: Any) -> Any: ...
-        def compacted(self, *args: Any) -> Any: ...
-        def completed(self, *args: Any) -> Any: ...
+        def token_types(self, *args: Any) -> dict[str, tuple[Tensor, int]]: ...
+        def compact_positions(self, *args: Any) -> Any: ...
+        def finalize_prompt(self, *args: Any) -> Any: ...
 
-    def placeholders(self, input_ids: Tensor, seen: Sequence[Seen]) -> list[tuple[int, Tensor]]:
+    def placeholders(self, input_ids: Tensor, seen: Sequence[EncodedItem]) -> list[tuple[int, Tensor]]:
         """For each image and clip, in order: (prompt b, positions [S] of its placeholders in it).
 
         Raises:
@@ -41,7 +42,7 @@ class Splicing:
             # Kinds may share a placeholder: their media then come in the order of the prompts.
             mine = [i for i, one in enumerate(seen) if self.token_id(one.kind) == self.token_id(kind)]
             where = (input_ids == self.token_id(kind)).nonzero()
-            sizes = [len(seen[i].slots) for i in mine]
+            sizes = [len(seen[i].placeholder_tokens) for i in mine]
             fits = sum(sizes) == len(where)
             parts = where.split(sizes) if fits and mine else []
             if not fits or any((part[:, 0] != part[0, 0]).any() for part in parts):
@@ -58,7 +59,7 @@ class Splicing:
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None,
-        seen: Sequence[Seen],
+        seen: Sequence[EncodedItem],
         kept: Sequence[Tensor],
         original_positions: bool = False,
         inputs: Mapping[str, Any] | None = None,
@@ -85,15 +86,18 @@ class Splicing:
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         embeds = self.model.get_input_embeddings()(input_ids)
         stays = torch.ones_like(input_ids, dtype=torch.bool)
-        left = [one.stays(indices) for one, indices in zip(seen, kept, strict=True)]
+        left = [one.surviving(indices) for one, indices in zip(seen, kept, strict=True)]
         for one, indices, here in zip(seen, kept, left, strict=True):
-            room = int((one.slots >= 0).sum())
-            if len(indices) != int((here & (one.slots >= 0)).sum()) or (indices.diff() <= 0).any():
+            room = int((one.placeholder_tokens >= 0).sum())
+            if (
+                len(indices) != int((here & (one.placeholder_tokens >= 0)).sum())
+                or (indices.diff() <= 0).any()
+            ):
                 raise ModelError(
                     f"{len(indices)} tokens were named for one {one.kind}, but not all are among its {room}, "
                     "or they are not in ascending order: name each once, by its flat index"
                 )
-        for (row, places), here, tokens in zip(slots, left, self.embed_each(seen, kept), strict=True):
+        for (row, places), here, tokens in zip(slots, left, self.embed_kept(seen, kept), strict=True):
             here = here.to(places.device)
             embeds[row, places[here]] = tokens.to(embeds.device, embeds.dtype)
             stays[row, places[~here]] = False
@@ -101,18 +105,18 @@ class Splicing:
         if stays.all():
             types = self.token_types(input_ids, stays, inputs or {})
             whole = Prompt(embeds, mask, stays, positions if positions.dim() > 2 else None, types=types)
-            return self.completed(whole, input_ids, slots, seen, kept)
+            return self.finalize_prompt(whole, input_ids, slots, seen, kept)
         # Padding that made room for tokens which are gone now would be paid for in every layer.
         stays &= mask.bool()
         if not original_positions:
-            positions = self.compacted(positions, stays, self.is_placeholder(input_ids))
+            positions = self.compact_positions(positions, stays, self.is_placeholder(input_ids))
         if positions is not None:
             by_token = positions if positions.dim() == 2 else positions.permute(1, 2, 0)
             moved = packed(by_token, stays)
             positions = moved if positions.dim() == 2 else moved.permute(2, 0, 1)
         types = self.token_types(input_ids, stays, inputs or {})
         pruned = Prompt(packed(embeds, stays), packed(mask, stays), stays, positions, types=types)
-        return self.completed(pruned, input_ids, slots, seen, kept)
+        return self.finalize_prompt(pruned, input_ids, slots, seen, kept)
 
 
 def packed(x: Tensor, stays: Tensor) -> Tensor:

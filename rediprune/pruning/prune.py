@@ -31,7 +31,7 @@ from .patch import CallCounter, GeneratePatch, PruneContext
 from .report import PrunedImage, PruneError, PruneReport
 
 if TYPE_CHECKING:
-    from ..models import Adapter, Prompt, Seen
+    from ..models import Adapter, EncodedItem, Prompt
 
 _ENTERING = threading.Lock()  # or two threads could put two blocks on one model at the same moment
 

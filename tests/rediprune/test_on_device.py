@@ -88,8 +88,8 @@ def test_what_every_family_sees_crosses_to_another_process(family):
         for before, after in zip(look.items, crossed.items, strict=True):
             kept = before.vision.all[::3]
             with torch.no_grad():
-                (mine,), (other,) = (one.adapter.embed_each([seen], [kept]) for seen in (before, after))
+                (mine,), (other,) = (one.adapter.embed_kept([seen], [kept]) for seen in (before, after))
                 assert torch.equal(mine, other)
         there = on_device(crossed.items, META)
         assert {one.vision.features.device for one in there} == {META}
-        assert {one.slots.device.type for one in there} == {"cpu"}
+        assert {one.placeholder_tokens.device.type for one in there} == {"cpu"}

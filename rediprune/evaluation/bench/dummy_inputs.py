@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ...models import Adapter, Seen
+from ...models import Adapter, EncodedItem
 from ...models.checkpoints.catalog import Checkpoint
 from .record import Figure, time_calls
 
@@ -76,10 +76,10 @@ def random_input(adapter: Adapter, frames: int) -> dict[str, Tensor]:
     return {"pixel_values": noise(1)}
 
 
-def prompt_ids(adapter: Adapter, seen: Seen) -> Tensor:
+def prompt_ids(adapter: Adapter, seen: EncodedItem) -> Tensor:
     """Make token ids [1, L]: some text, the placeholders, and the rest of the text, which is the question."""
     text = torch.arange(1, N_TEXT + 1)
-    middle = torch.full((len(seen.slots),), adapter.token_id(seen.kind))
+    middle = torch.full((len(seen.placeholder_tokens),), adapter.token_id(seen.kind))
     return torch.cat([text[:20], middle, text[20:]])[None].to(adapter.device)
 
 

@@ -21,7 +21,7 @@ from ...config import PruneConfig
 from ...costs.estimate import decode_flops, estimate, kv_bytes, vision_flops
 from ...costs.stopwatch import pool_timings
 from ...explainer.generate import prefill, time_prompt
-from ...models import Adapter, Seen, adapter_for
+from ...models import Adapter, EncodedItem, adapter_for
 from ...models.checkpoints.catalog import find
 from ...models.transformers_names import cache_of
 from ...query.prompt_tail import prompt_tail
@@ -111,7 +111,7 @@ def _measure_medium(
 @torch.no_grad()
 def _measure_ratios(
     adapter: Adapter,
-    seen: Seen,
+    seen: EncodedItem,
     ids: torch.Tensor,
     kept: dict[float, torch.Tensor],
     case: Case,
@@ -162,7 +162,7 @@ def _run_prefill(adapter, prompt, made: list) -> None:
 
 
 def _estimates(
-    adapter: Adapter, seen: Seen, ids: torch.Tensor, kept: torch.Tensor, case: Case
+    adapter: Adapter, seen: EncodedItem, ids: torch.Tensor, kept: torch.Tensor, case: Case
 ) -> Iterator[Estimate]:
     """Yield the estimates of `costs.estimate` for this run, to stand beside the measured figures."""
     vision = seen.vision

@@ -44,7 +44,7 @@ def generate_answers(
     """Decode all samples of a batch together; a batch of one is what Explainer.answer does."""
     tokenizer = explainer.processor.tokenizer
     prompt, n_kept = splice_batch(explainer, batch, positions)
-    with explainer.adapter.reading(prompt):
+    with explainer.adapter.with_prompt_hooks(prompt):
         made = explainer.model.generate(
             inputs_embeds=prompt.embeds,
             **prompt.arguments(),
@@ -107,7 +107,7 @@ def splice_batch(
     # Counted in the prompt itself: placeholders that survived and stand for a visual token, not a separator.
     counts = [0] * len(batch)
     for (row, places), one in zip(adapter.placeholders(ids, seen), seen, strict=True):
-        counts[row] += int((prompt.stays[row, places].cpu() & (one.slots >= 0)).sum())
+        counts[row] += int((prompt.stays[row, places].cpu() & (one.placeholder_tokens >= 0)).sum())
     return prompt, counts
 
 

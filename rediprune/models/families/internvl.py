@@ -26,7 +26,7 @@ from ...tokens import Geometry, VisionTokens
 from ..adapter import Adapter
 from ..errors import ModelError
 from ..geometry.grid import grid_geometry
-from ..outputs import Seen
+from ..outputs import EncodedItem
 from ..vision_encoder import hidden_states
 
 
@@ -46,7 +46,7 @@ class InternVlAdapter(Adapter):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         if inputs.get("input_ids") is None:
             raise ModelError(
                 "input_ids are missing, without which nobody can tell whose tiles pixel_values are: pass all "
@@ -63,7 +63,7 @@ class InternVlAdapter(Adapter):
         ):
             where = self._frames if kind == "video" else self._tiles
             slots = torch.arange(count * part.shape[1])
-            seen.append(Seen(VisionTokens(part, where(count, size, processor)), slots, kind))
+            seen.append(EncodedItem(VisionTokens(part, where(count, size, processor)), slots, kind))
         return seen
 
     def project(self, features: Tensor) -> Tensor:

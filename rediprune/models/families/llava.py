@@ -15,10 +15,10 @@ from torch import Tensor
 from ...costs.estimate import ModelShapes
 from ...tokens import VisionTokens
 from ..adapter import Adapter
-from ..class_attention import attended, class_attention
+from ..class_attention import class_attention, frame_attention
 from ..errors import ModelError
 from ..geometry.grid import grid_geometry
-from ..outputs import Seen
+from ..outputs import EncodedItem
 from ..vision_encoder import hidden_states
 
 # OpenAI's CLIP vision towers by (image size, patch size, width, layers), under open_clip's names. The plain
@@ -53,7 +53,7 @@ class LlavaAdapter(Adapter):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         pixel_values, vision = inputs["pixel_values"], self.model.config.vision_config
         if sizes is not None and len(sizes) != len(pixel_values):
             raise ModelError(f"{len(sizes)} image sizes were given for {len(pixel_values)} images")
@@ -65,7 +65,7 @@ class LlavaAdapter(Adapter):
         features, attention = self._encode(pixel_values)
         slots = torch.arange(features.shape[1])
         return [
-            Seen(VisionTokens(f[None], (place,), attention=attended(attention, i)), slots)
+            EncodedItem(VisionTokens(f[None], (place,), attention=frame_attention(attention, i)), slots)
             for i, (f, place) in enumerate(zip(features, geometry, strict=True))
         ]
 

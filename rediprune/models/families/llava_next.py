@@ -11,7 +11,7 @@ No newline parts the overview from the first row, so that row's newline stays wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from transformers.models.llava_next.modeling_llava_next import image_size_to_num
 from ...tokens import VisionTokens
 from ..errors import ModelError
 from ..geometry.tiles import tile_geometry
-from ..outputs import Seen
+from ..outputs import EncodedItem
 from .llava import LlavaAdapter
 
 
@@ -31,7 +31,7 @@ class LlavaNextAdapter(LlavaAdapter):
     tokens still point where CLIP's text does is to be measured with the real weights.
     """
 
-    media_inputs: ClassVar[tuple[str, ...]] = ("pixel_values", "image_sizes")
+    media_inputs: tuple[str, ...] = ("pixel_values", "image_sizes")
 
     @torch.no_grad()
     def look(
@@ -39,7 +39,7 @@ class LlavaNextAdapter(LlavaAdapter):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         pixels, image_sizes = inputs["pixel_values"], inputs.get("image_sizes")
         if image_sizes is None or len(image_sizes) != len(pixels) or pixels.dim() != 5:
             raise ModelError(
@@ -83,7 +83,7 @@ class LlavaNextAdapter(LlavaAdapter):
 
     def _seen(
         self, features: Tensor, attention: Tensor | None, geometry: tuple, image_size: tuple[int, int]
-    ) -> Seen:
+    ) -> EncodedItem:
         t, n = features.shape[:2]
         # The model's own packing, of indices instead of features: what it puts where, and what it leaves out.
         index = torch.arange(t * n, device="cpu").view(t, n, 1)
@@ -104,12 +104,16 @@ class LlavaNextAdapter(LlavaAdapter):
             features, present = features[tiles.to(features.device)], present[tiles]
             attention = None if attention is None else attention[tiles.to(attention.device)]
             geometry = tuple(geometry[tile] for tile in tiles)
-        return Seen(VisionTokens(features, geometry, None if present.all() else present, attention), slots)
+        return EncodedItem(
+            VisionTokens(features, geometry, None if present.all() else present, attention), slots
+        )
 
-    def _embed_one(self, seen: Seen, kept: Tensor) -> Tensor:
-        return self._with_newlines(self.project(seen.carried(kept)[None])[0], seen.slots[seen.stays(kept)])
+    def _embed_one(self, seen: EncodedItem, kept: Tensor) -> Tensor:
+        return self._with_newlines(
+            self.project(seen.kept_features(kept)[None])[0], seen.placeholder_tokens[seen.surviving(kept)]
+        )
 
-    def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_kept(self, seen: Sequence[EncodedItem], kept: Sequence[Tensor]) -> list[Tensor]:
         if any(len(k) < one.vision.n_tokens for one, k in zip(seen, kept, strict=True)):
             return [self._embed_one(one, k) for one, k in zip(seen, kept, strict=True)]
         # Nothing pruned: all tiles of all images in one call, padding included. The matrix product is that of
@@ -121,7 +125,7 @@ class LlavaNextAdapter(LlavaAdapter):
             for i, part in zip(
                 mine, self.project(torch.cat(tiles)).split(list(map(len, tiles))), strict=True
             ):
-                slots = seen[i].slots
+                slots = seen[i].placeholder_tokens
                 found[i] = self._with_newlines(part.flatten(0, 1)[slots[slots >= 0].to(part.device)], slots)
         return [found[i] for i in range(len(seen))]
 

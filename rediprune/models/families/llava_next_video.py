@@ -19,7 +19,7 @@ from torch import Tensor
 from ...tokens import VisionTokens
 from ..errors import ModelError
 from ..geometry.grid import grid_geometry
-from ..outputs import Seen
+from ..outputs import EncodedItem
 from .llava_next import LlavaNextAdapter
 
 
@@ -35,7 +35,7 @@ class LlavaNextVideoAdapter(LlavaNextAdapter):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         seen, images, clips = [], inputs.get("pixel_values"), inputs.get("pixel_values_videos")
         n_images, n_clips = (0 if pixels is None else len(pixels) for pixels in (images, clips))
         if sizes is not None and len(sizes) != n_images + n_clips:
@@ -48,7 +48,7 @@ class LlavaNextVideoAdapter(LlavaNextAdapter):
 
     def _clips(
         self, pixels: Tensor, sizes: Sequence[tuple[int, int]] | None, processor: object | None
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         if pixels.dim() != 5:
             raise ModelError(
                 f"pixel_values_videos have shape {tuple(pixels.shape)}: this model takes [clips, frames, 3, "
@@ -68,7 +68,7 @@ class LlavaNextVideoAdapter(LlavaNextAdapter):
         looks = [None] * len(pixels) if attention is None else self._pooled(attention).split(frames)
         slots = torch.arange(frames * features.shape[1])
         return [
-            Seen(VisionTokens(f, (place,) * frames, attention=look), slots, "video")
+            EncodedItem(VisionTokens(f, (place,) * frames, attention=look), slots, "video")
             for f, look, place in zip(features.split(frames), looks, geometry, strict=True)
         ]
 

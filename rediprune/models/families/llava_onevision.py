@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,11 +27,11 @@ from transformers.models.llava_onevision.modeling_llava_onevision import image_s
 
 from ...tokens import VisionTokens
 from ..errors import ModelError
-from ..geometry.bilinear import Mix, joined_mix, marked, unmarked
+from ..geometry.bilinear import Mix, joined_mix, probe_input, weights_from_probe
 from ..geometry.grid import grid_geometry
 from ..geometry.packing import Pack, read_packing
-from ..geometry.tiled_view import canvas_of, check_size, laid_together, squeezed
-from ..outputs import Seen
+from ..geometry.tiled_view import canvas_of, check_size, overview_geometry, tiled_geometry
+from ..outputs import EncodedItem
 from .llava import LlavaAdapter
 
 
@@ -53,8 +53,8 @@ class Source:
 class LlavaOnevisionAdapter(LlavaAdapter):
     """LLaVA-OneVision. A token is a slot of the prompt, its feature a mix of the encoder's tokens."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("image", "video")
-    media_inputs: ClassVar[tuple[str, ...]] = (
+    kinds: tuple[str, ...] = ("image", "video")
+    media_inputs: tuple[str, ...] = (
         "pixel_values",
         "image_sizes",
         "batch_num_images",
@@ -68,7 +68,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         stills, clips = inputs.get("pixel_values"), inputs.get("pixel_values_videos")
         shapes = [] if stills is None else _shapes(inputs)
         n_stills, n_clips = len(shapes), 0 if clips is None else len(clips)
@@ -80,8 +80,8 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         seen = [] if stills is None else self._images(inputs, shapes, places[:n_stills], processor)
         return seen + ([] if clips is None else self._clips(clips, places[n_stills:], processor))
 
-    def _embed_one(self, seen: Seen, kept: Tensor) -> Tensor:
-        slots, mix = seen.slots[seen.stays(kept)], seen.source.mix.rows(kept)
+    def _embed_one(self, seen: EncodedItem, kept: Tensor) -> Tensor:
+        slots, mix = seen.placeholder_tokens[seen.surviving(kept)], seen.source.mix.rows(kept)
         used, places = mix.index.unique(return_inverse=True)
         tokens = seen.source.tokens.flatten(0, 1)
         projected = self.project(tokens[used.to(tokens.device)][None])[0]
@@ -89,16 +89,16 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         out[(slots >= 0).to(out.device)] = replace(mix, index=places).of(projected)
         return out
 
-    def project_all(self, seen: Seen) -> Tensor:
+    def project_all(self, seen: EncodedItem) -> Tensor:
         projected = self.project(seen.source.tokens).flatten(0, 1)
         return seen.source.mix.of(projected).unflatten(0, seen.vision.shape)
 
-    def n_projected(self, seen: Seen, kept: Tensor) -> int:
+    def n_projected(self, seen: EncodedItem, kept: Tensor) -> int:
         if len(kept) == seen.vision.n_tokens:
             return seen.source.tokens.shape[:2].numel()
         return len(seen.source.mix.rows(kept).index.unique())
 
-    def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_kept(self, seen: Sequence[EncodedItem], kept: Sequence[Tensor]) -> list[Tensor]:
         # Nothing pruned: the model's own packing of all tokens, projected in the very shape that it would
         # use itself, is equal to the last bit.
         if any(len(k) < one.vision.n_tokens for one, k in zip(seen, kept, strict=True)):
@@ -126,7 +126,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         shapes: list[tuple[int, int]],
         sizes: Sequence[tuple[int, int] | None],
         processor: object | None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         together = inputs.get("batch_num_images")
         together = [1] * len(shapes) if together is None else torch.as_tensor(together).tolist()
         alone = [n == 1 for n in together for _ in range(n)]
@@ -158,7 +158,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         tiled: bool,
         size: tuple[int, int] | None,
         processor: object | None,
-    ) -> Seen:
+    ) -> EncodedItem:
         """One image from its tiles [tiles, n, C]; shape is (height, width) as the processor read it."""
         config = self.model.config
         tiles, n = tokens.shape[:2]
@@ -168,20 +168,20 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         packed = read_packing(pack, self._packing(shape, f"anyres_max_{tiles}"), tiles, n)
         check_size(size, shape)
         if tiled:
-            geometry = [squeezed(shape, side, patch)]
+            geometry = [overview_geometry(shape, side, patch)]
         else:
             geometry = [grid_geometry(size, processor, (side, side), patch)]
         if packed.cells is not None:
             canvas = canvas_of(shape, config.image_grid_pinpoints, processor)
-            geometry.append(laid_together(shape, canvas, packed.grid, packed.cells, side, patch))
+            geometry.append(tiled_geometry(shape, canvas, packed.grid, packed.cells, side, patch))
         features = packed.mix.of(tokens.flatten(0, 1)).unflatten(0, (len(geometry), -1))
         present = packed.mix.weight.any(-1).view(features.shape[:2])
         vision = VisionTokens(features, tuple(geometry), None if present.all() else present)
-        return Seen(vision, packed.slots, "image", Source(tokens, packed.mix, shape), tiles)
+        return EncodedItem(vision, packed.slots, "image", Source(tokens, packed.mix, shape), tiles)
 
     def _clips(
         self, pixels: Tensor, sizes: Sequence[tuple[int, int] | None], processor: object | None
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         if not isinstance(pixels, Tensor) or pixels.dim() != 5:
             raise ModelError(
                 "pixel_values_videos must be one tensor [clips, T, 3, H, W], so clips that are asked about "
@@ -189,9 +189,9 @@ class LlavaOnevisionAdapter(LlavaAdapter):
             )
         vision, base = self.model.config.vision_config, self._base
         frames, grid = pixels.shape[1], vision.image_size // vision.patch_size
-        shrunk = base.apply_pooling(marked(grid, grid).flatten(0, 1)[None])[0]
+        shrunk = base.apply_pooling(probe_input(grid, grid).flatten(0, 1)[None])[0]
         edge = round(len(shrunk) ** 0.5)
-        one = unmarked(shrunk.view(edge, edge, -1), torch.arange(grid**2).view(grid, grid))
+        one = weights_from_probe(shrunk.view(edge, edge, -1), torch.arange(grid**2).view(grid, grid))
         mix = joined_mix([replace(one, index=one.index + t * grid**2) for t in range(frames)])
         slots = torch.cat([torch.arange(len(mix.index)), torch.tensor([-1])])
 
@@ -202,7 +202,7 @@ class LlavaOnevisionAdapter(LlavaAdapter):
             place = replace(place, rows=edge, cols=edge)
             features = mix.of(tokens.flatten(0, 1)).view(frames, edge**2, -1)
             vision_tokens = VisionTokens(features, (place,) * frames)
-            seen.append(Seen(vision_tokens, slots, "video", Source(tokens, mix)))
+            seen.append(EncodedItem(vision_tokens, slots, "video", Source(tokens, mix)))
         return seen
 
     def _all_packed(self, source: Source, projected: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 
-def closed_up(positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor:
+def compact_mrope(positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor:
     """Positions of whole prompts, closed up for the tokens that stay.
 
     Args:
@@ -39,13 +39,13 @@ def closed_up(positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor:
                 closed[:, b, run][:, left] = torch.arange(at, at + count).to(positions)
                 at += count
             elif count:
-                axes = [_up(axis, left) for axis in positions[:, b, run]]
+                axes = [_compact_axis(axis, left) for axis in positions[:, b, run]]
                 closed[:, b, run][:, left] = at + torch.stack([moved for moved, _ in axes])
                 at += max(rows_or_cols for _, rows_or_cols in axes[1:])
     return closed
 
 
-def _up(axis: Tensor, left: Tensor) -> tuple[Tensor, int]:
+def _compact_axis(axis: Tensor, left: Tensor) -> tuple[Tensor, int]:
     """One axis [n] of a run: the positions of what is left, from 0, and how many distinct ones there are."""
     places, (used, rank) = axis.unique(), axis[left].unique(return_inverse=True)
     return (places - places[0])[rank], len(used)

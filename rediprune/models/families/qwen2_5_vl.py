@@ -25,9 +25,9 @@ from ...costs.estimate import ModelShapes
 from ...tokens import Geometry, VisionTokens
 from ..adapter import Adapter
 from ..errors import ModelError
-from ..outputs import Seen
+from ..outputs import EncodedItem
 from ..vision_encoder import ReadEnough, read_before
-from .mrope import closed_up
+from .mrope import compact_mrope
 
 _PIXELS = {"image": "pixel_values", "video": "pixel_values_videos"}
 _TICKS = 1000  # frames a second of the time axis on which the processor is told when frames are shown
@@ -54,7 +54,7 @@ class Qwen25VlAdapter(Adapter):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         given = [kind for kind in self.kinds if inputs.get(_PIXELS[kind]) is not None]
         grids = {kind: self._grids(kind, inputs) for kind in given}
         count = sum(map(len, grids.values()))
@@ -66,13 +66,13 @@ class Qwen25VlAdapter(Adapter):
             places = [self._geometry(kind, grid, next(own), processor) for grid in grids[kind]]
             for read, place in zip(self._encode(inputs[_PIXELS[kind]], grids[kind]), places, strict=True):
                 slots = torch.arange(len(place) * read[0].shape[1])
-                seen.append(Seen(VisionTokens(read[0], place), slots, kind, read[1:]))
+                seen.append(EncodedItem(VisionTokens(read[0], place), slots, kind, read[1:]))
         return seen
 
     def project(self, features: Tensor) -> Tensor:
         return self._merged(self._tower.merger, features)
 
-    def prepare(
+    def run_processor(
         self,
         processor: Any,
         text: str,
@@ -85,7 +85,7 @@ class Qwen25VlAdapter(Adapter):
         A single frame is repeated to fill its temporal patch: not every processor does it by itself.
         """
         if not clip:
-            return super().prepare(processor, text, frames)
+            return super().run_processor(processor, text, frames)
         lacking = self.model.config.vision_config.temporal_patch_size - len(frames)
         pixels = np.stack([np.asarray(frame) for frame in [*frames, *[frames[-1]] * lacking]])
         when = {}
@@ -114,8 +114,8 @@ class Qwen25VlAdapter(Adapter):
             input_ids, types.to(input_ids.device), attention_mask=mask, **said
         )[0]
 
-    def compacted(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor:
-        return closed_up(positions, stays, visual)
+    def compact_positions(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor:
+        return compact_mrope(positions, stays, visual)
 
     def shapes(self) -> ModelShapes:
         """Without a picture the encoder reads nothing: its counts of tokens and patches are 0."""
@@ -191,13 +191,13 @@ class Qwen25VlAdapter(Adapter):
             0, features.shape[:-1]
         )
 
-    def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_kept(self, seen: Sequence[EncodedItem], kept: Sequence[Tensor]) -> list[Tensor]:
         # As the model: one product for all images and one for all clips, whatever their sizes.
         tokens = [one.vision.take(k) for one, k in zip(seen, kept, strict=True)]
         return self._by_kind(seen, tokens, self.project)
 
     @staticmethod
-    def _by_kind(seen: Sequence[Seen], tokens: Sequence[Tensor], project) -> list[Tensor]:
+    def _by_kind(seen: Sequence[EncodedItem], tokens: Sequence[Tensor], project) -> list[Tensor]:
         found: dict[int, Tensor] = {}
         for kind in {one.kind for one in seen}:
             mine = [i for i, one in enumerate(seen) if one.kind == kind]

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..outputs import Prompt, Seen
+from ..outputs import EncodedItem, Prompt
 from ..splice import packed
 from ..transformers_names import cached_length
 from .qwen2_5_vl import Qwen25VlAdapter
@@ -53,22 +53,22 @@ class Deepstack:
 
 
 class Qwen3VlAdapter(Qwen25VlAdapter):
-    """Qwen3-VL, images and clips. `Seen.source` holds the states for deepstack, [T, N, C] of each layer."""
+    """Serve Qwen3-VL; `EncodedItem.source` holds the states [T, N, C] of each layer for deepstack."""
 
     media_inputs = tuple(name for name in Qwen25VlAdapter.media_inputs if name != "second_per_grid_ts")
     vision_types = frozenset({"qwen3_vl_vision"})
 
-    def completed(
+    def finalize_prompt(
         self,
         prompt: Prompt,
         input_ids: Tensor,
         slots: Sequence[tuple[int, Tensor]],
-        seen: Sequence[Seen],
+        seen: Sequence[EncodedItem],
         kept: Sequence[Tensor],
     ) -> Prompt:
         length = input_ids.shape[1]
         where = [
-            row * length + places[one.stays(k).to(places.device)]
+            row * length + places[one.surviving(k).to(places.device)]
             for (row, places), one, k in zip(slots, seen, kept, strict=True)
         ]
         # Images and clips of a prompt are merged apart, but the LLM wants them as they come in the prompt.
@@ -85,7 +85,7 @@ class Qwen3VlAdapter(Qwen25VlAdapter):
         return replace(prompt, extra=Deepstack(visual, tuple(features)))
 
     @contextmanager
-    def reading(self, prompt: Prompt, following: Tensor | None = None) -> Iterator[None]:
+    def with_prompt_hooks(self, prompt: Prompt, following: Tensor | None = None) -> Iterator[None]:
         """The LLM is handed the deepstack features whenever it reads the prompt, and not when it decodes."""
 
         reader = threading.get_ident()

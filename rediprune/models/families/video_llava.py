@@ -18,7 +18,7 @@ from torch import Tensor
 from ...tokens import VisionTokens
 from ..errors import ModelError
 from ..geometry.grid import grid_geometry
-from ..outputs import Seen
+from ..outputs import EncodedItem
 from .llava import LlavaAdapter
 
 
@@ -38,7 +38,7 @@ class VideoLlavaAdapter(LlavaAdapter):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         images, clips = inputs.get("pixel_values"), inputs.get("pixel_values_videos")
         if images is None:
             images = inputs.get("pixel_values_images")
@@ -71,17 +71,18 @@ class VideoLlavaAdapter(LlavaAdapter):
         whole: bool,
         sizes: Sequence[tuple[int, int] | None],
         processor: object | None,
-    ) -> list[Seen]:
-        """One Seen for each of `states` [images or clips, T, 1 + patches, C], with the class token or not.
+    ) -> list[EncodedItem]:
+        """Return one EncodedItem for each image or clip.
 
-        `attention` is that of the class token, [images or clips, T, 1 + patches], itself included.
+        `states` is [images or clips, T, 1 + patches, C], the class token first in each frame. `attention` is
+        that of the class token, [images or clips, T, 1 + patches], itself included.
         """
         vision, settings = self.model.config.vision_config, getattr(processor, f"{kind}_processor", processor)
         side, (_, t, n, _) = vision.image_size, states.shape
         frame = torch.arange(n).roll(1) if whole else torch.arange(n - 1)
 
         def behind(x: Tensor) -> Tensor:
-            """The class token last, or off."""
+            """Move the class token to the end, or leave it out."""
             return torch.cat([x[:, :, 1:], x[:, :, :1]], dim=2) if whole else x[:, :, 1:]
 
         features, looks = behind(states), [None] * len(states) if attention is None else behind(attention)

@@ -18,8 +18,8 @@ from ...costs.estimate import ModelShapes
 from ...tokens import VisionTokens
 from ..adapter import Adapter
 from ..errors import ModelError
-from ..families.mrope import closed_up
-from ..outputs import Prompt, Seen
+from ..families.mrope import compact_mrope
+from ..outputs import EncodedItem, Prompt
 from ..splice import packed
 from .delivery import Delivery, delivering
 from .line import Line
@@ -45,7 +45,7 @@ class Source:
         row: [n] int64, which of that call's tokens it was.
         shapes: the shape, and the strides, of what each call of the entry was given.
         reached: how many tokens of each call reach the prompt.
-        separators: [m, D], what stands where `Seen.slots` is -1.
+        separators: [m, D], what stands where `EncodedItem.placeholder_tokens` is -1.
         beside: for each further projector, [n, C].
     """
 
@@ -95,7 +95,7 @@ class GenericAdapter(Adapter):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         seen, own = [], None if sizes is None else list(sizes)
         for kind in self.kinds:
             if all(inputs.get(name) is None for name in _PIXELS[kind]):
@@ -115,8 +115,8 @@ class GenericAdapter(Adapter):
             return known
         return known - len(inputs["video_grid_thw"])
 
-    def _parted(self, read: Read, given: Given, sizes: Sequence[tuple[int, int]] | None) -> list[Seen]:
-        """One Seen for each image or clip of a run."""
+    def _parted(self, read: Read, given: Given, sizes: Sequence[tuple[int, int]] | None) -> list[EncodedItem]:
+        """One EncodedItem for each image or clip of a run."""
         group, slots = self.line.group, read.way.slots
         width = read.rows[0].shape[-1] * group
         calls = [rows.reshape(-1, width) for rows in read.rows]
@@ -164,7 +164,7 @@ class GenericAdapter(Adapter):
                 tuple(layer[mine.to(layer.device)] for layer in beside),
             )
             start, separators_used = stop, separators_used + n_separators
-            seen.append(Seen(VisionTokens(spread, places, present), own, given.kind, source))
+            seen.append(EncodedItem(VisionTokens(spread, places, present), own, given.kind, source))
         return seen
 
     # Projecting ------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class GenericAdapter(Adapter):
     def _run(self, rows: Tensor) -> Tensor:
         return run_projector(self.reader, rows, self._example)
 
-    def embed_each(self, seen: Sequence[Seen], kept: Sequence[Tensor]) -> list[Tensor]:
+    def embed_kept(self, seen: Sequence[EncodedItem], kept: Sequence[Tensor]) -> list[Tensor]:
         """Project call by call, as the tokens came, so that 100% is equal to the last bit."""
         calls: dict[tuple[int, int], list[tuple[int, Tensor]]] = defaultdict(list)
         positions = [_ranks(one, k) for one, k in zip(seen, kept, strict=True)]
@@ -205,12 +205,12 @@ class GenericAdapter(Adapter):
         ]
 
     @staticmethod
-    def _in_order(one: Seen, kept: Tensor, ranks: Tensor, parts: dict) -> Tensor:
+    def _in_order(one: EncodedItem, kept: Tensor, ranks: Tensor, parts: dict) -> Tensor:
         """[S', D] at the placeholders that are left, of a dict of (ranks, vectors)."""
-        left = one.stays(kept)
-        slots = one.slots[left]
+        left = one.surviving(kept)
+        slots = one.placeholder_tokens[left]
         if not parts:
-            return one.source.separators[left[one.slots < 0]]
+            return one.source.separators[left[one.placeholder_tokens < 0]]
         found = torch.cat([ranks for ranks, _ in parts.values()])
         vectors = torch.cat([vectors for _, vectors in parts.values()])
         vectors = vectors[found.argsort().to(vectors.device)]
@@ -218,7 +218,7 @@ class GenericAdapter(Adapter):
             return vectors
         out = vectors.new_empty(len(slots), vectors.shape[-1])
         out[slots >= 0] = vectors
-        out[slots < 0] = one.source.separators[left[one.slots < 0]].to(out)
+        out[slots < 0] = one.source.separators[left[one.placeholder_tokens < 0]].to(out)
         return out
 
     # Delivering ------------------------------------------------------------------------------------------
@@ -236,10 +236,10 @@ class GenericAdapter(Adapter):
             said["mm_token_type_ids"] = said["mm_token_type_ids"].to(input_ids.device)
         return self._base.get_rope_index(input_ids, attention_mask=mask, **said)[0]
 
-    def compacted(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor | None:
-        return closed_up(positions, stays, visual) if self.line.mrope else None
+    def compact_positions(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor | None:
+        return compact_mrope(positions, stays, visual) if self.line.mrope else None
 
-    def completed(self, prompt, input_ids, slots, seen, kept) -> Prompt:
+    def finalize_prompt(self, prompt, input_ids, slots, seen, kept) -> Prompt:
         ids = packed(input_ids, prompt.stays)
         visual = {
             kind: packed(input_ids == self.token_id(kind), prompt.stays)
@@ -258,7 +258,7 @@ class GenericAdapter(Adapter):
             where = torch.cat(
                 [
                     slots[i][0] * input_ids.shape[1]
-                    + slots[i][1][seen[i].stays(kept[i]).to(slots[i][1].device)]
+                    + slots[i][1][seen[i].surviving(kept[i]).to(slots[i][1].device)]
                     for i in mine
                 ]
             )
@@ -270,7 +270,7 @@ class GenericAdapter(Adapter):
             found[kind] = tuple(layers)
         return found
 
-    def reading(self, prompt: Prompt, following: Tensor | None = None) -> AbstractContextManager:
+    def with_prompt_hooks(self, prompt: Prompt, following: Tensor | None = None) -> AbstractContextManager:
         return delivering(self.model, prompt, following)
 
     def token_types(self, input_ids: Tensor, stays: Tensor, inputs: Mapping[str, Any]) -> dict:
@@ -362,7 +362,7 @@ def _spread(features: Tensor, views: Sequence[int]) -> Tensor:
     return torch.stack([F.pad(part, (0, 0, 0, most - len(part))) for part in features.split(list(views))])
 
 
-def _flat(one: Seen) -> Tensor:
+def _flat(one: EncodedItem) -> Tensor:
     """Features of the tokens that there are, [n, C]."""
     features = one.vision.features.flatten(0, 1)
     if one.vision.valid is None:
@@ -370,7 +370,7 @@ def _flat(one: Seen) -> Tensor:
     return features[one.vision.all.to(features.device)]
 
 
-def _ranks(one: Seen, kept: Tensor) -> Tensor:
+def _ranks(one: EncodedItem, kept: Tensor) -> Tensor:
     """Flat token indices as ranks among the tokens that there are."""
     if one.vision.valid is None:
         return kept

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import inspect
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +63,8 @@ class Delivery:
             features = embeds[where.repeat_interleave(times, dim=0).to(embeds.device)]
             output = self.output[kind]
             fields: dict[str, Any] = dict.fromkeys(one.name for one in dataclasses.fields(output.made))
-            fields |= output.beside | {"pooler_output": _packed(features, output.dims)}
+            fields.update(output.beside)
+            fields["pooler_output"] = _packed(features, output.dims)
             if self.deepstack.get(kind):
                 rows = list(zip(prompt.sum(1).tolist(), written.sum(1).tolist(), strict=True))
                 fields["deepstack_features"] = [
@@ -107,26 +108,40 @@ def delivering(model: torch.nn.Module, prompt: Prompt, following: Tensor | None)
         handle.remove()
 
 
+class _PrepareWithEmbeddings:
+    """Stand in for `prepare_inputs_for_generation` of one model and name `inputs_embeds` in the signature.
+
+    Attributes:
+        inside: number of calls, over all threads, that need the stand-in at this moment.
+    """
+
+    def __init__(self, prepare: Callable[..., dict[str, Any]]) -> None:
+        self.prepare = prepare
+        self.inside = 0
+
+    def __call__(
+        self, input_ids: Tensor, inputs_embeds: Tensor | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        embeds = {} if inputs_embeds is None else {"inputs_embeds": inputs_embeds}
+        return self.prepare(input_ids, **embeds, **kwargs)
+
+
 @contextmanager
 def _embeddings_admitted(model: torch.nn.Module) -> Iterator[None]:
-    """`generate` refuses embeddings where `prepare_inputs_for_generation` does not name them, though it takes
-    them; inside, it names them. Threads may be inside at once: the last one out takes it off.
+    """Let `generate` take embeddings where `prepare_inputs_for_generation` does not name them.
+
+    `generate` refuses them by that signature alone. Threads may be inside at once: the last one to leave
+    takes the stand-in off.
     """
     own = type(model).prepare_inputs_for_generation
     if "inputs_embeds" in inspect.signature(own).parameters:
         yield
         return
 
-    def prepare(self, input_ids, inputs_embeds=None, **kwargs):
-        embeds = {} if inputs_embeds is None else {"inputs_embeds": inputs_embeds}
-        return own(self, input_ids, **embeds, **kwargs)
-
     with _COUNTING:
         there = vars(model).get("prepare_inputs_for_generation")
         if there is None:
-            there = functools.partial(prepare, model)
-            there.__signature__ = inspect.signature(prepare.__get__(model))
-            there.inside = 0
+            there = _PrepareWithEmbeddings(functools.partial(own, model))
             model.prepare_inputs_for_generation = there
         there.inside += 1
     try:

@@ -10,6 +10,11 @@ _PROJECTOR = "model.multi_modal_projector"
 _MERGER = "model.visual.merger"
 
 
+def _grid(projector: str, group: int = 1, mrope: bool = False) -> Line:
+    """Return the line of a family that reads images and clips as one grid of tokens for each frame."""
+    return Line(projector, group=group, layout="grid", mrope=mrope, video=True)
+
+
 _MUSE = Line(
     "model.vision_adapter",
     behind=("model.vision_projection", "model.perception_emb_norm"),
@@ -20,11 +25,10 @@ _MUSE = Line(
 
 def _qwen(deepstack: bool | str = False) -> Line:
     path = "model.visual.deepstack_merger_list" if deepstack is True else deepstack or ""
-    return Line(_MERGER, group=4, layout="grid", mrope=True, video=True, deepstack=path)
+    return replace(_grid(_MERGER, group=4, mrope=True), deepstack=path)
 
 
-_GRID = {"layout": "grid", "video": True}
-_GLM = Line(_MERGER, mrope=True, shared_placeholder=True, **_GRID)
+_GLM = replace(_grid(_MERGER, mrope=True), shared_placeholder=True)
 
 # config.model_type -> line
 LINES: dict[str, Line] = {
@@ -40,7 +44,7 @@ LINES: dict[str, Line] = {
     "glm_ocr": _GLM,
     "glm5_next": replace(_GLM, mrope=False),
     "gemma4": Line("model.embed_vision", layout="places"),
-    "video_llama_3": Line("model.projector", **_GRID),
+    "video_llama_3": _grid("model.projector"),
     "janus": Line("model.aligner", layout="square"),
     "deepseek_vl": Line("model.aligner", layout="square"),
     "ovis2": Line("model.visual_embeddings_table", layout="covering"),
@@ -48,7 +52,7 @@ LINES: dict[str, Line] = {
     "pp_chart2table": Line(_PROJECTOR + ".multimodal_projector", layout="optimal"),
     "qianfan_ocr": Line(_PROJECTOR, layout="optimal"),
     "nemotron_h_omni": Line("multi_modal_projector", layout="unknown"),
-    "hyperclovax_vision_v2": Line("model.projector", **_GRID),
+    "hyperclovax_vision_v2": _grid("model.projector"),
     "step3p7": Line(_PROJECTOR),
     "deepseek_ocr2": Line(_PROJECTOR),
     "unlimited_ocr": Line(_PROJECTOR),
@@ -90,12 +94,12 @@ LINES: dict[str, Line] = {
     "qwen3_omni_moe_thinker": _qwen(deepstack="model.visual.merger_list"),
     "cohere_compass": _qwen(deepstack=True),
     "cosmos3_omni": _qwen(deepstack=True),
-    "cosmos3_edge": Line("model.projector", group=4, mrope=True, **_GRID),
-    "exaone4_5": Line(_MERGER, group=4, **_GRID),
-    "dots3_note": Line("model.vision_tower.merger", group=4, **_GRID),
-    "minimax_m3_vl": Line(_PROJECTOR, group=4, **_GRID),
+    "cosmos3_edge": _grid("model.projector", group=4, mrope=True),
+    "exaone4_5": _grid(_MERGER, group=4),
+    "dots3_note": _grid("model.vision_tower.merger", group=4),
+    "minimax_m3_vl": _grid(_PROJECTOR, group=4),
     "kimi_k25": Line("model.mm_projector", group=4, layout="grid"),
     "inkling2": Line("model.vision_tower.merger", layout="grid"),
     "inkling2_loop": Line("model.vision_tower.merger", layout="grid"),
-    "lfm3_vl": Line(_PROJECTOR, group=4, **_GRID),
+    "lfm3_vl": _grid(_PROJECTOR, group=4),
 }

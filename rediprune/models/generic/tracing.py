@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
-from ..outputs import Seen
+from ..outputs import EncodedItem
 from .adapter import GenericAdapter
 from .line import Line
 from .projection import rows_like
@@ -44,7 +44,7 @@ class TracedAdapter(GenericAdapter):
         inputs: Mapping[str, Any],
         sizes: Sequence[tuple[int, int]] | None = None,
         processor: object | None = None,
-    ) -> list[Seen]:
+    ) -> list[EncodedItem]:
         if not self.line.projector:
             self._use(traced_line(self.model, inputs, self.line))
         return super().look(inputs, sizes, processor)

@@ -54,7 +54,7 @@ def joined_mix(parts: list[Mix]) -> Mix:
     return Mix(torch.cat([p.index for p in parts]), torch.cat([p.weight for p in parts]))
 
 
-def marked(rows: int, cols: int) -> Tensor:
+def probe_input(rows: int, cols: int) -> Tensor:
     """What a shrinking must be given to show its weights: each cell's row and column as one-hot channels.
 
     Returns:
@@ -66,8 +66,8 @@ def marked(rows: int, cols: int) -> Tensor:
     return torch.cat([down[:, None].expand(-1, cols, -1), across.expand(rows, -1, -1)], dim=-1)
 
 
-def unmarked(shrunk: Tensor, grid: Tensor) -> Mix:
-    """The mix of every cell, raster order, from what became of `marked`.
+def weights_from_probe(shrunk: Tensor, grid: Tensor) -> Mix:
+    """The mix of every cell, raster order, from what became of `probe_input`.
 
     Args:
         shrunk: [rows', cols', rows + cols].

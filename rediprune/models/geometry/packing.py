@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .bilinear import Mix, joined_mix, marked, unmarked
+from .bilinear import Mix, joined_mix, probe_input, weights_from_probe
 
 # ([tiles, n, any], newline [any]) -> [S, any]
 Pack = Callable[[Tensor, Tensor], Tensor]
@@ -45,11 +45,11 @@ def read_packing(pack: Pack, unshrunk: Pack, tiles: int, n: int) -> Packed:
     if grid.numel() == 0:  # no more tiles, or nothing but padding in them
         return Packed(torch.cat([torch.arange(n), laid[n:]]), overview, grid, None)
     marks = torch.zeros(tiles * n, sum(grid.shape))
-    marks[grid] = marked(*grid.shape)
+    marks[grid] = probe_input(*grid.shape)
     view = _rows(pack(marks.view(tiles, n, -1), torch.full((sum(grid.shape),), -1.0))[n:])
     rows, cols = view.shape[:2]
     length = max(n, rows * cols)
-    mix = joined_mix([one.padded(length) for one in (overview, unmarked(view, grid))])
+    mix = joined_mix([one.padded(length) for one in (overview, weights_from_probe(view, grid))])
     cells = length + torch.arange(rows * cols).view(rows, cols)
     return Packed(
         torch.cat([torch.arange(n), F.pad(cells, (0, 1), value=-1).flatten()]), mix, grid, (rows, cols)

@@ -38,14 +38,14 @@ def canvas_of(shape: tuple[int, int], pinpoints: list[list[int]], processor: Any
     return canvas
 
 
-def squeezed(shape: tuple[int, int], side: int, patch: int) -> Geometry:
+def overview_geometry(shape: tuple[int, int], side: int, patch: int) -> Geometry:
     """Of the overview: an image of (height, width) made a square of `side`, whatever its shape."""
     edge = side // patch
     right, bottom = (edge * patch * length / side for length in shape[::-1])
     return Geometry(edge, edge, (0.0, 0.0, right, bottom), shape[::-1])
 
 
-def laid_together(
+def tiled_geometry(
     shape: tuple[int, int],
     canvas: tuple[int, int],
     grid: Tensor,

@@ -13,7 +13,7 @@ from rediprune.config import PruneConfig
 from rediprune.costs.estimate import selection_flops
 from rediprune.explainer.explainer import Explainer
 from rediprune.explainer.model_card import Card
-from rediprune.models import ModelError, Seen
+from rediprune.models import EncodedItem, ModelError
 from rediprune.models.families.llava import LlavaAdapter
 from rediprune.query.question import QuestionError
 from tests.support import tiny
@@ -510,13 +510,13 @@ def test_a_shared_choice_among_all_frames_costs_more_than_one_in_each(explainer)
 
 
 class Lined(LlavaAdapter):
-    def embed_each(self, seen, kept):
+    def embed_kept(self, seen, kept):
         return [self._lined(one, k) for one, k in zip(seen, kept, strict=True)]
 
     def _lined(self, seen, kept):
-        slots = seen.slots[seen.stays(kept)]
+        slots = seen.placeholder_tokens[seen.surviving(kept)]
         out = torch.zeros(len(slots), tiny.D)
-        out[slots >= 0] = self.project(seen.carried(kept)[None])[0]
+        out[slots >= 0] = self.project(seen.kept_features(kept)[None])[0]
         return out
 
 

@@ -63,8 +63,10 @@ def test_every_family_says_whether_it_gives_attention_and_projects_every_token(f
     projected, everything = adapter.projected([seen, seen]), seen.vision.all
     t, n = seen.vision.shape
     assert projected.shape[:2] == (2 * t, n)
-    tokens = adapter.embed_each([seen], [everything])[0][(seen.slots[seen.stays(everything)] >= 0)]
-    order = seen.slots[seen.slots >= 0]
+    tokens = adapter.embed_kept([seen], [everything])[0][
+        (seen.placeholder_tokens[seen.surviving(everything)] >= 0)
+    ]
+    order = seen.placeholder_tokens[seen.placeholder_tokens >= 0]
     torch.testing.assert_close(projected[:t].flatten(0, 1)[order], tokens, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(projected[:t], projected[t:])
 

@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from rediprune.models import Prompt, Seen
+from rediprune.models import EncodedItem, Prompt
 from rediprune.tokens import Geometry, VisionTokens
 
 # Two rows of three tokens with a newline behind each, the last token taken off again, then a row of none.
 SLOTS = torch.tensor([0, 1, 2, -1, 3, 4, -1, -1])
 
 
-def seen(slots=SLOTS, n=6) -> Seen:
+def seen(slots=SLOTS, n=6) -> EncodedItem:
     place = Geometry(2, 3, (0, 0, 1, 1), (1, 1))
     features = torch.arange(n).float()[None, :, None]
-    return Seen(VisionTokens(features, (place,)), slots)
+    return EncodedItem(VisionTokens(features, (place,)), slots)
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,11 @@ def seen(slots=SLOTS, n=6) -> Seen:
     ],
 )
 def test_a_separator_stays_where_a_token_of_its_line_does_or_its_line_never_had_one(kept, left):
-    assert seen().stays(torch.tensor(kept, dtype=torch.long)).tolist() == [bool(x) for x in left]
+    assert seen().surviving(torch.tensor(kept, dtype=torch.long)).tolist() == [bool(x) for x in left]
 
 
 def test_without_separators_exactly_the_kept_tokens_stay():
-    assert seen(torch.arange(6)).stays(torch.tensor([1, 5])).tolist() == [
+    assert seen(torch.arange(6)).surviving(torch.tensor([1, 5])).tolist() == [
         False,
         True,
         False,
@@ -43,7 +43,7 @@ def test_without_separators_exactly_the_kept_tokens_stay():
 
 def test_tokens_come_in_the_order_of_their_placeholders():
     one = seen(torch.tensor([4, 5, -1, 0, 1]))
-    assert one.carried(torch.tensor([0, 1, 5])).tolist() == [[5], [0], [1]]
+    assert one.kept_features(torch.tensor([0, 1, 5])).tolist() == [[5], [0], [1]]
 
 
 @pytest.mark.parametrize("axes", [None, 3])

@@ -95,7 +95,7 @@ def test_masked(family, kind, media, budget):
     for image, one, (row, places) in zip(
         report.images, seen, adapter.placeholders(inputs["input_ids"], seen), strict=True
     ):
-        hidden[row, places[~one.stays(image.kept)]] = 0
+        hidden[row, places[~one.surviving(image.kept)]] = 0
     assert hidden.sum() < 0.6 * mask.sum()  # something was dropped
     full = model.generate(**inputs | {"attention_mask": hidden}, position_ids=positions, **COMPARE)
     assert torch.equal(ours.sequences, full.sequences)
@@ -142,7 +142,7 @@ def test_kept_count(family, kind):
     present = torch.ones(one.vision.shape, dtype=torch.bool) if one.vision.valid is None else one.vision.valid
     counts = [kept_count(int(n), FEW.keep_ratio) for n in present.sum(-1)]
     assert [len(k) for k in one.vision.per_frame(report.images[0].kept)] == counts
-    assert sorted(one.slots[one.slots >= 0].tolist()) == one.vision.all.tolist()
+    assert sorted(one.placeholder_tokens[one.placeholder_tokens >= 0].tolist()) == one.vision.all.tolist()
     shared, _ = run(family, inputs, PruneConfig(0.2, budget="shared"))[1], None
     assert shared.n_kept == kept_count(one.vision.n_tokens, 0.2)
 

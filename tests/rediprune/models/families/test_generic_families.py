@@ -131,12 +131,12 @@ def test_reference(name, kind):
     if definition_for(model, ids.shape[1]).name == "masked":
         hidden = mask.clone()
         for indices, one, (row, places) in zip(kept, seen, adapter.placeholders(ids, seen), strict=True):
-            hidden[row, places[~one.stays(indices)]] = 0
+            hidden[row, places[~one.surviving(indices)]] = 0
         positions = adapter.positions(ids, mask, inputs)
         full, _ = run(model, inputs | {"attention_mask": hidden}, None, position_ids=positions)
         assert apart(ours, full) < 4e-6
     else:
-        with adapter.reading(short):
+        with adapter.with_prompt_hooks(short):
             full = model.generate(inputs_embeds=short.embeds, **short.arguments(), **COMPARE)
         assert apart(ours, full) < 2e-4
     closed, _ = run(model, inputs, PruneConfig(0.05))
@@ -170,7 +170,7 @@ def test_kept_count(name, kind):
     for one, image in zip(seen, report.images, strict=True):
         counts = [kept_count(n, FEW.keep_ratio) for n in one.vision.counts]
         assert [len(k) for k in one.vision.per_frame(image.kept)] == counts
-        assert sorted(one.slots[one.slots >= 0].tolist()) == one.vision.all.tolist()
+        assert sorted(one.placeholder_tokens[one.placeholder_tokens >= 0].tolist()) == one.vision.all.tolist()
 
 
 @pytest.mark.parametrize("name", sorted(tiny_models.models()))

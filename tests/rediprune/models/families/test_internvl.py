@@ -260,7 +260,7 @@ def test_explainer(kind):
     kept = explainer.select(look, asked, config).kept()
     full = explainer.answer(look, asked, max_new_tokens=6)
     text = prompt_text(processor, question, kind)
-    inputs = explainer.adapter.prepare(processor, text, frames, kind == "video")
+    inputs = explainer.adapter.run_processor(processor, text, frames, kind == "video")
     plain = model().generate(**inputs, **COMPARE | {"max_new_tokens": 6})
     assert full.token_ids == tuple(plain.sequences[0, inputs["input_ids"].shape[1] :].tolist())
     assert full.n_visual + full.n_text == inputs["input_ids"].shape[1]

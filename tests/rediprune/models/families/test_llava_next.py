@@ -94,19 +94,19 @@ def test_an_image_thinner_than_a_token_keeps_its_overview_and_is_identical(adapt
 def test_a_newline_stays_where_its_row_has_a_token_left(model, adapter):
     inputs = shown((150, 61))
     (one,) = adapter.look(inputs)
-    assert (one.slots[:N] == torch.arange(N)).all()
-    rows = one.slots[N:].view(-1, 2 * tiny.GRID + 1)  # of both tiles, and the newline
+    assert (one.placeholder_tokens[:N] == torch.arange(N)).all()
+    rows = one.placeholder_tokens[N:].view(-1, 2 * tiny.GRID + 1)  # of both tiles, and the newline
     assert (rows[:, -1] == -1).all() and (rows[:, :-1] >= 0).all()
     assert len(rows) < tiny.GRID  # the padding above and below is gone
 
     kept = torch.tensor(sorted([3, int(rows[1, 0]), int(rows[1, -2]), int(rows[3, 4])]))
-    left = one.slots[one.stays(kept)].tolist()
+    left = one.placeholder_tokens[one.surviving(kept)].tolist()
     # The overview's token is in the first row's line, for no newline ends the overview itself.
     assert left == [3, -1, int(rows[1, 0]), int(rows[1, -2]), -1, int(rows[3, 4]), -1]
     few = kept[1:]
-    assert one.slots[one.stays(few)].tolist() == left[2:]
+    assert one.placeholder_tokens[one.surviving(few)].tolist() == left[2:]
 
-    embeds = adapter.embed_each([one], [kept])[0]
+    embeds = adapter.embed_kept([one], [kept])[0]
     ends = torch.tensor(left) < 0
     assert torch.equal(embeds[ends], model.model.image_newline.detach().expand(3, -1))
     torch.testing.assert_close(embeds[~ends], adapter.project(one.vision.take(torch.tensor(left)[~ends])))
@@ -179,8 +179,8 @@ def test_true_counts_of_uploads(size, tiles, n, newlines):
     inputs = {"pixel_values": made["pixel_values"].to("meta", torch.half), "image_sizes": made["image_sizes"]}
     (one,) = adapter.look(inputs, [size], processor)
     assert (one.vision.shape, one.vision.n_tokens) == ((tiles, 576), n)
-    assert (len(one.slots), int((one.slots < 0).sum())) == (n + newlines, newlines)
-    assert int((made["input_ids"] == family.words().image_token_id).sum()) == len(one.slots)
+    assert (len(one.placeholder_tokens), int((one.placeholder_tokens < 0).sum())) == (n + newlines, newlines)
+    assert int((made["input_ids"] == family.words().image_token_id).sum()) == len(one.placeholder_tokens)
 
 
 def test_the_estimate_equals_counted_forwards_at_the_public_shapes():

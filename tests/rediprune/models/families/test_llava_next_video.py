@@ -65,7 +65,7 @@ def test_look_is_what_the_projector_receives(model, adapter):
     seen = adapter.look(inputs)
     assert torch.equal(torch.cat([one.vision.features for one in seen]), received[0].detach())
     assert [(one.kind, one.vision.shape) for one in seen] == [("video", (4, N))] * 2
-    assert all(torch.equal(one.slots, torch.arange(4 * N)) for one in seen)  # and no separator
+    assert all(torch.equal(one.placeholder_tokens, torch.arange(4 * N)) for one in seen)  # and no separator
 
 
 @pytest.mark.parametrize("mode", ["average", "max", "conv"])
@@ -205,7 +205,9 @@ def test_true_counts_of_clips(size):
     frames = made["pixel_values_videos"].to("meta", torch.half)
     (one,) = adapter.look({"pixel_values_videos": frames}, [size], processor)
     assert (one.vision.shape, one.vision.n_tokens) == ((8, 144), 1152)
-    assert int((made["input_ids"] == family.words().video_token_id).sum()) == len(one.slots) == 1152
+    assert (
+        int((made["input_ids"] == family.words().video_token_id).sum()) == len(one.placeholder_tokens) == 1152
+    )
     left, top, right, bottom = one.vision.geometry[0].box
     # a square in the middle, as wide as the frame's shorter side but for the rounding of the longer
     assert right - left == pytest.approx(min(size), rel=1e-2) == bottom - top

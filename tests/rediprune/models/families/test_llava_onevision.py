@@ -133,15 +133,17 @@ def test_features_are_what_the_model_would_pack_without_its_projector(prompt):
         packed += bare.get_video_features(inputs["pixel_values_videos"]).pooler_output
     seen = adapter_for(bare).look(inputs)
     for one, slots in zip(seen, packed, strict=True):
-        ends = one.slots < 0
+        ends = one.placeholder_tokens < 0
         assert torch.equal((slots == 9).all(-1), ends)
-        torch.testing.assert_close(one.vision.take(one.slots[~ends]), slots[~ends], atol=2e-6, rtol=2e-6)
+        torch.testing.assert_close(
+            one.vision.take(one.placeholder_tokens[~ends]), slots[~ends], atol=2e-6, rtol=2e-6
+        )
 
 
 @PROMPT
 def test_kept_slots_are_the_models_own_and_only_their_sources_are_projected(model, adapter, prompt):
     for one in adapter.look(prompt()):
-        full = adapter.embed_each([one], [one.vision.all])[0]
+        full = adapter.embed_kept([one], [one.vision.all])[0]
         kept = one.vision.all[torch.randperm(one.vision.n_tokens, generator=torch.manual_seed(0))[:9]].sort()[
             0
         ]
@@ -149,8 +151,8 @@ def test_kept_slots_are_the_models_own_and_only_their_sources_are_projected(mode
         with model.model.multi_modal_projector.register_forward_pre_hook(
             lambda _, x, rows=rows: rows.append(x[0].shape[:-1].numel())
         ):
-            few = adapter.embed_each([one], [kept])[0]
-        torch.testing.assert_close(few, full[one.stays(kept)], atol=2e-6, rtol=2e-6)
+            few = adapter.embed_kept([one], [kept])[0]
+        torch.testing.assert_close(few, full[one.surviving(kept)], atol=2e-6, rtol=2e-6)
         sources = one.source.mix.rows(kept)
         assert rows == [adapter.n_projected(one, kept)] == [len(sources.index.unique())]
         assert rows[0] <= 4 * len(kept) and sources.weight.sum(-1).allclose(torch.ones(len(kept)))
@@ -167,17 +169,17 @@ def test_an_images_frames_are_its_overview_and_its_view(adapter, size, tiles, be
     if size != (4, 3):  # whose padding is told below
         assert (rows, cols) == cells
     assert one.vision.counts == (N, rows * cols)
-    slots = one.slots[N:].view(rows, cols + 1)
-    assert (slots[:, -1] == -1).all() and (one.slots[:N] == torch.arange(N)).all()
+    slots = one.placeholder_tokens[N:].view(rows, cols + 1)
+    assert (slots[:, -1] == -1).all() and (one.placeholder_tokens[:N] == torch.arange(N)).all()
     assert torch.equal(slots[:, :-1].flatten(), one.vision.shape[1] + torch.arange(rows * cols))
-    assert (inputs["input_ids"] == family.words().image_token_id).sum() == len(one.slots)
+    assert (inputs["input_ids"] == family.words().image_token_id).sum() == len(one.placeholder_tokens)
     mixed = (one.source.mix.weight > 0).sum(-1).max()
     assert mixed == (4 if cells != before else 1)
 
 
 def test_an_image_of_a_prompt_with_several_may_be_whole_with_one_newline(adapter):
     (wide, square) = adapter.look(whole((150, 61), (76, 76)), [(150, 61), (76, 76)], family.processor())
-    assert wide.slots.tolist() == square.slots.tolist() == [*range(N), -1]
+    assert wide.placeholder_tokens.tolist() == square.placeholder_tokens.tolist() == [*range(N), -1]
     edge = 150 * 70 / 76  # padded to a square, of which 70 of 76 pixels are read
     assert wide.vision.geometry[0].box == pytest.approx((0, -44, edge, edge - 44))
 
@@ -200,15 +202,18 @@ def test_a_view_of_which_unpadding_leaves_nothing_is_no_frame(adapter):
     )
     inputs = dict(processor(Image.new("RGB", size), return_tensors="pt"))
     (one,) = adapter_for(even).look(inputs, [size], processor)
-    assert one.vision.counts == (N,) and one.slots.tolist() == list(range(N))
+    assert one.vision.counts == (N,) and one.placeholder_tokens.tolist() == list(range(N))
 
 
 def test_a_clip_ends_in_one_newline_that_stays(adapter):
     (clip,) = adapter.look(FAMILY.inputs("video"))
     half = (GRID + 1) // 2
     assert clip.vision.shape == (FAMILY.n_frames, half**2) and clip.n_views == FAMILY.n_frames
-    assert clip.slots.tolist() == [*range(FAMILY.n_frames * half**2), -1]
-    assert clip.stays(torch.tensor([3])).nonzero().flatten().tolist() == [3, len(clip.slots) - 1]
+    assert clip.placeholder_tokens.tolist() == [*range(FAMILY.n_frames * half**2), -1]
+    assert clip.surviving(torch.tensor([3])).nonzero().flatten().tolist() == [
+        3,
+        len(clip.placeholder_tokens) - 1,
+    ]
 
 
 def test_no_value_path_for_mixes_and_no_text_tower(adapter):
@@ -323,14 +328,14 @@ def test_true_counts_of_uploads(size, tiles, rows, cols):
     inputs = dict(made) | {"pixel_values": made["pixel_values"].to("meta", torch.half)}
     (one,) = adapter_for(public()).look(inputs, [size], public_processor())
     assert (one.n_views, one.vision.counts) == (tiles, (729, rows * cols))
-    assert len(one.slots) == 729 + rows * (cols + 1)
-    assert int((made["input_ids"] == family.words().image_token_id).sum()) == len(one.slots)
+    assert len(one.placeholder_tokens) == 729 + rows * (cols + 1)
+    assert int((made["input_ids"] == family.words().image_token_id).sum()) == len(one.placeholder_tokens)
 
 
 def test_a_clip_has_196_tokens_a_frame_and_one_newline():
     pixels = torch.zeros(1, 8, 3, 384, 384, device="meta", dtype=torch.half)
     (clip,) = adapter_for(public()).look({"pixel_values_videos": pixels})
-    assert clip.vision.shape == (8, 14 * 14) and len(clip.slots) == 8 * 196 + 1
+    assert clip.vision.shape == (8, 14 * 14) and len(clip.placeholder_tokens) == 8 * 196 + 1
     assert clip.source.tokens.shape == (8, 729, 1152)
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from rediprune.models.families.mrope import closed_up
+from rediprune.models.families.mrope import compact_mrope
 
 
 def prompt(*parts: int | tuple[int, int, int], spacing: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -26,7 +26,7 @@ def closed(positions, visual, *dropped: int) -> torch.Tensor:
     """[3, kept], after these tokens are taken out."""
     stays = torch.ones_like(visual)
     stays[0, list(dropped)] = False
-    return closed_up(positions, stays, visual)[:, 0, stays[0]]
+    return compact_mrope(positions, stays, visual)[:, 0, stays[0]]
 
 
 def test_a_whole_prompt_is_left_as_it_is():

@@ -93,7 +93,7 @@ def test_images_of_several_sizes_and_a_clip_equal_the_masked_prompt(module, budg
     hidden, seen = mask.clone(), adapter.look(inputs)
     places = adapter.placeholders(inputs["input_ids"], seen)
     for image, one, (row, where) in zip(report.images, seen, places, strict=True):
-        hidden[row, where[~one.stays(image.kept)]] = 0
+        hidden[row, where[~one.surviving(image.kept)]] = 0
     full = model_of(module).generate(
         **inputs | {"attention_mask": hidden},
         position_ids=adapter.positions(inputs["input_ids"], mask, inputs),
@@ -215,7 +215,7 @@ def test_the_models_own_count_of_an_earlier_answer_does_not_leak_in(module):
 def test_a_frame_is_a_temporal_patch(module, frames, patches):
     adapter, processor = adapter_for(model_of(module)), module.processor()
     pictures = module.FAMILY.pictures(0, frames)
-    inputs = adapter.prepare(processor, prompt_text(processor, "Where?", "video"), pictures, True)
+    inputs = adapter.run_processor(processor, prompt_text(processor, "Where?", "video"), pictures, True)
     (one,) = adapter.look(inputs, [(84, 84)], processor)
     assert one.vision.shape[0] == len(one.vision.geometry) == patches
     assert {(g.box, g.image_size) for g in one.vision.geometry} == {((0, 0, 84, 84), (84, 84))}
@@ -227,7 +227,7 @@ def test_a_mark_in_one_frame_shows_in_its_temporal_patch_alone(module):
     pictures, changed = module.FAMILY.pictures(0, 4), module.FAMILY.pictures(5, 1)[0]
     text = prompt_text(processor, "Where?", "video")
     plain, marked = (
-        adapter.look(adapter.prepare(processor, text, frames, True))[0].vision.features
+        adapter.look(adapter.run_processor(processor, text, frames, True))[0].vision.features
         for frames in (pictures, [*pictures[:2], changed, pictures[3]])
     )
     assert torch.equal(plain[0], marked[0]) and not torch.allclose(plain[1], marked[1])
@@ -239,7 +239,7 @@ def test_seconds_become_the_time_axis():
     text, pictures = prompt_text(processor, "When?", "video"), module.FAMILY.pictures(0, 6)
     for spacing in (0.25, 2.0):
         seconds = [3 + spacing * i for i in range(6)]
-        inputs = adapter.prepare(processor, text, pictures, True, seconds)
+        inputs = adapter.run_processor(processor, text, pictures, True, seconds)
         assert inputs["second_per_grid_ts"][0] == pytest.approx(2 * spacing)
         moments = adapter.positions(inputs["input_ids"], inputs["attention_mask"], inputs)[0, 0]
         moments = moments[adapter.is_placeholder(inputs["input_ids"])[0]]
@@ -251,7 +251,7 @@ def test_seconds_become_the_time_axis():
 def test_frames_shown_at_one_moment_are_no_trouble(module):
     adapter, processor = adapter_for(model_of(module)), module.processor()
     text, pictures = prompt_text(processor, "When?", "video"), module.FAMILY.pictures(0, 2)
-    inputs = adapter.prepare(processor, text, pictures, True, (2.0, 2.0))
+    inputs = adapter.run_processor(processor, text, pictures, True, (2.0, 2.0))
     assert adapter.positions(inputs["input_ids"], inputs["attention_mask"], inputs).min() == 0
 
 
@@ -369,7 +369,7 @@ def test_explainer(module, kind):
     kept = explainer.select(look, asked, config).kept()
     full = explainer.answer(look, asked, max_new_tokens=6)
     shown = frames if kind == "video" else frames[:1]
-    inputs = explainer.adapter.prepare(
+    inputs = explainer.adapter.run_processor(
         processor, prompt_text(processor, question, kind), shown, kind == "video", seconds
     )
     plain = model.generate(**inputs, **COMPARE | {"max_new_tokens": 6})

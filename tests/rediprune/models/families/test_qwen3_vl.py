@@ -104,7 +104,9 @@ def test_without_deepstack_the_answer_would_be_another(model, monkeypatch):
     inputs = FAMILY.inputs("image")
     full, _ = run(FAMILY, inputs, FEW)
     adapter = type(adapter_for(model))
-    monkeypatch.setattr(adapter, "reading", lambda self, prompt: super(adapter, self).reading(prompt))
+    monkeypatch.setattr(
+        adapter, "with_prompt_hooks", lambda self, prompt: super(adapter, self).with_prompt_hooks(prompt)
+    )
     without, _ = run(FAMILY, inputs, FEW)
     assert not torch.allclose(full.logits[0], without.logits[0], atol=1e-3)
 
@@ -134,7 +136,7 @@ def test_teacher_forcing_reads_the_same_as_decoding(model):
     prompt = adapter.splice(inputs["input_ids"], None, seen, [report.images[0].kept], inputs=inputs)
     new = out.sequences[:, inputs["input_ids"].shape[1] :][:, :-1]
     embeds = torch.cat([prompt.embeds, model.get_input_embeddings()(new)], 1)
-    with torch.no_grad(), adapter.reading(prompt):
+    with torch.no_grad(), adapter.with_prompt_hooks(prompt):
         logits = model(inputs_embeds=embeds, **prompt.arguments(new.shape[1]), use_cache=False).logits
     torch.testing.assert_close(
         logits[0, prompt.embeds.shape[1] - 1 :], torch.cat(out.logits), atol=2e-6, rtol=2e-6
@@ -144,7 +146,7 @@ def test_teacher_forcing_reads_the_same_as_decoding(model):
 def test_times_stand_between_the_frames(model):
     adapter, processor = adapter_for(model), qwen3_vl.processor()
     text = prompt_text(processor, "When?", "video")
-    made = adapter.prepare(processor, text, FAMILY.pictures(0, 5), True, (0.0, 1.0, 2.0, 4.0, 7.0))
+    made = adapter.run_processor(processor, text, FAMILY.pictures(0, 5), True, (0.0, 1.0, 2.0, 4.0, 7.0))
     (one,) = adapter.look(made, [(84, 84)], processor)
     n = one.vision.shape[1]
     runs, lengths = adapter.is_placeholder(made["input_ids"][0]).unique_consecutive(return_counts=True)

@@ -58,7 +58,7 @@ def test_look_is_what_the_projector_receives_with_the_class_token_behind_its_fra
     assert frames.shape == (2 * T, N + 1, tiny.C)
     assert torch.equal(frames, clips.roll(-1, dims=1))
     # In the order of the prompt it is the model's own again.
-    assert torch.equal(seen[2].carried(seen[2].vision.all), clips[:T].flatten(0, 1))
+    assert torch.equal(seen[2].kept_features(seen[2].vision.all), clips[:T].flatten(0, 1))
 
 
 def test_splice_of_everything_is_the_models_own_merge(model, adapter):
@@ -77,8 +77,8 @@ def test_splice_of_everything_is_the_models_own_merge(model, adapter):
 def test_a_kept_class_token_comes_in_front_of_its_frames_patches(adapter):
     clip = adapter.look(both())[2]
     kept = torch.tensor([3, N, N + 1 + 5, 2 * N + 1])  # of two frames a patch and the class token each
-    assert clip.slots[clip.stays(kept)].tolist() == [N, 3, 2 * N + 1, N + 1 + 5]
-    projected = adapter.embed_each([clip], [kept])[0]
+    assert clip.placeholder_tokens[clip.surviving(kept)].tolist() == [N, 3, 2 * N + 1, N + 1 + 5]
+    projected = adapter.embed_kept([clip], [kept])[0]
     alone = adapter.project(clip.vision.take(torch.tensor([N]))[None])[0]
     torch.testing.assert_close(projected[:1], alone)
 
@@ -108,7 +108,7 @@ def test_images_and_clips_in_one_prompt_equal_the_masked_sequence(model, adapter
     hidden = mask.clone()
     places = adapter.placeholders(inputs["input_ids"], seen)
     for image, one, (row, where) in zip(report.images, seen, places, strict=True):
-        hidden[row, where[~one.stays(image.kept)]] = 0
+        hidden[row, where[~one.surviving(image.kept)]] = 0
     positions = adapter.positions(inputs["input_ids"], mask, inputs)
     full = model.generate(**inputs | {"attention_mask": hidden}, position_ids=positions, **COMPARE)
     assert torch.equal(ours.sequences, full.sequences)
