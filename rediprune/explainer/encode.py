@@ -68,7 +68,7 @@ class Encoding:
 
     key: str
     media: MediaInput
-    items: tuple[Seen, ...]
+    items: tuple[EncodedItem, ...]
     vision: VisionTokens
 
     @property
@@ -119,7 +119,7 @@ def run_processor(adapter: Adapter, processor, media: MediaInput, question: str)
     as_video = _is_video(adapter, media)
     kind = "video" if as_video else "image"
     text = prompt_text(processor, question, kind, _n_items(adapter, media))
-    return adapter.prepare(processor, text, media.frames, as_video, media.seconds)
+    return adapter.run_processor(processor, text, media.frames, as_video, media.seconds)
 
 
 def encode(

@@ -132,7 +132,7 @@ def next_token_log_probs(adapter: Adapter, prompt: Prompt, answer: Sequence[int]
     answer_embeds = model.get_input_embeddings()(given).to(prompt.embeds.dtype)
     embeddings = torch.cat([prompt.embeds, answer_embeds], dim=1)
     # The all-ones mask is needed: without it and without a cache, transformers assumes packed sequences.
-    with adapter.reading(prompt, given):
+    with adapter.with_prompt_hooks(prompt, given):
         out = model(
             inputs_embeds=embeddings,
             **prompt.arguments(given.shape[1]),
@@ -187,7 +187,7 @@ def kl_divergence(p: Tensor, q: Tensor) -> float:
 @torch.no_grad()
 def prefill(adapter: Adapter, prompt: Prompt):
     """Run the model on a whole prompt [1, L, D]; return logits of the last position, and the KV cache."""
-    with adapter.reading(prompt):
+    with adapter.with_prompt_hooks(prompt):
         return adapter.model(
             inputs_embeds=prompt.embeds, **prompt.arguments(), logits_to_keep=1, use_cache=True
         )

@@ -58,8 +58,8 @@ class PromptSpec:
         """
         dropped = 0
         for item, kept in zip(self.encoding.items, self._kept_of_items, strict=True):
-            is_separator = item.slots < 0
-            dropped += int((is_separator & ~item.stays(kept)).sum())
+            is_separator = item.placeholder_tokens < 0
+            dropped += int((is_separator & ~item.surviving(kept)).sum())
         return self.question.n_text - dropped
 
     def prompt(self, positions: str = "compacted", move: bool = False) -> Callable[[], Prompt]:

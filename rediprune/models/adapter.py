@@ -191,7 +191,7 @@ class Adapter(Splicing, ABC):
         return len(kept)
 
     @torch.no_grad()
-    def projected(self, seen: Sequence[Seen]) -> Tensor:
+    def projected(self, seen: Sequence[EncodedItem]) -> Tensor:
         """Every token of all of these, projected: [T, N, D], laid out as by `concat_tokens`."""
         return concat_tokens([replace(one.vision, features=self.project_all(one)) for one in seen]).features
 

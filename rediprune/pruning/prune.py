@@ -116,7 +116,7 @@ def _block(
     Raises:
         PruneError: the model is inside another block, or no call pruned anything.
     """
-    from ..models.generate_call import arguments, refuse_unsupported
+    from ..models.generate_call import bind_generate_args, refuse_unsupported
     from ..models.transformers_names import without_cache
 
     model = adapter.model
@@ -131,7 +131,7 @@ def _block(
         """Generate from the kept tokens, and add the call to the report once it has returned."""
         nonlocal was_called
         was_called = True
-        call = arguments(original, args, kwargs, type(model).generate.__get__(model))
+        call = bind_generate_args(original, args, kwargs, type(model).generate.__get__(model))
         refuse_unsupported(call, adapter, original)
         if all(call.get(name) is None for name in pixels):
             raise PruneError(
@@ -142,7 +142,7 @@ def _block(
             call, prompt, images, costs, notes = _pruned_call(
                 call, adapter, config, number, make_query, text_tower
             )
-            with adapter.reading(prompt):
+            with adapter.with_prompt_hooks(prompt):
                 output = original(**call)
         except BaseException:  # a call that failed has pruned nothing
             counter.give_back(number)
@@ -279,7 +279,7 @@ def _costs(
     adapter: Adapter,
     config: PruneConfig,
     vision: VisionTokens,
-    items: Sequence[Seen],
+    items: Sequence[EncodedItem],
     kept: Sequence[Tensor],
     n_text: int,
     query_flops: float,

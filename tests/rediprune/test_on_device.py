@@ -29,7 +29,7 @@ def test_features_move_and_indices_stay():
     look = explainer().look(tiny.image())
     moved = on_device(look, META)
     assert moved.vision.features.device == moved.items[0].vision.features.device == META
-    assert moved.items[0].slots is look.items[0].slots
+    assert moved.items[0].placeholder_tokens is look.items[0].placeholder_tokens
     assert (moved.key, moved.media, moved.vision.geometry) == (look.key, look.media, look.vision.geometry)
     assert look.vision.features.device.type == "cpu"
 

@@ -91,7 +91,7 @@ class VideoLlavaAdapter(LlavaAdapter):
         for one, look, size in zip(features, looks, sizes, strict=True):
             place = grid_geometry(size, settings, (side, side), vision.patch_size)
             place = replace(place, n_global=int(whole))
-            found.append(Seen(VisionTokens(one, (place,) * t, attention=look), slots, kind))
+            found.append(EncodedItem(VisionTokens(one, (place,) * t, attention=look), slots, kind))
         return found
 
     @property

@@ -530,7 +530,7 @@ def lined(explainer):
     there = torch.zeros(1, tiny.N, dtype=torch.bool)
     there[0, grid[:, :5].flatten()] = True
     vision = replace(look.vision, valid=there)
-    look = replace(look, items=(Seen(vision, slots),), vision=vision)
+    look = replace(look, items=(EncodedItem(vision, slots),), vision=vision)
     return look, replace(asked, n_text=asked.n_text + tiny.GRID)
 
 

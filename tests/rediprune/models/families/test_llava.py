@@ -62,7 +62,7 @@ def test_look_is_what_the_projector_receives(layer):
     assert features.shape == (3, tiny.N, tiny.C * (2 if isinstance(layer, list) else 1))
     assert not features.requires_grad
     assert all(one.vision.shape == (1, tiny.N) and one.vision.valid is None for one in seen)
-    assert all(one.kind == "image" and one.slots.tolist() == list(range(tiny.N)) for one in seen)
+    assert all(one.kind == "image" and one.placeholder_tokens.tolist() == list(range(tiny.N)) for one in seen)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
