@@ -12,7 +12,7 @@ const CACHE = join(ROOT, "node_modules/.cache/rediprune");
 const COMPILER = join(ROOT, "node_modules/typescript/bin/tsc");
 const manifest = JSON.parse(readFileSync(join(WEB, "manifest.json"), "utf8"));
 
-// The scripts of a part in the order in which they are loaded; the same rule as in app/page/widget.py.
+// The scripts of a part in the order in which they are loaded; the same rule as in app/page/web_part.py.
 function scriptsOf(part) {
   const functions = part === "explorer/explorer" ? manifest.functions : manifest.functions.slice(0, 1);
   return [...functions, manifest.common, ...(manifest[part] ?? [part + ".js"])];

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from app.page.widget import MANIFEST, WEB
+from app.page.web_part import MANIFEST, WEB
 from tests.test_skeleton import ROOT
 
 SCRIPTS = {str(file.relative_to(WEB)): file.read_text(encoding="utf-8") for file in WEB.rglob("*.js")}
