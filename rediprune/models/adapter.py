@@ -1,4 +1,4 @@
-"""What a model family must say about itself so that its visual tokens can be pruned before the projector.
+"""Define what a model family says about itself so that its tokens can be pruned before the projector.
 
 A family is: a vision encoder whose tokens are read at one point (`look`), a projector (`project`), and an LLM
 that takes its prompt as embeddings (`splice`). Everything else here is common to all families.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # numbers only; the accounting is no station of the data path
 
 
 class Adapter(Splicing, ABC):
-    """One loaded model, seen as encoder -> tokens -> projector -> LLM. Nothing in the model is changed.
+    """Read one loaded model as encoder -> tokens -> projector -> LLM. Nothing in the model is changed.
 
     Attributes:
         model: the transformers model, as it came.
@@ -52,7 +52,7 @@ class Adapter(Splicing, ABC):
 
     @classmethod
     def serves(cls, config: Any) -> bool:
-        """Whether this is the adapter of a model with such a config."""
+        """Tell whether this adapter serves models with such a config."""
         return config.vision_config.model_type in cls.vision_types
 
     # What each family says -------------------------------------------------------------------------------
@@ -81,16 +81,16 @@ class Adapter(Splicing, ABC):
 
     @abstractmethod
     def project(self, features: Tensor) -> Tensor:
-        """[..., C] to [..., D]: the model's own projector, token by token."""
+        """Project features [..., C] to [..., D] by the model's own projector, token by token."""
 
     @abstractmethod
     def shapes(self) -> ModelShapes:
-        """The numbers that the FLOPs depend on, all from the model's config."""
+        """Return the numbers that the FLOPs depend on, all from the model's config."""
 
     @property
     @abstractmethod
     def value_path(self) -> Callable[[Tensor], Tensor] | None:
-        """The visual tokens through LN -> v_proj -> out_proj of the encoder's last block, [T, N, C] -> same.
+        """Return LN -> v_proj -> out_proj of the encoder's last block, a function [T, N, C] -> [T, N, C].
 
         This is the block without its attention mixing, residual and MLP (MaskCLIP, arXiv 2112.01071). None
         where the tokens are not read right before that block, or the block is built differently.
@@ -108,20 +108,20 @@ class Adapter(Splicing, ABC):
 
     @property
     def class_token(self) -> bool:
-        """Whether `look` gives the attention of the encoder's class token (VisionTokens.attention)."""
+        """Tell whether `look` gives the attention of the encoder's class token (VisionTokens.attention)."""
         return False
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """Of config.METHODS, those that this model's tokens can be chosen by."""
+        """Return the names in config.METHODS that can choose among this model's tokens."""
         return tuple(name for name in METHODS if self.class_token or name not in ASKS_ATTENTION)
 
     def project_all(self, seen: EncodedItem) -> Tensor:
-        """Every token of `seen.vision` as the LLM would receive it, [T, N, D]; absent ones hold anything."""
+        """Project every token of `seen.vision`: [T, N, D]; rows of absent tokens hold anything."""
         return self.project(seen.vision.features)
 
     def _llm_shapes(self) -> dict[str, int]:
-        """The LLM's half of `shapes`: its config reads alike in every family."""
+        """Return the LLM's half of `shapes`, whose config reads alike in every family."""
         t = self.model.config.get_text_config(decoder=True)
         mlp = t.intermediate_size
         return dict(
@@ -136,11 +136,11 @@ class Adapter(Splicing, ABC):
         )
 
     def shapes_for(self, vision: VisionTokens) -> ModelShapes:
-        """The same for frames like these, where what the encoder reads depends on the size of the picture."""
+        """Return `shapes` for frames like these, where the encoder's input depends on the picture's size."""
         return self.shapes()
 
     def token_id(self, kind: str) -> int:
-        """Token id of the placeholders that stand for an image's or a video's tokens in a prompt."""
+        """Return the token id of the placeholders that stand for an image's or a video's tokens."""
         config = self.model.config
         return config.image_token_id if kind == "image" else config.video_token_id
 
@@ -165,7 +165,7 @@ class Adapter(Splicing, ABC):
         return processor(text=[text], videos=[pixels], do_sample_frames=False, return_tensors="pt")
 
     def embed_kept(self, seen: Sequence[EncodedItem], kept: Sequence[Tensor]) -> list[Tensor]:
-        """What stands at the placeholders that are left: kept tokens, projected, and the model's separators.
+        """Embed the kept tokens of every image and clip, with the model's separators.
 
         One call for all of the same kind and count, in the very shape that the unpruned model would use: at
         100% the same matrix product runs, so the result is equal to the last bit.
@@ -187,20 +187,20 @@ class Adapter(Splicing, ABC):
         return [found[i] for i in range(len(seen))]
 
     def n_projected(self, seen: EncodedItem, kept: Tensor) -> int:
-        """How many tokens go through the projector so that these flat indices [K] can be embedded."""
+        """Count the tokens that go through the projector so that flat indices [K] can be embedded."""
         return len(kept)
 
     @torch.no_grad()
     def projected(self, seen: Sequence[EncodedItem]) -> Tensor:
-        """Every token of all of these, projected: [T, N, D], laid out as by `concat_tokens`."""
-        return concat_tokens([replace(one.vision, features=self.project_all(one)) for one in seen]).features
+        """Project every token of all items: [T, N, D], laid out as `tokens.joined` lays them out."""
+        return joined([replace(one.vision, features=self.project_all(one)) for one in seen]).features
 
     def positions(self, input_ids: Tensor, mask: Tensor, inputs: Mapping[str, Any]) -> Tensor:
-        """Positions of the whole prompt, as the model would count them: [B, L], or [axes, B, L]."""
+        """Return positions of the whole prompt, as the model would count them: [B, L], or [axes, B, L]."""
         return (mask.long().cumsum(-1) - 1).clamp(min=0)
 
     def compact_positions(self, positions: Tensor, stays: Tensor, visual: Tensor) -> Tensor | None:
-        """Whole-prompt positions with the gaps of all that does not stay closed; None means 0, 1, 2, ...
+        """Close the gaps that dropped tokens leave in the positions; None means 0, 1, 2, ...
 
         `stays` and `visual` are [B, L] bool: what is left (padding is not), and which are placeholders.
         """
@@ -214,7 +214,7 @@ class Adapter(Splicing, ABC):
         seen: Sequence[EncodedItem],
         kept: Sequence[Tensor],
     ) -> Prompt:
-        """The prompt with whatever else the family's `with_prompt_hooks` needs (Prompt.extra).
+        """Return the prompt with whatever else the family's `with_prompt_hooks` needs (Prompt.extra).
 
         `slots` is what `placeholders` gave for these prompts [B, L]; the others are as in `splice`.
         """
@@ -223,11 +223,11 @@ class Adapter(Splicing, ABC):
     def token_types(
         self, input_ids: Tensor, stays: Tensor, inputs: Mapping[str, Any]
     ) -> dict[str, tuple[Tensor, int]]:
-        """What else the model's forward takes for each token of what stays, and its value for text behind."""
+        """Return further arguments of the forward, by name: (values [B, L'], the value for text behind)."""
         return {}
 
     def with_prompt_hooks(self, prompt: Prompt, following: Tensor | None = None) -> AbstractContextManager:
-        """Inside this, the model's `generate` and `forward` may be given the prompt's embeddings.
+        """Let the model's `generate` and `forward` be given the prompt's embeddings while this is open.
 
         Args:
             following: ids [B, n] of text whose embeddings are given behind those of the prompt, or None.
@@ -238,7 +238,7 @@ class Adapter(Splicing, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where prompts are embedded.
+        """Return the device that prompts are embedded on.
 
         Offloaded weights lie on "meta", and accelerate's hook takes them to its device for as long as a call
         lasts; there the inputs belong.
@@ -252,7 +252,7 @@ class Adapter(Splicing, ABC):
         return self.token_id("image")
 
     def is_placeholder(self, input_ids: Tensor) -> Tensor:
-        """[..., L] bool: which prompt tokens stand for something seen."""
+        """Return a mask [..., L] bool of the prompt tokens that stand for an image or a clip."""
         ids = torch.tensor([self.token_id(kind) for kind in self.kinds], device=input_ids.device)
         return torch.isin(input_ids, ids)
 
@@ -279,7 +279,7 @@ class Adapter(Splicing, ABC):
         return int(where[-1])
 
     def prompt_tail_embeddings(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """The text behind the last placeholder of one prompt, as the LLM embeds it.
+        """Embed the text behind the last placeholder of one prompt.
 
         Args:
             input_ids: [L], padding already taken off.

@@ -1,4 +1,4 @@
-"""What the class token of an encoder attends to, made anew from what went into its block.
+"""Compute what the class token of an encoder attends to, from the input of its block.
 
 The model is never asked for attention weights: for that it would have to leave its fused attention (SDPA,
 FlashAttention) for a slow one, in every layer. One query against the keys of one block costs less than a
@@ -27,5 +27,5 @@ def class_attention(block: torch.nn.Module, states: Tensor) -> Tensor:
 
 
 def frame_attention(attention: Tensor | None, view: int) -> Tensor | None:
-    """That of one view alone, [T, N] -> [1, N]; None where there is none."""
+    """Return the attention of one view, [T, N] -> [1, N]; None where there is no attention."""
     return None if attention is None else attention[view, None]

@@ -1,4 +1,4 @@
-"""What a call of transformers' `generate` says, and the same call with a shorter prompt of embeddings."""
+"""Read a call of transformers' `generate`, and make the call for a shorter prompt of embeddings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MEDIA = (
 
 
 def bind_generate_args(generate: Callable, args: tuple, kwargs: dict, plain: Callable) -> dict:
-    """All arguments of a generate call by name; the prompt ids, also called `inputs`, as input_ids.
+    """Return all arguments of a generate call by name; the prompt ids, also called `inputs`, as input_ids.
 
     `generate` is what was there to be called, perhaps another library's wrapper; `plain` is the model's own,
     whose names the positional arguments take that such a wrapper collects in *args.
@@ -148,7 +148,7 @@ def _padding(mask: Tensor) -> Tensor:
 
 
 def mask_of_padding(call: dict, model: torch.nn.Module) -> Tensor:
-    """The mask [B, L] that generate infers where none is given: pad tokens off, unless they also end text."""
+    """Return the mask [B, L] that generate infers where none is given; pad tokens that end text stay on."""
     ids, pad = call["input_ids"], setting(call, model, "pad_token_id")
     end = setting(call, model, "eos_token_id")
     ends = end if isinstance(end, list | tuple) else [end]
@@ -156,7 +156,7 @@ def mask_of_padding(call: dict, model: torch.nn.Module) -> Tensor:
 
 
 def setting(call: dict, model: torch.nn.Module, name: str) -> Any:
-    """A setting as generate resolves it: the argument, the config passed, the model's own config, or None."""
+    """Return a setting as generate resolves it: argument, config passed, the model's config, or None."""
     if call.get(name) is not None:
         return call[name]
     values = (getattr(c, name, None) for c in (call.get("generation_config"), model.generation_config))

@@ -48,7 +48,7 @@ class Definition:
 
 
 def definition_for(model: torch.nn.Module, length: int) -> Definition:
-    """The definition of correctness for a model and a prompt of so many tokens, read off its config."""
+    """Read the definition of correctness off a model's config, for a prompt of so many tokens."""
     text = model.config.get_text_config(decoder=True)
     kinds = set(_layer_types(text))
     found = [words for kind, words in _NOT_ATTENTION.items() if any(kind in one for one in kinds)]
@@ -111,7 +111,7 @@ def own_rows(adapter: Adapter, inputs: Mapping[str, Any]) -> Tensor:
 
 
 def language_model(model: torch.nn.Module) -> torch.nn.Module:
-    """The LLM inside a model, without its output layer."""
+    """Return the LLM inside a model, without its output layer."""
     for owner in (getattr(model, "model", None), model):
         for name in ("language_model", "text_model"):
             found = getattr(owner, name, None)

@@ -53,6 +53,12 @@ def adapter_for(model: object) -> Adapter:
     if family is not None and family.serves(config):
         return family(model)
     line = LINES.get(config.model_type)
+    if family is not None and line is None and "video" in family.kinds:
+        # A traced model is read by its images alone; clips of such a family would go wrong.
+        raise ModelError(
+            f"{type(model).__name__} with a vision encoder of type {config.vision_config.model_type} is not "
+            "known here: its tokens may not lie on one fixed grid"
+        )
     return TracedAdapter(model) if line is None else GenericAdapter(model, line)
 
 

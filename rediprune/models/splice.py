@@ -13,7 +13,7 @@ from .outputs import EncodedItem, Prompt
 
 
 class Splicing:
-    """How an Adapter makes prompts, out of what the rest of it (base.py) says.
+    """Make prompts from what the rest of an Adapter (adapter.py) says.
 
     That is `model`, `kinds`, `token_id`, `is_placeholder`, `embed_kept`, `positions`, `token_types`,
     `compact_positions` and `finalize_prompt`.
@@ -120,7 +120,7 @@ class Splicing:
 
 
 def packed(x: Tensor, stays: Tensor) -> Tensor:
-    """What stays [B, L] of x [B, L, ...], moved to the right, with zeros on the left: [B, L', ...]."""
+    """Return what `stays` [B, L] keeps of x [B, L, ...], moved right, zeros on the left: [B, L', ...]."""
     rows = [row[left] for row, left in zip(x, stays, strict=True)]
     longest = max(len(row) for row in rows)
     out = x.new_zeros(len(rows), longest, *x.shape[2:])

@@ -31,7 +31,7 @@ def hidden_states(
     pixels: Tensor,
     layers: Sequence[int],
 ) -> list[Tensor]:
-    """The states of `tower(pixels)` at these layers, [T, S, C] each, in this order; no further is run.
+    """Return the states of `tower(pixels)` at these layers, [T, S, C] each; later layers are not run.
 
     Args:
         tower: an encoder that runs `blocks` one after the other, each once.
@@ -58,7 +58,7 @@ def hidden_states(
 
 
 def _noting(found: dict[int, Tensor], last: int) -> Callable[[int, Tensor], None]:
-    """Notes states by their number and ends the forward at the last of them; idle in any other thread."""
+    """Note states by their number and end the forward at the last of them; idle in any other thread."""
     reader = threading.get_ident()
 
     def note(number: int, state: Tensor) -> None:

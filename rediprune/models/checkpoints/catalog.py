@@ -80,7 +80,7 @@ class Checkpoint:
         return 2 * 2 * text["num_hidden_layers"] * text["num_key_value_heads"] * head
 
     def on_meta(self) -> PreTrainedModel:
-        """The real architecture at its true shapes without weights (torch's meta device): takes no memory."""
+        """Build the architecture at its true shapes on torch's meta device, which takes no memory."""
         import torch
 
         with torch.device("meta"):
@@ -89,7 +89,7 @@ class Checkpoint:
     def at_random(
         self, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
     ) -> PreTrainedModel:
-        """The same on a device, with weights that mean nothing: times do not depend on their values."""
+        """Build the architecture on a device with arbitrary weights: times do not depend on their values."""
         import torch
         from transformers.initialization import no_init_weights
 
@@ -215,5 +215,5 @@ CATALOG: tuple[Checkpoint, ...] = (
 
 
 def find(name: str) -> Checkpoint | None:
-    """The catalogue's entry of that hub name, or None."""
+    """Return the catalogue's entry of a hub name, or None."""
     return next((entry for entry in CATALOG if entry.name == name), None)

@@ -17,7 +17,7 @@ IGNORED = ["*/*", "consolidated*"]  # other formats of the same weights
 
 
 def fetch_description(name: str) -> Path:
-    """The folder with a checkpoint's configuration and processor; offline, what the cache holds of it."""
+    """Return the folder with a checkpoint's config and processor; offline, what the cache holds of it."""
     return Path(snapshot_download(name, allow_patterns=DESCRIPTION, ignore_patterns=IGNORED))
 
 

@@ -29,7 +29,7 @@ def why_not_quantised(device: str | torch.device = "cpu") -> str:
 def placement(
     device: str, dtype: str | torch.dtype, quantise: str | None, device_map: str | None
 ) -> tuple[torch.device, dict]:
-    """The device, and from_pretrained's options; without "device_map" among them the model is moved after.
+    """Return the device and from_pretrained's options; without "device_map" the model is moved after.
 
     Arguments as `loading.load` takes them.
 

@@ -47,7 +47,7 @@ class SilentBar(tqdm):
         super().__init__(*args, **{**kwargs, "disable": True})
 
     def counted(self) -> None:
-        """Called after every change of self.n."""
+        """Report after every change of self.n."""
 
     def update(self, n: float | None = 1) -> None:
         self.n += n or 0
@@ -60,7 +60,7 @@ class SilentBar(tqdm):
 
 
 def download_bars(total: int, report: Report) -> type[SilentBar]:
-    """The `tqdm_class` for huggingface_hub: reports bytes out of `total`.
+    """Return the `tqdm_class` for huggingface_hub that reports bytes out of `total`.
 
     The hub counts twice, bytes received and bytes written, from several threads; the larger counts.
     """

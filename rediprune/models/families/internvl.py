@@ -90,7 +90,7 @@ class InternVlAdapter(Adapter):
         )
 
     def _shown(self, ids: list[int]) -> list[tuple[str, int]]:
-        """The images and clips of one prompt [L], in order: (kind, how many tiles or frames)."""
+        """List the images and clips of one prompt [L], in order: (kind, number of tiles or frames)."""
         is_tile = [token == self.token_id("image") for token in ids]
         edges = [0, *[i for i, (a, b) in enumerate(pairwise(is_tile), 1) if a != b], len(ids)]
         runs = [(a, b) for a, b in pairwise(edges) if a < b and is_tile[a]]

@@ -70,8 +70,10 @@ class LlavaAdapter(Adapter):
         ]
 
     def _encode(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Square views [T, 3, H, W] -> the hidden states read of them, [T, N, C], and the class token's
-        attention to them, [T, N] float32; itself off. No class token, no attention."""
+        """Encode square views [T, 3, H, W] as hidden states [T, N, C] and attention [T, N] float32.
+
+        The attention is that of the class token, itself left out; None without a class token.
+        """
         vision = self.model.config.vision_config
         states, attention = self._read(self._base.vision_tower, pixels)
         features = states[:, 1:] if self._strategy == "default" else states
@@ -85,7 +87,7 @@ class LlavaAdapter(Adapter):
         return features, None if attention is None else attention[:, 1:]
 
     def _read(self, tower: torch.nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The hidden states that the projector is made for, side by side, [T, S, C], a class token first.
+        """Return the hidden states that the projector is made for, [T, S, C], a class token first.
 
         And that token's attention to all of them and itself, [T, S], where `class_token` says so.
         """

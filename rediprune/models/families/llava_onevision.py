@@ -206,14 +206,14 @@ class LlavaOnevisionAdapter(LlavaAdapter):
         return seen
 
     def _all_packed(self, source: Source, projected: Tensor) -> Tensor:
-        """The model's own packing of all projected tokens [tiles, n, D] of one image or clip: [S, D]."""
+        """Pack all projected tokens [tiles, n, D] of one image or clip by the model's own code: [S, D]."""
         newline = self._newline(projected)
         if source.shape is None:
             return torch.cat([self._base.apply_pooling(projected).flatten(0, 1), newline[None]])
         return self._packing(source.shape, self.model.config.vision_aspect_ratio)(projected, newline)
 
     def _packing(self, shape: tuple[int, int], aspect: str) -> Pack:
-        """The model's own packing of one image of this (height, width)."""
+        """Pack one image of this (height, width) by the model's own code."""
         return lambda tokens, newline: self._base.pack_image_features(
             (tokens,), [shape], image_newline=newline, vision_aspect_ratio=aspect
         )[0][0]

@@ -223,7 +223,7 @@ class Qwen25VlAdapter(Adapter):
         )
 
     def _beyond_plain(self, rows: int, cols: int) -> dict[str, int]:
-        """What a plain encoder with one projector has not: a gated MLP, layers that attend within windows."""
+        """Return the shapes that a plain encoder lacks: a gated MLP, layers that attend within windows."""
         v, side = self.model.config.vision_config, self._window_side
         high, wide = ([min(side, n - start) for start in range(0, n, side)] for n in (rows, cols))
         return dict(

@@ -86,8 +86,7 @@ class Qwen3VlAdapter(Qwen25VlAdapter):
 
     @contextmanager
     def with_prompt_hooks(self, prompt: Prompt, following: Tensor | None = None) -> Iterator[None]:
-        """The LLM is handed the deepstack features whenever it reads the prompt, and not when it decodes."""
-
+        """Hand the LLM the deepstack features whenever it reads the prompt, and not when it decodes."""
         reader = threading.get_ident()
 
         def hand_over(llm: torch.nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:

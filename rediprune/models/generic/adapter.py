@@ -37,7 +37,7 @@ _ALSO_CALLED = {"second_per_grids": "video_second_per_grid"}
 
 @dataclass(frozen=True)
 class Source:
-    """Where one image's tokens came from.
+    """Hold where one image's tokens came from.
 
     Attributes:
         look: number of the run of the encoder.
@@ -59,7 +59,7 @@ class Source:
 
 
 class GenericAdapter(Adapter):
-    """One model, read and projected as its line says."""
+    """Read and project one model as its line says."""
 
     value_path = None  # nobody says which block made the tokens
     text_tower_name = None
@@ -110,13 +110,13 @@ class GenericAdapter(Adapter):
         return seen
 
     def _n_media(self, kind: str, inputs: Mapping[str, Any], known: int) -> int:
-        """How many of `known` sizes are of this kind: sizes of clips come behind those of images."""
+        """Count the `known` sizes of this kind: sizes of clips come behind the sizes of images."""
         if kind == "video" or not self.line.video or inputs.get("pixel_values_videos") is None:
             return known
         return known - len(inputs["video_grid_thw"])
 
     def _parted(self, read: Read, given: Given, sizes: Sequence[tuple[int, int]] | None) -> list[EncodedItem]:
-        """One EncodedItem for each image or clip of a run."""
+        """Return one EncodedItem for each image or clip of a run."""
         group, slots = self.line.group, read.way.slots
         width = read.rows[0].shape[-1] * group
         calls = [rows.reshape(-1, width) for rows in read.rows]
@@ -206,7 +206,7 @@ class GenericAdapter(Adapter):
 
     @staticmethod
     def _in_order(one: EncodedItem, kept: Tensor, ranks: Tensor, parts: dict) -> Tensor:
-        """[S', D] at the placeholders that are left, of a dict of (ranks, vectors)."""
+        """Order vectors [S', D] by the placeholders that are left, from a dict of (ranks, vectors)."""
         left = one.surviving(kept)
         slots = one.placeholder_tokens[left]
         if not parts:
@@ -292,7 +292,7 @@ class GenericAdapter(Adapter):
 
     @property
     def has_overlay(self) -> bool:
-        """Whether it is known where in the upload a token lies."""
+        """Tell whether it is known where in the upload a token lies."""
         return LAYOUTS[self.line.layout].has_overlay
 
     @property
@@ -355,7 +355,7 @@ def _size(shape: Sequence[int]) -> int:
 
 
 def _spread(features: Tensor, views: Sequence[int]) -> Tensor:
-    """[n, C] as [T, N, C], N the largest of the views."""
+    """Pad rows [n, C] to [T, N, C], N the largest of the views."""
     most = max(views)
     if min(views) == most:
         return features.reshape(len(views), most, -1)

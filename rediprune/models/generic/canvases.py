@@ -1,4 +1,4 @@
-"""How processors cut an image into tiles: where each view of the encoder lies in the upload."""
+"""Follow how processors cut an image into tiles: where each view of the encoder lies in the upload."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Canvas:
-    """The rule of one kind of processor.
+    """Hold the rule of one kind of processor.
 
     Attributes:
         boxes: (processor, (width, height)) -> for each view in order its box in the upload, and the width of
@@ -78,7 +78,7 @@ def _splits(processor: Any, size: Size) -> list[tuple[Box, float]]:
 
 
 def _covering(processor: Any, size: Size) -> list[tuple[Box, float]]:
-    """An overview first, then the fewest tiles that cover most of the image (Ovis2)."""
+    """Put an overview first, then the fewest tiles that cover most of the image (Ovis2)."""
     settings = getattr(processor, "image_processor", processor)
     if not settings.crop_to_patches or settings.max_patches < 2:
         return [(whole(size), 1.0)]
@@ -97,7 +97,7 @@ def _covering(processor: Any, size: Size) -> list[tuple[Box, float]]:
 
 
 def _natural(processor: Any, size: Size) -> list[tuple[Box, float]]:
-    """A small image in its own aspect ratio; a large one in tiles, with such an overview last (LFM2-VL)."""
+    """Keep a small image's aspect ratio; cut a large one into tiles, the overview last (LFM2-VL)."""
     settings = getattr(processor, "image_processor", processor)
     token = {
         name: getattr(settings, name)

@@ -28,7 +28,7 @@ _COUNTING = threading.Lock()
 
 @dataclass(frozen=True)
 class Delivery:
-    """A prompt [B, L'] as the model's forward takes it.
+    """Hold a prompt [B, L'] as the model's forward takes it.
 
     Attributes:
         ids: [B, L'] with one placeholder for each kept token and separator.
@@ -47,7 +47,7 @@ class Delivery:
     first_position: int = 0
 
     def exchanged(self, embeds: Tensor, following: Tensor | None) -> dict[str, Any]:
-        """Arguments of the forward in place of embeddings [B * beams, L' + n, D]."""
+        """Return the forward's arguments in place of embeddings [B * beams, L' + n, D]."""
         times = len(embeds) // len(self.ids)
         behind = self.ids[:, :0]
         if following is not None and embeds.shape[1] > self.ids.shape[1]:
@@ -76,7 +76,7 @@ class Delivery:
 
 @contextmanager
 def delivering(model: torch.nn.Module, prompt: Prompt, following: Tensor | None) -> Iterator[None]:
-    """Inside, `generate` and `forward` of the model may be given the prompt's embeddings.
+    """Let `generate` and `forward` of the model be given the prompt's embeddings while this is open.
 
     Args:
         following: ids [B, n] of text behind the prompt whose embeddings are given along, or None.
@@ -154,9 +154,7 @@ def _embeddings_admitted(model: torch.nn.Module) -> Iterator[None]:
 
 
 def _decoding(prompt: Prompt, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
-    """A step of text behind the prompt: its position, where `generate` hands on none that the prompt's gaps
-    are in.
-    """
+    """Give a decoding step its position where `generate` hands on none that has the prompt's gaps in it."""
     ids, length = kwargs.get("input_ids"), cached_length(kwargs) - prompt.embeds.shape[1]
     if (
         ids is None
@@ -174,7 +172,7 @@ def _decoding(prompt: Prompt, args: tuple, kwargs: dict) -> tuple[tuple, dict] |
 
 
 def _repeated(layer: Tensor, rows: Sequence[tuple[int, int]], times: int) -> Tensor:
-    """A layer's features [K, D] as often as there are beams; nothing is added to words that come behind.
+    """Repeat a layer's features [K, D] for each beam, with zeros for the words that come behind.
 
     rows: of each prompt, how many features it has and how many such words.
     """

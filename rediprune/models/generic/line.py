@@ -1,4 +1,4 @@
-"""What has to be said about a family that the generic adapter serves."""
+"""Define what has to be said about a family that the generic adapter serves."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Line:
-    """One family.
+    """Hold what the generic adapter must know about one family.
 
     Attributes:
         projector: path of the projector inside the model.

@@ -1,4 +1,4 @@
-"""The line of every family that is served by the generic adapter."""
+"""List the line of every family that is served by the generic adapter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which visual tokens make up an image, a tile or a frame, and where they lie in the upload."""
+"""Find which visual tokens make up an image, a tile or a frame, and where they lie in the upload."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Given:
-    """What a layout may read.
+    """Hold what a layout may read.
 
     Attributes:
         kind: "image" or "video".
@@ -43,7 +43,7 @@ class Given:
 
 
 class Layout(ABC):
-    """How the tokens of one family lie."""
+    """Describe how the tokens of one family lie."""
 
     has_overlay = True
 
@@ -83,7 +83,7 @@ class Unknown(Layout):
 
 
 class Square(Layout):
-    """Every view is an image of its own, resized and cropped as its processor's settings say."""
+    """Take every view as an image of its own, resized and cropped as its processor's settings say."""
 
     def images(self, given, counts, sizes):
         check_count(sizes, len(counts))
@@ -123,7 +123,7 @@ class Grid(Layout):
 
 
 class Plain(Layout):
-    """A view an image: resized to `image_sizes` where the processor says them, else to a square.
+    """Take one view for each image, resized to the processor's `image_sizes`, else to a square.
 
     Where the tokens fill no grid, because a class token is among them, there is no overlay.
     """
@@ -181,7 +181,7 @@ class Places(Layout):
 
 
 class Tiled(Layout):
-    """An image is cut into tiles, mostly with an overview of it; `CANVASES` has every processor's rule."""
+    """Cut an image into tiles, mostly with an overview of it; `CANVASES` has every processor's rule."""
 
     def __init__(self, canvas: Canvas) -> None:
         self.canvas = canvas
@@ -224,7 +224,7 @@ def _shape(n: int, ratio: float) -> tuple[int, int]:
 
 
 def _own_pixels(n: int) -> Geometry:
-    """Of a view as the encoder gets it, a picture of its own."""
+    """Return the geometry of a view as the encoder gets it, a picture of its own."""
     rows, cols = _shape(n, 1.0)
     return Geometry(rows, cols, (0.0, 0.0, float(cols), float(rows)), (cols, rows))
 
@@ -236,7 +236,7 @@ def check_count(sizes: Sequence[Size] | None, count: int) -> None:
 
 
 def runs_of(given: Given, counts: Sequence[int], ends: int = 0) -> list[list[int]]:
-    """Views of one image put together, by the prompts alone.
+    """Group the views of one image by the prompts alone.
 
     Args:
         ends: which token the view that ends an image shares with the last view of its prompt: the one so far

@@ -62,7 +62,7 @@ def rows_like(tokens: Tensor, group: int, shape: Sequence[int]) -> Tensor:
 def rows_in_place(
     tokens: Tensor, at: Tensor, group: int, shape: Sequence[int], strides: Sequence[int]
 ) -> Tensor:
-    """All tokens [K, group * C] of one call of the entry, exactly as the model itself gave them.
+    """Project all tokens [K, group * C] of one call of the entry, exactly as the model itself gave them.
 
     In the very shape, and in the same order in memory, the same matrix product runs: at 100% its result is
     equal to the last bit. Rows that no token came from (padding) are zeros.
@@ -96,7 +96,7 @@ def _with_first(args: tuple, kwargs: dict, rows: Tensor) -> tuple[tuple, dict]:
 
 
 def _to(example: tuple[tuple, dict], rows: Tensor) -> tuple[tuple, dict]:
-    """The same arguments where the rows are, in their number format."""
+    """Move arguments to the device and the number format of the rows."""
 
     def moved(value: Any) -> Any:
         if isinstance(value, Tensor):

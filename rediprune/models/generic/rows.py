@@ -32,7 +32,7 @@ KEPT_WAYS = 64
 
 @dataclass(frozen=True)
 class Way:
-    """Where the tokens of one geometry go.
+    """Hold where the tokens of one geometry go.
 
     Attributes:
         slots: [S] int64, for every row of the feature function's result the index of its token, or -1.
@@ -49,7 +49,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Output:
-    """What a feature function returns, without the features.
+    """Hold what a feature function returns, without the features.
 
     Attributes:
         made: its class.
@@ -68,7 +68,7 @@ _LEFT_OUT = ("last_hidden_state", "hidden_states", "attentions", "pooler_output"
 
 @dataclass
 class Read:
-    """What one run of a feature function gave.
+    """Hold what one run of a feature function gave.
 
     Attributes:
         rows: what each call of the entry was given, as it was given.
@@ -105,7 +105,7 @@ class Reader:
 
     @property
     def further(self) -> list[torch.nn.Module]:
-        """The projectors of deepstack, in the order of the encoder's layers."""
+        """Return the projectors of deepstack, in the order of the encoder's layers."""
         if not self.line.deepstack:
             return []
         mergers = list(self.model.get_submodule(self.line.deepstack))
@@ -114,7 +114,7 @@ class Reader:
         return [mergers[i] for i in sorted(range(len(mergers)), key=lambda i: layers[i])]
 
     def through(self, made: Tensor) -> Tensor:
-        """What the modules behind the projector make of its rows [n, D]."""
+        """Run the modules behind the projector on its rows [n, D]."""
         for path in self.line.behind:
             made = self.model.get_submodule(path)(made)
         return made
@@ -193,7 +193,7 @@ class Reader:
 
 
 class _Recorder:
-    """The hooks of one run; idle in any other thread than that which made it."""
+    """Hook one run; idle in any other thread than the one that made it."""
 
     def __init__(self, reader: Reader, known: tuple[Way, Output] | None) -> None:
         self.reader, self.known = reader, known[0] if known else None
@@ -208,7 +208,7 @@ class _Recorder:
 
     @property
     def fits(self) -> bool:
-        """Whether as many rows came by as the known way has tokens."""
+        """Tell whether as many rows came by as the known way has tokens."""
         rows = sum(rows.numel() // rows.shape[-1] for rows in self.rows) // self.reader.line.group
         return len(self.rows) == self.known.n_calls and rows == self.known.n_rows
 
@@ -264,7 +264,7 @@ class _Recorder:
 
 
 def feature_function(model: torch.nn.Module, kind: str) -> Any:
-    """The model's own `get_image_features` or `get_video_features`, that of its base model first.
+    """Return the model's `get_image_features` or `get_video_features`, its base model's first.
 
     Raises:
         ModelError: it has none.
@@ -277,7 +277,7 @@ def feature_function(model: torch.nn.Module, kind: str) -> Any:
 
 
 def input_names(model: torch.nn.Module, kind: str, line: Line) -> tuple[str, ...]:
-    """What the processor makes for the feature function of a kind."""
+    """Name the processor's outputs that the feature function of a kind takes."""
     function = feature_function(model, kind)
     names = [
         name
@@ -288,7 +288,7 @@ def input_names(model: torch.nn.Module, kind: str, line: Line) -> tuple[str, ...
 
 
 def first_tensor(args: tuple, kwargs: dict) -> Tensor | None:
-    """The first tensor among the arguments of a module's forward."""
+    """Return the first tensor among the arguments of a module's forward."""
     given = [*args, *kwargs.values()]
     for value in given:
         if isinstance(value, Tensor):
@@ -299,7 +299,7 @@ def first_tensor(args: tuple, kwargs: dict) -> Tensor | None:
 
 
 def given_rows(line: Line, args: tuple, kwargs: dict) -> Tensor:
-    """What an entry was given, one row (or `group` rows) for each token, the last dimension its numbers."""
+    """Reshape an entry's input to one row (or `group` rows) for each token, features last."""
     if line.joined:
         given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
         return torch.cat(given, dim=-1)
@@ -308,7 +308,7 @@ def given_rows(line: Line, args: tuple, kwargs: dict) -> Tensor:
 
 
 def made_rows(line: Line, made: Tensor) -> Tensor:
-    """What a projector made as [n, D]."""
+    """Reshape a projector's output to [n, D]."""
     made = made.permute(0, 2, 3, 1) if line.channels_first else made
     return made.reshape(-1, made.shape[-1])
 
@@ -324,7 +324,7 @@ def _parts(pooled: Tensor | Sequence[Tensor]) -> list[Tensor]:
 
 
 def _decoded(flat: Tensor, codes: Tensor, exact: bool) -> Tensor:
-    """[S] int64 on the CPU: of which code each row is, or -1.
+    """Find the code of each row: [S] int64 on the CPU, -1 for none.
 
     `exact`: codes come back as they were; else up to the rounding of what the model did with them.
     """

@@ -1,4 +1,4 @@
-"""The numbers that the estimated FLOPs depend on, read off a model whose config may use any names."""
+"""Read the numbers that the FLOPs depend on off a model whose config may use any names."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _CLOSE = 1e-3  # of the largest number: half of the rows are another product, wh
 
 
 class TracedAdapter(GenericAdapter):
-    """A model of an unknown family: its line is found when it sees its first picture."""
+    """Serve a model of an unknown family, whose line is found when it reads its first picture."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         name = type(model).__name__
@@ -52,7 +52,7 @@ class TracedAdapter(GenericAdapter):
 
 @torch.no_grad()
 def traced_line(model: torch.nn.Module, inputs: Mapping[str, Any], known: Line) -> Line:
-    """The line of a model, found by running it on the processor's output of an image.
+    """Find the line of a model by running it on the processor's output of an image.
 
     Raises:
         ModelError: no module makes the tokens of the prompt one by one; names where they are mixed.

@@ -22,7 +22,7 @@ class Mix:
 
     @classmethod
     def plain(cls, index: Tensor, taps: int = 4) -> Mix:
-        """Every token is one source token, [K]."""
+        """Make a mix in which every token is one source token, [K]."""
         weight = torch.zeros(len(index), taps)
         weight[:, 0] = 1
         return cls(index[:, None].expand(-1, taps), weight)
@@ -40,7 +40,7 @@ class Mix:
         )
 
     def of(self, sources: Tensor) -> Tensor:
-        """[sources, C] -> [K, C], added up in float32 at least."""
+        """Mix source features [sources, C] into tokens [K, C], added up in float32 at least."""
         kind = torch.promote_types(sources.dtype, torch.float32)
         total = torch.zeros((), dtype=kind, device=sources.device)
         for index, weight in zip(self.index.T, self.weight.T, strict=True):  # J small gathers, not one of J x
@@ -50,12 +50,12 @@ class Mix:
 
 
 def joined_mix(parts: list[Mix]) -> Mix:
-    """The tokens of all parts, one behind the other."""
+    """Join the tokens of all parts, one behind the other."""
     return Mix(torch.cat([p.index for p in parts]), torch.cat([p.weight for p in parts]))
 
 
 def probe_input(rows: int, cols: int) -> Tensor:
-    """What a shrinking must be given to show its weights: each cell's row and column as one-hot channels.
+    """Make the input that shows the weights of a resize: row and column of each cell as one-hot channels.
 
     Returns:
         [rows, cols, rows + cols] float32. A shrinking that works axis by axis makes of it, in channel r of a
@@ -67,7 +67,7 @@ def probe_input(rows: int, cols: int) -> Tensor:
 
 
 def weights_from_probe(shrunk: Tensor, grid: Tensor) -> Mix:
-    """The mix of every cell, raster order, from what became of `probe_input`.
+    """Read the mix of every cell, in raster order, off the resized `probe_input`.
 
     Args:
         shrunk: [rows', cols', rows + cols].

@@ -20,7 +20,7 @@ from ..errors import ModelError
 def grid_geometry(
     image_size: tuple[int, int] | None, processor: object | None, pixel_size: tuple[int, int], patch: int
 ) -> Geometry:
-    """Where a grid of `patch` x `patch` patches lies in the original image.
+    """Locate a grid of `patch` x `patch` patches in the original image.
 
     Args:
         image_size: (width, height) of the original in pixels; None means that nothing is known about it, and

@@ -1,4 +1,4 @@
-"""What a model's own packing of tiles into a prompt puts where, read off by packing known marks."""
+"""Find out where a model's own packing puts each token, by packing known index values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Pack = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Packed:
-    """An overview and, where there are more tiles than that, the view that they make together.
+    """Hold an overview and, where there are further tiles, the view that they make together.
 
     Attributes:
         slots: [S], a flat token index over both frames, or -1 for a newline.
@@ -33,7 +33,7 @@ class Packed:
 
 
 def read_packing(pack: Pack, unshrunk: Pack, tiles: int, n: int) -> Packed:
-    """Of an image of so many tiles with n tokens each; tile 0 is the overview.
+    """Find out where the model's own packing puts each token by packing known index values.
 
     Args:
         pack: as the model does it: the overview's tokens, then rows of the view, a newline behind each.
@@ -57,7 +57,7 @@ def read_packing(pack: Pack, unshrunk: Pack, tiles: int, n: int) -> Packed:
 
 
 def _rows(packed: Tensor) -> Tensor:
-    """[S, ...] with a newline of -1 behind each row as [rows, cols, ...] without those."""
+    """Reshape [S, ...] with a newline of -1 behind each row to [rows, cols, ...] without newlines."""
     first = packed if packed.dim() == 1 else packed[:, 0]
     rows = int((first < 0).sum())
     return packed.unflatten(0, (rows, -1))[:, :-1] if rows else packed[:0, None]

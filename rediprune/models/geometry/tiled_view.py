@@ -1,4 +1,4 @@
-"""Where the tokens of an image lie that was cut into tiles, encoded tile by tile and laid together again."""
+"""Locate the tokens of an image that was cut into tiles, encoded tile by tile and put together again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def canvas_of(shape: tuple[int, int], pinpoints: list[list[int]], processor: Any
 
 
 def overview_geometry(shape: tuple[int, int], side: int, patch: int) -> Geometry:
-    """Of the overview: an image of (height, width) made a square of `side`, whatever its shape."""
+    """Return the geometry of the overview: an image of (height, width) resized to a square of `side`."""
     edge = side // patch
     right, bottom = (edge * patch * length / side for length in shape[::-1])
     return Geometry(edge, edge, (0.0, 0.0, right, bottom), shape[::-1])
@@ -53,7 +53,7 @@ def tiled_geometry(
     side: int,
     patch: int,
 ) -> Geometry:
-    """Of the view that all tiles make together, unpadded and perhaps shrunk.
+    """Return the geometry of the view that all tiles make together, unpadded and perhaps shrunk.
 
     The processor resized the image to fit the canvas, its aspect ratio kept, and put it in the middle. Where
     the side of a tile is no multiple of `patch`, no patch reads the pixels at its right and bottom, so

@@ -1,4 +1,4 @@
-"""Where the tiles of an image lie: one squeezed view of all of it, and the fitted and padded image cut up."""
+"""Locate the tiles of an image: an overview of all of it, and the fitted and padded image cut up."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def tile_geometry(
     patch: int,
     tiles: int,
 ) -> tuple[Geometry, ...]:
-    """Where the tokens of the overview and of every tile, in raster order, lie in the original image.
+    """Locate the tokens of the overview and of every tile, in raster order, in the original image.
 
     The processor fits the image into the best of its `image_grid_pinpoints`, its shape kept, pads it evenly
     on both sides and cuts tiles of one crop each. The overview is the whole image squeezed into one square.
@@ -62,7 +62,7 @@ def tile_geometry(
     view, side = _sizes(settings)
 
     def geometry(seen: tuple[int, int], scale: Sequence[float], shift: Sequence[float]) -> Geometry:
-        """Of a view `seen` (width, height) that is x * scale + shift of the original."""
+        """Return the geometry of a view `seen` (width, height) that is x * scale + shift of the original."""
         then, there, size = affine(seen, settings)
         if size != tuple(pixel_size):
             raise ModelError(
