@@ -192,8 +192,8 @@ class Adapter(Splicing, ABC):
 
     @torch.no_grad()
     def projected(self, seen: Sequence[EncodedItem]) -> Tensor:
-        """Project every token of all items: [T, N, D], laid out as `tokens.joined` lays them out."""
-        return joined([replace(one.vision, features=self.project_all(one)) for one in seen]).features
+        """Project every token of all items: [T, N, D], laid out as by `concat_tokens`."""
+        return concat_tokens([replace(one.vision, features=self.project_all(one)) for one in seen]).features
 
     def positions(self, input_ids: Tensor, mask: Tensor, inputs: Mapping[str, Any]) -> Tensor:
         """Return positions of the whole prompt, as the model would count them: [B, L], or [axes, B, L]."""
