@@ -89,7 +89,7 @@ def address(explainer) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def state(browser) -> Iterator[BrowserContext]:
+def desk(browser) -> Iterator[BrowserContext]:
     """A browser window at desk size, shared so that Gradio's own scripts are read once."""
     from tests.support.visitor import DESK
 
@@ -98,10 +98,10 @@ def state(browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def page(state, address) -> Iterator[Page]:
+def page(desk, address) -> Iterator[Page]:
     """A fresh visitor, whose first answers are there."""
     from tests.support.visitor import settled, visitor
 
-    with visitor(state, address) as opened:
+    with visitor(desk, address) as opened:
         settled(opened)
         yield opened

@@ -63,7 +63,7 @@ def choose_by_hand(page):
     settled(page)
 
 
-def test_a_saved_run_opened_by_another_visitor_is_the_same_run(page, state, address, tmp_path):
+def test_a_saved_run_opened_by_another_visitor_is_the_same_run(page, desk, address, tmp_path):
     slide(page, "#rp-keep", "40")
     let_go(page, "#rp-keep")
     expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.4)} tokens")
@@ -73,7 +73,7 @@ def test_a_saved_run_opened_by_another_visitor_is_the_same_run(page, state, addr
     kept, by_hand = canvas(page).get_attribute("data-kept"), take(page, tmp_path / "own.json")
     expect(along(page).locator(".code")).to_contain_text("torch.tensor([")
     expect(along(page).locator(".why-no-link")).to_contain_text("chosen by hand")
-    with visitor(state, address) as other:
+    with visitor(desk, address) as other:
         settled(other)
         give(other, path)
         expect(card(other, "full").locator(".foreign")).to_have_text("from a file, not run here")
@@ -124,7 +124,7 @@ def test_a_bad_file_changes_nothing_and_a_strangers_text_is_text(page, tmp_path)
     expect(card(page, "full").locator(".text")).to_have_text(bad)
 
 
-def test_the_link_brings_another_visitor_to_the_same_place(page, state, address):
+def test_the_link_brings_another_visitor_to_the_same_place(page, desk, address):
     page.get_by_label("Question", exact=True).fill("Where is the <b>dog?")
     page.get_by_role("button", name="Ask").click()
     expect(page.locator("#rp-answers .question")).to_have_text("Where is the <b>dog?")
@@ -140,7 +140,7 @@ def test_the_link_brings_another_visitor_to_the_same_place(page, state, address)
         along(page).locator(".link").input_value(),
         page.locator("#rp-knobs .weight-now").inner_text(),
     )
-    with visitor(state, link) as other:
+    with visitor(desk, link) as other:
         expect(other.locator("#rp-answers .question")).to_have_text("Where is the <b>dog?")
         settled(other)
         expect(card(other, "pruned").locator("h2")).to_have_text(
@@ -155,10 +155,10 @@ def test_the_link_brings_another_visitor_to_the_same_place(page, state, address)
         assert texts(other) == texts(page)
 
 
-def test_a_link_to_a_clip_with_nonsense_in_it(state, address):
+def test_a_link_to_a_clip_with_nonsense_in_it(desk, address):
     nonsense = "<script>window.bad=1</script>"
     with visitor(
-        state, f"{address}?clip=4&method=random&budget=shared&keep=500&query={nonsense}&view=x"
+        desk, f"{address}?clip=4&method=random&budget=shared&keep=500&query={nonsense}&view=x"
     ) as page:
         expect(page.locator("#rp-notice")).to_contain_text(
             "These parts of the link cannot be used here and were left out: "
@@ -218,8 +218,8 @@ def state(page):
     ]
 
 
-def test_the_address_says_where_the_page_stands_and_reload_and_back_lead_there(state, address):
-    with visitor(state, f"{address}?__theme=light#top") as page:
+def test_the_address_says_where_the_page_stands_and_reload_and_back_lead_there(desk, address):
+    with visitor(desk, f"{address}?__theme=light#top") as page:
         settled(page)
         page.wait_for_timeout(600)  # longer than the address waits for a hand to rest
         assert page.url == f"{address}?__theme=light#top"  # nothing was done, and nothing is written

@@ -374,10 +374,10 @@ def test_a_waiting_request_is_seen_at_once_and_enter_replaces_it_with_the_newest
 
 
 def test_a_slow_model_answers_once_the_page_is_open_can_be_stopped_and_never_keeps_a_visitor_waiting(
-    state, explainer, held
+    desk, explainer, held
 ):
     with served(explainer, first_run=False) as url:
-        page = state.new_page()
+        page = desk.new_page()
         page.goto(url)
         expect(card(page, "pruned").locator(".text")).to_have_text("so far")
         expect(canvas(page)).to_have_attribute("data-kept", re.compile(r"\d+"))

@@ -191,10 +191,7 @@ def test_a_visitor_who_waits_is_told_the_place_and_the_time(visit, demo, explain
         for i, one in enumerate(crowd):
             one.who = f"who{i}"
             jobs.append(asyncio.create_task(one.ask("What color is the dog?")))
-            for _ in range(500):
-                if len(demo.blocks._queue) == max(0, i - 1) and gate.began + len(demo.blocks._queue) >= 1:
-                    break
-                await asyncio.sleep(0.02)
+            await joined(i + 1)  # they come one after the other
         found = [await place(http, f"who{i}") for i in range(5)]
         strange = [
             await place(http, "nobody"),

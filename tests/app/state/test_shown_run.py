@@ -89,8 +89,8 @@ def test_a_file_is_still_the_visitors_own_and_a_lost_one_gets_a_sentence(visit, 
     assert notice == {"text": LOST, "kind": "error", "code": ""} and LOST in str(said.value)
 
 
-def test_the_browser_sends_what_it_shows(state, address, visit):
-    with visitor(state, f"{address}?scene=4321") as page:
+def test_the_browser_sends_what_it_shows(desk, address, visit):
+    with visitor(desk, f"{address}?scene=4321") as page:
         settled(page)
         expect(page.locator("#rp-scenes .seed")).to_have_value("4321")
         question = page.locator("#rp-answers .question").inner_text()

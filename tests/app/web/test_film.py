@@ -318,9 +318,9 @@ def tiles():
         yield url
 
 
-def test_tiles_are_views_of_one_picture_and_padding_holds_no_tokens(state, tiles, tmp_path):
+def test_tiles_are_views_of_one_picture_and_padding_holds_no_tokens(desk, tiles, tmp_path):
     tiny.image(5, (150, 61)).save(tmp_path / "wide.png")
-    with visitor(state, tiles) as page:
+    with visitor(desk, tiles) as page:
         settled(page)
         page.get_by_role("button", name="Your own picture or clip").click()
         page.locator("#rp-photo input[type=file]").first.set_input_files(tmp_path / "wide.png")
@@ -351,8 +351,8 @@ def with_class_token():
         yield url
 
 
-def test_a_token_of_the_whole_frame_is_counted_and_said(state, with_class_token):
-    with visitor(state, with_class_token) as page:
+def test_a_token_of_the_whole_frame_is_counted_and_said(desk, with_class_token):
+    with visitor(desk, with_class_token) as page:
         settled(page)
         show_clip(page, 0)
         expect(page.locator("#rp-explorer .readout")).to_contain_text(

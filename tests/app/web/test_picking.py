@@ -332,7 +332,7 @@ def test_many_distances_are_fetched_once_when_a_view_needs_them(page, first, mon
 
 def test_too_many_distances_are_refused_with_a_sentence(page, monkeypatch):
     monkeypatch.setattr(explorer, "MOST_SENT", 0)
-    monkeypatch.setattr(evidence, "MOST", 10)
+    monkeypatch.setattr(evidence, "MOST_REQUESTED", 10)
     page.get_by_role("button", name="Example scene").nth(2).click()
     expect(page.locator("#rp-scenes [aria-pressed=true]")).to_have_count(1)
     settled(page)
