@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..config import ASKS_ATTENTION, METHODS
-from ..tokens import VisionTokens
+from ..tokens import VisionTokens, concat_tokens
 from .errors import ModelError
 from .outputs import EncodedItem, Prompt
 from .query_text import QueryText, query_text, turn_ends
