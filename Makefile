@@ -31,9 +31,10 @@ help:
 demo: $(VENV)/installed
 	$(IN_VENV) app.py $(ARGS)
 
+# A process for each core; a file of tests stays in one of them.
 test: $(VENV)/installed-dev
 	$(IN_VENV) -m tests.support.chromium
-	$(IN_VENV) -m pytest $(ARGS)
+	$(IN_VENV) -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 lint: $(VENV)/installed-lint node_modules/installed
 	$(IN_VENV) -m ruff check .
