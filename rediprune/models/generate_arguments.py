@@ -82,7 +82,7 @@ ARGUMENTS: dict[str, Argument] = {
     **_all("idle", "generate sets it itself and takes no other", "next_sequence_length"),
     **_all("idle", "divides a loss, and there is none without labels", "num_items_in_batch"),
     **_all("idle", "how one token may look at others, whichever they are", "is_causal"),
-    **_all("refused", f"{_ONLY_PLAIN}, for labels are as long as the whole prompt", "labels"),
+    **_all("idle", "some processors return them; left out, for no loss is asked of generate", "labels"),
     **_all(
         "refused", f"{_ONLY_PLAIN}, for it tells where packed prompts begin and end before pruning",
         "cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k", "seq_idx",

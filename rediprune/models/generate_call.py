@@ -111,6 +111,7 @@ def with_prompt(call: dict, model: torch.nn.Module, prompt: Prompt, mask: Tensor
     """
     of_prompt = {"inputs_embeds": prompt.embeds} | prompt.arguments()
     call = call | of_prompt | _repetition_penalty(call, model, prompt, mask)
+    call.pop("labels", None)  # as long as the whole prompt, and nothing but a loss is made of them
     length = prompt.embeds.shape[1]
     if length == call["input_ids"].shape[1]:
         return call

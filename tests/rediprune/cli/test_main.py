@@ -320,7 +320,15 @@ def test_an_interrupt_ends_the_program_at_once(tmp_path, image, command):
         "bench": (["--part", "selection", "--out", str(tmp_path / "bench.json")], "selection"),
     }[command]
     argv = [sys.executable, "-u", "-m", "rediprune", command, *words]
-    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as ran:
+    # A job in a shell's background has SIGINT ignored, and hands that on: then these tests would wait in vain.
+    with subprocess.Popen(
+        argv,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as ran:
         try:
             next(line for line in ran.stdout if first in line)
             time.sleep(0.5)
