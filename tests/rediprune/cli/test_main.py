@@ -320,7 +320,7 @@ def test_an_interrupt_ends_the_program_at_once(tmp_path, image, command):
         "bench": (["--part", "selection", "--out", str(tmp_path / "bench.json")], "selection"),
     }[command]
     argv = [sys.executable, "-u", "-m", "rediprune", command, *words]
-    # A job in a shell's background has SIGINT ignored, and hands that on: then these tests would wait in vain.
+    # A job in a shell's background has SIGINT ignored and hands that on: these tests would wait in vain.
     with subprocess.Popen(
         argv,
         cwd=ROOT,
