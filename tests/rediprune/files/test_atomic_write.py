@@ -191,16 +191,13 @@ ALLOWED = {
     "av.open(target, 'w', format='mp4'": "save_clip hands it a part, or a file object",
     "first.save(target, 'GIF'": "save_clip hands it a part, or a file object",
     "frame.save(out, format='PNG')": "into memory",
-    "image.save(file, 'PNG')": "into memory",
-    "image.save(out, **": "into memory",
-    "image.save(out, format='PNG')": "into memory",
+    "image.save(out, format=": "into memory",
     "path.open('a+b')": "the record of lmms-eval: appended to and synced line by line",
     "record.save(runs, args.out)": "a function of ours",
     "np.lib.format.open_memmap(path, ": "a memory map, with a count of what is ready",
     "model.half().save_pretrained(folder": "into the folder of replacing_files",
     "LlavaProcessor(": "into the folder of replacing_files",
     "self.save(self.record)": "a callback of ours that is called save",
-    "parts['explorer'].save(": "an event of the page that is called save",
 }
 
 
