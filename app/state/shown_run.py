@@ -26,13 +26,14 @@ class LostRunError(ValueError):
 def describe(run: PageRun) -> dict:
     """Return a run as plain data for the browser: enough for `restore_run` to restore it.
 
-    A file is named by its path inside the folder of uploads, so that no folder of the server is disclosed.
+    A file is named by its path inside the folder of uploads, so that no folder of the server is disclosed. Its
+    key is not "path": Gradio takes any record with that key for a file of its own, and refuses the request.
     """
     source = run.source
     return {
         "seed": source.seed,
         "clip": source.clip,
-        "path": None if source.path is None else inside_uploads(source.path),
+        "upload": None if source.path is None else inside_uploads(source.path),
         "n_frames": source.n_frames,
         "trace": source.trace,
         "question": run.question,
@@ -83,7 +84,7 @@ def _parse_record(record: dict) -> PageRun:
 
 
 def _parse_source(record: dict) -> Source:
-    if record["path"] is None:
+    if record["upload"] is None:
         return scene_source(record["seed"], record["clip"] is True)
-    file = file_source(under_uploads(record["path"]), record["n_frames"])
+    file = file_source(under_uploads(record["upload"]), record["n_frames"])
     return replace(file, trace=record["trace"] is True)

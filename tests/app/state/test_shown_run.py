@@ -79,7 +79,7 @@ def test_a_file_is_still_the_visitors_own_and_a_lost_one_gets_a_sentence(visit, 
         await come_and_go(http, schema)
         after = await mine.ask("What is on the left?")
         await come_and_go(http, schema)
-        mine.shows |= {"path": "gone/mine.png"}
+        mine.shows |= {"upload": "gone/mine.png"}
         with pytest.raises(RefusedError) as said:
             await mine.ask("What is on the left?")
         return before["at"]["picture"], after["at"]["picture"], mine.values["rp-notice"], said
@@ -129,10 +129,10 @@ def test_a_run_is_restored_as_it_was(tmp_path, monkeypatch):
         {"seed": -1},
         {"seed": None},
         {"seed": "4"},
-        {"path": "../secret.png"},
-        {"path": "/etc/passwd"},
-        {"path": 5},
-        {"n_frames": 10**9, "path": "mine.png"},
+        {"upload": "../secret.png"},
+        {"upload": "/etc/passwd"},
+        {"upload": 5},
+        {"n_frames": 10**9, "upload": "mine.png"},
         {"question": None},
         {"method": "magic"},
         {"method": ["grid"]},
