@@ -19,7 +19,7 @@ from ..views.explorer import data_url
 from .web_part import web_part
 
 HEAD = """<h1>ReDiPrune: answer from a few of the picture's tokens</h1>
-<p>A rule picks the tokens that the language model gets: by relevance, and by how unlike they are.</p>"""
+<p>A rule picks the tokens that the language model reads, by relevance and by diversity.</p>"""
 
 
 def add_components(
