@@ -6,6 +6,7 @@ const dialog = find("dialog");
 const nameBox = find(".which");
 const precision = find(".precision");
 const VERDICT_MARKS = { fits: "✓", tight: "~", no: "✗", unknown: "?" };
+const AFTER_STREAM_MS = 300;
 const POLL_MS = 2000;
 /** @type {any} */
 let value = {}; // the menu's state (app/model/menu.py)
@@ -123,7 +124,10 @@ function answerWithNewModel() {
   const { answeredRun } = pageState;
   if (!answerOnArrival || value.busy || !value.name || !answeredRun) return;
   answerOnArrival = false;
-  if (answeredRun.model >= 0 && answeredRun.model !== value.number) trigger("arrive"); // below 0: an opened trace's
+  if (answeredRun.model < 0 || answeredRun.model === value.number) return; // below 0: an opened trace's
+  // Not at once: this runs in the last message of another request, whose stream is closing. A request that Gradio's
+  // client sends at that moment may be put on the closing stream, and its answer never arrives.
+  setTimeout(() => trigger("arrive"), AFTER_STREAM_MS);
 }
 
 function onValueChange() {
