@@ -26,8 +26,8 @@ class LostRunError(ValueError):
 def describe(run: PageRun) -> dict:
     """Return a run as plain data for the browser: enough for `restore_run` to restore it.
 
-    A file is named by its path inside the folder of uploads, so that no folder of the server is disclosed. Its
-    key is not "path": Gradio takes any record with that key for a file of its own, and refuses the request.
+    A file is named by its path inside the folder of uploads, so that no folder of the server is disclosed.
+    That key is not "path": Gradio takes any record with such a key for a file of its own, and refuses it.
     """
     source = run.source
     return {
