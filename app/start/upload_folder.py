@@ -24,9 +24,9 @@ LOCK = "in-use.lock"
 GRACE = 3600  # seconds until a folder without a lock counts as left behind
 
 
-def new_folder(environment: Mapping[str, str]) -> Path:
+def new_folder(variables: Mapping[str, str]) -> Path:
     """Return a new path in the folder that Gradio would use; nothing is made yet."""
-    chosen = environment.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"
+    chosen = variables.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio"
     return Path(chosen).resolve() / PARENT / f"{PREFIX}{secrets.token_hex(8)}"
 
 
