@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rediprune.explainer.explainer import DEFAULT_MODEL
+from rediprune.explainer.model_card import quantisation
 from rediprune.explainer.model_holder import ModelHolder
 from rediprune.models import ModelError
 from rediprune.models.checkpoints.catalog import Checkpoint, find
@@ -190,11 +191,5 @@ class ModelMenu:
 
 def about(model) -> str:
     """Return a model's size and place, such as "7.06 B parameters, bfloat16, on cuda:0"."""
-    numbers = quantised(model) or str(model.dtype).removeprefix("torch.")
+    numbers = quantisation(model) or str(model.dtype).removeprefix("torch.")
     return f"{parameters(model.num_parameters())} parameters, {numbers}, on {model.device}"
-
-
-def quantised(model) -> str | None:
-    """Return "int8" or "int4" if the weights are quantised, else None."""
-    forms = (("int8", 8), ("int4", 4))
-    return next((form for form, bits in forms if getattr(model, f"is_loaded_in_{bits}bit", False)), None)

@@ -36,7 +36,7 @@ def figures(runs: dict[str, BenchRun]) -> dict[str, str]:
 
 
 def about(run: BenchRun) -> str:
-    """What a part was made on, and how its numbers are to be read."""
+    """Say what a part was made on, and how its numbers are to be read."""
     if not run.measured:
         return "*Estimated: arithmetic from the models' shapes, nothing was timed.*"
     counts = sorted({(one.warmup, one.repeats) for one in run.measured if one.unit == "s"}, reverse=True)

@@ -36,7 +36,7 @@ class Difference:
 
 
 def compare(a: EvalRun, b: EvalRun) -> list[Difference]:
-    """The paired difference of every task and metric that both have.
+    """Return the paired difference of every task and metric that both runs have.
 
     Raises:
         RunError: no task in common; or a task whose samples differ between the two.
@@ -54,7 +54,7 @@ def compare(a: EvalRun, b: EvalRun) -> list[Difference]:
 
 
 def table(a: EvalRun, b: EvalRun, differences: Sequence[Difference]) -> str:
-    """The comparison as text; scores times 100."""
+    """Return the comparison as text; scores are multiplied by 100."""
     rows = [f"{name}  {_said(run)}" for name, run in (("A", a), ("B", b))]
     rows += [
         "",
