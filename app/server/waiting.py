@@ -75,14 +75,18 @@ def place(demo: gr.Blocks, who: str, ticket: int) -> dict:
 
     Returns:
         "place": how many are before it, with those being answered, or 0 where it does not wait (any more);
-        "seconds": until its turn, ESTIMATED from the mean duration of earlier requests of each kind.
+        "seconds": until its turn, ESTIMATED from the mean duration of earlier requests of each kind;
+        "known": whether it waits or is being answered. A browser that still waits for a request which is not
+        known has lost the reply.
     """
     for queue in _queues(demo):
         for i, event in enumerate(queue.queue):
             if _sent_by(event, who, ticket):
                 seconds = seconds_left(demo, queue, i)
-                return {"place": i + queue.current_concurrency, "seconds": round(seconds, 1)}
-    return {"place": 0, "seconds": 0.0}
+                return {"place": i + queue.current_concurrency, "seconds": round(seconds, 1), "known": True}
+    running = [event for batch in demo._queue.active_jobs for event in batch or ()]
+    known = any(_sent_by(event, who, ticket) for event in running)
+    return {"place": 0, "seconds": 0.0, "known": known}
 
 
 class PlaceRoute:

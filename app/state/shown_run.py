@@ -47,6 +47,9 @@ def describe(run: PageRun) -> dict:
 def restore_run(kept: PageRun, record: object) -> PageRun:
     """Return the visitor's run: the one that the server kept, or if that was lost, the one in the record.
 
+    A kept run gets the number of the model in the record: where the reply with a new model's picture was
+    lost, the page still shows the earlier model's, and has to be drawn anew.
+
     Args:
         kept: what Gradio handed over; `kept.answered` is False if it is the run that every page begins with.
         record: what the browser sent, as `describe` made it; not trusted. Requests by hand send none.
@@ -54,8 +57,12 @@ def restore_run(kept: PageRun, record: object) -> PageRun:
     Raises:
         LostRunError: the run was lost, and the record cannot be read or names a file that is gone.
     """
-    if kept.answered or record is None:
+    if record is None:
         return kept
+    if kept.answered:
+        model = record.get("model") if isinstance(record, dict) else None
+        both_known = type(model) is int and model > OPENED and kept.model > OPENED
+        return replace(kept, model=model) if both_known else kept
     try:
         return _parse_record(record)
     except (TypeError, KeyError, ValueError):

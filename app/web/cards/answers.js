@@ -7,6 +7,7 @@
 const WAITING = "Waiting for the model.";
 const SUMMARY_CHARACTERS = 48; // of each answer
 const LONG_WAIT_MS = 900;
+const LOST_AFTER = 2; // checks in a row in which the server did not know of the request
 const MENUS = ["method", "query", "budget"]; // the last of every request's arguments
 
 /** @type {any} */
@@ -15,6 +16,7 @@ let value = {}; // what the cards show (app/answer/answering.py)
 let settled = {}; // the newest value of a request that has ended
 let busySince = 0;
 let clock = 0;
+let unknownChecks = 0;
 
 const percent = (x) => Math.round(x * 100) + "%";
 const closeTo = (a, b) => Math.abs(a.keep - b.keep) < 1e-6 && Math.abs(a.weight - b.weight) < 1e-6;
@@ -31,6 +33,7 @@ pageState.begin = (args) => {
   const index = slidersIndex(args);
   if (value.busy) trigger("stop", { ticket: pageState.ticket });
   pageState.ticket++;
+  unknownChecks = 0;
   if (index < args.length - 1) pageState.options = optionsOfRequest(args);
   show({ ...settled, busy: true, waiting: true, line: WAITING });
   const { sliders, ticket, runRecord: shows, visitorId: who } = pageState;
@@ -69,7 +72,7 @@ function show(next) {
   clearInterval(clock);
   // While answers come, the cards do not become smaller: what stands below them moves down, and not up and down.
   const pair = find(".pair");
-  pair.style.minHeight = value.busy ? pair.offsetHeight + "px" : "";
+  pair.style.minHeight = value.busy ? pair.getBoundingClientRect().height + "px" : "";
   if (value.busy) clock = setInterval(onTick, 1000);
   draw();
   requestAnimationFrame(draw); // the question box may be written in the same breath
@@ -89,8 +92,15 @@ async function fetchQueuePlace() {
   const { ticket, visitorId } = pageState;
   const query = new URLSearchParams({ who: visitorId, ticket: String(ticket) });
   try {
-    const { place, seconds } = await (await fetch("rediprune/place?" + query)).json();
+    const { place, seconds, known } = await (await fetch("rediprune/place?" + query)).json();
     if (!inQueue() || ticket !== pageState.ticket) return;
+    unknownChecks = known ? 0 : unknownChecks + 1;
+    if (unknownChecks >= LOST_AFTER) {
+      // Answered, but on a stream that Gradio's client had closed: nothing more will come.
+      pageState.failed();
+      notifyPage("rp:lost");
+      return;
+    }
     const wait = Math.max(1, Math.round(seconds));
     value.line = place ? "Waiting: " + place + " before you, about " + wait + " s more (estimate)." : WAITING;
     draw();

@@ -206,6 +206,8 @@ def test_a_visitor_who_waits_is_told_the_place_and_the_time(visit, demo, explain
     assert [one["place"] for one in found] == [0, 0, 2, 3, 4]
     assert found[4]["seconds"] > found[2]["seconds"] >= 0
     assert {one["place"] for one in (*strange, after)} == {0}
+    assert all(one["known"] for one in found), "two are being answered, three wait"
+    assert not any(one["known"] for one in (*strange, after))
 
 
 def test_the_expected_wait_is_that_of_those_before(monkeypatch):

@@ -111,6 +111,14 @@ def test_what_the_server_still_knows_is_believed_before_the_browser():
     assert restore_run(FIRST, None) == FIRST
 
 
+def test_a_page_that_still_shows_an_earlier_models_picture_is_believed():
+    """The reply with the new model's picture was lost: the page has to be drawn anew and told."""
+    kept = replace(SHOWN, model=3)
+    assert restore_run(kept, describe(replace(SHOWN, model=2))) == replace(SHOWN, model=2)
+    for record in ({"model": -1}, {"model": "2"}, {"model": True}, {}, "2"):
+        assert restore_run(kept, record) == kept
+
+
 def test_a_run_is_restored_as_it_was(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "get_upload_folder", lambda: str(tmp_path))
     (tmp_path / "x").mkdir()
