@@ -1,6 +1,7 @@
-"""Hold what every picture of the everyday world consists of: pixels, things, and which thing each patch shows.
+"""Hold what every picture of the everyday world consists of: pixels, things, and what each patch shows.
 
-A picture has 336 x 336 pixels and 24 x 24 patches of 14 pixels, as LLaVA-1.5 sees it. Nothing here knows a model.
+A picture has 336 x 336 pixels and 24 x 24 patches of 14 pixels, as LLaVA-1.5 sees it. Nothing here knows a
+model.
 """
 
 from __future__ import annotations
