@@ -30,8 +30,15 @@ VERSIONS = {
 }
 # Faults of a version itself, which no code of ours can mend: tests of these names are left out there.
 UPSTREAM = {
-    # VipLlava.get_image_features, before 5.23: "tuple index out of range" in an unpruned generate.
-    "lowest": ("VipLLaVA",),
+    "lowest": (
+        # VipLlava.get_image_features, before 5.23: "tuple index out of range" in an unpruned generate.
+        "VipLLaVA",
+        # LlavaNextVideo with clips: "torch.cat(): expected a non-empty list" in an unpruned generate.
+        "LLaVA-NeXT-Video-video",
+        "test_image_and_clip_in_one_prompt_are_identical_at_100",
+        # No fault: FutureWarnings are no errors there (see below), and these tests ask that they are.
+        "test_a_deprecated_call_of_ours_is_an_error",
+    ),
 }
 
 BY_DEFAULT = "not slow and not gpu and not weights and not lmms"  # as in pyproject.toml

@@ -15,7 +15,7 @@ from .adapter import Adapter
 from .errors import ModelError
 from .generate_arguments import ARGUMENTS
 from .outputs import Prompt
-from .transformers_names import cached_length, caches_in
+from .transformers_names import PENALTY_SKIPS_PADDING, cached_length, caches_in
 
 _BY_PLACE = Parameter.POSITIONAL_OR_KEYWORD
 # What any family's vision encoder takes, to be refused where this model's does not.
@@ -132,7 +132,7 @@ def _repetition_penalty(call: dict, model: torch.nn.Module, prompt: Prompt, mask
     padding, of_pruned = _padding(mask), _padding(prompt.mask)
     penalty, processors = setting(call, model, "repetition_penalty"), call.get("logits_processor") or []
     own = any(type(one) is RepetitionPenaltyLogitsProcessor for one in processors)
-    if penalty in (None, 1) or own or torch.equal(padding, of_pruned):
+    if not PENALTY_SKIPS_PADDING or penalty in (None, 1) or own or torch.equal(padding, of_pruned):
         return {}
     beams, returned = (setting(call, model, name) or 1 for name in ("num_beams", "num_return_sequences"))
     padding = padding.repeat_interleave(max(beams, returned))

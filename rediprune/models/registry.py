@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import transformers
+
 from .adapter import Adapter
 from .errors import ModelError
 from .families.internvl import InternVlAdapter
@@ -16,6 +18,7 @@ from .families.vipllava import VipLlavaAdapter
 from .generic.adapter import GenericAdapter
 from .generic.lines import LINES
 from .generic.tracing import TracedAdapter
+from .transformers_names import INSTALLED
 from .unsupported import refuse_class, refuse_wrapper
 
 # config.model_type -> adapter
@@ -59,7 +62,15 @@ def adapter_for(model: object) -> Adapter:
             f"{type(model).__name__} with a vision encoder of type {config.vision_config.model_type} is not "
             "known here: its tokens may not lie on one fixed grid"
         )
-    return TracedAdapter(model) if line is None else GenericAdapter(model, line)
+    if line is None:
+        return TracedAdapter(model)
+    if line.since > INSTALLED:
+        needed = ".".join(map(str, line.since))
+        raise ModelError(
+            f"{type(model).__name__} is served with transformers {needed} or newer, not with the installed "
+            f"{transformers.__version__}: pip install -U transformers"
+        )
+    return GenericAdapter(model, line)
 
 
 def _unwrap(model: object) -> object:

@@ -9,10 +9,16 @@ touches the cache takes its name from here, and no other file writes the old one
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import transformers
+from transformers.generation import RepetitionPenaltyLogitsProcessor
 from transformers.modeling_outputs import BaseModelOutputWithPast
+
+#: Major and minor of the installed transformers.
+INSTALLED = tuple(int(number) for number in transformers.__version__.split(".")[:2])
 
 # Newest first. State-space models say `cache_params`, which generate takes as `cache` since 5.24.
 CACHE_NAMES = ("cache", "past_key_values", "cache_params")
@@ -21,6 +27,12 @@ _FIELDS = {field.name for field in dataclasses.fields(BaseModelOutputWithPast)}
 
 #: What the installed transformers calls the cache.
 CACHE = next(name for name in CACHE_NAMES if name in _FIELDS)
+
+
+_IGNORED = inspect.signature(RepetitionPenaltyLogitsProcessor).parameters["prompt_ignore_length"]
+
+#: Whether generate's repetition penalty leaves the padding of each row out; up to 5.20 it counts as text.
+PENALTY_SKIPS_PADDING = "Tensor" in str(_IGNORED.annotation)
 
 
 def cache_argument(cache: Any) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def _measure_early_end(adapter: Adapter, how: dict) -> Iterator[Figure]:
     blocks = tower.encoder.layers
     pixels = random_input(adapter, 0)["pixel_values"]
     ways = {
-        "encoder, to its end": lambda: tower(pixels, output_hidden_states=[layer]).hidden_states[layer],
+        "encoder, to its end": lambda: tower(pixels, output_hidden_states=True).hidden_states[layer],
         "encoder, to the layer read": lambda: hidden_states(tower, blocks, pixels, [layer])[0],
     }
     found = [way() for way in ways.values()]

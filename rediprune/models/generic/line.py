@@ -25,6 +25,8 @@ class Line:
         inputs: names of what the feature function takes, where its signature does not say them.
         video: whether clips are served too.
         shared_placeholder: whether clips have the placeholders of images.
+        since: major and minor of the oldest transformers with which its tests passed; (0, 0) for every
+            version that is allowed here.
     """
 
     projector: str
@@ -41,3 +43,4 @@ class Line:
     inputs: tuple[str, ...] = ()
     video: bool = False
     shared_placeholder: bool = False
+    since: tuple[int, int] = (0, 0)

@@ -17,6 +17,9 @@ import torch
 from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoModelForImageTextToText, GenerationConfig
 
+from rediprune.models.generic.lines import LINES
+from rediprune.models.transformers_names import INSTALLED
+
 VOCAB = 200
 IMAGE, VIDEO = 7, 8
 BETWEEN = 19  # a word between the tiles of an image
@@ -183,3 +186,13 @@ def models() -> dict[str, Tiny]:
     for module in iter_modules(__path__):
         found |= import_module(f"{__name__}.{module.name}").MODELS
     return found
+
+
+@cache
+def served_here() -> dict[str, Tiny]:
+    """Return those whose class the installed transformers has and whose line is served with it."""
+    return {
+        name: tiny
+        for name, tiny in models().items()
+        if name in CONFIG_MAPPING and LINES[name].since <= INSTALLED
+    }

@@ -1,5 +1,7 @@
 """Every image-text-to-text class of transformers is served or refused with its reason; a new one shows."""
 
+from dataclasses import replace
+
 import pytest
 import transformers
 from packaging.version import Version
@@ -7,7 +9,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 from rediprune.models import ModelError
 from rediprune.models.generic.lines import LINES
-from rediprune.models.registry import FAMILIES
+from rediprune.models.registry import FAMILIES, adapter_for
 from rediprune.models.unsupported import _NO_SEPARATE_PROJECTOR, _NOT_SERVED, refuse_class
 from tests.families import tiny_models
 
@@ -42,6 +44,19 @@ def test_no_family_is_in_two_tables():
 
 def test_every_line_is_tried_on_a_model():
     assert set(LINES) - {"llava"} == set(tiny_models.models())
+
+
+@pytest.mark.pinned
+def test_every_family_is_tried_with_the_pinned_transformers():
+    assert tiny_models.served_here() == tiny_models.models()
+
+
+def test_a_family_that_needs_a_newer_transformers_is_refused_by_name(monkeypatch):
+    line = replace(LINES["smolvlm"], since=(99, 1))
+    monkeypatch.setitem(LINES, "smolvlm", line)
+    model = tiny_models.build("smolvlm", tiny_models.models()["smolvlm"])
+    with pytest.raises(ModelError, match=r"with transformers 99\.1 or newer, not with the installed 5\."):
+        adapter_for(model)
 
 
 def test_a_line_says_clips_where_they_are_tried():

@@ -27,7 +27,7 @@ RECURRENT = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(tiny_models.models()))
+@pytest.mark.parametrize("name", sorted(tiny_models.served_here()))
 def test_recurrence_and_convolution_ask_for_the_short_prompt(name):
     model = tiny_models.build(name, tiny_models.models()[name])
     assert definition_for(model, 100).name == ("short" if name in RECURRENT else "masked")

@@ -11,12 +11,14 @@ from tests.families import __main__ as table
 from tests.families import families
 
 
+@pytest.mark.pinned
 def test_the_readme_holds_the_table_that_the_tests_make():
     text = table.README.read_text()
     tables = {table.NAME: table.body(), table.LINES_NAME: table.compact()}
     assert write_marked_tables(text, tables) == text, "write it anew: python -m tests.families"
 
 
+@pytest.mark.pinned
 def test_the_page_of_all_families_is_the_one_that_the_tables_make():
     text = table.DOCS.read_text()
     assert write_marked_tables(text, {table.NAME: table.full()}) == text, (

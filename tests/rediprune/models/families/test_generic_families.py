@@ -29,7 +29,7 @@ COMPARE = {
 }
 BOTH = [
     pytest.param(name, kind, id=f"{name}-{kind}")
-    for name, tiny in sorted(tiny_models.models().items())
+    for name, tiny in sorted(tiny_models.served_here().items())
     for kind in tiny.kinds
 ]
 # One for each way of being different: nested pixels, ids and layers' own inputs, masks in both directions,
@@ -97,7 +97,7 @@ def test_identical_at_100_with_beams(name):
     assert same(run(model, inputs, ALL, num_beams=3)[0], run(model, inputs, None, num_beams=3)[0])
 
 
-@pytest.mark.parametrize("name", sorted(set(tiny_models.models()) - set(FLOAT32_ONLY)))
+@pytest.mark.parametrize("name", sorted(set(tiny_models.served_here()) - set(FLOAT32_ONLY)))
 def test_identical_at_100_in_half_precision(name):
     """With every token kept, in bfloat16, tokens and logits are those of the unmodified model here too."""
     model = tiny_models.build(name, tiny_models.models()[name], torch.bfloat16)
@@ -173,7 +173,7 @@ def test_kept_count(name, kind):
         assert sorted(one.placeholder_tokens[one.placeholder_tokens >= 0].tolist()) == one.vision.all.tolist()
 
 
-@pytest.mark.parametrize("name", sorted(tiny_models.models()))
+@pytest.mark.parametrize("name", sorted(tiny_models.served_here()))
 def test_costs(name):
     """Fewer tokens cost less in every station that they go through, and a prompt's costs can be told."""
     adapter = adapter_for(model_of(name))

@@ -12,9 +12,9 @@ from PIL import Image
 from rediprune import PruneConfig, prune
 from rediprune.models import ModelError
 from rediprune.models.registry import adapter_for
-from tests.families import real_processors
+from tests.families import real_processors, tiny_models
 
-REAL = real_processors.REAL
+REAL = {name: of for name, of in real_processors.REAL.items() if name in tiny_models.served_here()}
 
 
 @cache
