@@ -1,7 +1,7 @@
-"""Tiny random models of the real classes, by model type, with made-up inputs of the shapes that their
-processors return: what the families of the generic adapter are asked with.
+"""Build tiny random models of the real classes, by model type, with made-up inputs for them.
 
-A module a kind of input; each has MODELS, a dict of model type -> Tiny.
+Inputs have the shapes that the models' processors return. Each module holds one kind of input; each has
+MODELS, a dict of model type -> Tiny.
 """
 
 from __future__ import annotations

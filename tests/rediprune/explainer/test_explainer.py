@@ -57,7 +57,7 @@ def by_hand(kept):
 
 @torch.no_grad()
 def log_probs(answer, **prompt):
-    """log p of an answer's tokens and of every first token: one plain forward pass of an unmodified model."""
+    """Log p of an answer's tokens and of every first token: one plain forward pass of an unmodified model."""
     model = tiny.model()
     n = next(iter(prompt.values())).shape[1]
     if "input_ids" in prompt:

@@ -63,7 +63,7 @@ def test_features_that_are_added_behind_the_first_layers_are_not_lost_in_silence
 
 
 def test_a_model_is_left_as_it_was_and_calls_at_once_do_not_mix():
-    """generate refuses embeddings for Gemma 3: what admits them is gone when the last call is done."""
+    """Generate refuses embeddings for Gemma 3: what admits them is gone when the last call is done."""
     model, _ = built("gemma3")
     prompts = [
         tiny_models.inputs(tiny_models.models()["gemma3"], "image", media) for media in ((1,), (2,), (1, 1))

@@ -79,8 +79,10 @@ def test_identical_at_100_in_half_precision(family, kind, dtype):
 @pytest.mark.parametrize("media", BATCHES.values(), ids=BATCHES.keys())
 @pytest.mark.parametrize("budget", ["frame", "shared"])
 def test_masked(family, kind, media, budget):
-    """A fifth of the tokens at their original positions: answer and, to 2e-6, logits are what the unmodified
-    model makes of the whole prompt with the dropped tokens masked."""
+    """A fifth of the tokens at their original positions equals the whole prompt with the others masked.
+
+    The answer is what the unmodified model makes of that prompt, and the logits are to 2e-6.
+    """
     config = PruneConfig(0.2, positions="original", budget=budget)
     inputs = family.inputs(kind, media)
     ours, report = run(family, inputs, config)

@@ -81,8 +81,10 @@ def one_thread():
 
 @pytest.mark.parametrize(("name", "kind"), BOTH)
 def test_identical_at_100(name, kind):
-    """With every token kept, tokens and logits of a batch with one and with two images or clips are to the
-    last bit those of the unmodified model."""
+    """With every token kept, tokens and logits are to the last bit those of the unmodified model.
+
+    The batch has one prompt with one and one with two images or clips.
+    """
     model, inputs = model_of(name), inputs_of(name, kind)
     ours, report = run(model, inputs, ALL)
     assert same(ours, run(model, inputs, None)[0])
@@ -111,9 +113,11 @@ def test_identical_at_100_in_half_precision(name):
 
 @pytest.mark.parametrize(("name", "kind"), BOTH)
 def test_reference(name, kind):
-    """A fifth of the tokens at their original positions: what stays is what the unmodified model gives its
-    LLM, and the answer that of the family's definition: the whole prompt with the dropped tokens masked, or
-    the unmodified LLM on the same short prompt."""
+    """A fifth of the tokens at their original positions gives the answer of the family's definition.
+
+    That is the whole prompt with the dropped tokens masked, or the unmodified LLM on the same short prompt;
+    what stays is what the unmodified model gives its LLM.
+    """
     model, inputs = model_of(name), inputs_of(name, kind)
     adapter = adapter_for(model)
     ours, report = run(model, inputs, PruneConfig(0.2, positions="original"))
@@ -190,8 +194,10 @@ NO_VISION_COSTS = ("fast_vlm", "gemma3n", "deepseek_ocr2", "unlimited_ocr")
 
 @pytest.mark.parametrize("name", BEAMS)
 def test_an_answer_is_judged_as_it_was_written(name):
-    """Log-probabilities of given text behind a prompt are those of its words written one by one, though one
-    of them is a placeholder."""
+    """Log-probabilities of given text behind a prompt are those of its words written one by one.
+
+    One of the words is a placeholder.
+    """
     model, inputs = model_of(name), inputs_of(name, "image", (1,))
     adapter = adapter_for(model)
     seen = adapter.look(inputs)
