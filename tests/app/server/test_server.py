@@ -15,6 +15,7 @@ from gradio_client import Client, handle_file
 from app.answer import answering
 from app.server import waiting
 from app.server.refusals import INSIDE
+from app.server.streams import WAIT_SECONDS
 from app.state import sources
 from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
@@ -22,11 +23,14 @@ from rediprune import Explainer
 from rediprune.explainer.model_card import Card
 from rediprune.explainer.model_holder import ModelHolder
 from rediprune.media.limits import ReadingStopped
-from tests.soak.client import PATIENCE, HttpVisitor, PageSchema, RefusedError
+from tests.soak.client import PATIENCE, RULE, SLIDERS, HttpVisitor, PageSchema, RefusedError
 from tests.support import tiny
 from tests.support.visitor import served
 
 ASKED = ["What?", 0.15, 0.33, "rediprune", "prompt-tail", "frame", 8]
+
+
+PATIENCE_SECONDS = 240  # on a busy machine; a test that waits for ever is one that fails
 
 
 class Gate:
@@ -50,6 +54,14 @@ class Gate:
 @pytest.fixture(scope="module")
 def explainer():
     return Explainer(tiny.model(), tiny.processor(), "tiny", Card())
+
+
+@pytest.fixture
+def gate(explainer, monkeypatch):
+    """Shut until it is opened, at the end of the test at the latest: nothing waits behind it for ever."""
+    made = Gate(explainer, monkeypatch)
+    yield made
+    made.open.set()
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +101,7 @@ def visit(address):
             return await doing(http, await PageSchema.read(http))
 
     with ThreadPoolExecutor(1) as thread:
-        yield lambda doing: thread.submit(asyncio.run, visited(doing)).result()
+        yield lambda doing: thread.submit(asyncio.run, visited(doing)).result(timeout=PATIENCE_SECONDS)
 
 
 def until(true, seconds=60):
@@ -132,20 +144,21 @@ def test_no_endpoint_is_run_beside_the_queue(visit, way, name):
 
 
 def test_a_full_queue_says_how_long_it_is_and_when_to_come_back(
-    visit, address, demo, explainer, photo, monkeypatch
+    visit, address, demo, gate, photo, monkeypatch
 ):
-    gate = Gate(explainer, monkeypatch)
     monkeypatch.setattr(demo.blocks._queue, "max_size", 2)
 
     async def doing(http, schema):
         path = await uploaded(http, photo)
         data = [file_of(path), *ASKED]
-        jobs = [asyncio.create_task(called(http, "answer", data, f"v{i}")) for i in range(4)]
-        queue = demo.blocks._queue
-        for _ in range(4000):
-            if len(queue) == 2:
-                break
-            await asyncio.sleep(0.02)
+        queue, jobs = demo.blocks._queue, []
+        # Two that are being answered first: four at once would fill the queue before any is begun.
+        for in_queue in (0, 2):
+            jobs += [asyncio.create_task(called(http, "answer", data, f"v{len(jobs) + i}")) for i in range(2)]
+            for _ in range(4000):
+                if (gate.began, len(queue)) == (2, in_queue):
+                    break
+                await asyncio.sleep(0.02)
         status, refused = await called(http, "answer", data, "late")
         late = HttpVisitor(http, schema)
         with pytest.raises(RefusedError) as said:
@@ -168,8 +181,7 @@ def refusal(client, photo):
     return str(said.value)
 
 
-def test_a_visitor_who_waits_is_told_the_place_and_the_time(visit, demo, explainer, monkeypatch):
-    gate = Gate(explainer, monkeypatch)
+def test_a_visitor_who_waits_is_told_the_place_and_the_time(visit, demo, gate):
 
     async def place(http, who, ticket=1):
         return (await http.get("rediprune/place", params={"who": who, "ticket": ticket})).json()
@@ -208,6 +220,28 @@ def test_a_visitor_who_waits_is_told_the_place_and_the_time(visit, demo, explain
     assert {one["place"] for one in (*strange, after)} == {0}
     assert all(one["known"] for one in found), "two are being answered, three wait"
     assert not any(one["known"] for one in (*strange, after))
+
+
+def test_a_reply_waits_for_the_end_of_the_stream_that_closes(visit):
+    """Else Gradio's client puts the request on the closing stream, and its answer never arrives."""
+
+    async def doing(http, schema):
+        one = HttpVisitor(http, schema)
+
+        async def seconds_to_join():
+            data = ["Where is the dog?", None, {**SLIDERS, "ticket": 9}, *RULE]
+            body = {"data": data, "fn_index": schema.events["ask"], "session_hash": one.session}
+            began = time.perf_counter()
+            (await http.post("gradio_api/queue/join", json=body)).raise_for_status()
+            return time.perf_counter() - began
+
+        await one.ask("What color is the dog?")
+        soon = await seconds_to_join()
+        while_open = await seconds_to_join()
+        return soon, while_open
+
+    soon, while_open = visit(doing)
+    assert soon >= WAIT_SECONDS > while_open
 
 
 def test_the_expected_wait_is_that_of_those_before(monkeypatch):
@@ -386,8 +420,7 @@ def test_a_fault_of_the_program_gets_a_sentence_and_its_traceback_stays_in_the_l
 # Who leaves ends the work.
 
 
-def test_an_answer_ends_when_its_caller_disconnects(visit, explainer, photo, monkeypatch):
-    gate = Gate(explainer, monkeypatch)
+def test_an_answer_ends_when_its_caller_disconnects(visit, gate, photo):
 
     async def doing(http, schema):
         path = await uploaded(http, photo)
