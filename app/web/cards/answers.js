@@ -280,6 +280,7 @@ document.addEventListener("input", (event) => {
   if (/** @type {Element} */ (event.target).closest("#rp-ask")) draw();
 });
 focusWhileScrolling(find(".asked"), "The question that was asked");
+focusWhileScrolling(find(".draws"), "Answers from random tokens");
 find(".again").addEventListener("click", () => trigger("again"));
 find(".draw").addEventListener("click", () => {
   const { own } = value.at || {};

@@ -124,7 +124,7 @@ function answerWithNewModel() {
   if (!answerOnArrival || value.busy || !value.name || !answeredRun) return;
   answerOnArrival = false;
   if (answeredRun.model < 0 || answeredRun.model === value.number) return; // below 0: an opened trace's
-  trigger("arrive");
+  setTimeout(() => trigger("arrive")); // Gradio drops an event that is sent while a part takes its new value
 }
 
 function onValueChange() {
@@ -144,9 +144,12 @@ function onValueChange() {
   notifyPage("rp:model");
   clearTimeout(pollTimer);
   if (message.busy && !openedHere && dialog.open) pollTimer = setTimeout(() => trigger("survey"), POLL_MS);
-  if (openedHere && ended) answerOnArrival = true;
+  // The outcome tells the end of one's own opening: a survey that was asked for before may answer behind it.
+  if (openedHere && message.said && !message.busy) {
+    answerOnArrival = true;
+    openedHere = false;
+  }
   answerWithNewModel();
-  if (!message.busy) openedHere = false;
   if (ended && dialog.open && !message.fits) trigger("survey");
 }
 
