@@ -55,7 +55,7 @@ def _paint_meadow(brush: _Brush) -> None:
     """Paint sky, clouds, hills and grass."""
     rng = brush.rng
     horizon = int(rng.integers(110, 190))
-    brush.fade(0, horizon, (176, 200, 216), (216, 224, 222))
+    brush.fade(0, horizon + 40, (176, 200, 216), (216, 224, 222))
     _paint_clouds(brush, horizon)
     for layer in range(2):
         swing = rng.uniform(8, 22)

@@ -6,6 +6,7 @@ kind in the same colour, and the same again in another size.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from .things import THING_COLORS, THING_KINDS, make_sprite
 
 MIN_THINGS = 8
 MAX_THINGS = 40
-SIZES = (20, 64)  # pixels of the longer side, the smallest and the largest
+SIZES = (20, 64)  # pixels of the longer side, the smallest and the largest; all sizes are even
 COMMON_SIZES = (24, 44)  # most things lie in this range
 MAX_HIDDEN = 0.3  # of any thing, at most
 TURNS = (-10, -5, 0, 0, 5, 10)  # degrees
@@ -117,17 +118,21 @@ def _plan_things(rng: np.random.Generator) -> list[Plan]:
 
 def _choose_size(rng: np.random.Generator) -> int:
     low, high = SIZES if rng.random() < 0.25 else COMMON_SIZES
-    return int(rng.integers(low, high + 1))
+    return _draw_even(low, high, rng)
 
 
 def _choose_other_size(size: int, rng: np.random.Generator) -> int:
     """Return a size that is clearly larger or smaller: by a factor of at least 1.6."""
-    larger = [round(size * 1.6), SIZES[1]]
-    smaller = [SIZES[0], round(size / 1.6)]
-    low, high = (
-        larger if larger[0] <= larger[1] and (smaller[0] > smaller[1] or rng.random() < 0.5) else smaller
-    )
-    return int(rng.integers(low, high + 1))
+    larger = (math.ceil(size * 1.6), SIZES[1])
+    smaller = (SIZES[0], math.floor(size / 1.6))
+    options = [(low, high) for low, high in (larger, smaller) if high - low >= 1]
+    low, high = options[int(rng.integers(len(options)))]
+    return _draw_even(low, high, rng)
+
+
+def _draw_even(low: int, high: int, rng: np.random.Generator) -> int:
+    """Return a random even number from `low` to `high`: fewer sizes, so that more sprites are at hand."""
+    return 2 * int(rng.integers(math.ceil(low / 2), high // 2 + 1))
 
 
 def _place_things(plans: list[Plan], rng: np.random.Generator) -> tuple[list[_Placed], np.ndarray]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-MASTER = 256  # pixels, both sides of the large drawing that all sizes are made of
-MARGIN = 30  # pixels of the large drawing around the unit square: room for the outline and for turning
+MASTER = 192  # pixels, both sides of the large drawing that all sizes are made of
+MARGIN = 22  # pixels of the large drawing around the unit square: room for the outline and for turning
 
 Point = tuple[float, float]
 

@@ -22,7 +22,7 @@ THING_COLORS = {
     "grey": (132, 136, 142),
     "white": (246, 246, 246),
 }
-_OUTLINE = 11  # pixels of the large drawing, both sides of the filter that widens a thing
+_OUTLINE = 9  # pixels of the large drawing, both sides of the filter that widens a thing
 _OUTLINE_WEIGHT = 0.42  # of the colour of the thing
 _LIT = (1.08, 0.88)  # brightness at the top and at the bottom
 
@@ -55,24 +55,28 @@ class Sprite:
         window += self.weight * color
 
 
-@lru_cache(maxsize=4096)
 def make_sprite(kind: str, size: int, flipped: bool = False, turn: int = 0) -> Sprite:
     """Return the sprite of a kind.
 
     Args:
         kind: one of THING_KINDS.
         size: of the longer side of what is visible, in pixels.
-        flipped: mirror it left to right.
+        flipped: mirror it left to right, after turning it.
         turn: in degrees, anticlockwise.
 
     Raises:
         ValueError: there is no drawing of that kind.
     """
-    layers = _draw_master(kind)
-    if flipped:
-        layers = [layer.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for layer in layers]
-    if turn:
-        layers = [layer.rotate(turn, Image.Resampling.BILINEAR) for layer in layers]
+    sprite = _shrink_master(kind, size, turn)
+    if not flipped:
+        return sprite
+    return Sprite(*(part[:, ::-1] for part in (sprite.fixed, sprite.weight, sprite.alpha, sprite.mask)))
+
+
+@lru_cache(maxsize=4096)
+def _shrink_master(kind: str, size: int, turn: int) -> Sprite:
+    """Return the large drawing of a kind, turned, at its final size."""
+    layers = _turn_master(kind, turn)
     # Cut off the empty margin, so that `size` is the size of the thing and not of its square.
     left, top, right, bottom = layers[2].point(lambda value: 255 * (value > 127)).getbbox()
     scale = size / max(right - left, bottom - top)
@@ -86,6 +90,13 @@ def make_sprite(kind: str, size: int, flipped: bool = False, turn: int = 0) -> S
     weight = small[1][..., None] / 255 * light
     fixed = np.minimum(small[0] * light, 255 * alpha)
     return Sprite(fixed, np.minimum(weight, alpha), alpha, alpha[..., 0] >= 0.5)
+
+
+@lru_cache(maxsize=8 * len(THING_KINDS))
+def _turn_master(kind: str, turn: int) -> list[Image.Image]:
+    """Return the large drawing of a kind, turned by some degrees."""
+    layers = _draw_master(kind)
+    return [layer.rotate(turn, Image.Resampling.BILINEAR) for layer in layers] if turn else layers
 
 
 @lru_cache(maxsize=len(THING_KINDS))
