@@ -51,7 +51,13 @@ class _Placed(NamedTuple):
 
 
 def render_crowd(seed: int) -> Picture:
-    """Render the crowded scene of a seed, a whole number of at least 0; equal seeds give equal pixels."""
+    """Render the crowded scene of a seed, a whole number of at least 0; equal seeds give equal pixels.
+
+    Raises:
+        ValueError: the seed is negative.
+    """
+    if seed < 0:
+        raise ValueError(f"seed={seed} is negative; choose a whole number of at least 0")
     rng = np.random.default_rng(seed)
     canvas = paint_backdrop(rng)
     placed, front = _place_things(_plan_things(rng), rng)
@@ -63,7 +69,9 @@ def render_crowd(seed: int) -> Picture:
     for index, one in enumerate(placed):
         height, width = _sprite(one).mask.shape
         box = (one.left, one.top, one.left + width, one.top + height)
-        patches = tuple(np.flatnonzero(shares[:, index] >= MIN_COVER).tolist())
+        share = shares[:, index]
+        # A thin thing across the corner of four patches has none by that rule; the best of them shows it.
+        patches = tuple(np.flatnonzero(share >= min(MIN_COVER, share.max())).tolist())
         things.append(Thing(one.plan.kind, one.plan.color, "", box, patches))
     best = shares.argmax(axis=1)
     owner = np.where(shares.max(axis=1) >= MIN_COVER, best, NOTHING).astype(np.int16)

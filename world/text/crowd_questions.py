@@ -471,44 +471,61 @@ def _ask_compare(things: Sequence[Thing], rng: np.random.Generator) -> _Content 
 
 def _ask_extreme(things: Sequence[Thing], rng: np.random.Generator) -> _Content | None:
     """Ask for the colour of the first of its kind, or the kind of the first of its colour."""
-    most = str(rng.choice(list(MOST_WORDS)))
     by_kind = bool(rng.random() < 0.6)
     groups: dict[str, list[Thing]] = {}
     for thing in things:
         groups.setdefault(thing.kind if by_kind else thing.color, []).append(thing)
-    found = []
-    for name in sorted(groups):
-        group = groups[name]
-        differ = len({thing.color if by_kind else thing.kind for thing in group}) > 1
-        first = find_extreme(group, most) if differ else None
-        if first is not None:
-            found.append((name, group, first))
-    choice = _pick(found, rng)
-    if choice is None:
-        return None
-    name, group, first = choice
-    word = choose_synonym(MOST_WORDS[most], rng)
-    if by_kind:
-        return _Content(phrase("extreme kind", rng, most=word, kind=name), first.color, group)
-    return _Content(phrase("extreme color", rng, most=word, color=name), first.kind, group)
+    names = [
+        name
+        for name, group in sorted(groups.items())
+        if len({thing.color if by_kind else thing.kind for thing in group}) > 1
+    ]
+    for most in rng.permutation(list(MOST_WORDS)):
+        firsts = [(name, find_extreme(groups[name], str(most))) for name in names]
+        choice = _pick([(name, first) for name, first in firsts if first is not None], rng)
+        if choice is None:
+            continue
+        name, first = choice
+        word = choose_synonym(MOST_WORDS[str(most)], rng)
+        if by_kind:
+            return _Content(phrase("extreme kind", rng, most=word, kind=name), first.color, groups[name])
+        return _Content(phrase("extreme color", rng, most=word, color=name), first.kind, groups[name])
+    return None
 
 
 def find_extreme(group: Sequence[Thing], most: str) -> Thing | None:
-    """Return the thing that is clearly the first of a group, None if two are close.
+    """Return the thing that is clearly the first of a group, None if that is not clear.
+
+    The largest has the longest side and the largest box; the highest has the highest centre and upper edge.
 
     Args:
         group: at least two things.
         most: a name of MOST_WORDS.
     """
     if most in ("biggest", "smallest"):
-        ranked = sorted(group, key=measure_size, reverse=most == "biggest")
-        first, second = measure_size(ranked[0]), measure_size(ranked[1])
-        return ranked[0] if max(first, second) >= CLEARLY_LARGER * min(first, second) else None
+        sign = -1 if most == "biggest" else 1
+        leading = _first_by_ratio(group, measure_size, sign)
+        return leading if leading is _first_by_ratio(group, _measure_area, sign) else None
     axis = 0 if most in ("leftmost", "rightmost") else 1
     sign = 1 if most in ("leftmost", "highest") else -1
+    edge = axis if sign == 1 else axis + 2
     ranked = sorted(group, key=lambda thing: sign * find_center(thing)[axis])
     ahead = sign * (find_center(ranked[1])[axis] - find_center(ranked[0])[axis])
-    return ranked[0] if ahead >= CLEARLY_FIRST else None
+    outermost = min(sign * thing.box[edge] for thing in group)
+    return ranked[0] if ahead >= CLEARLY_FIRST and sign * ranked[0].box[edge] == outermost else None
+
+
+def _first_by_ratio(group: Sequence[Thing], measure: Callable[[Thing], int], sign: int) -> Thing | None:
+    """Return the thing of the smallest measure (sign 1) or the largest (-1), None if the second is close."""
+    ranked = sorted(group, key=lambda thing: sign * measure(thing))
+    first, second = measure(ranked[0]), measure(ranked[1])
+    return ranked[0] if max(first, second) >= CLEARLY_LARGER * min(first, second) else None
+
+
+def _measure_area(thing: Thing) -> int:
+    """Return the area of the box of a thing in pixels."""
+    left, top, right, bottom = thing.box
+    return (right - left) * (bottom - top)
 
 
 _MAKERS: dict[str, Callable[[Sequence[Thing], np.random.Generator], _Content | None]] = {

@@ -119,7 +119,6 @@ TEMPLATES = {
     "compare more": (
         "Are there more {group} than {other}?",
         "Do you see more {group} than {other}?",
-        "Are the {group} more than the {other}?",
         "Does the picture show more {group} than {other}?",
     ),
     "compare fewer": (
@@ -171,6 +170,31 @@ _PLURALS = {
     "snowman": "snowmen",
 }
 _MORE_PLURALS = ("cactuses", "fishes")
+# Other names of the kinds, singular and plural, used in questions now and then; answers keep the first name.
+OTHER_NAMES = {
+    "bicycle": (("bike", "bikes"),),
+    "cup": (("mug", "mugs"),),
+    "gift": (("present", "presents"),),
+    "plane": (("airplane", "airplanes"), ("aeroplane", "aeroplanes")),
+    "truck": (("lorry", "lorries"),),
+}
+_OTHER_NAME_SHARE = 0.25  # of the questions about such a kind
+# Common words that are one letter away from a word of the world, and are no typo of it.
+_LOOKALIKE_TEXT = """
+    abode barge bath bats belly belt belts bill bills block blocks boar boars bolt bolts boot boots
+    brook brows bull bulls bust camp camps cane canes cans caps card cards carp cart carts cell cells
+    chain chains chat choir clamp clamps cloak cloaks closet closets clown clowns coat coats cook cooks
+    core cores crow crowd crows cubs cues darts deer dish dishes dove doves ears falls fisher flock
+    flocks flour game games goat goats gull hair hairs hall halls hare hares harp hearth hook hooks hoop
+    hoops horse horses hose hour hours lamb lambs lane lanes light lights loaf loaves lock locket
+    lockets locks louse lumber mall malls maple mast mink moat mole moles moose mother mothers mousse
+    nail nails nest nests oars oats oven ovens pane panes park parks pine pines pins place places planet
+    planets plank planks plant plants plate plates plug plugs plum plums pocket pockets port ports pups
+    racket rackets ramp ramps rats rook rooks sail sails scar scars shade shades shop shops shore shores
+    shorts sink sinks skirt skirts snow socket sockets stair stairs stall stalls store stores tart tarts
+    teal text toes tool tools tour tours track tracks tray trays trunk trunks vans vine vines wall walls
+    weight wheat wine write
+"""
 # Words that a question about a picture may well contain, and that name nothing in it.
 _FUNCTION_TEXT = """
     a about all also am an and any are as at be been both but by can count could describe do does doing
@@ -184,7 +208,7 @@ _FUNCTION_TEXT = """
     hello hi ok okay thanks thank
 """
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
-_MIN_TYPO = 4  # letters: shorter words are too much like one another to take a typo
+_MIN_TYPO = 4  # letters, of a word with or without its typo: shorter words are too much like one another
 
 
 def pluralise(kind: str) -> str:
@@ -207,7 +231,18 @@ def phrase(key: str, rng: np.random.Generator, **words: str) -> str:
     """
     templates = TEMPLATES[key]
     text = templates[int(rng.integers(len(templates)))].format(**words)
+    text = _rename_kinds(text, rng)
     return spell_american(text) if rng.random() < 0.5 else text
+
+
+def _rename_kinds(text: str, rng: np.random.Generator) -> str:
+    """Return the text with another name for some of its kinds: "bike", "lorry", "an aeroplane"."""
+    for kind, names in OTHER_NAMES.items():
+        if kind in text and rng.random() < _OTHER_NAME_SHARE:
+            singular, plural = names[int(rng.integers(len(names)))]
+            text = re.sub(rf"\b{pluralise(kind)}\b", plural, re.sub(rf"\b{kind}\b", singular, text))
+            text = re.sub(r"\ba (?=a(ir|ero)plane)", "an ", text)
+    return text
 
 
 def choose_synonym(synonyms: tuple[str, ...], rng: np.random.Generator) -> str:
@@ -230,28 +265,18 @@ def list_words(text: str) -> list[str]:
 def _collect_world_words() -> frozenset[str]:
     """Collect every word that a question or an answer about a crowded scene can contain."""
     texts = [re.sub(r"\{\w+\}", " ", text) for group in TEMPLATES.values() for text in group]
-    texts += [
-        word
-        for table in (RELATION_WORDS, MOST_WORDS, SIZE_WORDS)
-        for group in table.values()
-        for word in group
-    ]
-    texts += [
-        *THING_KINDS,
-        *map(pluralise, THING_KINDS),
-        *_MORE_PLURALS,
-        *THING_WORDS,
-        *ANSWERS,
-        "a",
-        "an",
-        "the",
-    ]
-    texts += [*AMERICAN, *AMERICAN.values(), "shape", "shapes"]
+    for table in (RELATION_WORDS, MOST_WORDS, SIZE_WORDS):
+        texts += [word for synonyms in table.values() for word in synonyms]
+    for names in OTHER_NAMES.values():
+        texts += [name for pair in names for name in pair]
+    texts += [*THING_KINDS, *map(pluralise, THING_KINDS), *_MORE_PLURALS]
+    texts += [*THING_WORDS, *ANSWERS, *AMERICAN, *AMERICAN.values(), "a", "an", "the", "shape", "shapes"]
     return frozenset(word for text in texts for word in list_words(text))
 
 
 WORLD_WORDS = _collect_world_words()
 _FUNCTION_WORDS = frozenset(list_words(_FUNCTION_TEXT))
+_LOOKALIKES = frozenset(list_words(_LOOKALIKE_TEXT))
 
 
 def unknown_words(text: str) -> list[str]:
@@ -266,11 +291,11 @@ def unknown_words(text: str) -> list[str]:
 
 
 def _fix_typo(word: str) -> str:
-    """Return the known word that the word is a typo of, "" if there is none."""
-    if len(word) < _MIN_TYPO - 1:
+    """Return a known word that the word is a typo of, "" if there is none."""
+    if len(word) < _MIN_TYPO or word in _LOOKALIKES:
         return ""
-    near = _list_edits(word) & WORLD_WORDS
-    return min((other for other in near if len(other) >= _MIN_TYPO), default="")
+    near = (other for other in _list_edits(word) & WORLD_WORDS if len(other) >= _MIN_TYPO)
+    return min(near, default="")
 
 
 def _list_edits(word: str) -> set[str]:
@@ -312,7 +337,7 @@ def _misspell(word: str, rng: np.random.Generator) -> str:
         )
         typo = edits[int(rng.integers(len(edits)))]
         lower = typo.lower()
-        near = _list_edits(lower) & WORLD_WORDS
-        if lower != word.lower() and lower not in WORLD_WORDS and near == {word.lower()}:
+        taken = lower in WORLD_WORDS | _FUNCTION_WORDS | _LOOKALIKES
+        if len(typo) >= _MIN_TYPO and not taken and _list_edits(lower) & WORLD_WORDS == {word.lower()}:
             return typo
     return word
