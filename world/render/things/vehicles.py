@@ -58,8 +58,8 @@ def draw_boat(pen: Pen) -> None:
 def draw_bicycle(pen: Pen) -> None:
     """Draw a bicycle with coloured wheels and frame."""
     for x in (0.22, 0.78):
-        pen.ring(x, 0.66, 0.22, 0.075, INK)
-        pen.circle(x, 0.66, 0.05)
+        pen.circle(x, 0.66, 0.22, INK)
+        pen.circle(x, 0.66, 0.155, LIGHT)
     frame = [(0.22, 0.66), (0.36, 0.34), (0.68, 0.34), (0.48, 0.66), (0.22, 0.66)]
     pen.line(frame, 0.1)
     pen.line([(0.36, 0.34), (0.48, 0.66)], 0.1)
