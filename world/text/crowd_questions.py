@@ -42,6 +42,7 @@ APART = 56  # pixels between boxes: things that are further apart are not next t
 REACH = 100  # pixels between boxes: what lies further away is not said to be "directly left"
 CLEARLY_NEARER = 14  # pixels by which the answer is nearer than any other thing
 CLEARLY_FIRST = 10  # pixels by which the first of a row lies before the second
+CLEARLY_OUTSIDE = 3  # pixels by which the edge of the first of a row lies before the edges of all others
 CLEARLY_LARGER = 1.3  # ratio of the sizes of the largest and the second largest
 BIG_AND_SMALL = 1.5  # ratio of two sizes, of which one is then called big and the other small
 
@@ -511,8 +512,8 @@ def find_extreme(group: Sequence[Thing], most: str) -> Thing | None:
     edge = axis if sign == 1 else axis + 2
     ranked = sorted(group, key=lambda thing: sign * find_center(thing)[axis])
     ahead = sign * (find_center(ranked[1])[axis] - find_center(ranked[0])[axis])
-    outermost = min(sign * thing.box[edge] for thing in group)
-    return ranked[0] if ahead >= CLEARLY_FIRST and sign * ranked[0].box[edge] == outermost else None
+    edge_ahead = min(sign * (thing.box[edge] - ranked[0].box[edge]) for thing in ranked[1:])
+    return ranked[0] if ahead >= CLEARLY_FIRST and edge_ahead >= CLEARLY_OUTSIDE else None
 
 
 def _first_by_ratio(group: Sequence[Thing], measure: Callable[[Thing], int], sign: int) -> Thing | None:

@@ -205,7 +205,7 @@ _FUNCTION_TEXT = """
     thing things this those to together too total under up us very was we were what when where which while
     who whose why will with within without would yes you your it's what's where's isn't aren't don't doesn't
     exactly kind kinds object objects item items color colour colors colours number corner side between
-    hello hi ok okay thanks thank
+    hello hi ok okay thanks thank teh adn
 """
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 _MIN_TYPO = 4  # letters, of a word with or without its typo: shorter words are too much like one another

@@ -121,7 +121,9 @@ def test_little_of_a_thing_is_hidden(layouts):
 def test_patches_of_a_thing_carry_its_colour(pictures):
     hits = []
     for picture in pictures:
-        by_patch = picture.pixels.reshape(GRID, PATCH, GRID, PATCH, 3).swapaxes(1, 2).reshape(N_PATCHES, -1, 3)
+        by_patch = (
+            picture.pixels.reshape(GRID, PATCH, GRID, PATCH, 3).swapaxes(1, 2).reshape(N_PATCHES, -1, 3)
+        )
         for thing in picture.things:
             pixels = by_patch[list(thing.patches)].reshape(-1, 3).astype(float)
             # In full light, in the shade of the lower edge, and in the dark paint.

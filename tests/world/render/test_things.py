@@ -23,7 +23,9 @@ def paint(kind: str, color: str, *, size: int = SIDE, flipped: bool = False) -> 
     left = (size - width) // 2
     canvas = np.full((size, size, 3), GROUND, dtype=np.float32)
     mask = np.zeros((size, size), dtype=bool)
-    sprite.paint(canvas[top : top + height, left : left + width], np.array(THING_COLORS[color], dtype=np.float32))
+    sprite.paint(
+        canvas[top : top + height, left : left + width], np.array(THING_COLORS[color], dtype=np.float32)
+    )
     mask[top : top + height, left : left + width] = sprite.mask
     return canvas, mask
 
@@ -46,7 +48,9 @@ def test_there_are_at_least_thirty_kinds():
 
 def test_kinds_can_be_told_apart_at_forty_pixels_in_one_colour():
     pictures = {
-        (kind, flipped): paint(kind, "red", flipped=flipped) for kind in THING_KINDS for flipped in (False, True)
+        (kind, flipped): paint(kind, "red", flipped=flipped)
+        for kind in THING_KINDS
+        for flipped in (False, True)
     }
     for one, other in combinations(THING_KINDS, 2):
         pixels, mask = pictures[one, False]
