@@ -279,22 +279,26 @@ _FUNCTION_WORDS = frozenset(list_words(_FUNCTION_TEXT))
 _LOOKALIKES = frozenset(list_words(_LOOKALIKE_TEXT))
 
 
-def unknown_words(text: str) -> list[str]:
+def unknown_words(text: str, world: frozenset[str] = WORLD_WORDS) -> list[str]:
     """Return the words of a question that the world has no meaning for, each once, in their order.
 
     Function words are skipped. A word of at least four letters that is a typo of a known word (edit distance
     1) counts as known.
+
+    Args:
+        text: a question.
+        world: all words that have a meaning, in lower case.
     """
-    known = WORLD_WORDS | _FUNCTION_WORDS
-    found = [word for word in list_words(text) if word not in known and not _fix_typo(word)]
+    known = world | _FUNCTION_WORDS
+    found = [word for word in list_words(text) if word not in known and not _fix_typo(word, world)]
     return list(dict.fromkeys(found))
 
 
-def _fix_typo(word: str) -> str:
+def _fix_typo(word: str, world: frozenset[str]) -> str:
     """Return a known word that the word is a typo of, "" if there is none."""
     if len(word) < _MIN_TYPO or word in _LOOKALIKES:
         return ""
-    near = (other for other in _list_edits(word) & WORLD_WORDS if len(other) >= _MIN_TYPO)
+    near = (other for other in _list_edits(word) & world if len(other) >= _MIN_TYPO)
     return min(near, default="")
 
 
@@ -308,11 +312,16 @@ def _list_edits(word: str) -> set[str]:
     return edits - {word}
 
 
-def with_typo(text: str, rng: np.random.Generator) -> str:
+def with_typo(text: str, rng: np.random.Generator, world: frozenset[str] = WORLD_WORDS) -> str:
     """Return the text with a typo in one or two of its words; unchanged if no word can take one.
 
     Only words of at least four letters change, and never into something that could be a typo of another
     known word.
+
+    Args:
+        text: a question.
+        rng: chooses the words and the typos.
+        world: all words that have a meaning, in lower case; other words stay as they are.
     """
     spans = [match.span() for match in re.finditer(r"[A-Za-z]+", text)]
     spans = [span for span in spans if span[1] - span[0] >= _MIN_TYPO]
@@ -320,11 +329,11 @@ def with_typo(text: str, rng: np.random.Generator) -> str:
     chosen = [spans[int(at)] for at in rng.permutation(len(spans))[:wanted]]
     # From the end, so that the earlier places stay where they are.
     for start, end in sorted(chosen, reverse=True):
-        text = text[:start] + _misspell(text[start:end], rng) + text[end:]
+        text = text[:start] + _misspell(text[start:end], rng, world) + text[end:]
     return text
 
 
-def _misspell(word: str, rng: np.random.Generator) -> str:
+def _misspell(word: str, rng: np.random.Generator, world: frozenset[str]) -> str:
     """Return the word with one edit that is no typo of another word; the word itself if none is found."""
     for _ in range(20):
         at = int(rng.integers(1, len(word)))
@@ -337,7 +346,7 @@ def _misspell(word: str, rng: np.random.Generator) -> str:
         )
         typo = edits[int(rng.integers(len(edits)))]
         lower = typo.lower()
-        taken = lower in WORLD_WORDS | _FUNCTION_WORDS | _LOOKALIKES
-        if len(typo) >= _MIN_TYPO and not taken and _list_edits(lower) & WORLD_WORDS == {word.lower()}:
+        taken = lower in world | _FUNCTION_WORDS | _LOOKALIKES
+        if len(typo) >= _MIN_TYPO and not taken and _list_edits(lower) & world == {word.lower()}:
             return typo
     return word

@@ -31,7 +31,7 @@ SINGULAR = {phrasing.pluralise(kind): kind for kind in THING_KINDS}
 
 
 @pytest.fixture(scope="module")
-def asked() -> list[tuple[Picture, Question]]:
+def questions() -> list[tuple[Picture, Question]]:
     """Return pictures with a few questions of every kind."""
     found = []
     for seed in SEEDS:
@@ -215,19 +215,19 @@ def solve(things, text: str) -> str:
     raise AssertionError(f"nobody can read {text!r}")
 
 
-def test_answers_are_found_again_from_the_words(asked):
-    for picture, question in asked:
+def test_answers_are_found_again_from_the_words(questions):
+    for picture, question in questions:
         assert solve(picture.things, question.text) == question.answer, (picture.seed, question.text)
 
 
-def test_every_kind_is_possible_in_nearly_every_picture(asked):
-    counts = Counter(question.kind for _, question in asked)
+def test_every_kind_is_possible_in_nearly_every_picture(questions):
+    counts = Counter(question.kind for _, question in questions)
     assert set(counts) == set(CROWD_KINDS)
     assert min(counts.values()) > 0.9 * 4 * len(SEEDS)
 
 
-def test_answers_and_words_are_from_closed_lists(asked):
-    for _, question in asked:
+def test_answers_and_words_are_from_closed_lists(questions):
+    for _, question in questions:
         assert question.answer in phrasing.ANSWERS
         words = phrasing.list_words(f"{question.text} {question.answer}")
         assert set(words) <= phrasing.WORLD_WORDS, question.text
@@ -241,15 +241,15 @@ def test_equal_generators_ask_equal_questions():
         assert one == other
 
 
-def test_yes_and_no_are_balanced(asked):
+def test_yes_and_no_are_balanced(questions):
     for kind in ("relation", "existence", "compare"):
-        answers = [question.answer for _, question in asked if question.kind == kind]
+        answers = [question.answer for _, question in questions if question.kind == kind]
         assert 0.42 < np.mean([answer == "yes" for answer in answers]) < 0.58, kind
 
 
-def test_no_answer_is_a_good_guess(asked):
+def test_no_answer_is_a_good_guess(questions):
     answers = defaultdict(Counter)
-    for _, question in asked:
+    for _, question in questions:
         answers[question.kind][question.answer] += 1
     limits = {
         "count": 0.2,
@@ -267,10 +267,10 @@ def test_no_answer_is_a_good_guess(asked):
     assert len(answers["what"]) > 30
 
 
-def test_absent_things_are_mostly_hard_to_deny(asked):
+def test_absent_things_are_mostly_hard_to_deny(questions):
     """Most questions answered with no name a colour and a kind that both occur."""
     hard = []
-    for picture, question in asked:
+    for picture, question in questions:
         if question.kind == "existence" and question.answer == "no":
             text = normalise(question.text).split()
             colors = {thing.color for thing in picture.things}
@@ -282,8 +282,8 @@ def test_absent_things_are_mostly_hard_to_deny(asked):
     assert np.mean(hard) > 0.5
 
 
-def test_patches_are_those_of_the_things_in_question(asked):
-    for picture, question in asked:
+def test_patches_are_those_of_the_things_in_question(questions):
+    for picture, question in questions:
         every = {patch for thing in picture.things for patch in thing.patches}
         assert list(question.patches) == sorted(set(question.patches))
         assert set(question.patches) <= every <= set(range(N_PATCHES))
@@ -294,14 +294,14 @@ def test_patches_are_those_of_the_things_in_question(asked):
             assert len(things) >= NUMBERS.index(question.answer)
 
 
-def test_several_things_are_needed_for_most_questions(asked):
+def test_several_things_are_needed_for_most_questions(questions):
     several = []
-    for picture, question in asked:
+    for picture, question in questions:
         needed = [t for t in picture.things if t.patches and set(t.patches) <= set(question.patches)]
         several.append(len(needed) >= 2)
     assert np.mean(several) > 0.55
 
 
-def test_two_of_a_name_are_told_apart_by_their_size_alone(asked):
-    texts = [normalise(question.text) for _, question in asked]
+def test_two_of_a_name_are_told_apart_by_their_size_alone(questions):
+    texts = [normalise(question.text) for _, question in questions]
     assert sum(" big " in text or " small " in text for text in texts) > 20

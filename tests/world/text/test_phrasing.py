@@ -69,8 +69,8 @@ def test_every_question_has_several_wordings():
     }
     for key, templates in TEMPLATES.items():
         assert len(templates) >= 2
-        seen = {phrase(key, rng, **dict.fromkeys(fields, "cats")) for _ in range(100)}
-        assert len(seen) >= len(templates)
+        texts = {phrase(key, rng, **dict.fromkeys(fields, "cats")) for _ in range(100)}
+        assert len(texts) >= len(templates)
 
 
 def test_other_names_keep_their_article():
@@ -135,3 +135,13 @@ def test_short_words_take_no_typo():
 def test_equal_generators_make_equal_typos():
     text = "How many yellow butterflies are there?"
     assert with_typo(text, np.random.default_rng(4)) == with_typo(text, np.random.default_rng(4))
+
+
+def test_a_larger_world_knows_more_words():
+    world = WORLD_WORDS | {"receipt"}
+    assert unknown_words("What is on the receipt?") == ["receipt"]
+    assert unknown_words("What is on the receipt?", world) == []
+    assert unknown_words("What is on the reciept?", world) == []
+    texts = {with_typo("Is it a receipt?", np.random.default_rng(seed), world) for seed in range(20)}
+    assert len(texts) > 5
+    assert with_typo("Is it a receipt?", np.random.default_rng(0)) == "Is it a receipt?"
