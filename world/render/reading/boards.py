@@ -101,12 +101,12 @@ def _draw_grid(rng: np.random.Generator) -> Sheet:
     rows = int(rng.integers(2, len(ROWS) + 1))
     # The lines of the cells lie between the patches' edges, so that a word of three letters and a mark stand
     # in the middle of a cell.
-    left = int(rng.integers(1, GRID - CELL * columns)) + 0.5
-    top = int(rng.integers(1, GRID - CELL * rows)) + 0.5
+    left = int(rng.integers(2, GRID - CELL * columns)) + 0.5
+    top = int(rng.integers(2, GRID - CELL * rows)) + 0.5
     first, second, line, ink = pick(_BOARDS, rng)
     table = mix(line, (200, 190, 170), 0.5)
     sheet = Sheet(paint_gradient(table, mix(table, (0, 0, 0), 0.2), rng.uniform(0, math.pi)), rng)
-    frame = sheet.box(left - 1.5, top - 1.5, left + CELL * columns + 0.5, top + CELL * rows + 0.5)
+    frame = sheet.box(left - 1.9, top - 1.9, left + CELL * columns + 0.5, top + CELL * rows + 0.5)
     sheet.paint_card(frame, mix(second, line, 0.12), corner=8)
     style = Lettering(pick(FONTS, rng), ink, bool(rng.random() < 0.4))
     head = Lettering("mono bold", mix(ink, line, 0.2), True)
