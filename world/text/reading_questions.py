@@ -22,9 +22,11 @@ from .scene_questions import Question, pluralise
 READING_KINDS_BY_PICTURE: dict[str, tuple[str, ...]] = {
     "receipt": (
         "price", "total", "cheapest", "dearest", "item_count", "listed", "costlier", "price_sum", "priced_at",
+        "item_at", "item_below",
     ),
     "chart": (
-        "highest", "lowest", "bar_value", "bar_count", "bar_compare", "bar_color", "bar_with_value", "bar_sum",
+        "highest", "lowest", "bar_value", "bar_count", "bar_compare", "bar_color", "bar_with_value",
+        "bar_sum",
     ),
     "sign": (
         "sign_text", "sign_color", "sign_count", "sign_present", "plate_number", "plate_letters", "car_color",
@@ -34,6 +36,7 @@ READING_KINDS_BY_PICTURE: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 READING_KINDS = tuple(kind for kinds in READING_KINDS_BY_PICTURE.values() for kind in kinds)
 NOTHING = "nothing"
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 HIGHEST_SUM = 20  # sums above it are not asked for: the model cannot add larger numbers
 _EMPTY_SHARE = 0.15  # of the questions about a cell that ask about one that holds nothing
 
@@ -93,6 +96,16 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "Which item costs {number}?",
         "Which item has a price of {number}?",
     ),
+    "item_at": (
+        "What is the {ordinal} item?",
+        "Which item is the {ordinal} on the list?",
+        "What is in the {ordinal} line?",
+    ),
+    "item_below": (
+        "What is below the {item}?",
+        "Which item comes after the {item}?",
+        "What is in the line below the {item}?",
+    ),
     "highest": ("Which bar has the highest value?", "What has the most?", "Which bar is the biggest?"),
     "highest:upright": ("Which bar is the highest?", "Which bar is the tallest?", "What is the tallest bar?"),
     "highest:lying": ("Which bar is the longest?", "What is the longest bar?"),
@@ -142,11 +155,15 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "Which {colour} is the {text} sign?",
         "What is the {colour} of the {text} sign?",
     ),
-    "sign_count": ("How many signs are there?", "How many signs can you see?", "How many signs are in the street?"),
+    "sign_count": (
+        "How many signs are there?",
+        "How many signs can you see?",
+        "How many signs are in the street?",
+    ),
     "sign_present": (
         "Is there a sign that says {text}?",
         "Does a sign say {text}?",
-        "Can you see a {text} sign?",
+        "Does one of the signs say {text}?",
         "Is {text} written on a sign?",
     ),
     "plate_number": (
@@ -160,26 +177,53 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "What letters are on the number plate?",
         "What are the letters on the license plate?",
     ),
-    "car_color": ("What {colour} is the car?", "Which {colour} does the car have?", "What is the {colour} of the car?"),
-    "time": ("What time does the {ref}clock show?", "What is the time on the {ref}clock?", "Read the {ref}clock."),
+    "car_color": (
+        "What {colour} is the car?",
+        "Which {colour} does the car have?",
+        "What is the {colour} of the car?",
+    ),
+    "time": (
+        "What time does the {ref}clock show?",
+        "What is the time on the {ref}clock?",
+        "Read the {ref}clock.",
+    ),
     "time:only": ("What time is it?", "What is the time?", "Which time is it?"),
-    "time:city": ("What time is it in {city}?", "What is the time in {city}?", "How late is it in {city}?"),
+    "time:city": ("What time is it in {city}?", "What is the time in {city}?", "What time does {city} have?"),
     "time_check": ("Does the {ref}clock show {time}?", "Is it {time} on the {ref}clock?"),
     "time_check:city": ("Is it {time} in {city}?", "Is the time in {city} {time}?"),
-    "clock_color": ("What {colour} is the clock that shows {time}?", "Which {colour} is the clock at {time}?"),
+    "clock_color": (
+        "What {colour} is the clock that shows {time}?",
+        "Which {colour} is the clock at {time}?",
+    ),
     "clock_city": ("Where is it {time}?", "In which city is it {time}?", "Which city has {time}?"),
-    "clock_count": ("How many clocks are there?", "How many clocks can you see?", "How many clocks are on the wall?"),
+    "clock_count": (
+        "How many clocks are there?",
+        "How many clocks can you see?",
+        "How many clocks are on the wall?",
+    ),
     "cell": ("What is in {cell}?", "What can you see in {cell}?", "What does {cell} hold?"),
     "cell:grid": ("What is in cell {cell}?", "What is at {cell}?", "Read cell {cell}."),
     "location": ("Where is the {ref}?", "Where can you find the {ref}?", "Where do you see the {ref}?"),
-    "location:grid": ("In which cell is the {ref}?", "Which cell has the {ref}?", "Which cell is the {ref} in?"),
-    "location:plan": ("In which room is the {ref}?", "Which room has the {ref}?", "Which room is the {ref} in?"),
-    "mark_count": ("How many {marks} are there?", "How many {marks} can you see?", "How many {marks} are on the board?"),
-}  # fmt: skip
+    "location:grid": (
+        "In which cell is the {ref}?",
+        "Which cell has the {ref}?",
+        "Which cell is the {ref} in?",
+    ),
+    "location:plan": (
+        "In which room is the {ref}?",
+        "Which room has the {ref}?",
+        "Which room is the {ref} in?",
+    ),
+    "mark_count": (
+        "How many {marks} are there?",
+        "How many {marks} can you see?",
+        "How many {marks} are on the board?",
+    ),
+}
 _COLOR_SPELLINGS = ("color", "colour")
 
-# What a content maker returns: the names of the sets of wordings, the words that fill them, the answer and the
-# patches that are needed; None if the picture allows no question of the kind.
+# What a content maker returns: the names of the sets of wordings, the words that fill them, the answer and
+# the things that are needed; None if the picture allows no question of the kind.
 Content = tuple[tuple[str, ...], dict[str, str], str, Sequence[Thing]]
 ContentMaker = Callable[[Picture, np.random.Generator], Content | None]
 
@@ -314,6 +358,18 @@ def _ask_priced_at(picture: Picture, rng: np.random.Generator) -> Content | None
     times = Counter(price.text for _, price in rows)
     found = _pick([row for row in rows if times[row[1].text] == 1], rng)
     return found and (("priced_at",), {"number": found[1].text}, found[0].text, found)
+
+
+def _ask_item_at(picture: Picture, rng: np.random.Generator) -> Content | None:
+    names = [name for name, _ in _list_rows(picture)]
+    place = int(rng.integers(len(names)))
+    return ("item_at",), {"ordinal": ORDINALS[place]}, names[place].text, names[: place + 1]
+
+
+def _ask_item_below(picture: Picture, rng: np.random.Generator) -> Content | None:
+    names = [name for name, _ in _list_rows(picture)]
+    place = int(rng.integers(len(names) - 1))
+    return ("item_below",), {"item": names[place].text}, names[place + 1].text, names[place : place + 2]
 
 
 # Bar charts.
@@ -473,7 +529,9 @@ def _ask_car_color(picture: Picture, rng: np.random.Generator) -> Content | None
 _SIDES = {1: ("",), 2: ("left", "right"), 3: ("left", "middle", "right")}
 
 
-def _choose_clock(picture: Picture, rng: np.random.Generator) -> tuple[Thing, dict[str, str], str, tuple[Thing, ...]]:
+def _choose_clock(
+    picture: Picture, rng: np.random.Generator
+) -> tuple[Thing, dict[str, str], str, tuple[Thing, ...]]:
     """Choose a clock and one way to name it.
 
     Returns:
@@ -527,12 +585,10 @@ def _ask_clock_color(picture: Picture, rng: np.random.Generator) -> Content | No
 def _ask_clock_city(picture: Picture, rng: np.random.Generator) -> Content | None:
     clocks = _select(picture, "clock")
     times = Counter(clock.text for clock in clocks)
-    pairs = [
-        pair
-        for pair in zip(clocks, _select(picture, "label"), strict=False)
-        if times[pair[0].text] == 1
-    ]
-    found = _pick(pairs, rng)
+    labels = _select(picture, "label")
+    if not labels:
+        return None
+    found = _pick([pair for pair in zip(clocks, labels, strict=True) if times[pair[0].text] == 1], rng)
     return found and (("clock_city",), {"time": found[0].text}, found[1].text, found)
 
 
@@ -551,7 +607,9 @@ def _list_cells(picture: Picture) -> list[tuple[str, tuple[Thing, ...], Thing | 
     contents = [thing for thing in picture.things if thing.kind in _CONTENTS]
     rooms = _select(picture, "room")
     if rooms:
-        return [(room.text, (room,), next((c for c in contents if _lies_in(c, room)), None)) for room in rooms]
+        return [
+            (room.text, (room,), next((c for c in contents if _lies_in(c, room)), None)) for room in rooms
+        ]
     columns = _select(picture, "column")
     rows = _select(picture, "row")
     held = {(_nearest(columns, thing, 0), _nearest(rows, thing, 1)): thing for thing in contents}
@@ -632,6 +690,8 @@ _CONTENT_MAKERS: dict[str, ContentMaker] = {
     "costlier": _ask_costlier,
     "price_sum": _ask_price_sum,
     "priced_at": _ask_priced_at,
+    "item_at": _ask_item_at,
+    "item_below": _ask_item_below,
     "highest": _ask_highest,
     "lowest": _ask_lowest,
     "bar_value": _ask_bar_value,
@@ -670,6 +730,7 @@ def _collect_words() -> tuple[str, ...]:
         vocabulary.GOODS, vocabulary.SHOP_TITLES, vocabulary.RECEIPT_TITLES, vocabulary.CHART_TITLES,
         vocabulary.DAYS, vocabulary.SIGN_WORDS, vocabulary.PLATE_LETTERS, vocabulary.CITIES, vocabulary.ROOMS,
         vocabulary.BOARD_WORDS, vocabulary.COLUMNS, vocabulary.TIMES, tuple(COLORS), SHAPES,
+        ORDINALS,
     )  # fmt: skip
     cells = [column + row for column in vocabulary.COLUMNS for row in vocabulary.ROWS]
     plurals = [pluralise(shape) for shape in SHAPES]

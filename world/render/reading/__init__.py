@@ -20,4 +20,11 @@ READING_RENDERERS: dict[str, Callable[[int], Picture]] = {
     "board": render_board,
 }
 
-__all__ = ["READING_RENDERERS", "render_board", "render_chart", "render_clock", "render_receipt", "render_sign"]
+__all__ = [
+    "READING_RENDERERS",
+    "render_board",
+    "render_chart",
+    "render_clock",
+    "render_receipt",
+    "render_sign",
+]

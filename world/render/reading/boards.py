@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..drawing import shape_mask
-from ..pictures import GRID, PATCH, SIZE, Picture
+from ..pictures import GRID, Picture
 from ..scenes import COLORS, SHAPES
 from .lettering import FONTS
 from .sheet import Box, Lettering, Rgb, Sheet, make_generator, mix, paint_gradient, pick, pick_several
@@ -70,7 +70,9 @@ def _draw_contents(rng: np.random.Generator, count: int, longest: int) -> list[C
     kinds = ["mark", "word", "number"]
     if style < 0.4:
         kinds = ["mark"]
-    marks = [Content("mark", color, shape) for color in COLORS for shape in SHAPES]
+    # Few different shapes half of the time, so that there are several of one shape to count.
+    shapes = pick_several(SHAPES, 2 if rng.random() < 0.5 else len(SHAPES), rng)
+    marks = [Content("mark", color, shape) for color in COLORS for shape in shapes]
     fitting = [word for word in BOARD_WORDS if len(word) <= longest]
     words = [Content("word", "", word) for word in pick_several(fitting, count, rng)]
     numbers = [
@@ -80,7 +82,9 @@ def _draw_contents(rng: np.random.Generator, count: int, longest: int) -> list[C
     return [pools[pick(kinds, rng)][place] for place in range(count)]
 
 
-def _draw_content(sheet: Sheet, content: Content, column: float, row: float, style: Lettering, rng) -> None:
+def _draw_content(
+    sheet: Sheet, content: Content, column: float, row: float, style: Lettering, rng: np.random.Generator
+) -> None:
     """Draw what lies in a cell, with its middle at the middle of a patch, and add it as a thing."""
     if content.kind != "mark":
         first = math.floor(column - len(content.text) / 2 + 0.5)

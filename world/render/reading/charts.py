@@ -122,9 +122,7 @@ def _find_scale(values: tuple[int, ...]) -> int:
     return max(20, math.ceil(highest / 10) * 10)
 
 
-def _draw_upright(
-    sheet: Sheet, plan: Plan, style: Lettering, card: Rgb, rng: np.random.Generator
-) -> None:
+def _draw_upright(sheet: Sheet, plan: Plan, style: Lettering, card: Rgb, rng: np.random.Generator) -> None:
     """Draw bars that stand side by side, with their labels below them."""
     count = len(plan.values)
     pitch = _column_pitch(count, plan.step)

@@ -121,9 +121,7 @@ def _draw_hand(
     pen: ImageDraw.ImageDraw, center: float, angle: float, start: float, end: float, width: int
 ) -> None:
     """Draw a line with round ends from the middle of a clock outwards, at an angle from twelve o'clock."""
-    points = [
-        (center + math.sin(angle) * reach, center - math.cos(angle) * reach) for reach in (start, end)
-    ]
+    points = [(center + math.sin(angle) * reach, center - math.cos(angle) * reach) for reach in (start, end)]
     pen.line(points, fill=_INK, width=width)
     for x, y in points:
         half = width / 2 - 0.5

@@ -70,9 +70,7 @@ def draw_heading_glyph(character: str, font: str) -> Image.Image:
     return _fit(character, font, HEADING_ADVANCE, HEADING, HEADING / PATCH, 1.0)
 
 
-def _fit(
-    character: str, font: str, width: int, height: int, enlarge: float, stretch: float
-) -> Image.Image:
+def _fit(character: str, font: str, width: int, height: int, enlarge: float, stretch: float) -> Image.Image:
     """Draw a character in the middle of a cell, on the baseline."""
     ink, baseline = _draw_character(character, font, enlarge * _SUPERSAMPLE)
     widest = width * _WIDEST / PATCH * _SUPERSAMPLE

@@ -69,7 +69,9 @@ class Sheet:
         self.pen = ImageDraw.Draw(image)
         dx, dy = rng.integers(-JITTER, JITTER + 1, 2).tolist()
         self.shift = (dx, dy)
-        self._things: list[Thing] = []  # their patches are found at the end, when all that hides them is there
+        self._things: list[
+            Thing
+        ] = []  # their patches are found at the end, when all that hides them is there
         self._shares: list[np.ndarray] = []
         self._glyphs = [""] * N_PATCHES
 
@@ -87,7 +89,7 @@ class Sheet:
         Raises:
             ValueError: the text does not fit into the picture, or another one stands there.
         """
-        if not (0 <= column and column + len(text) <= GRID and 0 <= row < GRID):
+        if not (column >= 0 and column + len(text) <= GRID and 0 <= row < GRID):
             raise ValueError(f"text {text!r} at column {column}, row {row} does not fit into the picture")
         for offset, character in enumerate(text):
             if character == " ":
@@ -162,7 +164,7 @@ class Sheet:
         return np.asarray(mask, dtype=np.float32) / 255
 
     def paint_mask(self, mask: np.ndarray, color: Rgb, x: int, y: int) -> None:
-        """Paint a figure given by how much it covers, [height, width] in [0, 1], with its middle at (x, y)."""
+        """Paint a figure by how much it covers, [height, width] in [0, 1], with its middle at (x, y)."""
         grey = Image.fromarray((mask * 255).astype(np.uint8))
         self.image.paste(color, (x - grey.width // 2, y - grey.height // 2), grey)
 

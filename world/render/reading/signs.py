@@ -86,7 +86,9 @@ def _paint_houses(sheet: Sheet, horizon: int, rng: np.random.Generator) -> None:
         if rng.random() < 0.5:
             roof = mix(wall, (110, 70, 60), 0.6)
             peak = top - int(rng.integers(16, 34))
-            sheet.pen.polygon([(left - 3, top), (left + width // 2, peak), (left + width + 2, top)], fill=roof)
+            sheet.pen.polygon(
+                [(left - 3, top), (left + width // 2, peak), (left + width + 2, top)], fill=roof
+            )
         else:
             sheet.pen.rectangle((left - 2, top - 5, left + width + 1, top), fill=mix(wall, (60, 60, 70), 0.4))
         glass = mix(wall, (96, 118, 140), 0.65)
