@@ -88,7 +88,7 @@ def _plan_chart(rng: np.random.Generator, upright: bool) -> Plan:
     fitting = [name for name in GOODS if len(name) <= longest]
     if style < 0.3 and all(len(color) <= longest for color in colors):
         labels = colors
-    elif len(fitting) < 2 * count or style > 0.85:
+    elif len(fitting) < count + 2 or style > 0.85:
         first = int(rng.integers(0, len(DAYS) - count + 1))
         labels = DAYS[first : first + count]
     else:

@@ -62,7 +62,7 @@ def render_clock(seed: int) -> Picture:
         if has_labels:
             text = labels[number]
             column = round(x / PATCH - len(text) / 2)
-            first = max(1, math.ceil(slot * number / PATCH))
+            first = slot * number // PATCH + 1  # one patch stays free between neighbours
             last = min(slot * (number + 1) // PATCH, GRID - 1) - len(text)
             row = math.ceil((y + radius + 8) / PATCH)
             sheet.write(text, min(max(column, first), last), row, style, "label")
