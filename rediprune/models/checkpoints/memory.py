@@ -1,7 +1,7 @@
 """What a checkpoint needs in memory, by estimate, and whether this machine has that much free now.
 
 Need = weights + allowance. Weights: parameters times bytes; in quantised form only the LLM's Linear layers
-shrink (catalog.IN_16_BITS). Allowance: keys and values of 4,096 tokens, and 1 GiB for activations and the
+shrink (checkpoint.IN_16_BITS). Allowance: keys and values of 4,096 tokens, and 1 GiB for activations and the
 device's own context. All bytes; printed in GiB.
 """
 
@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 
-from .catalog import Checkpoint
+from .checkpoint import Checkpoint
 
 FORMS = ("bf16", "int8", "int4")  # int8 and int4 as bitsandbytes stores them
 ALLOWED_TOKENS = 4096

@@ -1,0 +1,81 @@
+"""Choose the small real model that fits this machine best, for answers about photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from .catalog import SMALL
+from .checkpoint import Checkpoint
+from .memory import Fit, fit, room
+from .speed import answer_seconds
+
+PATIENCE = 20.0  # seconds that a visitor waits for an answer; a slower model only where none is quicker
+
+
+@dataclass(frozen=True)
+class SmallModel:
+    """Hold one small model and how it fits this machine now.
+
+    Attributes:
+        entry: the checkpoint.
+        fit: whether it fits into memory in bfloat16.
+        seconds: ESTIMATED seconds of an answer about a photograph, on this machine.
+    """
+
+    entry: Checkpoint
+    fit: Fit
+    seconds: float
+
+
+def small_models(
+    device: str | torch.device = "cpu",
+    freed: int = 0,
+    seconds: Callable[[Checkpoint, str], float | None] = answer_seconds,
+) -> list[SmallModel]:
+    """Return every small model with its fit and its seconds, the one that fits this machine best first.
+
+    First come those that fit into memory and answer within PATIENCE, the most able first; then those that fit
+    and are slower, the quickest first; then the others, the smallest first.
+
+    Args:
+        device: "cpu", "cuda", "cuda:1" or "mps", which must exist here.
+        freed: bytes of memory that come free when the open model is closed.
+        seconds: estimates an answer's seconds on a device.
+    """
+    here = room(device, freed)
+    models = [
+        SmallModel(entry, fit(entry, "bf16", here), seconds(entry, str(device)) or 0.0) for entry in SMALL
+    ]
+
+    def place(at: int) -> tuple[int, float]:
+        """Return the place of SMALL[at]: a lower one comes first."""
+        one = models[at]
+        if one.fit.verdict not in ("fits", "unknown"):
+            return 2, one.entry.parameters
+        return (0, -at) if one.seconds <= PATIENCE else (1, one.seconds)
+
+    return [models[at] for at in sorted(range(len(models)), key=place)]
+
+
+def small_for_this_machine(
+    device: str | torch.device = "cpu",
+    freed: int = 0,
+    free_disk: int | None = None,
+    here: Sequence[str] = (),
+) -> SmallModel | None:
+    """Return the small model that fits this machine best, or None where none fits.
+
+    Args:
+        device, freed: as `small_models` takes them.
+        free_disk: bytes that a download may take; None where it does not matter.
+        here: names of checkpoints that need no download.
+    """
+    for one in small_models(device, freed):
+        if one.fit.verdict not in ("fits", "unknown"):
+            continue
+        if free_disk is None or one.entry.name in here or one.entry.download_bytes <= free_disk:
+            return one
+    return None
