@@ -173,7 +173,7 @@ CATALOG: tuple[Checkpoint, ...] = (
     Checkpoint("llava-hf/llava-onevision-qwen2-0.5b-ov-hf", "llava_onevision", "LLaVA-OneVision 0.5B",
                893_675_552, 357_826_560, _onevision("0.5B", 152000, True), licence="Apache-2.0",
                good_at="photographs and short clips; many tokens, so much to prune",
-               settings=_OVERVIEW_AND_ONE, photograph=Photograph(views=2, positions=729, tokens=1289)),
+               settings=_OVERVIEW_AND_ONE, photograph=Photograph(views=2, positions=729, tokens=1296)),
     Checkpoint("llava-hf/llava-onevision-qwen2-7b-ov-hf", "llava_onevision", "LLaVA-OneVision 7B",
                8_030_807_584, 6_525_288_448, _onevision("7B", 152128, False)),
     Checkpoint("OpenGVLab/InternVL3-1B-hf", "internvl", "InternVL3 1B",

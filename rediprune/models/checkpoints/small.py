@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,11 +30,7 @@ class SmallModel:
     seconds: float
 
 
-def small_models(
-    device: str | torch.device = "cpu",
-    freed: int = 0,
-    seconds: Callable[[Checkpoint, str], float | None] = answer_seconds,
-) -> list[SmallModel]:
+def small_models(device: str | torch.device = "cpu", freed: int = 0) -> list[SmallModel]:
     """Return every small model with its fit and its seconds, the one that fits this machine best first.
 
     First come those that fit into memory and answer within PATIENCE, the most able first; then those that fit
@@ -43,11 +39,10 @@ def small_models(
     Args:
         device: "cpu", "cuda", "cuda:1" or "mps", which must exist here.
         freed: bytes of memory that come free when the open model is closed.
-        seconds: estimates an answer's seconds on a device.
     """
     here = room(device, freed)
     models = [
-        SmallModel(entry, fit(entry, "bf16", here), seconds(entry, str(device)) or 0.0) for entry in SMALL
+        SmallModel(entry, fit(entry, "bf16", here), answer_seconds(entry, device) or 0.0) for entry in SMALL
     ]
 
     def place(at: int) -> tuple[int, float]:
