@@ -1,4 +1,4 @@
-"""Save the small real models for photographs as folders: true sizes of pictures, random weights, real classes.
+"""Save the small real models for photographs as folders: true picture sizes, random weights, real classes.
 
 Picture sizes, patches, tiles and processors are those of the public checkpoints, so counts of tokens and the
 overlay are theirs. `width` "true" keeps every dimension of the network; "narrow" makes it a few layers of a

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError
 
 from .catalog import SMALL
 from .checkpoint import Checkpoint
@@ -13,6 +17,9 @@ from .memory import Fit, fit, room
 from .speed import answer_seconds
 
 PATIENCE = 20.0  # seconds that a visitor waits for an answer; a slower model only where none is quicker
+
+# An estimate of the files' size may be a little too high; a file that is missing takes away far more.
+ENOUGH_OF_THE_FILES = 0.95
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,27 @@ def small_models(device: str | torch.device = "cpu", freed: int = 0) -> list[Sma
     return [models[at] for at in sorted(range(len(models)), key=place)]
 
 
+def small_candidates(
+    device: str | torch.device = "cpu",
+    freed: int = 0,
+    free_disk: int | None = None,
+    here: Sequence[str] = (),
+) -> list[SmallModel]:
+    """Return the small models that fit this machine, the one that fits best first.
+
+    Args:
+        device, freed: as `small_models` takes them.
+        free_disk: bytes that a download may take; None where it does not matter.
+        here: names of checkpoints that need no download.
+    """
+    return [
+        one
+        for one in small_models(device, freed)
+        if one.fit.verdict in ("fits", "unknown")
+        and (free_disk is None or one.entry.name in here or one.entry.download_bytes <= free_disk)
+    ]
+
+
 def small_for_this_machine(
     device: str | torch.device = "cpu",
     freed: int = 0,
@@ -63,14 +91,30 @@ def small_for_this_machine(
 ) -> SmallModel | None:
     """Return the small model that fits this machine best, or None where none fits.
 
-    Args:
-        device, freed: as `small_models` takes them.
-        free_disk: bytes that a download may take; None where it does not matter.
-        here: names of checkpoints that need no download.
+    Args are those of `small_candidates`.
     """
-    for one in small_models(device, freed):
-        if one.fit.verdict not in ("fits", "unknown"):
-            continue
-        if free_disk is None or one.entry.name in here or one.entry.download_bytes <= free_disk:
-            return one
-    return None
+    found = small_candidates(device, freed, free_disk, here)
+    return found[0] if found else None
+
+
+def is_here(entry: Checkpoint) -> bool:
+    """Return whether the hub's cache on this machine holds the whole checkpoint; the hub is not asked."""
+    try:
+        folder = Path(snapshot_download(entry.name, local_files_only=True))
+    except (OSError, ValueError, HfHubHTTPError):
+        return False
+    files = [file.stat().st_size for file in folder.glob("*.safetensors") if file.exists()]
+    return sum(files) >= ENOUGH_OF_THE_FILES * entry.download_bytes
+
+
+def free_for_downloads() -> int:
+    """Return the free bytes of the disk that the hub's cache lies on, or will."""
+    folder = Path(constants.HF_HUB_CACHE)
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def how_to_get(entry: Checkpoint) -> str:
+    """Return the exact command that brings a checkpoint onto a machine."""
+    return f"hf download {entry.name}"

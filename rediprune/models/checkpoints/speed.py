@@ -9,9 +9,10 @@ under a second, and kept. A machine that is busy meanwhile looks slower than it 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import cycle
 
 import torch
 
@@ -19,7 +20,9 @@ from .checkpoint import Checkpoint
 
 NEW_TOKENS = 20  # of a short answer
 TEXT_TOKENS = 40  # of a chat template with a short question
-ENOUGH = 0.04  # seconds that each product is timed for, after one run to warm up
+# Each product is run for so many seconds at most, in pieces of some milliseconds each. The quickest piece
+# counts: on a busy machine it is the one that other programs left alone.
+MOST_SECONDS = 0.06
 
 
 @dataclass(frozen=True)
@@ -111,28 +114,37 @@ def quick_dtype(device: str = "cpu") -> str:
 def measured_rates(device: str, dtype: str) -> Rates:
     """MEASURE the two products of the head of this file on a device."""
     place = {"device": device, "dtype": getattr(torch, dtype)}
-    rows, wide, far = (256, 1024, 2048) if torch.device(device).type == "cpu" else (4096, 4096, 4096)
+    rows, wide, far = (256, 1024, 512) if torch.device(device).type == "cpu" else (4096, 4096, 4096)
     left, right = torch.ones(rows, wide, **place), torch.ones(wide, far, **place)
-    one_row, matrix = torch.ones(1, 4096, **place), torch.ones(4096, 8192, **place)
-    flops = 2 * rows * wide * far / _seconds(lambda: left @ right, device)
-    read = matrix.numel() * matrix.element_size() / _seconds(lambda: one_row @ matrix, device)
-    return Rates(flops, read)
+    one_row = torch.ones(1, 2048, **place)
+    matrices = [torch.ones(2048, 4096, **place) for _ in range(4)]  # more than the caches of most processors
+    flops = 2 * rows * wide * far / _seconds([lambda: left @ right], device)
+    seconds = _seconds([lambda weight=weight: one_row @ weight for weight in matrices], device)
+    return Rates(flops, matrices[0].numel() * matrices[0].element_size() / seconds)
 
 
 @torch.no_grad()
-def _seconds(run: Callable[[], torch.Tensor], device: str) -> float:
-    """Return the seconds of the quickest of a few runs, after one to warm up."""
-    run().sum().item()  # reading a number waits for the device
-    fastest, spent = float("inf"), 0.0
-    while spent < ENOUGH:
+def _seconds(pieces: Sequence[Callable[[], torch.Tensor]], device: str) -> float:
+    """Return the seconds of the quickest piece, run in turns for MOST_SECONDS after one round to warm up."""
+    on_cpu = torch.device(device).type == "cpu"
+
+    def run(piece: Callable[[], torch.Tensor]) -> float:
+        """Return the seconds of one piece, the device's own work included."""
         started = time.perf_counter()
-        product = run()
-        if torch.device(device).type != "cpu":
-            product[0, 0].item()
-        passed = time.perf_counter() - started
-        fastest = min(fastest, passed)
-        spent += passed
-    return fastest
+        product = piece()
+        if not on_cpu:
+            product[0, 0].item()  # reading a number waits for the device
+        return time.perf_counter() - started
+
+    for piece in pieces:
+        run(piece)
+    fastest = float("inf")
+    end = time.perf_counter() + MOST_SECONDS
+    for piece in cycle(pieces):
+        fastest = min(fastest, run(piece))
+        if time.perf_counter() > end:
+            return fastest
+    raise ValueError("no piece to time")
 
 
 def _encoder(entry: Checkpoint) -> tuple[int, int]:

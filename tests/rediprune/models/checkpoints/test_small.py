@@ -154,7 +154,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=EACH, ids=lambda entry: entry.title)
 def opened(request, root):
-    """One small model of true picture sizes with narrow layers, opened from its folder with quick settings."""
+    """Open one small model of true picture sizes and narrow layers from its folder, with quick settings."""
     return request.param, Explainer.from_pretrained(folder(request.param, root), quick=True)
 
 
@@ -240,7 +240,7 @@ def test_a_checkpoint_is_known_by_its_name_or_its_folder_and_its_family(tmp_path
 
 def test_a_setting_that_the_processor_does_not_have_is_refused_and_not_passed_over(root):
     processor = load(folder(INTERNVL, root))[1]
-    with pytest.raises(ModelError, match="GotOcr2ImageProcessor\\w* has no setting most_views"):
+    with pytest.raises(ModelError, match=r"GotOcr2ImageProcessor\w* has no setting most_views"):
         apply_to_processor(processor, QuickSettings("few views", processor={"most_views": 1}))
     changed = apply_to_processor(processor, INTERNVL.settings)
     assert (changed.image_processor.max_patches, processor.image_processor.max_patches) == (1, 12)
