@@ -16,7 +16,8 @@ from .checkpoint import Checkpoint
 from .memory import Fit, fit, room
 from .speed import answer_seconds
 
-PATIENCE = 20.0  # seconds that a visitor waits for an answer; a slower model only where none is quicker
+PATIENCE = 5.0  # seconds that an answer may take by estimate: a question is answered twice, and it may be off
+MODEST = 5_000_000_000  # bytes that may be downloaded without anyone having chosen a model
 
 # An estimate of the files' size may be a little too high; a file that is missing takes away far more.
 ENOUGH_OF_THE_FILES = 0.95
@@ -40,8 +41,8 @@ class SmallModel:
 def small_models(device: str | torch.device = "cpu", freed: int = 0) -> list[SmallModel]:
     """Return every small model with its fit and its seconds, the one that fits this machine best first.
 
-    First come those that fit into memory and answer within PATIENCE, the most able first; then those that fit
-    and are slower, the quickest first; then the others, the smallest first.
+    First come those that fit into memory, answer within PATIENCE and are a MODEST download, the most able
+    first; then the others that fit, the quickest first; then those that do not fit, the smallest first.
 
     Args:
         device: "cpu", "cuda", "cuda:1" or "mps", which must exist here.
@@ -57,7 +58,9 @@ def small_models(device: str | torch.device = "cpu", freed: int = 0) -> list[Sma
         one = models[at]
         if one.fit.verdict not in ("fits", "unknown"):
             return 2, one.entry.parameters
-        return (0, -at) if one.seconds <= PATIENCE else (1, one.seconds)
+        if one.seconds <= PATIENCE and one.entry.download_bytes <= MODEST:
+            return 0, -at
+        return 1, one.seconds
 
     return [models[at] for at in sorted(range(len(models)), key=place)]
 

@@ -1,9 +1,12 @@
-"""Estimate how long an answer about a photograph takes on this machine: an ESTIMATE from two timed products.
+"""Estimate how long an answer about a photograph takes on this machine: an ESTIMATE from timed products.
 
-Encoder and prefill are bound by arithmetic: their FLOPs are divided by the rate of a matrix product. A decode
-step is bound by reading the weights of the LLM: their bytes are divided by the rate of a product of one row
-with a matrix that no cache holds. Both rates are measured once for each device and number format, in well
-under a second, and kept. A machine that is busy meanwhile looks slower than it is.
+Encoder and prefill are bound by arithmetic: their FLOPs are divided by the rate of the products of an MLP. A
+decode step is bound by reading the weights of the LLM: their bytes are divided by the rate of a product of
+one row with matrices that no cache holds. Both rates are measured once for each device and number format, in
+well under a second, and kept.
+
+On a CPU they are measured on one thread in its own CPU time, which other programs hardly change, and
+multiplied by what further threads add. So the estimate is that of a machine which does nothing else.
 """
 
 from __future__ import annotations
@@ -15,14 +18,16 @@ from functools import cache
 from itertools import cycle
 
 import torch
+from torch.nn import functional
 
 from .checkpoint import Checkpoint
 
 NEW_TOKENS = 20  # of a short answer
 TEXT_TOKENS = 40  # of a chat template with a short question
-# Each product is run for so many seconds at most, in pieces of some milliseconds each. The quickest piece
-# counts: on a busy machine it is the one that other programs left alone.
-MOST_SECONDS = 0.06
+MOST_SECONDS = 0.06  # each product is run for about as long, and the quickest of the runs counts
+# What each further thread adds to the first one's rate: assumed. Reading from memory stops to gain earlier.
+FURTHER_THREAD = 0.8
+MOST_READING = 3.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Rates:
     """Hold what a device was measured to do in one number format.
 
     Attributes:
-        flops: floating-point operations per second of a matrix product of an encoder's shape.
+        flops: floating-point operations per second of the two products of an encoder's MLP.
         bytes_read: bytes of weights per second that a product of one row reads.
     """
 
@@ -112,39 +117,60 @@ def quick_dtype(device: str = "cpu") -> str:
 
 @cache
 def measured_rates(device: str, dtype: str) -> Rates:
-    """MEASURE the two products of the head of this file on a device."""
-    place = {"device": device, "dtype": getattr(torch, dtype)}
-    rows, wide, far = (256, 1024, 512) if torch.device(device).type == "cpu" else (4096, 4096, 4096)
-    left, right = torch.ones(rows, wide, **place), torch.ones(wide, far, **place)
-    one_row = torch.ones(1, 2048, **place)
-    matrices = [torch.ones(2048, 4096, **place) for _ in range(4)]  # more than the caches of most processors
-    flops = 2 * rows * wide * far / _seconds([lambda: left @ right], device)
-    seconds = _seconds([lambda weight=weight: one_row @ weight for weight in matrices], device)
-    return Rates(flops, matrices[0].numel() * matrices[0].element_size() / seconds)
+    """MEASURE the products of the head of this file on a device."""
+    if torch.device(device).type != "cpu":
+        return _rates_of_one(device, dtype, rows=4096, wide=4096)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = _rates_of_one(device, dtype, rows=256, wide=1024)
+    finally:
+        torch.set_num_threads(threads)
+    more = 1 + FURTHER_THREAD * (threads - 1)
+    return Rates(one.flops * more, one.bytes_read * min(more, MOST_READING))
 
 
 @torch.no_grad()
+def _rates_of_one(device: str, dtype: str, rows: int, wide: int) -> Rates:
+    """MEASURE the products on a device as it is set up now, `rows` rows of `wide` numbers through an MLP."""
+    place = {"device": device, "dtype": getattr(torch, dtype)}
+    shown = torch.full((rows, wide), 0.01, **place)
+    # In turns, and more than the caches of most processors hold: an encoder reads each weight once, too.
+    layers = [[torch.full((wide, wide), 0.01, **place) for _ in range(2)] for _ in range(8)]
+    one_row = torch.full((1, 2048), 0.01, **place)
+    matrices = [torch.full((2048, 4096), 0.01, **place) for _ in range(4)]
+    blocks = [lambda pair=pair: functional.gelu(shown @ pair[0]) @ pair[1] for pair in layers]
+    steps = [lambda matrix=matrix: one_row @ matrix for matrix in matrices]
+    flops = 4 * rows * wide * wide / _seconds(blocks, device)
+    return Rates(flops, matrices[0].numel() * matrices[0].element_size() / _seconds(steps, device))
+
+
 def _seconds(pieces: Sequence[Callable[[], torch.Tensor]], device: str) -> float:
-    """Return the seconds of the quickest piece, run in turns for MOST_SECONDS after one round to warm up."""
+    """Return the seconds of the quickest piece, run in turns for MOST_SECONDS after one to warm up.
+
+    On a CPU these are seconds of this thread's own time.
+    """
     on_cpu = torch.device(device).type == "cpu"
+    clock = time.thread_time if on_cpu else time.perf_counter
 
     def run(piece: Callable[[], torch.Tensor]) -> float:
         """Return the seconds of one piece, the device's own work included."""
-        started = time.perf_counter()
+        started = clock()
         product = piece()
         if not on_cpu:
             product[0, 0].item()  # reading a number waits for the device
-        return time.perf_counter() - started
+        return clock() - started
 
-    for piece in pieces:
-        run(piece)
+    run(pieces[0])
     fastest = float("inf")
-    end = time.perf_counter() + MOST_SECONDS
+    spent = 0.0
     for piece in cycle(pieces):
-        fastest = min(fastest, run(piece))
-        if time.perf_counter() > end:
-            return fastest
-    raise ValueError("no piece to time")
+        passed = run(piece)
+        fastest = min(fastest, passed)
+        spent += passed
+        if spent > MOST_SECONDS:
+            break
+    return fastest
 
 
 def _encoder(entry: Checkpoint) -> tuple[int, int]:

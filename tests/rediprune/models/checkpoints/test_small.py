@@ -44,10 +44,10 @@ def machine(monkeypatch):
 @pytest.mark.parametrize(
     ("free", "seconds", "chosen"),
     [
-        (64, 1.0, "Qwen3-VL 8B"),  # a large machine: the most able
+        (64, 1.0, "Qwen3-VL 2B"),  # a large machine: the most able one that is no huge download
         (2.5, 1.0, "SmolVLM 500M"),
         (3.5, 1.0, "InternVL3 1B"),
-        (None, 1.0, "Qwen3-VL 8B"),  # a system that does not say what is free
+        (None, 1.0, "Qwen3-VL 2B"),  # a system that does not say what is free
         (1, 1.0, None),
     ],
 )
@@ -60,7 +60,7 @@ def test_the_most_able_one_that_fits_into_memory_is_chosen(machine, free, second
 
 
 def test_a_model_that_is_too_slow_gives_way_to_the_most_able_quick_one(machine):
-    machine(64, {entry.title: 5.0 if entry.parameters < 1e9 else PATIENCE + 1 for entry in SMALL})
+    machine(64, {entry.title: PATIENCE if entry.parameters < 1e9 else PATIENCE + 1 for entry in SMALL})
     assert small_for_this_machine().entry == INTERNVL
 
 
@@ -119,6 +119,23 @@ def test_rates_are_measured_quickly_and_kept():
     first = speed.measured_rates("cpu", "float32")
     assert speed.measured_rates("cpu", "float32") is first
     assert first.flops > 1e8 and first.bytes_read > 1e7
+
+
+def test_the_number_of_threads_is_the_same_after_measuring():
+    before = torch.get_num_threads()
+    speed.measured_rates.cache_clear()
+    speed.measured_rates("cpu", "bfloat16")
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_further_threads_multiply_the_rates_of_one(monkeypatch, threads):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    monkeypatch.setattr(speed, "_rates_of_one", lambda *_, **__: Rates(10.0, 10.0))
+    found = speed.measured_rates.__wrapped__("cpu", "float32")
+    assert found.flops == pytest.approx(10 * (1 + 0.8 * (threads - 1)))
+    assert found.bytes_read == pytest.approx(10 * min(1 + 0.8 * (threads - 1), 3))
 
 
 @pytest.mark.parametrize(("bfloat16", "chosen"), [(2.0, "bfloat16"), (0.5, "float32")])
