@@ -553,10 +553,9 @@ class Explainer:
         # The caller holds _question_lock.
         if self._tower is None:
             if self._tower_name is None:
-                raise ValueError(
-                    f"no text tower is known for the vision tower of {self.name or 'this model'}: "
-                    "use the prompt-tail query"
-                )
+                name = self.name or "this model"
+                reason = self.adapter.why_no_text_tower
+                raise ValueError(f"no text tower belongs to {name}: {reason}; use the prompt-tail query")
             self._tower = TextTower.load(self._tower_name, device=self.adapter.device)
         return self._tower
 
