@@ -10,19 +10,36 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-# What these modules hold stays in 16 bits under quantisation: encoder and projector, because relevance is
+# What these modules hold stays in 16 bits under quantisation: encoders and projectors, because relevance is
 # measured on their tokens, and the output layer. Names as transformers' quantisers match them, from the start
 # of a module's full name. Embeddings and norms are no Linear layers and stay anyway.
-IN_16_BITS = (
-    "lm_head",
+_ENCODERS = (
     "model.vision_tower",
     "model.image_tower",
     "model.video_tower",
     "model.vision_model",
+    "model.high_res_vision_model",
+    "model.vision_encoder",
     "model.visual",
+    "model.audio_tower",
+    "vision_model",
+)
+_PROJECTORS = (
     "model.multi_modal_projector",
     "model.connector",
+    "model.aligner",
+    "model.embed_vision",
+    "model.embed_audio",
+    "model.merger",
+    "model.mm_projector",
+    "model.projector",
+    "model.resampler_model",
+    "model.vision_adapter",
+    "model.vision_projection",
+    "multi_modal_projector",
 )
+_IMAGE_GENERATORS = ("model.generation_aligner", "model.generation_head")  # Janus; not used for answers
+IN_16_BITS = ("lm_head", *_ENCODERS, *_PROJECTORS, *_IMAGE_GENERATORS)
 
 _STILL_ONLY = ("llava", "vipllava", "llava_next", "idefics3")
 

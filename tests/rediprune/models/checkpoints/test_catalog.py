@@ -1,12 +1,14 @@
 """The catalogue's numbers are those of the real architectures, built at their true shapes without weights."""
 
 import pytest
+import torch
 from torch import nn
-from transformers import CONFIG_MAPPING
+from transformers import CONFIG_MAPPING, AutoModelForImageTextToText
 from transformers.quantizers.quantizers_utils import should_convert_module
 
 from rediprune.models.checkpoints.catalog import CATALOG, SMALL, find
 from rediprune.models.checkpoints.checkpoint import IN_16_BITS
+from tests.families import tiny_models
 
 NAMES = [entry.name for entry in CATALOG]
 TOWERS_AND_PROJECTORS = (
@@ -37,6 +39,21 @@ def test_the_counts_are_those_of_the_real_architecture(name):
     assert not any(part in path.split(".") for path in chosen for part in (*TOWERS_AND_PROJECTORS, "lm_head"))
     blocks = {path.split("layers.")[1].split(".")[0] for path in chosen}
     assert len(blocks) == entry.config["text_config"]["num_hidden_layers"]
+
+
+@pytest.mark.parametrize("kind", sorted(tiny_models.models()))
+def test_of_every_family_only_the_llm_is_quantised(kind):
+    """Relevance is measured on the tokens of encoder and projector, whatever these are called."""
+    config = CONFIG_MAPPING[kind](**tiny_models.models()[kind].config)
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(config)
+    chosen = [
+        path
+        for path, module in model.named_modules()
+        if type(module) is nn.Linear and should_convert_module(path, list(IN_16_BITS))
+    ]
+    assert chosen
+    assert [path for path in chosen if not {"language_model", "text_model"} & set(path.split("."))] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
