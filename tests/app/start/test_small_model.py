@@ -9,14 +9,17 @@ import pytest
 from huggingface_hub import constants
 
 import rediprune
+from app.model.menu import ModelMenu
 from app.start import small_model as start
 from app.start.small_model import is_small, progress_printer, small_model
+from rediprune.explainer.model_holder import ModelHolder
 from rediprune.models import ModelError
 from rediprune.models.checkpoints import small
 from rediprune.models.checkpoints.catalog import find
 from rediprune.models.checkpoints.memory import Fit
 from rediprune.models.checkpoints.progress import Progress
 from rediprune.models.checkpoints.small import SmallModel, free_for_downloads, is_here
+from tests.support import photo_models
 
 ROOT = Path(rediprune.__file__).parents[1]
 INTERNVL = find("OpenGVLab/InternVL3-1B-hf")
@@ -117,6 +120,19 @@ def test_an_empty_cache_holds_no_model_and_has_the_room_of_its_disk(monkeypatch,
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "not" / "there"))
     assert free_for_downloads() > 0
     assert not is_here(SMOLVLM)
+
+
+def test_the_menu_opens_a_small_model_quick_and_says_so(tmp_path):
+    """The way of a visitor: the holder that app.py makes, and the menu's line about the open model."""
+    folder = photo_models.save(INTERNVL, tmp_path)
+    models = ModelHolder(device="cpu", quick=True)
+    menu = ModelMenu(models)
+    states = list(menu.follow(menu.open(str(folder), "stored")))
+    assert states[-1]["said"] == "InternVL3-1B-hf is open." and not states[-1]["failed"]
+    assert states[-1]["about"].endswith("on cpu; shown one tile of 448 x 448 (max_patches=1)")
+    with models.borrow() as explainer:
+        look = explainer.look(photo_models.photograph((4000, 3000)))
+    assert len(look.vision.all) == INTERNVL.photograph.tokens
 
 
 def test_the_page_ends_with_that_sentence_where_nothing_can_be_fetched(tmp_path):

@@ -274,3 +274,29 @@ def test_the_whole_way_asks_this_machine(monkeypatch):
     monkeypatch.setattr(small, "room", lambda device, freed: memory.Room(device, 64 * GIB, 64 * GIB))
     found = small_for_this_machine()
     assert found.entry in SMALL and found.seconds > 0
+
+
+# True shapes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", [SMOLVLM, INTERNVL], ids=lambda entry: entry.title)
+def test_the_true_shapes_with_random_weights_go_the_whole_way(tmp_path, entry):
+    """Files of the published size are opened by the real path, and a picture is answered twice."""
+    path = photo_models.save(entry, tmp_path, "true", torch.bfloat16)
+    stored = sum(file.stat().st_size for file in path.glob("*.safetensors"))
+    assert abs(stored - entry.download_bytes) < 200_000
+    explainer = Explainer.from_pretrained(path, quick=True)
+    assert sum(w.numel() for w in explainer.model.parameters()) == entry.parameters
+    picture = photo_models.photograph()
+    trace = explainer.run(picture, "What color is the star?", PruneConfig(0.15), max_new_tokens=3)
+    assert len(trace.vision.all) == entry.photograph.tokens
+    assert len(trace.full.token_ids) == len(trace.pruned.token_ids) == 3
+    boxes = trace.vision.geometry[0].token_boxes()
+    side = round(entry.photograph.tokens**0.5)
+    expected = (picture.width / side, picture.height / side)
+    assert boxes[0].tolist() == pytest.approx([0, 0, *expected])
+    assert boxes[-1].tolist() == pytest.approx(
+        [picture.width - expected[0], picture.height - expected[1], picture.width, picture.height]
+    )
+    assert trace.savings.prefill > 1
