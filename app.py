@@ -119,7 +119,7 @@ def first_explainer(args: argparse.Namespace):
     device = args.device or ("cpu" if args.model is None else "auto")
     how = {"device": "cpu" if ZERO_GPU else device, "dtype": args.dtype, "quantise": args.quantise}
     try:
-        source = {} if args.model is None else {"name_or_dir": model_name(args.model, device)}
+        source = {} if args.model is None else {"name_or_dir": model_name(args.model, how["device"])}
         explainer = Explainer.from_pretrained(**source, **how, quick=not ZERO_GPU)
         if not ZERO_GPU:
             return explainer

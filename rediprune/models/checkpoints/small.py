@@ -14,7 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from .catalog import SMALL
 from .checkpoint import Checkpoint
 from .memory import Fit, fit, room
-from .speed import answer_seconds
+from .speed import answer_seconds, quick_dtype
 
 PATIENCE = 5.0  # seconds that an answer may take by estimate: a question is answered twice, and it may be off
 MODEST = 5_000_000_000  # bytes that may be downloaded without anyone having chosen a model
@@ -29,7 +29,7 @@ class SmallModel:
 
     Attributes:
         entry: the checkpoint.
-        fit: whether it fits into memory in bfloat16.
+        fit: whether it fits into memory, in the number format that it would be opened in.
         seconds: ESTIMATED seconds of an answer about a photograph, on this machine.
     """
 
@@ -49,8 +49,9 @@ def small_models(device: str | torch.device = "cpu", freed: int = 0) -> list[Sma
         freed: bytes of memory that come free when the open model is closed.
     """
     here = room(device, freed)
+    form = "bf16" if quick_dtype(str(device)) == "bfloat16" else "fp32"
     models = [
-        SmallModel(entry, fit(entry, "bf16", here), answer_seconds(entry, device) or 0.0) for entry in SMALL
+        SmallModel(entry, fit(entry, form, here), answer_seconds(entry, device) or 0.0) for entry in SMALL
     ]
 
     def place(at: int) -> tuple[int, float]:

@@ -32,11 +32,12 @@ GIB = 2**30
 def machine(monkeypatch):
     """Return a function that sets free memory in GiB and the seconds of each model, by their order."""
 
-    def make(free: float | None, seconds: dict[str, float] | float) -> None:
+    def make(free: float | None, seconds: dict[str, float] | float, dtype: str = "bfloat16") -> None:
         room = None if free is None else int(free * GIB)
         monkeypatch.setattr(small, "room", lambda device, freed: Room(device, room and room + freed, room))
         told = seconds if isinstance(seconds, dict) else {entry.title: seconds for entry in SMALL}
         monkeypatch.setattr(small, "answer_seconds", lambda entry, _: told[entry.title])
+        monkeypatch.setattr(small, "quick_dtype", lambda _: dtype)
 
     return make
 
@@ -75,6 +76,15 @@ def test_one_that_does_not_fit_on_the_disk_is_taken_only_where_it_lies_there_alr
     assert small_for_this_machine(free_disk=free).entry.title == "Qwen3.5 0.8B"
     assert small_for_this_machine(free_disk=free, here=[INTERNVL.name]).entry == INTERNVL
     assert small_for_this_machine(free_disk=0) is None
+
+
+def test_a_machine_that_is_slow_in_bfloat16_needs_room_for_float32(machine):
+    """InternVL3 1B takes 2.8 GiB in bfloat16, and 4.5 GiB in the format that it would be opened in there."""
+    machine(3.5, 1.0, dtype="float32")
+    found = small_for_this_machine()
+    assert found.entry.title == "SmolVLM 500M"
+    assert needed_bytes(INTERNVL, "fp32") - needed_bytes(INTERNVL, "bf16") == 2 * INTERNVL.parameters
+    assert "in fp32" in found.fit.sentence
 
 
 def test_all_are_listed_with_those_that_do_not_fit_last(machine):
