@@ -51,7 +51,8 @@ def flags() -> argparse.Namespace:
 
     also(
         "--model",
-        help="a folder, or a Hub name such as llava-hf/llava-1.5-7b-hf (default: the built-in model)",
+        help="a folder, a Hub name such as llava-hf/llava-1.5-7b-hf, or small for the real model that fits "
+        "this machine best (default: the built-in model)",
     )
     also("--device", help="cpu, cuda, mps or auto (default: auto; cpu for the built-in model)")
     also("--dtype", "auto", help="auto (default), float32, bfloat16 or float16")
@@ -95,11 +96,14 @@ def models_for(args: argparse.Namespace):
     kept = sys.modules.setdefault("_rediprune_kept", ModuleType("_rediprune_kept")).__dict__
     if (old := kept.get("models")) is not None:  # the same weights under the edited code
         with old.borrow() as one:
-            explainer = Explainer(one.model, one.processor, one.name, one.card)
+            explainer = Explainer(one.model, one.processor, one.name, one.card, settings=one.settings)
     else:
         explainer = first_explainer(args)
     kept["models"] = ModelHolder(
-        explainer, device="cpu" if ZERO_GPU else args.device or "auto", dtype=args.dtype
+        explainer,
+        device="cpu" if ZERO_GPU else args.device or "auto",
+        dtype=args.dtype,
+        quick=not ZERO_GPU,
     )
     return kept["models"]
 
@@ -112,11 +116,11 @@ def first_explainer(args: argparse.Namespace):
         sys.exit(
             "int8 and int4 are not offered on ZeroGPU: take REDIPRUNE_QUANTISE out of the Space's settings"
         )
-    source = {} if args.model is None else {"name_or_dir": args.model}
     device = args.device or ("cpu" if args.model is None else "auto")
     how = {"device": "cpu" if ZERO_GPU else device, "dtype": args.dtype, "quantise": args.quantise}
     try:
-        explainer = Explainer.from_pretrained(**source, **how)
+        source = {} if args.model is None else {"name_or_dir": model_name(args.model, how["device"])}
+        explainer = Explainer.from_pretrained(**source, **how, quick=not ZERO_GPU)
         if not ZERO_GPU:
             return explainer
         from gradio import Error
@@ -127,6 +131,13 @@ def first_explainer(args: argparse.Namespace):
         return ZeroGpuExplainer(explainer, spaces.GPU, Error)
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(str(error))
+
+
+def model_name(wanted: str, device: str) -> str:
+    """Return the model that a flag names; "small" stands for the real one that fits this machine best."""
+    from app.start.small_model import is_small, small_model
+
+    return small_model(device) if is_small(wanted) else wanted
 
 
 def make_demo(args: argparse.Namespace):

@@ -184,12 +184,13 @@ class ModelMenu:
         try:
             with self.models.borrow() as explainer:
                 model, number = explainer.model, self.models.generation
-                return {"name": explainer.name, "number": number, "about": about(model)}
+                return {"name": explainer.name, "number": number, "about": about(model, explainer.settings)}
         except ModelError:
             return {"name": "", "number": self.models.generation, "about": ""}
 
 
-def about(model) -> str:
-    """Return a model's size and place, such as "7.06 B parameters, bfloat16, on cuda:0"."""
+def about(model, settings: str = "") -> str:
+    """Return a model's size and place, such as "7.06 B parameters, bfloat16, on cuda:0", and its settings."""
     numbers = quantisation(model) or str(model.dtype).removeprefix("torch.")
-    return f"{parameters(model.num_parameters())} parameters, {numbers}, on {model.device}"
+    shown = f"; shown {settings}" if settings else ""
+    return f"{parameters(model.num_parameters())} parameters, {numbers}, on {model.device}{shown}"

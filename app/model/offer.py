@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from rediprune.explainer.explainer import DEFAULT_MODEL
-from rediprune.models import FAMILIES
 from rediprune.models.checkpoints.catalog import CATALOG, Checkpoint
 from rediprune.models.checkpoints.memory import FORMS, Room, fit, needed_bytes, room
 from rediprune.models.checkpoints.placement import why_not_quantised
@@ -18,7 +17,7 @@ PRECISIONS = {
     "int8": ({"quantise": "int8"}, "int8", "int8"),
     "int4": ({"quantise": "int4"}, "int4", "int4"),
 }
-OFFERED = tuple(entry for entry in CATALOG if entry.family in FAMILIES)
+OFFERED = CATALOG
 
 
 def rows() -> str:

@@ -65,6 +65,7 @@ class TextTowerShapes:
         layers, width, mlp: layers, width and inner MLP width of the text transformer.
         context: tokens that it reads, padding included (77 for CLIP).
         joint_width: E, the width of the joint image-text space.
+        lift_macs: multiply-adds that map one visual token there; None for one projection, c * E.
     """
 
     layers: int
@@ -72,6 +73,7 @@ class TextTowerShapes:
     mlp: int
     context: int
     joint_width: int
+    lift_macs: int | None = None
 
 
 def vision_flops(s: ModelShapes) -> float:
@@ -167,10 +169,12 @@ def text_tower_flops(t: TextTowerShapes, n: int, c: int, value_path: bool = Fals
     """Count a text-tower query: encode the question, and map n visual tokens (width c) to the joint space.
 
     With context x, width w, MLP width m and joint width E: 2 * layers * (4xw^2 + 2x^2w + 2xwm) + 2wE + 2ncE.
-    The value path of the last vision block (one value and one output matrix) adds 4nc^2.
+    Where the lift is more than a projection, its multiply-adds stand for cE. The value path of the last
+    vision block (one value and one output matrix) adds 4nc^2.
     """
     text = _encoder_flops(t.layers, t.context, t.width, t.mlp) + 2 * t.width * t.joint_width
-    return text + 2 * n * c * t.joint_width + (4 * n * c * c if value_path else 0)
+    lift = c * t.joint_width if t.lift_macs is None else t.lift_macs
+    return text + 2 * n * lift + (4 * n * c * c if value_path else 0)
 
 
 def visual_only_macs(s: ModelShapes, n: int, ffn_matrices: int = 2) -> float:

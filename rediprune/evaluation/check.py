@@ -262,7 +262,8 @@ def check_pointing(explainer: Explainer, known: Sequence[KnownPicture]) -> tuple
     doubt: the 95% interval of its mean over the objects lies above 0.5.
     """
     if "text-tower" not in explainer.queries:
-        return None, "no text tower is known for this vision tower: use the prompt-tail query"
+        reason = explainer.adapter.why_no_text_tower
+        return None, f"no text tower belongs to this model: {reason}; use the prompt-tail query"
     scores: dict[str, list[float]] = {name: [] for name in POINTINGS if name in explainer.pointings}
     for picture in known:
         look = explainer.look(picture.image)

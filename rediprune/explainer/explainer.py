@@ -29,7 +29,9 @@ from ..config import POINTINGS, QUERIES, PruneConfig, checked_config
 from ..costs.estimate import Costs, Savings, estimate_from_costs
 from ..costs.stopwatch import PAUSES, Timing, find_doubt, measure_until_sound, pool_timings
 from ..files.bundled import ASSETS
-from ..models import ModelError, Prompt, adapter_for, load
+from ..models import ModelError, Prompt, adapter_for
+from ..models.checkpoints.loading import applied_settings, open_weights, prepare
+from ..models.checkpoints.placement import placement
 from ..query.question import MAX_CHARACTERS, MAX_TOKENS, checked_question
 from ..query.text_tower import TextTower
 from ..selection.select import select_tokens
@@ -66,6 +68,7 @@ class Explainer:
         keep_on: the device that features are kept on between calls, such as "cpu" if the model's own device
             is borrowed for each call; each call then moves what it needs. None leaves them where they are.
         fingerprint: identifies the weights among models of the same name; None computes it from them.
+        settings: what the processor was set to beyond its files, in words; "" for nothing.
     """
 
     one_at_a_time = False
@@ -80,10 +83,12 @@ class Explainer:
         remember: int = 16,
         keep_on: str | torch.device | None = None,
         fingerprint: str | None = None,
+        settings: str = "",
     ):
         self.model = model
         self.processor = processor
         self.name = name
+        self.settings = settings
         self.fingerprint = weights_fingerprint(model) if fingerprint is None else fingerprint
         self.card = card or Card()
         self.defaults = self.card.defaults
@@ -107,12 +112,13 @@ class Explainer:
         quantise: str | None = None,
         device_map: str | None = None,
         progress: Report | None = None,
+        quick: bool = False,
     ) -> Explainer:
         """Load a model and its processor, and the card of a local folder.
 
         Args:
             name_or_dir: a local folder, or a Hub name such as "llava-hf/llava-1.5-7b-hf".
-            device, dtype, quantise, device_map, progress: as `rediprune.load` takes them.
+            device, dtype, quantise, device_map, progress, quick: as `rediprune.load` takes them.
 
         Raises:
             ModelError, ValueError: no usable model there, or an invalid card; one sentence.
@@ -124,9 +130,12 @@ class Explainer:
                 "pass --model / name_or_dir"
             )
         card = read_card(name_or_dir)
-        model, processor = load(name_or_dir, device, dtype, quantise, device_map, progress)
+        placement(device, dtype, quantise, device_map)  # a wrong word is said before anything is fetched
+        prepared = prepare(name_or_dir, progress)
+        model, processor = open_weights(prepared, device, dtype, quantise, device_map, progress, quick)
+        settings = applied_settings(prepared, device, device_map, quick)
         name = Path(name_or_dir).name if Path(name_or_dir).is_dir() else str(name_or_dir)
-        return cls(model, processor, name, card)
+        return cls(model, processor, name, card, settings=settings.description if settings else "")
 
     @property
     def llm_width(self) -> int:
@@ -149,15 +158,17 @@ class Explainer:
         return POINTINGS if self.adapter.value_path else tuple(p for p in POINTINGS if p != "value")
 
     @property
-    def load_arguments(self) -> dict[str, str]:
+    def load_arguments(self) -> dict[str, str | bool]:
         """Return the arguments of from_pretrained, besides the name, that place the model as it is now."""
-        arguments = {}
+        arguments: dict[str, str | bool] = {}
         if self.model.device.type != "cpu":
             arguments["device"] = self.model.device.type
         if form := quantisation(self.model):
             arguments["quantise"] = form
         else:
             arguments["dtype"] = str(self.model.dtype).removeprefix("torch.")
+        if self.settings:
+            arguments["quick"] = True
         return arguments
 
     def can_measure(self, method: str) -> bool:
@@ -542,10 +553,9 @@ class Explainer:
         # The caller holds _question_lock.
         if self._tower is None:
             if self._tower_name is None:
-                raise ValueError(
-                    f"no text tower is known for the vision tower of {self.name or 'this model'}: "
-                    "use the prompt-tail query"
-                )
+                name = self.name or "this model"
+                reason = self.adapter.why_no_text_tower
+                raise ValueError(f"no text tower belongs to {name}: {reason}; use the prompt-tail query")
             self._tower = TextTower.load(self._tower_name, device=self.adapter.device)
         return self._tower
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from ..models import ModelError
-from ..models.checkpoints.loading import Prepared, open_weights, prepare
+from ..models.checkpoints.loading import Prepared, applied_settings, open_weights, prepare
 from ..models.checkpoints.memory import room
 from ..models.checkpoints.placement import placement
 from ..models.checkpoints.progress import Report
@@ -29,6 +29,7 @@ class ModelHolder:
         explainer: the one to begin with, or None.
         device, dtype: where and in which numbers models are opened, as `rediprune.load` takes them.
         patience: seconds to wait for running answers before an opening gives up.
+        quick: as `rediprune.load` takes it.
     """
 
     def __init__(
@@ -37,10 +38,12 @@ class ModelHolder:
         device: str = "cpu",
         dtype: str | torch.dtype = "auto",
         patience: float = 60.0,
+        quick: bool = False,
     ) -> None:
         self.device = device
         self.dtype = dtype
         self.patience = patience
+        self.quick = quick
         self._explainer = explainer
         self._generation = 0
         self._users = 0
@@ -138,8 +141,11 @@ class ModelHolder:
         """Read the weights; return the Explainer, with its card if the model is a local folder."""
         card = read_card(prepared.folder) if prepared.local else None
         name = prepared.folder.name if prepared.local else prepared.name
-        model, processor = open_weights(prepared, self.device, dtype, quantise, progress=progress)
-        return Explainer(model, processor, name, card)
+        model, processor = open_weights(
+            prepared, self.device, dtype, quantise, progress=progress, quick=self.quick
+        )
+        settings = applied_settings(prepared, self.device, quick=self.quick)
+        return Explainer(model, processor, name, card, settings=settings.description if settings else "")
 
     def _replace(self, explainer: Explainer | None) -> None:
         """Put an Explainer, or none, in place of the open one once nobody uses it, and free its memory.

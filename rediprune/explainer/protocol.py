@@ -63,7 +63,7 @@ class ExplainerLike(Protocol):
         """Tell whether only one visitor can be served at any moment."""
 
     @property
-    def load_arguments(self) -> Mapping[str, str]:
+    def load_arguments(self) -> Mapping[str, str | bool]:
         """Return arguments of from_pretrained that place the model as it is now; empty without a model."""
 
     @property

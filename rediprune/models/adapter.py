@@ -40,12 +40,16 @@ class Adapter(Splicing, ABC):
         vision_types: `model_type`s of the vision encoders that the family is known here with.
         n_closing: how many tokens that no config names the processor writes behind the placeholders of an
             image, to close it.
+        own_space: why the vision encoder's tokens are in the space of no text tower, where that is so.
     """
 
     kinds: tuple[str, ...] = ("image",)
     media_inputs: tuple[str, ...] = ("pixel_values",)
     vision_types: ClassVar[frozenset[str]] = frozenset({"clip_vision_model", "siglip_vision_model"})
     n_closing: ClassVar[int] = 0
+    own_space: ClassVar[str] = (
+        "nothing says that its vision encoder stayed in the space of a text tower that open_clip has"
+    )
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.model = model
@@ -105,6 +109,11 @@ class Adapter(Splicing, ABC):
         """
 
     # What a family may say otherwise -----------------------------------------------------------------------
+
+    @property
+    def why_no_text_tower(self) -> str:
+        """Return in one clause why no text tower belongs to the vision tower; "" where one does."""
+        return "" if self.text_tower_name else self.own_space
 
     @property
     def class_token(self) -> bool:

@@ -1,7 +1,8 @@
-"""Put text and visual tokens into one joint space with the CLIP text tower of a loaded vision encoder.
+"""Put text and visual tokens into one joint space with the text tower of a loaded vision encoder.
 
-The text tower is read from the CLIP checkpoint, and the two parts that map visual tokens into the joint
-space: the vision tower's final LayerNorm and its projection. The vision tower itself is never allocated.
+The text tower is read from a CLIP or SigLIP checkpoint, and the two parts that map visual tokens into the
+joint space: the vision tower's final LayerNorm and CLIP's projection or SigLIP's pooling head (see `lift`).
+The vision tower itself is never allocated.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..config import POINTINGS
 from ..costs.estimate import TextTowerShapes
 from ..trace import Query
+from .lift import Lift, PoolLift, ProjectionLift
 from .question import split_text
 
 # The parameters that map visual tokens into the joint space, by their names in the checkpoint.
 LIFT = ("visual.ln_post.weight", "visual.ln_post.bias", "visual.proj")
+# Prefixes of SigLIP's parameters that do so: its last LayerNorm and its pooling head.
+POOL = ("visual.trunk.norm.", "visual.trunk.attn_pool.")
 
 
 class TextTower:
@@ -31,22 +34,23 @@ class TextTower:
         name: the folder or the open_clip name that it was loaded from.
     """
 
-    def __init__(self, clip, tokenizer, lift: tuple[Tensor, Tensor, Tensor], eps: float, name: str) -> None:
-        """Take the parts of a CLIP; `load` reads them from a checkpoint.
+    def __init__(self, clip, tokenizer, lift: Lift, name: str) -> None:
+        """Take the parts of a CLIP or SigLIP; `load` reads them from a checkpoint.
 
         Args:
-            clip: open_clip.CLIP without `visual`.
+            clip: open_clip's model without its vision tower.
             tokenizer: open_clip's tokenizer of that model.
-            lift: LayerNorm weight and bias, [C] each, and the projection [C, E].
-            eps: epsilon of the LayerNorm.
+            lift: maps visual tokens into the joint space.
             name: where the parts were loaded from.
         """
         self.name = name
         self._clip = clip
         self._tokenizer = tokenizer
-        self._scale, self._shift, self._projection = lift
-        self._eps = eps
-        self._end = tokenizer([""])[0, 1].item()  # an empty text is start, end, padding
+        self._lift = lift
+        # An empty text is start, end, padding for CLIP; SigLIP has no start and pads with the end.
+        first, second = tokenizer([""])[0, :2].tolist()
+        self._starts = int(first != second)
+        self._end = second
 
     @classmethod
     def load(cls, name: str | Path, device: str | torch.device = "cpu") -> TextTower:
@@ -59,7 +63,7 @@ class TextTower:
             device: where the text is encoded.
 
         Raises:
-            ValueError: not a CLIP with a vision transformer, an unknown name, or a damaged folder.
+            ValueError: not a CLIP or SigLIP with a vision transformer, an unknown name, or a damaged folder.
             OSError: no such folder, or the download failed.
         """
         import open_clip  # takes a second or two, and only this query needs it
@@ -74,48 +78,41 @@ class TextTower:
             config, weights = _public(name)
         _check_family(config, name)
 
-        # Build the model without memory for its weights, drop the vision tower, then assign the text weights.
-        with torch.device("meta"):
-            clip = open_clip.CLIP(**config)
-        del clip.visual
         with safe_open(weights, "pt") as file:
-            names = set(file.keys())
-            if missing := [key for key in LIFT if key not in names]:
-                raise ValueError(f"text tower {name}: {weights} lacks {', '.join(missing)}")
-            lift = tuple(file.get_tensor(key).float().to(device) for key in LIFT)
-            text = {key: file.get_tensor(key).float() for key in names if not key.startswith("visual.")}
+            names = file.keys()
+            stored = {key: file.get_tensor(key).float() for key in names if _is_used(key)}
+        build = _siglip if _pools(config) else _clip
         try:
-            clip.load_state_dict(text, assign=True)
+            clip, lift = build(config, stored, device)
+        except KeyError as error:
+            raise ValueError(f"text tower {name}: {weights} lacks {error.args[0]}") from error
         except RuntimeError as error:
             raise ValueError(f"text tower {name}: its weights do not fit its config ({error})") from error
-        if clip.attn_mask is not None:  # causal; a non-persistent buffer, so no checkpoint carries it
-            n = clip.context_length
-            clip.attn_mask = torch.full((n, n), -math.inf).triu_(1)
-
-        eps = (config["vision_cfg"].get("norm_kwargs") or {}).get("eps", 1e-5)
         tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}" if local else name.partition("/")[0])
-        return cls(clip.requires_grad_(False).eval().to(device), tokenizer, lift, eps, name)
+        return cls(clip.requires_grad_(False).eval().to(device), tokenizer, lift, name)
 
     @property
     def width(self) -> int:
         """Return C, the width of the visual tokens that the tower takes."""
-        return self._projection.shape[0]
+        return self._lift.width
 
     @property
     def device(self) -> torch.device:
         """Return the device that the tower computes on."""
-        return self._projection.device
+        return self._lift.device
 
     @property
     def shapes(self) -> TextTowerShapes:
         """Return the numbers that the cost of a query depends on."""
-        blocks = self._clip.transformer.resblocks
+        text = getattr(self._clip, "text", self._clip)
+        blocks = text.transformer.resblocks
         return TextTowerShapes(
             layers=len(blocks),
-            width=self._clip.token_embedding.embedding_dim,
+            width=text.token_embedding.embedding_dim,
             mlp=blocks[0].mlp.c_fc.out_features,
             context=self._clip.context_length,
-            joint_width=self._projection.shape[1],
+            joint_width=self._lift.joint_width,
+            lift_macs=self._lift.token_macs,
         )
 
     @torch.no_grad()
@@ -141,14 +138,13 @@ class TextTower:
 
     @torch.no_grad()
     def keys(self, tokens: Tensor) -> Tensor:
-        """Map visual tokens [T, N, C] into the joint space, [T, N, E] float32: LayerNorm, projection."""
+        """Map visual tokens [T, N, C] into the joint space, [T, N, E] float32, by the tower's lift."""
         if tokens.shape[-1] != self.width:
             raise ValueError(
                 f"visual tokens have width {tokens.shape[-1]} but text tower {self.name} takes {self.width}: "
                 "it was not trained with this vision encoder"
             )
-        tokens = tokens.to(self.device, torch.float32)
-        return F.layer_norm(tokens, (self.width,), self._scale, self._shift, self._eps) @ self._projection
+        return self._lift(tokens.to(self.device, torch.float32))
 
     def value_keys(self, tokens: Tensor, value_path: Callable[[Tensor], Tensor]) -> Tensor:
         """Apply the last block's value path (LN, v_proj, out_proj; MaskCLIP), then `keys`."""
@@ -158,7 +154,46 @@ class TextTower:
         """Return the ids that the tower takes, [1, L], and those between start and end: the text."""
         ids = self._tokenizer([text])
         row = ids[0].tolist()
-        return ids, row[1 : row.index(self._end, 1)]
+        end = row.index(self._end, self._starts) if self._end in row[self._starts :] else len(row)
+        return ids, row[self._starts : end]
+
+
+def _is_used(key: str) -> bool:
+    """Return whether a stored parameter is one of the text side or of the lift."""
+    return not key.startswith("visual.") or key in LIFT or key.startswith(POOL)
+
+
+def _clip(config: dict, stored: dict[str, Tensor], device: str | torch.device) -> tuple[nn.Module, Lift]:
+    """Build a CLIP's text side and its lift; raises KeyError for a parameter that is not stored."""
+    import open_clip
+
+    # Build the model without memory for its weights, drop the vision tower, then assign the text weights.
+    with torch.device("meta"):
+        clip = open_clip.CLIP(**config)
+    del clip.visual
+    scale, shift, projection = (stored.pop(key).to(device) for key in LIFT)
+    clip.load_state_dict(stored, assign=True)
+    if clip.attn_mask is not None:  # causal; a non-persistent buffer, so no checkpoint carries it
+        n = clip.context_length
+        clip.attn_mask = torch.full((n, n), -math.inf).triu_(1)
+    eps = (config["vision_cfg"].get("norm_kwargs") or {}).get("eps", 1e-5)
+    return clip, ProjectionLift(scale, shift, projection, eps)
+
+
+def _siglip(config: dict, stored: dict[str, Tensor], device: str | torch.device) -> tuple[nn.Module, Lift]:
+    """Build a SigLIP's text side and its lift; raises KeyError for a parameter that is not stored."""
+    import open_clip
+
+    with torch.device("meta"):
+        clip = open_clip.CustomTextCLIP(**{k: v for k, v in config.items() if k != "custom_text"})
+    trunk = clip.visual.trunk
+    for prefix, module in zip(POOL, (trunk.norm, trunk.attn_pool), strict=True):
+        parts = {key: stored.pop(prefix + key) for key in module.state_dict()}
+        module.load_state_dict(parts, assign=True)
+        module.requires_grad_(False).eval().to(device)
+    del clip.visual
+    clip.load_state_dict(stored, assign=True)
+    return clip, PoolLift(trunk.norm, trunk.attn_pool)
 
 
 def _local(folder: Path) -> tuple[dict, Path]:
@@ -207,20 +242,28 @@ def _public(name: str) -> tuple[dict, Path]:
     return config, weights
 
 
+def _pools(config: dict) -> bool:
+    """Return whether this is a SigLIP: timm's encoder, whose attention pool leads to the joint space."""
+    vision = config["vision_cfg"]
+    named = str(vision.get("timm_model_name"))
+    return "siglip" in named and vision.get("timm_pool") == "map" and vision.get("timm_proj") == "none"
+
+
 def _check_family(config: dict, name: str) -> None:
-    """Refuse all but a plain CLIP: a pooling head does not map every visual token into the joint space."""
+    """Refuse all but a plain CLIP and a SigLIP: what else pools does not map every token by itself."""
     vision = config["vision_cfg"]
     text = config["text_cfg"]
-    plain = not (config.get("custom_text") or text.get("hf_model_name") or "multimodal_cfg" in config)
-    if (
-        not plain
-        or vision.get("timm_model_name")
-        or vision.get("attentional_pool")
-        or isinstance(vision["layers"], list)
-    ):
+    if text.get("hf_model_name") or "multimodal_cfg" in config:
+        plain = False
+    elif _pools(config):
+        plain = True
+    else:
+        own = config.get("custom_text") or vision.get("timm_model_name") or vision.get("attentional_pool")
+        plain = not own and not isinstance(vision["layers"], list)
+    if not plain:
         raise ValueError(
-            f"text tower {name} is no CLIP with a vision transformer whose every token has a place in the "
-            'joint space: use the query "prompt-tail"'
+            f"text tower {name} is no CLIP or SigLIP with a vision transformer whose every token has a place "
+            'in the joint space: use the query "prompt-tail"'
         )
 
 

@@ -89,7 +89,7 @@ class RecordedRun:
         return self.trace.costs.shapes["llm_width"]
 
     @property
-    def load_arguments(self) -> dict[str, str]:
+    def load_arguments(self) -> dict[str, str | bool]:
         """Return nothing: a file does not say where or in which numbers its model was loaded."""
         return {}
 

@@ -1,4 +1,4 @@
-"""The public checkpoints of the families here: what each is called, takes, and is built like.
+"""List public checkpoints: what each is called, takes, is built like, and the small ones for photographs.
 
 No checkpoint could be fetched where this was written; every number was read as text. `Checkpoint.verified`
 says of each entry which of two kinds it is:
@@ -8,12 +8,16 @@ Verified, against something that quotes this very checkpoint:
     #1378), Qwen2.5-VL 3B, Qwen3-VL 4B; the LLM's part of it: Qwen3-VL 2B, whose encoder is the 4B's;
   - the printed modules: Qwen2.5-VL 7B;
   - the published count of its stored weights, which the dimensions below give to the last digit: LLaVA-1.5 7B
-    7,063,427,072, InternVL 1B (2.5, of the same shapes as 3) 938,193,024, Qwen3-VL 8B 8,767,123,696.
+    7,063,427,072, InternVL 1B (2.5, of the same shapes as 3) 938,193,024, Qwen3-VL 8B 8,767,123,696,
+    SmolVLM 256M 256,484,928 (and the LLM's part of its config), Qwen3.5 0.8B 852,985,920 (752,393,024 of the
+    LLM and 100,592,896 of the encoder; the file holds 20,452,864 more, which predict several tokens at once
+    and which transformers leaves out).
 
 Not verified, put together from the defaults of transformers' own configuration classes (CLIP-L/14-336,
 SigLIP-so400m, InternViT, ...), the well-known dimensions of the LLM that the checkpoint's name says, and what
 the weight converters (convert_*_weights_to_hf.py) say they change: LLaVA-1.5 13B, both VipLLaVA, LLaVA-NeXT
-Mistral 7B and Vicuna 7B, LLaVA-NeXT-Video 7B, Video-LLaVA 7B, both LLaVA-OneVision, InternVL3 2B and 8B. The
+Mistral 7B and Vicuna 7B, LLaVA-NeXT-Video 7B, Video-LLaVA 7B, both LLaVA-OneVision, InternVL3 2B and 8B. Of
+SmolVLM 500M, widths and heads are quoted, and its count is published in millions only (507 M). The
 converters of the LLaVAs up to NeXT-Video and of Video-LLaVA add placeholders to Vicuna's or Mistral's 32,000
 words and pad them to 32,064; LLaVA-OneVision's pads Qwen2's 151,936 and 152,064 to 152,000 and 152,128.
 
@@ -22,93 +26,11 @@ A wrong number here makes an estimate of memory wrong, and nothing else: opening
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel
+from .checkpoint import Checkpoint, Photograph, QuickSettings
 
-# What these modules hold stays in 16 bits under quantisation: encoder and projector, because relevance is
-# measured on their tokens, and the output layer. Names as transformers' quantisers match them, from the start
-# of a module's full name. Embeddings and norms are no Linear layers and stay anyway.
-IN_16_BITS = (
-    "lm_head",
-    "model.vision_tower",
-    "model.image_tower",
-    "model.video_tower",
-    "model.visual",
-    "model.multi_modal_projector",
-)
-
-_STILL_ONLY = ("llava", "vipllava", "llava_next")
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """One public checkpoint.
-
-    Attributes:
-        name: on the Hugging Face hub.
-        family: its config's model_type.
-        title: for a menu.
-        parameters: how many, the shared ones of tied embeddings counted once.
-        quantised: how many of them become 8 or 4 bits in quantised form: the LLM's Linear layers.
-        config: what its config says beyond the defaults of its class; `text_config` is always spelled out.
-        verified: its dimensions were held against a quotation of this checkpoint; see the head of this file.
-    """
-
-    name: str
-    family: str
-    title: str
-    parameters: int
-    quantised: int
-    config: Mapping[str, Any] = field(repr=False)
-    verified: bool = False
-
-    @property
-    def takes(self) -> str:
-        """What may be shown to it: "image", or "image and video"."""
-        return "image" if self.family in _STILL_ONLY else "image and video"
-
-    @property
-    def kv_bytes_per_token(self) -> int:
-        """Keys and values of one token in all layers, at 2 bytes a number."""
-        text = self.config["text_config"]
-        head = text.get("head_dim", text["hidden_size"] // text["num_attention_heads"])
-        return 2 * 2 * text["num_hidden_layers"] * text["num_key_value_heads"] * head
-
-    def on_meta(self) -> PreTrainedModel:
-        """Build the architecture at its true shapes on torch's meta device, which takes no memory."""
-        import torch
-
-        with torch.device("meta"):
-            return self._built()
-
-    def at_random(
-        self, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
-    ) -> PreTrainedModel:
-        """Build the architecture on a device with arbitrary weights: times do not depend on their values."""
-        import torch
-        from transformers.initialization import no_init_weights
-
-        with torch.device(device), no_init_weights():  # the real initialisation takes minutes on a CPU
-            model = self._built(dtype=dtype)
-        model.tie_weights()
-        with torch.no_grad():
-            for name, weight in model.named_parameters():
-                if weight.dim() > 1:
-                    bound = weight[0].numel() ** -0.5
-                    weight.uniform_(-bound, bound)
-                else:
-                    weight.fill_(not name.endswith("bias"))
-        return model.eval()
-
-    def _built(self, **how) -> PreTrainedModel:
-        from transformers import CONFIG_MAPPING, AutoModelForImageTextToText
-
-        return AutoModelForImageTextToText.from_config(CONFIG_MAPPING[self.family](**self.config), **how)
+__all__ = ["CATALOG", "SMALL", "Checkpoint", "find"]
 
 
 def _llm(kind: str, width: int, mlp: int, layers: int, heads: int, kv_heads: int, words: int, **more) -> dict:
@@ -170,6 +92,64 @@ def _qwen3_vl(width: int, mlp: int, layers: int, heads: int, big_tower: bool) ->
     return dict(text_config=text, vision_config=vision, tie_word_embeddings=not big_tower)
 
 
+def _smolvlm(width: int, mlp: int, layers: int, heads: int, kv_heads: int) -> dict:
+    vision = dict(
+        hidden_size=768,
+        intermediate_size=3072,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        image_size=512,
+        patch_size=16,
+    )
+    return dict(
+        text_config=_llm(
+            "llama", width, mlp, layers, heads, kv_heads, 49280, head_dim=64, tie_word_embeddings=False
+        ),
+        vision_config=vision,
+        image_token_id=49190,
+        scale_factor=4,
+        tie_word_embeddings=False,
+    )
+
+
+_QWEN35_08B = dict(
+    text_config=_llm(
+        "qwen3_5_text",
+        1024,
+        3584,
+        24,
+        8,
+        2,
+        248320,
+        head_dim=256,
+        linear_num_value_heads=16,
+        layer_types=(["linear_attention"] * 3 + ["full_attention"]) * 6,
+        tie_word_embeddings=True,
+    ),
+    vision_config=dict(depth=12, hidden_size=768, intermediate_size=3072, num_heads=12, out_hidden_size=1024),
+    tie_word_embeddings=True,
+)
+
+# Settings for a CPU, by family. A photograph of several megapixels becomes a dozen tiles or thousands of
+# tokens otherwise.
+_ONE_TILE = QuickSettings("one tile of 448 x 448 (max_patches=1)", processor=dict(max_patches=1))
+_NO_SPLITTING = QuickSettings(
+    "one view of 512 x 512 (do_image_splitting=False)", processor=dict(do_image_splitting=False)
+)
+_OVERVIEW_AND_ONE = QuickSettings(
+    "an overview and one tile of 384 x 384 (image_grid_pinpoints=[[384, 384]])",
+    processor=dict(image_grid_pinpoints=[[384, 384]]),
+    config=dict(image_grid_pinpoints=[[384, 384]]),
+)
+_VGA = QuickSettings(
+    "at most 640 x 480 pixels, in the picture's own shape",
+    processor=dict(size={"shortest_edge": 65_536, "longest_edge": 307_200}),
+)
+_TILE_OF_448 = Photograph(views=1, positions=1025, tokens=256)
+_VIEW_OF_512 = Photograph(views=1, positions=1024, tokens=64)
+_PIXELS_307200 = Photograph(views=1, positions=1200, tokens=300)
+
+
 # fmt: off
 CATALOG: tuple[Checkpoint, ...] = (
     Checkpoint("llava-hf/llava-1.5-7b-hf", "llava", "LLaVA-1.5 7B",
@@ -191,11 +171,15 @@ CATALOG: tuple[Checkpoint, ...] = (
     Checkpoint("LanguageBind/Video-LLaVA-7B-hf", "video_llava", "Video-LLaVA 7B",
                7_366_279_168, 6_476_005_376, _VICUNA_7B),
     Checkpoint("llava-hf/llava-onevision-qwen2-0.5b-ov-hf", "llava_onevision", "LLaVA-OneVision 0.5B",
-               893_675_552, 357_826_560, _onevision("0.5B", 152000, True)),
+               893_675_552, 357_826_560, _onevision("0.5B", 152000, True), licence="Apache-2.0",
+               good_at="photographs and short clips; many tokens, so much to prune",
+               settings=_OVERVIEW_AND_ONE, photograph=Photograph(views=2, positions=729, tokens=1296)),
     Checkpoint("llava-hf/llava-onevision-qwen2-7b-ov-hf", "llava_onevision", "LLaVA-OneVision 7B",
                8_030_807_584, 6_525_288_448, _onevision("7B", 152128, False)),
     Checkpoint("OpenGVLab/InternVL3-1B-hf", "internvl", "InternVL3 1B",
-               938_193_024, 357_826_560, _internvl("0.5B"), verified=True),
+               938_193_024, 357_826_560, _internvl("0.5B"), verified=True, licence="Apache-2.0",
+               good_at="photographs, charts and text in pictures; its 16 x 16 tokens read well as an overlay",
+               settings=_ONE_TILE, photograph=_TILE_OF_448),
     Checkpoint("OpenGVLab/InternVL3-2B-hf", "internvl", "InternVL3 2B",
                2_088_957_440, 1_310_195_712, _internvl("1.5B")),
     Checkpoint("OpenGVLab/InternVL3-8B-hf", "internvl", "InternVL3 8B",
@@ -205,13 +189,48 @@ CATALOG: tuple[Checkpoint, ...] = (
     Checkpoint("Qwen/Qwen2.5-VL-7B-Instruct", "qwen2_5_vl", "Qwen2.5-VL 7B",
                8_292_166_656, 6_525_288_448, _qwen25_vl("7B", 152064, False), verified=True),
     Checkpoint("Qwen/Qwen3-VL-2B-Instruct", "qwen3_vl", "Qwen3-VL 2B",
-               2_127_532_032, 1_409_286_144, _qwen3_vl(2048, 6144, 28, 16, False), verified=True),
+               2_127_532_032, 1_409_286_144, _qwen3_vl(2048, 6144, 28, 16, False), verified=True,
+               licence="Apache-2.0", good_at="photographs, documents and clips, in the picture's own shape",
+               settings=_VGA, photograph=_PIXELS_307200),
     Checkpoint("Qwen/Qwen3-VL-4B-Instruct", "qwen3_vl", "Qwen3-VL 4B",
-               4_437_815_808, 3_633_315_840, _qwen3_vl(2560, 9728, 36, 32, False), verified=True),
+               4_437_815_808, 3_633_315_840, _qwen3_vl(2560, 9728, 36, 32, False), verified=True,
+               licence="Apache-2.0", good_at="photographs, documents and clips, with better answers than 2B",
+               settings=_VGA, photograph=_PIXELS_307200),
     Checkpoint("Qwen/Qwen3-VL-8B-Instruct", "qwen3_vl", "Qwen3-VL 8B",
-               8_767_123_696, 6_945_767_424, _qwen3_vl(4096, 12288, 36, 32, True), verified=True),
+               8_767_123_696, 6_945_767_424, _qwen3_vl(4096, 12288, 36, 32, True), verified=True,
+               licence="Apache-2.0", good_at="photographs, documents and clips, with the best answers here",
+               settings=_VGA, photograph=_PIXELS_307200),
+    Checkpoint("HuggingFaceTB/SmolVLM-256M-Instruct", "idefics3", "SmolVLM 256M",
+               256_484_928, 106_168_320, _smolvlm(576, 1536, 30, 9, 3), verified=True, licence="Apache-2.0",
+               good_at="the quickest: short answers about plain photographs; only 8 x 8 tokens a view",
+               settings=_NO_SPLITTING, photograph=_VIEW_OF_512, weight_file_bytes=513_028_808),
+    Checkpoint("HuggingFaceTB/SmolVLM-500M-Instruct", "idefics3", "SmolVLM 500M",
+               507_482_304, 314_572_800, _smolvlm(960, 2560, 32, 15, 5), licence="Apache-2.0",
+               good_at="short answers about photographs; only 8 x 8 tokens a view",
+               settings=_NO_SPLITTING, photograph=_VIEW_OF_512),
+    Checkpoint("Qwen/Qwen3.5-0.8B", "qwen3_5", "Qwen3.5 0.8B",
+               852_985_920, 497_614_848, _QWEN35_08B, verified=True, licence="Apache-2.0",
+               good_at="photographs in their own shape, without tiles; long answers",
+               settings=_VGA, photograph=_PIXELS_307200, weight_file_bytes=1_746_942_600),
 )
 # fmt: on
+
+# For photographs, from the least able to the most; what fits best is in `small`.
+SMALL: tuple[Checkpoint, ...] = tuple(
+    entry
+    for name in (
+        "HuggingFaceTB/SmolVLM-256M-Instruct",
+        "HuggingFaceTB/SmolVLM-500M-Instruct",
+        "llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
+        "Qwen/Qwen3.5-0.8B",
+        "OpenGVLab/InternVL3-1B-hf",
+        "Qwen/Qwen3-VL-2B-Instruct",
+        "Qwen/Qwen3-VL-4B-Instruct",
+        "Qwen/Qwen3-VL-8B-Instruct",
+    )
+    for entry in CATALOG
+    if entry.name == name
+)
 
 
 def find(name: str) -> Checkpoint | None:

@@ -15,31 +15,36 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from ..errors import ModelError
 from ..unsupported import refuse_class, refuse_name
+from .checkpoint import Checkpoint, QuickSettings
 from .download import fetch_description, fetch_weights
 from .error_messages import one_sentence
 from .placement import placement
 from .progress import Report, loading_reported
+from .quick import apply_to_config, apply_to_processor, known_checkpoint, quick_settings_for
+from .speed import quick_dtype
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A checkpoint that is on this machine, checked as far as that goes without its weights.
+    """Hold a checkpoint that is on this machine, checked as far as that goes without its weights.
 
     Attributes:
         name: as it was asked for.
         folder: where configuration, processor and weights lie.
         local: asked for as a folder.
         processor: the family's own.
+        entry: the catalogue's entry of this checkpoint; None where it is not listed.
     """
 
     name: str
     folder: Path
     local: bool
     processor: object
+    entry: Checkpoint | None = None
 
     @property
     def weight_bytes(self) -> int:
-        """Size of the weight files."""
+        """Return the bytes of the weight files."""
         files = [*self.folder.glob("*.safetensors")] or [*self.folder.glob("*.bin")]
         return sum(file.stat().st_size for file in files)
 
@@ -51,8 +56,9 @@ def load(
     quantise: str | None = None,
     device_map: str | None = None,
     progress: Report | None = None,
+    quick: bool = False,
 ) -> tuple:
-    """(model, processor) of a vision-language checkpoint, in eval mode.
+    """Return (model, processor) of a vision-language checkpoint, in eval mode.
 
     Args:
         name_or_dir: a local folder, or a name on the hub such as "llava-hf/llava-1.5-7b-hf" (fetched once).
@@ -61,6 +67,8 @@ def load(
         quantise: "int8" or "int4": the LLM's Linear layers through bitsandbytes, the rest in `dtype`.
         device_map: "auto" to spread one model over all devices (accelerate decides; `device` plays no part).
         progress: called with each Progress, of a download from worker threads.
+        quick: on a CPU, apply the catalogue's quick settings of a checkpoint that it lists: fewer or smaller
+            views of a picture, and, with dtype "auto", the number format that this machine is quicker in.
 
     Raises:
         ModelError: unknown device, dtype or quantisation; files missing or broken; gated, unknown or
@@ -68,7 +76,7 @@ def load(
             bitsandbytes or accelerate missing, or of no use here. One sentence each.
     """
     placement(device, dtype, quantise, device_map)  # a wrong word is said before anything is fetched
-    return open_weights(prepare(name_or_dir, progress), device, dtype, quantise, device_map, progress)
+    return open_weights(prepare(name_or_dir, progress), device, dtype, quantise, device_map, progress, quick)
 
 
 def prepare(name_or_dir: str | Path, progress: Report | None = None) -> Prepared:
@@ -106,7 +114,8 @@ def prepare(name_or_dir: str | Path, progress: Report | None = None) -> Prepared
     if not local:
         with one_sentence(name, local, "weights"):
             fetch_weights(name, folder, progress)
-    return Prepared(name, folder, local, processor)
+    entry = known_checkpoint(name, folder, config.model_type)
+    return Prepared(name, folder, local, processor, entry)
 
 
 def open_weights(
@@ -116,11 +125,29 @@ def open_weights(
     quantise: str | None = None,
     device_map: str | None = None,
     progress: Report | None = None,
+    quick: bool = False,
 ) -> tuple:
-    """(model, processor) of a prepared checkpoint; arguments and errors are those of `load`."""
+    """Return (model, processor) of a prepared checkpoint; arguments and errors are those of `load`."""
     target, options = placement(device, dtype, quantise, device_map)
+    settings = applied_settings(prepared, device, device_map, quick)
+    processor = prepared.processor
+    if settings:
+        processor = apply_to_processor(processor, settings)
+        if dtype == "auto" and quantise is None:
+            options["dtype"] = getattr(torch, quick_dtype(target.type))
     with one_sentence(prepared.name, prepared.local, "weights"), loading_reported(progress):
         model = AutoModelForImageTextToText.from_pretrained(prepared.folder, **options)
         if "device_map" not in options:
             model = model.to(target)
-    return model.eval(), prepared.processor
+    if settings:
+        apply_to_config(model.config, settings)
+    return model.eval(), processor
+
+
+def applied_settings(
+    prepared: Prepared, device: str, device_map: str | None = None, quick: bool = False
+) -> QuickSettings | None:
+    """Return what `open_weights` applies to a checkpoint with these arguments; None for nothing."""
+    if not quick or device_map is not None:
+        return None
+    return quick_settings_for(prepared.entry, placement(device, "auto", None, None)[0])

@@ -1,7 +1,7 @@
 """What a checkpoint needs in memory, by estimate, and whether this machine has that much free now.
 
 Need = weights + allowance. Weights: parameters times bytes; in quantised form only the LLM's Linear layers
-shrink (catalog.IN_16_BITS). Allowance: keys and values of 4,096 tokens, and 1 GiB for activations and the
+shrink (checkpoint.IN_16_BITS). Allowance: keys and values of 4,096 tokens, and 1 GiB for activations and the
 device's own context. All bytes; printed in GiB.
 """
 
@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 
-from .catalog import Checkpoint
+from .checkpoint import Checkpoint
 
 FORMS = ("bf16", "int8", "int4")  # int8 and int4 as bitsandbytes stores them
 ALLOWED_TOKENS = 4096
@@ -45,18 +45,20 @@ class Fit:
 
 
 def weight_bytes(checkpoint: Checkpoint, form: str) -> int:
-    """Memory of the weights alone in one of FORMS.
+    """Return the bytes of the weights alone in one of FORMS, or in "fp32".
 
     int8 holds one byte a weight and a float32 for every row; int4 (NF4, double quantisation) half a byte, one
     byte for every 64 weights and a float32 for every 16,384.
     """
+    if form == "fp32":
+        return 4 * checkpoint.parameters
     width = checkpoint.config["text_config"]["hidden_size"]  # the narrowest row: the others cost less
     each = {"bf16": 2, "int8": 1 + 4 / width, "int4": 1 / 2 + 1 / 64 + 4 / (64 * 256)}[form]
     return round(2 * (checkpoint.parameters - checkpoint.quantised) + each * checkpoint.quantised)
 
 
 def needed_bytes(checkpoint: Checkpoint, form: str) -> int:
-    """Estimated memory to answer questions: weights and the allowance that the head of this file states."""
+    """Return the estimated bytes to answer questions: weights and the allowance of this file's head."""
     return weight_bytes(checkpoint, form) + ALLOWED_TOKENS * checkpoint.kv_bytes_per_token + ACTIVATIONS
 
 
@@ -83,7 +85,7 @@ def room(device: str | torch.device = "cpu", freed: int = 0) -> Room:
 
 
 def fit(checkpoint: Checkpoint, form: str, here: Room) -> Fit:
-    """Whether a checkpoint fits in one of FORMS; "tight": room for the weights, not for the allowance."""
+    """Return whether a checkpoint fits in a form; "tight" has room for the weights, not for the allowance."""
     weights, needed = weight_bytes(checkpoint, form), needed_bytes(checkpoint, form)
     parts = f"{_gib(needed)} (estimated; {_gib(weights)} are weights)"
     start = f"{checkpoint.title} in {form} needs about {parts}"

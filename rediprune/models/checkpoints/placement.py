@@ -8,7 +8,7 @@ import torch
 from transformers import BitsAndBytesConfig
 
 from ..errors import ModelError
-from .catalog import IN_16_BITS
+from .checkpoint import IN_16_BITS
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 QUANTISED = ("int8", "int4")

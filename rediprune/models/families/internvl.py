@@ -37,7 +37,8 @@ class InternVlAdapter(Adapter):
     vision_types = frozenset({"internvl_vision"})
     n_closing = 1  # </img>
     value_path = None  # the tokens are read behind the last block
-    text_tower_name = None  # an encoder of its own, without a text side
+    text_tower_name = None
+    own_space = "InternViT was trained on with language models, away from any text tower"
     class_token = False  # it has one, but four patches make a token, and nobody says how to join their shares
 
     @torch.no_grad()

@@ -29,6 +29,11 @@ _OPENAI_TOWERS = {
     (224, 14, 1024, 24): "ViT-L-14-quickgelu/openai",
     (336, 14, 1024, 24): "ViT-L-14-336-quickgelu/openai",
 }
+# Of SigLIP, by (image_size, patch_size, hidden_size), and how many layers it was trained with. Checkpoints
+# leave out a last layer that nobody reads.
+_SIGLIP_TOWERS = {
+    (384, 14, 1152): ("ViT-SO400M-14-SigLIP-384/webli", 27),
+}
 
 
 class LlavaAdapter(Adapter):
@@ -129,10 +134,38 @@ class LlavaAdapter(Adapter):
 
     @property
     def text_tower_name(self) -> str | None:
+        return self._text_tower[0]
+
+    @property
+    def why_no_text_tower(self) -> str:
+        return self._text_tower[1]
+
+    @property
+    def _text_tower(self) -> tuple[str | None, str]:
+        """Return the name of the text tower and "", or None and why there is none.
+
+        The tokens may be one layer short of the tower's space, as LLaVA's always are: the last layer changes
+        them little. How well they point is measured by `check`.
+        """
         v = self.model.config.vision_config
-        if v.model_type != "clip_vision_model" or v.hidden_act != "quick_gelu" or len(self._layers) > 1:
-            return None
-        return _OPENAI_TOWERS.get((v.image_size, v.patch_size, v.hidden_size, v.num_hidden_layers))
+        if len(self._layers) > 1:
+            return None, "its tokens join several layers of the encoder, which no text tower was trained with"
+        unknown = "open_clip has no text tower that was trained with a vision encoder of this shape"
+        shape = (v.image_size, v.patch_size, v.hidden_size)
+        if v.model_type == "siglip_vision_model":
+            name, trained = _SIGLIP_TOWERS.get(shape, (None, 0))
+            if name is None:
+                return None, unknown
+            if self._layers[0] % (v.num_hidden_layers + 1) < trained - 1:
+                return (
+                    None,
+                    "its tokens are not those of SigLIP's last layers, which its text tower knows",
+                )
+            return name, ""
+        name = _OPENAI_TOWERS.get((*shape, v.num_hidden_layers)) if v.hidden_act == "quick_gelu" else None
+        if v.model_type != "clip_vision_model" or name is None:
+            return None, unknown
+        return name, ""
 
     def shapes(self) -> ModelShapes:
         config = self.model.config

@@ -97,5 +97,11 @@ class LlavaNextVideoAdapter(LlavaNextAdapter):
         return super().text_tower_name if self._pools_averages else None
 
     @property
+    def why_no_text_tower(self) -> str:
+        if self._pools_averages:
+            return super().why_no_text_tower
+        return "its tokens are pooled in a way that no text tower was trained with"
+
+    @property
     def _pools_averages(self) -> bool:
         return self.model.config.spatial_pool_mode == "average"

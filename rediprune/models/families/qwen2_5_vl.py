@@ -46,7 +46,8 @@ class Qwen25VlAdapter(Adapter):
     )
     vision_types = frozenset({"qwen2_5_vl_vision"})
     value_path = None  # the tokens are read behind the last block
-    text_tower_name = None  # an encoder of its own, without a text side
+    text_tower_name = None
+    own_space = "its vision encoder was trained together with its LLM and has no text side"
 
     @torch.no_grad()
     def look(

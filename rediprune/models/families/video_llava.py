@@ -98,6 +98,5 @@ class VideoLlavaAdapter(LlavaAdapter):
     def value_path(self) -> Callable[[Tensor], Tensor] | None:
         return None  # a token does not say which of the two encoders it came from
 
-    @property
-    def text_tower_name(self) -> str | None:
-        return None  # both encoders are LanguageBind's: CLIP's shape, but not OpenAI's text space
+    text_tower_name = None
+    why_no_text_tower = "its encoders are LanguageBind's: CLIP's shape, but not OpenAI's text space"

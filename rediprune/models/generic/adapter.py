@@ -64,6 +64,14 @@ class GenericAdapter(Adapter):
     value_path = None  # nobody says which block made the tokens
     text_tower_name = None
 
+    @property
+    def why_no_text_tower(self) -> str:
+        if self.line.group > 1:
+            return "its vision encoder was trained together with its LLM, and a token joins several patches"
+        if self.line.layout == "splits":
+            return "each token joins neighbouring tokens of a SigLIP that was trained on with the LLM"
+        return self.own_space
+
     def __init__(self, model: torch.nn.Module, line: Line) -> None:
         super().__init__(model)
         self._use(line)

@@ -259,8 +259,9 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
         ("ViT-L-14-336-quickgelu", ValueError, "unknown to open_clip"),
         ("nothing-of-the-kind/openai", ValueError, "unknown to open_clip"),
         ("ViT-L-14-336/openai", ValueError, "try ViT-L-14-336-quickgelu/openai"),
-        ("ViT-SO400M-14-SigLIP-384/webli", ValueError, "no CLIP with a vision transformer"),
-        ("RN50-quickgelu/openai", ValueError, "no CLIP with a vision transformer"),
+        ("ViT-SO400M-14-SigLIP-384/webli", OSError, "could not be downloaded"),
+        ("RN50-quickgelu/openai", ValueError, "no CLIP or SigLIP with a vision transformer"),
+        ("coca_ViT-B-32/laion2b_s13b_b90k", ValueError, "no CLIP or SigLIP with a vision transformer"),
         ("ViT-L-14-336-quickgelu/openai", OSError, "could not be downloaded"),
     ],
 )
