@@ -56,6 +56,12 @@ def flags() -> argparse.Namespace:
     also("--device", help="cpu, cuda, mps or auto (default: auto; cpu for the built-in model)")
     also("--dtype", "auto", help="auto (default), float32, bfloat16 or float16")
     also("--quantise", help="int8 or int4; needs bitsandbytes and accelerate")
+    say(
+        "--trust-remote-code",
+        action="store_true",
+        help="run Python code that comes with --model, where transformers has no class for it: read it "
+        "before, as it can do whatever you can; never for models that visitors open",
+    )
     say("--host", help="address to listen on, 0.0.0.0 for all (default: this machine only)")
     say("--port", type=int, help="default: the first free one from 7860")
     say(
@@ -114,7 +120,12 @@ def first_explainer(args: argparse.Namespace):
         )
     source = {} if args.model is None else {"name_or_dir": args.model}
     device = args.device or ("cpu" if args.model is None else "auto")
-    how = {"device": "cpu" if ZERO_GPU else device, "dtype": args.dtype, "quantise": args.quantise}
+    how = {
+        "device": "cpu" if ZERO_GPU else device,
+        "dtype": args.dtype,
+        "quantise": args.quantise,
+        "trust_remote_code": args.trust_remote_code,
+    }
     try:
         explainer = Explainer.from_pretrained(**source, **how)
         if not ZERO_GPU:

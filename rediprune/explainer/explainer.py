@@ -42,6 +42,7 @@ from .lru_cache import LruCache
 from .model_card import Card, quantisation, read_card, weights_fingerprint
 from .prepare import prepare_run
 from .prompt_spec import PromptSpec, check_pair
+from .trial import try_model
 
 if TYPE_CHECKING:
     from ..models.checkpoints.progress import Report
@@ -107,15 +108,17 @@ class Explainer:
         quantise: str | None = None,
         device_map: str | None = None,
         progress: Report | None = None,
+        trust_remote_code: bool = False,
     ) -> Explainer:
-        """Load a model and its processor, and the card of a local folder.
+        """Load a model and its processor, and the card of a local folder; try them on one plain picture.
 
         Args:
             name_or_dir: a local folder, or a Hub name such as "llava-hf/llava-1.5-7b-hf".
-            device, dtype, quantise, device_map, progress: as `rediprune.load` takes them.
+            device, dtype, quantise, device_map, progress, trust_remote_code: as `rediprune.load` takes them.
 
         Raises:
-            ModelError, ValueError: no usable model there, or an invalid card; one sentence.
+            ModelError, ValueError: no usable model there, parts of it that do not fit together, or an invalid
+                card; one sentence.
         """
         name_or_dir = os.path.expanduser(name_or_dir)  # once, for the card, the weights and the name alike
         if Path(name_or_dir) == DEFAULT_MODEL and not DEFAULT_MODEL.is_dir():
@@ -124,9 +127,12 @@ class Explainer:
                 "pass --model / name_or_dir"
             )
         card = read_card(name_or_dir)
-        model, processor = load(name_or_dir, device, dtype, quantise, device_map, progress)
-        name = Path(name_or_dir).name if Path(name_or_dir).is_dir() else str(name_or_dir)
-        return cls(model, processor, name, card)
+        model, processor = load(name_or_dir, device, dtype, quantise, device_map, progress, trust_remote_code)
+        local = Path(name_or_dir).is_dir()
+        name = Path(name_or_dir).name if local else str(name_or_dir)
+        explainer = cls(model, processor, name, card)
+        try_model(explainer, local)
+        return explainer
 
     @property
     def llm_width(self) -> int:
@@ -306,7 +312,13 @@ class Explainer:
                 return Answer(text="", token_ids=(), seconds=math.nan, first_token_seconds=math.nan, **counts)
             started = time.perf_counter()
             made = generate_answer(
-                self.adapter, self.processor.tokenizer, prompt, max_new_tokens, on_text=on_text, stop=stop
+                self.adapter,
+                self.processor.tokenizer,
+                prompt,
+                question.inputs["input_ids"].to(self.adapter.device),
+                max_new_tokens,
+                on_text=on_text,
+                stop=stop,
             )
             seconds = time.perf_counter() - started
         return Answer(

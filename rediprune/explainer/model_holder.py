@@ -17,6 +17,7 @@ from ..models.checkpoints.placement import placement
 from ..models.checkpoints.progress import Report
 from .explainer import Explainer
 from .model_card import read_card
+from .trial import try_model
 
 
 class ModelHolder:
@@ -101,6 +102,7 @@ class ModelHolder:
         Checks and the download run while the old model still answers. If there is memory for both, the old
         one also stays until the new one is loaded; else it is closed before the weights are read. Weights
         that do not fit even then are not read at all: main memory that runs out ends the whole program.
+        Code that comes with a checkpoint is never run: the names come from visitors of a page.
 
         Args:
             name_or_dir, quantise, progress: as `rediprune.load` takes them. What `progress` raises ends the
@@ -139,7 +141,9 @@ class ModelHolder:
         card = read_card(prepared.folder) if prepared.local else None
         name = prepared.folder.name if prepared.local else prepared.name
         model, processor = open_weights(prepared, self.device, dtype, quantise, progress=progress)
-        return Explainer(model, processor, name, card)
+        explainer = Explainer(model, processor, name, card)
+        try_model(explainer, prepared.local)
+        return explainer
 
     def _replace(self, explainer: Explainer | None) -> None:
         """Put an Explainer, or none, in place of the open one once nobody uses it, and free its memory.
