@@ -105,9 +105,11 @@ def generate_answer(
         stop: once set, decoding ends after the token in progress; the tokens so far are returned.
 
     Raises:
-        ModelError: the model's generation_config turns on what cannot read a prompt of embeddings.
+        ModelError: the model's generation_config turns on what cannot read a prompt of embeddings, or holds
+            values that generate refuses.
     """
     # Imported here because models imports transformers, and `import rediprune` is to be quick.
+    from ..models import ModelError
     from ..models.generate_call import generate_greedily
 
     streamer = _AnswerStreamer(tokenizer, on_text)
@@ -118,16 +120,22 @@ def generate_answer(
 
     started = time.perf_counter()
     made = prompt()
-    new_ids = generate_greedily(
-        adapter,
-        tokenizer,
-        made,
-        prompt_ids,
-        max_new_tokens=max_new_tokens,
-        num_beams=1,
-        streamer=streamer,
-        stopping_criteria=[is_stopped],
-    )
+    try:
+        new_ids = generate_greedily(
+            adapter,
+            tokenizer,
+            made,
+            prompt_ids,
+            max_new_tokens=max_new_tokens,
+            num_beams=1,
+            streamer=streamer,
+            stopping_criteria=[is_stopped],
+        )
+    except (ImportError, TypeError, ValueError) as error:
+        if streamer.ids:  # the settings were usable, so it is something else
+            raise
+        reason = " ".join(str(error).split())
+        raise ModelError(f"the model's generation_config cannot be used: {reason[:300]}") from error
     ids = new_ids[0].tolist()
     return GeneratedAnswer(tuple(ids), decode_answer(tokenizer, ids), streamer.first - started)
 
