@@ -57,6 +57,12 @@ def flags() -> argparse.Namespace:
     also("--device", help="cpu, cuda, mps or auto (default: auto; cpu for the built-in model)")
     also("--dtype", "auto", help="auto (default), float32, bfloat16 or float16")
     also("--quantise", help="int8 or int4; needs bitsandbytes and accelerate")
+    say(
+        "--trust-remote-code",
+        action="store_true",
+        help="run Python code that comes with --model, where transformers has no class for it: read it "
+        "before, as it can do whatever you can; never for models that visitors open",
+    )
     say("--host", help="address to listen on, 0.0.0.0 for all (default: this machine only)")
     say("--port", type=int, help="default: the first free one from 7860")
     say(
@@ -117,7 +123,12 @@ def first_explainer(args: argparse.Namespace):
             "int8 and int4 are not offered on ZeroGPU: take REDIPRUNE_QUANTISE out of the Space's settings"
         )
     device = args.device or ("cpu" if args.model is None else "auto")
-    how = {"device": "cpu" if ZERO_GPU else device, "dtype": args.dtype, "quantise": args.quantise}
+    how = {
+        "device": "cpu" if ZERO_GPU else device,
+        "dtype": args.dtype,
+        "quantise": args.quantise,
+        "trust_remote_code": args.trust_remote_code,
+    }
     try:
         source = {} if args.model is None else {"name_or_dir": model_name(args.model, how["device"])}
         explainer = Explainer.from_pretrained(**source, **how, quick=not ZERO_GPU)

@@ -25,7 +25,7 @@ ARROWS = {
     "costs": {"config"},
     "query": WORDS | {"costs"},
     "selection": WORDS | {"query"},
-    "models": WORDS | {"costs"},
+    "models": WORDS | {"costs", "files"},  # files: of a checkpoint, read as strictly as any other
     "pruning": PICKING | {"models"},
     "explainer": PICKING | {"files", "models", "media"},
     "replay": PICKING | {"files", "models", "explainer", "version"},

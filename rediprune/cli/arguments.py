@@ -32,7 +32,7 @@ def add_input(command: argparse.ArgumentParser) -> None:
 
 
 def add_device(command: argparse.ArgumentParser) -> None:
-    """Declare where the model runs, and in which number format."""
+    """Declare where the model runs, in which number format, and whether code of its own may run."""
     command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps, auto (default cpu)")
     command.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16 (default auto)")
     command.add_argument(
@@ -40,14 +40,25 @@ def add_device(command: argparse.ArgumentParser) -> None:
         choices=("int8", "int4"),
         help="the LLM in 8 or 4 bits; needs bitsandbytes and accelerate",
     )
+    command.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        help="run Python code that comes with the model, where transformers has no class for it: read it "
+        "before, as it can do whatever you can",
+    )
 
 
 def load(args: argparse.Namespace) -> Explainer:
     """Load the model that the command line names, on its device and in its number format."""
     from ..explainer.explainer import DEFAULT_MODEL, Explainer
 
-    placement = {"device": args.device, "dtype": args.dtype, "quantise": args.quantise}
-    return Explainer.from_pretrained(args.model or DEFAULT_MODEL, **placement)
+    return Explainer.from_pretrained(
+        args.model or DEFAULT_MODEL,
+        device=args.device,
+        dtype=args.dtype,
+        quantise=args.quantise,
+        trust_remote_code=args.trust_remote_code,
+    )
 
 
 def parse_numbers(args: argparse.Namespace, name: str) -> list[float] | None:

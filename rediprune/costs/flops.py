@@ -151,12 +151,10 @@ def selection_flops(method: str, n: int, c: int, d: int = 0) -> float:
 def extra_flops(method: str, s: ModelShapes, n_projected: int, n_frames: int) -> float:
     """Count what a method computes over the whole prompt before it chooses.
 
-    divprune, cdpruner   all tokens through the projector (`projector_flops`); the kept tokens go through it a
-    second
-                         time, as with every other method
-    cls-attention        per frame 2 * (nd^2 + d^2 + nd): the keys of n tokens (class token included) of one
-    layer
-                         of width d, one query, and their products
+    divprune, cdpruner   all tokens through the projector (`projector_flops`); the kept tokens go through it
+                         a second time, as with every other method
+    cls-attention        per frame 2 * (nd^2 + d^2 + nd): the keys of n tokens (class token included) of
+                         one layer of width d, one query, and their products
     other methods        0
     """
     if method in ASKS_PROJECTED:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     Media: TypeAlias = Image.Image | Sequence[Image.Image] | LoadedImage | LoadedVideo
 
 
+# Far above what any model reads: 128 frames of LLaVA-1.5 are 73,728. The features of as many take half a GB.
+MOST_VISUAL_TOKENS = 2**17
+
+
 @dataclass(frozen=True)
 class MediaInput:
     """Hold what the model is given to look at: a still image, or the frames of a clip.
@@ -130,9 +134,23 @@ def encode(
     Args:
         key: becomes Encoding.key.
         keep_on: the device that the features are moved to; None leaves them where the encoder put them.
+
+    Raises:
+        ModelError: the processor makes more than MOST_VISUAL_TOKENS of it; nothing is encoded then.
     """
+    # Imported here because models imports transformers, and `import rediprune` is to be quick.
+    from ..models import ModelError
+
     model = adapter.model
     inputs = dict(run_processor(adapter, processor, media, ""))
+    n_tokens = int(adapter.is_placeholder(inputs["input_ids"]).sum())
+    if n_tokens > MOST_VISUAL_TOKENS:
+        width, height = media.size
+        raise ModelError(
+            f"the processor makes {n_tokens:,} visual tokens of {width} x {height} pixels, more than the "
+            f"{MOST_VISUAL_TOKENS:,} that are encoded at once: give a smaller picture or fewer frames, or "
+            "lower the number of tiles or pixels in the settings of the model's processor"
+        )
     # Pixels also take the number format of the model; ids and sizes stay whole numbers.
     for name, value in inputs.items():
         if isinstance(value, Tensor):

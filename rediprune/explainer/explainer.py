@@ -44,6 +44,7 @@ from .lru_cache import LruCache
 from .model_card import Card, quantisation, read_card, weights_fingerprint
 from .prepare import prepare_run
 from .prompt_spec import PromptSpec, check_pair
+from .trial import try_model
 
 if TYPE_CHECKING:
     from ..models.checkpoints.progress import Report
@@ -113,15 +114,18 @@ class Explainer:
         device_map: str | None = None,
         progress: Report | None = None,
         quick: bool = False,
+        trust_remote_code: bool = False,
     ) -> Explainer:
-        """Load a model and its processor, and the card of a local folder.
+        """Load a model and its processor, and the card of a local folder; try them on one plain picture.
 
         Args:
             name_or_dir: a local folder, or a Hub name such as "llava-hf/llava-1.5-7b-hf".
-            device, dtype, quantise, device_map, progress, quick: as `rediprune.load` takes them.
+            device, dtype, quantise, device_map, progress, quick, trust_remote_code: as `rediprune.load` takes
+                them.
 
         Raises:
-            ModelError, ValueError: no usable model there, or an invalid card; one sentence.
+            ModelError, ValueError: no usable model there, parts of it that do not fit together, or an invalid
+                card; one sentence.
         """
         name_or_dir = os.path.expanduser(name_or_dir)  # once, for the card, the weights and the name alike
         if Path(name_or_dir) == DEFAULT_MODEL and not DEFAULT_MODEL.is_dir():
@@ -131,11 +135,14 @@ class Explainer:
             )
         card = read_card(name_or_dir)
         placement(device, dtype, quantise, device_map)  # a wrong word is said before anything is fetched
-        prepared = prepare(name_or_dir, progress)
+        prepared = prepare(name_or_dir, progress, trust_remote_code)
         model, processor = open_weights(prepared, device, dtype, quantise, device_map, progress, quick)
         settings = applied_settings(prepared, device, device_map, quick)
-        name = Path(name_or_dir).name if Path(name_or_dir).is_dir() else str(name_or_dir)
-        return cls(model, processor, name, card, settings=settings.description if settings else "")
+        local = Path(name_or_dir).is_dir()
+        name = Path(name_or_dir).name if local else str(name_or_dir)
+        explainer = cls(model, processor, name, card, settings=settings.description if settings else "")
+        try_model(explainer, local)
+        return explainer
 
     @property
     def llm_width(self) -> int:
@@ -317,7 +324,13 @@ class Explainer:
                 return Answer(text="", token_ids=(), seconds=math.nan, first_token_seconds=math.nan, **counts)
             started = time.perf_counter()
             made = generate_answer(
-                self.adapter, self.processor.tokenizer, prompt, max_new_tokens, on_text=on_text, stop=stop
+                self.adapter,
+                self.processor.tokenizer,
+                prompt,
+                question.inputs["input_ids"].to(self.adapter.device),
+                max_new_tokens,
+                on_text=on_text,
+                stop=stop,
             )
             seconds = time.perf_counter() - started
         return Answer(

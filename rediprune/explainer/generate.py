@@ -59,10 +59,12 @@ class _AnswerStreamer:
         self.on_text = on_text
         self.ids: list[int] = []
         self.first = math.nan
+        self._has_prompt = False
 
     def put(self, ids: Tensor) -> None:
         """Receive new token ids."""
-        if not ids.numel():  # generate first hands over the prompt ids, and a prompt of embeddings has none
+        if not self._has_prompt:  # generate first hands over the prompt ids
+            self._has_prompt = True
             return
         if not self.ids:
             self.first = time.perf_counter()
@@ -86,6 +88,7 @@ def generate_answer(
     adapter: Adapter,
     tokenizer,
     prompt: Callable[[], Prompt],
+    prompt_ids: Tensor,
     max_new_tokens: int,
     on_text: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
@@ -93,12 +96,22 @@ def generate_answer(
     """Decode greedily from prompt embeddings.
 
     Args:
-        prompt: makes the prompt, [1, L, D]; called here, so that the time to the first token includes
+        prompt: makes the prompt, [1, L', D]; called here, so that the time to the first token includes
             projecting.
+        prompt_ids: [1, L] on the model's device, the whole prompt as the processor made it, which settings of
+            the model such as a repetition penalty read.
         max_new_tokens: >= 1.
         on_text: called with the whole text so far, after every token.
         stop: once set, decoding ends after the token in progress; the tokens so far are returned.
+
+    Raises:
+        ModelError: the model's generation_config turns on what cannot read a prompt of embeddings, or holds
+            values that generate refuses.
     """
+    # Imported here because models imports transformers, and `import rediprune` is to be quick.
+    from ..models import ModelError
+    from ..models.generate_call import generate_greedily
+
     streamer = _AnswerStreamer(tokenizer, on_text)
 
     def is_stopped(ids: Tensor, scores, **_) -> Tensor:
@@ -107,16 +120,23 @@ def generate_answer(
 
     started = time.perf_counter()
     made = prompt()
-    with adapter.with_prompt_hooks(made):
-        ids = adapter.model.generate(
-            inputs_embeds=made.embeds,
-            **made.arguments(),
+    try:
+        new_ids = generate_greedily(
+            adapter,
+            tokenizer,
+            made,
+            prompt_ids,
             max_new_tokens=max_new_tokens,
-            do_sample=False,
             num_beams=1,
             streamer=streamer,
             stopping_criteria=[is_stopped],
-        )[0].tolist()
+        )
+    except (ImportError, TypeError, ValueError) as error:
+        if streamer.ids:  # the settings were usable, so it is something else
+            raise
+        reason = " ".join(str(error).split())
+        raise ModelError(f"the model's generation_config cannot be used: {reason[:300]}") from error
+    ids = new_ids[0].tolist()
     return GeneratedAnswer(tuple(ids), decode_answer(tokenizer, ids), streamer.first - started)
 
 

@@ -82,12 +82,26 @@ def weights_fingerprint(model: nn.Module) -> str:
         digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
         if weight.is_meta or not weight.numel():
             continue
-        # SAMPLED evenly spaced entries of the flattened parameter, as float32 on the CPU.
-        flat = weight.detach().flatten()
-        count = min(SAMPLED, flat.numel())
-        places = torch.linspace(0, flat.numel() - 1, count, dtype=torch.float64).long()
-        digest.update(flat[places.to(flat.device)].float().cpu().numpy().tobytes())
+        digest.update(_sample(weight).numpy().tobytes())
     return digest.hexdigest()
+
+
+@torch.no_grad()
+def find_not_finite(model: nn.Module) -> str:
+    """Return the name of a parameter of which a sampled value is NaN or infinite; "" if there is none."""
+    for name, weight in model.named_parameters():
+        is_read = not weight.is_meta and weight.numel() and weight.is_floating_point()
+        if is_read and not _sample(weight).isfinite().all():
+            return name
+    return ""
+
+
+def _sample(weight: torch.Tensor) -> torch.Tensor:
+    """Return SAMPLED evenly spaced entries of a flattened parameter, as float32 on the CPU."""
+    flat = weight.detach().flatten()
+    count = min(SAMPLED, flat.numel())
+    places = torch.linspace(0, flat.numel() - 1, count, dtype=torch.float64).long()
+    return flat[places.to(flat.device)].float().cpu()
 
 
 def quantisation(model: nn.Module) -> str | None:

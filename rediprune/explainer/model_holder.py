@@ -17,6 +17,7 @@ from ..models.checkpoints.placement import placement
 from ..models.checkpoints.progress import Report
 from .explainer import Explainer
 from .model_card import read_card
+from .trial import try_model
 
 
 class ModelHolder:
@@ -104,6 +105,7 @@ class ModelHolder:
         Checks and the download run while the old model still answers. If there is memory for both, the old
         one also stays until the new one is loaded; else it is closed before the weights are read. Weights
         that do not fit even then are not read at all: main memory that runs out ends the whole program.
+        Code that comes with a checkpoint is never run: the names come from visitors of a page.
 
         Args:
             name_or_dir, quantise, progress: as `rediprune.load` takes them. What `progress` raises ends the
@@ -145,7 +147,10 @@ class ModelHolder:
             prepared, self.device, dtype, quantise, progress=progress, quick=self.quick
         )
         settings = applied_settings(prepared, self.device, quick=self.quick)
-        return Explainer(model, processor, name, card, settings=settings.description if settings else "")
+        description = settings.description if settings else ""
+        explainer = Explainer(model, processor, name, card, settings=description)
+        try_model(explainer, prepared.local)
+        return explainer
 
     def _replace(self, explainer: Explainer | None) -> None:
         """Put an Explainer, or none, in place of the open one once nobody uses it, and free its memory.

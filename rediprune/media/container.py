@@ -16,6 +16,7 @@ from av.stream import Disposition
 
 from .clock import Clock
 from .image import MediaError, check_size
+from .index_claims import check_index
 from .limits import LimitedFile, ReadingLimit
 
 # FFmpeg also reads playlists and scripts that name further files to open, which untrusted files must not do.
@@ -24,6 +25,8 @@ FORMATS = "mov,mp4,matroska,webm,avi,mpegts,ogg,mp3,wav,flac,aac"
 MAX_PIXELS = 40_000_000
 # A seek makes FFmpeg search the whole index of an MP4, and a hostile index makes it do so often.
 MAX_SEEK_SECONDS = 1.0
+# Frames of the whole index times frames without a keyframe: a billion take FFmpeg about a second.
+MAX_SEEK_STEPS = 10**9
 OPEN_SECONDS = 30.0  # for reading the headers, and for every later read
 
 # FFmpeg's own decoders of VP8 and VP9 ignore the alpha that WebM stores beside each frame.
@@ -38,9 +41,11 @@ def open_video(
     """Open a file, and choose the track that players show.
 
     Raises:
-        MediaError: no moving picture, an unknown codec, too large; see ReadingLimit.check.
+        MediaError: no moving picture, an unknown codec, too large, an index that cannot be true; see
+            ReadingLimit.check.
         av.FFmpegError: not one of FORMATS, or damaged at its head.
     """
+    check_index(path)
     limits = {"max_pixels": str(MAX_PIXELS)}
     # Pass an open file rather than its name, because FFmpeg takes some names for protocols.
     with (
@@ -80,6 +85,24 @@ def video_tracks(container: av.container.InputContainer) -> list[av.VideoStream]
 def _preference(stream: av.VideoStream) -> tuple[bool, bool]:
     """Rank tracks: those that can be decoded first, then the default one."""
     return stream.codec_context is not None, bool(stream.disposition & Disposition.default)
+
+
+def is_seek_bounded(stream) -> bool:
+    """Return whether FFmpeg finds a place in the index of an MP4 within about a second.
+
+    Behind an edit list it looks through the frames between two keyframes again for each of them, in one call
+    that nothing can interrupt: 300,000 frames without a keyframe take half a minute, ten times as many an
+    hour. Windows so short that it cannot become slow are looked at for one without any keyframe.
+    """
+    entries = stream.index_entries
+    count = len(entries)
+    window = MAX_SEEK_STEPS // max(count, 1)
+    if window >= count:
+        return True
+    for start in range(0, count - window, window):
+        if not any(entries[i].is_keyframe for i in range(start, start + window)):
+            return False
+    return True
 
 
 def seek(container, stream, ticks: int, limit: ReadingLimit) -> None:

@@ -55,7 +55,12 @@ class ReadingLimit:
         self.stop = stop
         self.seconds = seconds
         self.is_seeking_slow = False
+        self._is_stopped = False
         self._start = time.monotonic()
+
+    def is_spent(self, share: float) -> bool:
+        """Return whether more than this part of the seconds, in (0, 1], has passed."""
+        return self.seconds is not None and time.monotonic() - self._start > share * self.seconds
 
     def check(self, share: float = 1.0) -> None:
         """Raise an error if the reading must end.
@@ -67,9 +72,11 @@ class ReadingLimit:
             ReadingStopped: `stop` returned True.
             TimeLimitReached: more time has passed.
         """
-        if self.stop is not None and self.stop():
+        # FFmpeg may ask for more bytes after a read has failed: a stop is asked for once and stays.
+        self._is_stopped = self._is_stopped or (self.stop is not None and self.stop())
+        if self._is_stopped:
             raise ReadingStopped(f"Reading {self.name} was stopped.")
-        if self.seconds is not None and time.monotonic() - self._start > share * self.seconds:
+        if self.is_spent(share):
             raise TimeLimitReached(
                 f"{self.name} takes longer than {self.seconds:g} s to read: give a smaller or shorter one."
             )

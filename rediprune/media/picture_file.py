@@ -13,6 +13,7 @@ from typing import TypeVar
 from PIL import Image
 
 from .file_parts import (
+    JPEG_HEAD,
     Data,
     check_parts,
     check_scans,
@@ -22,6 +23,11 @@ from .file_parts import (
     restore_end_marker,
 )
 from .limits import LimitedFile, MediaError, ReadingLimit
+
+# What may have passed of the seconds for a file when a damaged picture is tried once more.
+SHARE_OF_FIRST_ATTEMPTS = 0.2
+# Whether only the end marker is missing takes six decodings to find out; 16 megapixels take 1 s each at most.
+MAX_RESTORED_PIXELS = 16_000_000
 
 Result = TypeVar("Result")
 OpenFile = Callable[[], AbstractContextManager[Image.Image]]
@@ -64,14 +70,19 @@ def read_picture(
                 raise
             except Exception as error:  # decoders raise nearly every type of exception for hostile bytes
                 failure = error
+        # Each further attempt decodes the picture once more, which nothing can interrupt.
         copy: Data = data
         for copy in copies_without_metadata(data, parts):
+            if failure is not None and limit.is_spent(SHARE_OF_FIRST_ATTEMPTS):
+                raise failure
             try:
                 return read(_opener(copy, name, formats, limit)), WITHOUT_METADATA
             except MediaError:
                 raise
             except Exception as error:
                 failure = failure or error
+        if failure is not None and limit.is_spent(SHARE_OF_FIRST_ATTEMPTS):
+            raise failure
         ended = _restored_jpeg(copy, name, formats, limit)
         if ended is not None:
             return read(_opener(ended, name, formats, limit)), WITHOUT_END
@@ -110,14 +121,22 @@ def _open_bytes(source: Path | bytes | bytearray) -> Iterator[Data]:
 
 
 def _restored_jpeg(data: Data, name: str, formats: tuple[str, ...], limit: ReadingLimit) -> bytes | None:
-    """Return a JPEG with its end marker restored; None if anything else is missing or it is no JPEG."""
+    """Return a JPEG with its end marker restored.
+
+    None if anything else is missing, it is no JPEG, or above MAX_RESTORED_PIXELS.
+    """
 
     def decode(content: bytes) -> bytes:
         """Return a hash of the pixels."""
         with _opener(content, name, formats, limit)() as image:
             return hashlib.blake2b(image.tobytes()).digest()
 
+    if data[:3] != JPEG_HEAD:
+        return None
     try:
+        with _opener(bytes(data), name, formats, limit)() as image:
+            if image.width * image.height > MAX_RESTORED_PIXELS:
+                return None
         return restore_end_marker(data, decode)
     except MediaError:
         raise

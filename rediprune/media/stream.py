@@ -20,6 +20,7 @@ from .clock import Clock
 from .container import (
     decode_frames,
     has_separate_alpha,
+    is_seek_bounded,
     open_video,
     read_declared_duration,
     read_packets,
@@ -85,6 +86,8 @@ def _read_by_seeking(path: Path, n: int, limit: ReadingLimit) -> DecodedClip:
             raise MediaError(f"{path.name} has a video track without any frame: save it again.")
         if head[0].has_sidedata("encryption_info"):
             raise MediaError(f"{path.name} is encrypted: give a copy without protection.")
+        if not is_seek_bounded(stream):
+            limit.is_seeking_slow = True
         # Find out when the clip begins and ends. Times are in ticks until the moments are computed.
         tick = stream.time_base
         first = min(map(timestamp, head))
@@ -164,6 +167,8 @@ def _end(container, stream, first: int, limit: ReadingLimit, clock: Clock) -> tu
 
     The clock follows the packets from there to the end of the file.
     """
+    if limit.is_seeking_slow:
+        return 0, 0
     try:
         seek(container, stream, END, limit)
     except av.FFmpegError:

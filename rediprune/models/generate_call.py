@@ -18,6 +18,16 @@ from .outputs import Prompt
 from .transformers_names import PENALTY_SKIPS_PADDING, cached_length, caches_in
 
 _BY_PLACE = Parameter.POSITIONAL_OR_KEYWORD
+# How answers are compared, whatever the model's generation_config says: greedily, one answer, its ids alone.
+_GREEDY = {
+    "do_sample": False,
+    "num_return_sequences": 1,
+    "return_dict_in_generate": False,
+    "output_attentions": False,
+    "output_hidden_states": False,
+    "output_scores": False,
+    "output_logits": False,
+}
 # What any family's vision encoder takes, to be refused where this model's does not.
 _MEDIA = (
     "pixel_values",
@@ -120,6 +130,38 @@ def with_prompt(call: dict, model: torch.nn.Module, prompt: Prompt, mask: Tensor
         if value and setting(call, model, new) is None:
             call[total] = value + length
     return call
+
+
+@torch.no_grad()
+def generate_greedily(
+    adapter: Adapter,
+    tokenizer: Any,
+    prompt: Prompt,
+    ids: Tensor,
+    mask: Tensor | None = None,
+    **settings: Any,
+) -> Tensor:
+    """Return the new tokens [B, n] that follow a prompt of embeddings [B, L', D], by greedy or beam search.
+
+    Every other setting of the model's generation_config means what it means in a call of the unmodified
+    model: a repetition penalty reads the whole prompt ids.
+
+    Args:
+        ids, mask: [B, L], the whole prompt as the processor made it; without a mask nothing is padding.
+        settings: further arguments of generate, such as max_new_tokens.
+
+    Raises:
+        ModelError: the generation_config turns on what cannot read a prompt of embeddings.
+    """
+    model = adapter.model
+    mask = torch.ones_like(ids) if mask is None else mask
+    call = {"input_ids": ids, "attention_mask": mask} | _GREEDY | settings
+    if setting(call, model, "stop_strings"):
+        call["tokenizer"] = tokenizer
+    refuse_unsupported(call, adapter, model.generate)
+    with adapter.with_prompt_hooks(prompt):
+        made = model.generate(**with_prompt(call, model, prompt, mask))
+    return made[:, ids.shape[1] :]
 
 
 def _repetition_penalty(call: dict, model: torch.nn.Module, prompt: Prompt, mask: Tensor) -> dict:

@@ -60,7 +60,7 @@ def to_number(value: object, name: str, least: float = -math.inf, most: float = 
         with suppress(OverflowError):  # a whole number that is larger than every float
             number = float(value)
     if number is None or number < least or number > most:
-        raise TraceError(f"its {name} holds {reprlib.repr(value)} where a number belongs")
+        raise TraceError(f"its {name} holds {reprlib.repr(value):.80} where a number belongs")
     return number
 
 
@@ -80,7 +80,7 @@ def get_fields(kind: type, record: Mapping[str, Any]) -> dict[str, float]:
 def to_whole(value: object, name: str, least: int, most: int = MOST_COUNT) -> int:
     """Return a whole number within [least, most]; true and false are refused."""
     if type(value) is not int or not least <= value <= most:
-        raise TraceError(f"its {name} holds {reprlib.repr(value)}, out of the range that fits")
+        raise TraceError(f"its {name} holds {reprlib.repr(value):.80}, out of the range that fits")
     return value
 
 

@@ -1,8 +1,7 @@
 """Render scenes: coloured shapes on a noisy background, with the ground truth of every patch.
 
-A very small vision tower can learn to read them: every shape is centred on a patch, with jitter, so the digit
-    that
-it may carry lies mostly inside one patch. Nothing here knows a model.
+A very small vision tower can learn to read them: every shape is centred on a patch, with jitter, so the
+digit that it may carry lies mostly inside one patch. Nothing here knows a model.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Write questions about a clip, with their answers and the visual tokens that hold the answers.
 
-Three kinds need time: direction, order and change. Four kinds exist for stills too; for clips, existence and
-    count
-ask about the first or the last frame. Training alone also asks for a description of the clip and for the
-frame in which a shape appears.
+Three kinds need time: direction, order and change. Four kinds exist for stills too; for clips, existence
+and count ask about the first or the last frame. Training alone also asks for a description of the clip and
+for the frame in which a shape appears.
 """
 
 from __future__ import annotations

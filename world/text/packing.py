@@ -1,11 +1,9 @@
 """Pack several texts behind one image or clip, so that the visual tokens are read once for all texts.
 
 A page is one sequence: the prompt before the first frame, the kept visual tokens of every frame with a
-    separator
-between frames, then one text after another. With a block mask and positions that restart behind the last
-frame, each text sees the visual tokens and itself, and no other text: for each of them the page equals the
-    prompt that the
-processor makes.
+separator between frames, then one text after another. With a block mask and positions that restart behind
+the last frame, each text sees the visual tokens and itself, and no other text: for each of them the page
+equals the prompt that the processor makes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Write questions about a scene, with their answers and the patches that hold the answers.
 
-There are seven kinds: colour, shape, existence, count, position, relation and digit. A short description of
-    the
-whole scene is used in training only. The model's tokenizer lower-cases all text.
+There are seven kinds: colour, shape, existence, count, position, relation and digit. A short description
+of the whole scene is used in training only. The model's tokenizer lower-cases all text.
 """
 
 from __future__ import annotations

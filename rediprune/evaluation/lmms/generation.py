@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...explainer.generate import decode_answer, next_token_log_probs
+from ...models.generate_call import generate_greedily
 from ...tokens import split_indices
 from .decoding import Decoding
 from .samples import PreparedSample
@@ -44,14 +45,17 @@ def generate_answers(
     """Decode all samples of a batch together; a batch of one is what Explainer.answer does."""
     tokenizer = explainer.processor.tokenizer
     prompt, n_kept = splice_batch(explainer, batch, positions)
-    with explainer.adapter.with_prompt_hooks(prompt):
-        made = explainer.model.generate(
-            inputs_embeds=prompt.embeds,
-            **prompt.arguments(),
-            max_new_tokens=decoding.max_new_tokens,
-            num_beams=decoding.num_beams,
-            do_sample=False,
-        )
+    inputs = collate_inputs([one.asked.inputs for one in batch], _pad_id(tokenizer))
+    ids, mask = (inputs[name].to(explainer.adapter.device) for name in ("input_ids", "attention_mask"))
+    made = generate_greedily(
+        explainer.adapter,
+        tokenizer,
+        prompt,
+        ids,
+        mask,
+        max_new_tokens=decoding.max_new_tokens,
+        num_beams=decoding.num_beams,
+    )
     ends = _end_ids(explainer)
     read = prompt.mask.sum(-1).tolist()
     texts = [decoding.cut(decode_answer(tokenizer, ids)) for ids in made.tolist()]
@@ -84,6 +88,14 @@ def measure_loss(
     return float(mean), bool((log_probs.argmax(-1) == wanted).all()), n_kept
 
 
+def _pad_id(tokenizer) -> int:
+    """Return the id that shorter prompts of a batch are padded with."""
+    pad = tokenizer.pad_token_id
+    if pad is None:
+        pad = tokenizer.eos_token_id or 0
+    return pad
+
+
 def splice_batch(
     explainer: Explainer, batch: Sequence[PreparedSample], positions: str = "compacted"
 ) -> tuple[Prompt, list[int]]:
@@ -93,15 +105,12 @@ def splice_batch(
         The prompt, and how many visual tokens each row really holds, counted in the prompt.
     """
     adapter, tokenizer = explainer.adapter, explainer.processor.tokenizer
-    pad = tokenizer.pad_token_id
-    if pad is None:
-        pad = tokenizer.eos_token_id or 0
     seen, kept = [], []
     for one in batch:
         of_all = one.look.vision.all if one.kept is None else one.kept
         seen += one.look.items
         kept += split_indices(of_all, [part.vision for part in one.look.items])
-    inputs = collate_inputs([one.asked.inputs for one in batch], pad)
+    inputs = collate_inputs([one.asked.inputs for one in batch], _pad_id(tokenizer))
     ids, mask = (inputs[name].to(adapter.device) for name in ("input_ids", "attention_mask"))
     prompt = adapter.splice(ids, mask, seen, kept, positions == "original", inputs)
     # Counted in the prompt itself: placeholders that survived and stand for a visual token, not a separator.

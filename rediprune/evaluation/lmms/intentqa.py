@@ -11,22 +11,33 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from .local import LETTERS, find_videos
+from .local import LETTERS, find_videos, refuse_twice
 
 
 def documents(annotations: Path, videos: Path) -> Iterator[dict]:
     """Yield the questions of a split.
 
     Raises:
-        ValueError: another file, an answer that is no option, or videos missing.
+        ValueError: another file, a damaged one, an answer that is no option, a question twice, or videos
+            missing.
     """
-    with annotations.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with annotations.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{annotations} is no csv file, or damaged ({error}): fetch it again") from None
     needed = {"video_id", "question", "answer", "qid", "type", *(f"a{i}" for i in range(5))}
     if not rows or not needed <= rows[0].keys():
         raise ValueError(
             f"{annotations} is no split of IntentQA: its columns must be {sorted(needed)} and more"
         )
+    for number, row in enumerate(rows, 1):
+        # Cells that are too many lie under None; missing ones are None.
+        if None in row or None in row.values():
+            raise ValueError(
+                f"question {number} of {annotations} has too few or too many columns: is the file cut off?"
+            )
+    refuse_twice((f"{row['video_id']}_{row['qid']}" for row in rows), annotations)
     paths = find_videos(videos, (row["video_id"] for row in rows))
     for row in rows:
         if row["answer"] not in {"0", "1", "2", "3", "4"}:

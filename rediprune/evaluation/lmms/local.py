@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -92,15 +93,30 @@ def _match_option(answer: str, options: list[str]) -> str:
     return found[1] if found else ""
 
 
+def refuse_twice(names: Iterable[str], file: Path) -> None:
+    """Raise ValueError where a question is in a file twice; the message names it."""
+    name, count = next(iter(Counter(names).most_common(1)))
+    if count > 1:
+        raise ValueError(f"{file} holds the question {name} {count} times: each may be there once")
+
+
 def find_videos(folder: Path, ids: Iterable[str]) -> dict[str, str]:
     """Map each id to the absolute path of the video with that name, at any depth of the folder.
 
     Raises:
-        ValueError: no video for some ids; the message names one of them.
+        ValueError: no video for some ids, or several for one; the message names one of them.
     """
     wanted = set(ids)
     files = (file for file in folder.rglob("*") if file.suffix.lower() in (".mp4", ".mkv", ".webm", ".avi"))
-    there = {file.stem: str(file.resolve()) for file in files if file.stem in wanted}
+    there: dict[str, str] = {}
+    for file in files:
+        if file.stem not in wanted:
+            continue
+        path = str(file.resolve())
+        if there.setdefault(file.stem, path) != path:
+            raise ValueError(
+                f"{folder} holds two videos named {file.stem}, {there[file.stem]} and {path}: take one away"
+            )
     if missing := sorted(wanted - there.keys()):
         raise ValueError(f"{folder} lacks {len(missing)} of {len(wanted)} videos, such as {missing[0]}.mp4")
     return there

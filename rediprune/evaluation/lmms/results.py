@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...files.strict_json import JsonError, read_object
 from .record import read_lines
 
 # What lmms-eval writes of a sample beside its scores.
@@ -68,12 +69,20 @@ def read_run(folder: Path) -> EvalRun:
             f"{folder} holds {len(described)} runs (rediprune-*.json) and should hold one: give every run a "
             "folder of its own, by record= and --output_path"
         )
-    description = json.loads(described[0].read_text(encoding="utf-8"))
+    try:
+        description = read_object(described[0])
+    except JsonError as error:
+        raise RunError(f"{described[0]} cannot be read, for {error}: start the run again") from None
     if not description.get("complete"):
         raise RunError(f"the run in {folder} did not come to its end: start it again, and it goes on")
     files = folder.glob(f"{described[0].stem}.rank*.jsonl")
     answers = [line for file in sorted(files) for line in read_lines(file)]
-    media = {(line["task"], line["doc_id"]): line["media"] for line in answers}
+    try:
+        media = {(line["task"], line["doc_id"]): line["media"] for line in answers}
+    except (KeyError, TypeError):
+        raise RunError(
+            f"a line of {described[0].stem}.rank*.jsonl names no task, document or medium"
+        ) from None
     samples = {}
     for task in {task for task, _ in media}:
         written = sorted(folder.rglob(f"*_samples_{task}.jsonl"))
@@ -86,8 +95,17 @@ def read_run(folder: Path) -> EvalRun:
 
 def _read_samples(file: Path, task: str, media: dict) -> dict[int, dict]:
     found: dict[int, dict] = {}
-    for line in file.read_bytes().split(b"\n")[:-1]:  # not splitlines: a question may hold U+2028
-        sample = json.loads(line)
+    *lines, rest = file.read_bytes().split(b"\n")  # not splitlines: a question may hold U+2028
+    if rest.strip():
+        raise RunError(f"{file} is cut off in its last line, {len(lines) + 1}: run lmms-eval again")
+    for number, line in enumerate(lines, 1):
+        try:
+            sample = json.loads(line)
+            sample["doc_id"].__index__()
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise RunError(
+                f"line {number} of {file} is no sample with a doc_id: run lmms-eval again"
+            ) from None
         if sample["doc_id"] in found:
             raise RunError(f"{file} counts document {sample['doc_id']} twice")
         found[sample["doc_id"]] = sample

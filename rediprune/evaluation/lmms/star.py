@@ -7,27 +7,56 @@ Prediction, Feasibility.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from .local import LETTERS, find_videos
+from ...files.strict_json import JsonError, parse_json
+from .local import LETTERS, find_videos, refuse_twice
+
+# What a question must hold, and of which type.
+NEEDED = {
+    "question_id": str,
+    "question": str,
+    "video_id": str,
+    "start": int | float,
+    "end": int | float,
+    "choices": list,
+    "answer": str,
+}
+
+
+def _is_question(row: object) -> bool:
+    """Return whether a row of the file holds all that a question needs."""
+    if not isinstance(row, dict):
+        return False
+    has_all = all(isinstance(row.get(name), kind) for name, kind in NEEDED.items())
+    return has_all and all(
+        isinstance(one, dict) and isinstance(one.get("choice"), str) and isinstance(one.get("choice_id"), int)
+        for one in row["choices"]
+    )
 
 
 def documents(annotations: Path, videos: Path) -> Iterator[dict]:
     """Yield the questions of a split that has answers (train or val).
 
     Raises:
-        ValueError: another file, the test split, or videos missing.
+        ValueError: another file, a damaged one, the test split, a question twice, or videos missing.
     """
-    rows = json.loads(annotations.read_text(encoding="utf-8"))
-    needed = {"question_id", "question", "video_id", "start", "end", "choices", "answer"}
-    if not isinstance(rows, list) or not rows or not all(needed <= row.keys() for row in rows):
+    try:
+        rows = parse_json(annotations.read_bytes())
+    except JsonError as error:
+        raise ValueError(f"{annotations} cannot be read, for {error}: fetch it again") from None
+    if not isinstance(rows, list) or not rows or not all(map(_is_question, rows)):
         raise ValueError(
-            f"{annotations} is no split of STAR with answers: its questions need {sorted(needed)}"
+            f"{annotations} is no split of STAR with answers: its questions need {sorted(NEEDED)}"
         )
+    refuse_twice((row["question_id"] for row in rows), annotations)
     paths = find_videos(videos, (row["video_id"] for row in rows))
     for row in rows:
+        if row["start"] > row["end"]:
+            raise ValueError(
+                f"{row['question_id']}: it ends at {row['end']} s, before it begins at {row['start']} s"
+            )
         options = [one["choice"].strip() for one in sorted(row["choices"], key=lambda one: one["choice_id"])]
         if row["answer"].strip() not in options[: len(LETTERS)]:
             raise ValueError(f"{row['question_id']}: the answer {row['answer']!r} is not in {options[:5]}")

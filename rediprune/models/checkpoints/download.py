@@ -16,9 +16,14 @@ WEIGHTS = (["*.safetensors"], ["*.bin"])  # the first kind that the repository h
 IGNORED = ["*/*", "consolidated*"]  # other formats of the same weights
 
 
-def fetch_description(name: str) -> Path:
-    """Return the folder with a checkpoint's config and processor; offline, what the cache holds of it."""
-    return Path(snapshot_download(name, allow_patterns=DESCRIPTION, ignore_patterns=IGNORED))
+def fetch_description(name: str, code: bool = False) -> Path:
+    """Return the folder with a checkpoint's config and processor; offline, what the cache holds of it.
+
+    Args:
+        code: fetch the Python files that come with the checkpoint as well.
+    """
+    patterns = [*DESCRIPTION, "*.py"] if code else DESCRIPTION
+    return Path(snapshot_download(name, allow_patterns=patterns, ignore_patterns=IGNORED))
 
 
 def fetch_weights(name: str, folder: Path, progress: Report | None = None) -> None:

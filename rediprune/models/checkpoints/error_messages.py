@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import pickle
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,16 @@ def _sentence(error: BaseException, name: str, local: bool, what: str) -> str:
     def caused_by(*kinds: type[BaseException]) -> bool:
         return any(isinstance(cause, kinds) for cause in causes)
 
+    if any("trust_remote_code" in str(cause) for cause in causes):
+        return (
+            f"{name} comes with Python code of its own (auto_map), which is never run unless you say so: "
+            "read it, then start with --trust-remote-code, or pass trust_remote_code=True in Python"
+        )
+    if any(isinstance(cause, pickle.UnpicklingError) for cause in causes):
+        return (
+            f"a weight file of {name} (.bin) is damaged or holds more than weights, and code in it is never "
+            "run: take weights that are saved as safetensors"
+        )
     if isinstance(error, torch.OutOfMemoryError):
         return f"{name} does not fit into the device's memory: try int8, int4, a smaller dtype or the cpu"
     if isinstance(error, (MemoryError, RuntimeError)) and (

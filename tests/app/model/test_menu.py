@@ -1,6 +1,7 @@
 """The model menu without a browser: what it offers, how an opening goes, and every way it can fail."""
 
 import json
+import shutil
 import threading
 
 import pytest
@@ -99,6 +100,20 @@ def test_what_cannot_be_opened_is_one_sentence_and_the_model_stays(menu, name, s
     assert last["said"].startswith("Not opened: ") and sentence in last["said"] and last["failed"]
     assert last["said"].endswith(".") and not last["said"].endswith("..")
     assert last["name"] == "first" and not last["busy"]
+
+
+def test_code_that_comes_with_a_model_is_never_run_from_the_menu(menu, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    own = shutil.copytree(folder, tmp_path / "own")
+    config = json.loads((own / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig"}}
+    (own / "config.json").write_text(json.dumps(config))
+    (own / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    before = menu.state()["name"]
+    last = opened(menu, str(own))[-1]
+    assert last["failed"] and "comes with Python code of its own" in last["said"]
+    assert menu.state()["name"] == before
+    assert not (tmp_path / "ran").exists()
 
 
 def test_how_an_opening_ended_is_told_to_its_visitor_alone(menu, folder):

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -141,6 +142,18 @@ def test_no_endpoint_is_run_beside_the_queue(visit, way, name):
         ).status_code
 
     assert visit(doing) == 404
+
+
+def test_no_call_makes_gradio_write_what_a_session_shows_into_a_file(visit, demo):
+    async def doing(http, schema):
+        await called(http, "about", [], "linker")  # a session that the server knows
+        wanted = ("gradio_api/deep_link", "gradio_api/deep_link/", "prefix/gradio_api/deep_link")
+        return [await http.get(path, params={"session_hash": "linker"}) for path in wanted]
+
+    for reply in visit(doing):
+        assert reply.status_code == 404
+    assert "keeps no links on its server" in reply.json()["detail"]
+    assert not (Path(demo.blocks.app.uploaded_file_dir) / "deep_links").exists()
 
 
 def test_a_full_queue_says_how_long_it_is_and_when_to_come_back(

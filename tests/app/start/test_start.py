@@ -81,6 +81,33 @@ def test_a_bad_address_is_one_sentence_before_anything_is_loaded(words, taken):
     assert not re.search(r"\b(torch|transformers|gradio)\b", ran.stderr.replace(said[0], ""))
 
 
+def own_code(folder):
+    """A model of a class of its own, whose code leaves a mark."""
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "own.py").write_text(f"open({str(folder / 'ran')!r}, 'w')")
+
+
+def no_weights(folder):
+    (folder / "model.safetensors").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"), [(own_code, "--trust-remote-code"), (no_weights, "holds no weights")]
+)
+def test_a_model_that_cannot_be_used_is_one_sentence_at_the_start(tmp_path, damage, sentence):
+    folder = tiny.save(tmp_path / "tiny")
+    damage(folder)
+    command = [sys.executable, "app.py", "--port", str(free_port()), "--model", str(folder)]
+    ran = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, input="y\n"
+    )
+    assert ran.returncode == 1 and "Traceback" not in ran.stderr
+    assert sentence in ran.stderr.splitlines()[-1]
+    assert not (folder / "ran").exists()
+
+
 @pytest.mark.parametrize(
     ("host", "only_here"),
     [

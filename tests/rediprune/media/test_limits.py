@@ -8,13 +8,23 @@ import time
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from rediprune import load_video
-from rediprune.media import MediaError, ReadingStopped, animation, load_image, sampling, stream
+from rediprune.media import (
+    MediaError,
+    ReadingStopped,
+    animation,
+    load_image,
+    picture_file,
+    sampling,
+    stream,
+)
 from rediprune.media.limits import ReadingLimit, TimeLimitReached
 from rediprune.media.load import load_media
+from rediprune.media.picture_file import WITHOUT_END
 
 from ...support.footage import grey, indices, write
 from .test_file_parts import gif
@@ -234,11 +244,37 @@ def bomb(path: Path, claimed: int, filled: bool) -> Path:
 
 def test_an_index_of_more_frames_than_bytes_is_refused(tmp_path):
     """Refuse an index of a million entries in 3 KB, in which FFmpeg needs minutes for one seek."""
-    path = bomb(tmp_path / "clip.mp4", 300_000, filled=False)
-    start = time.monotonic()
+    for claimed in (300_000, 2**32 - 1):  # 300 GB of FFmpeg's memory
+        path = bomb(tmp_path / "clip.mp4", claimed, filled=False)
+        start = time.monotonic()
+        with pytest.raises(MediaError, match="claims more frames than it can hold"):
+            load_video(path)
+        assert time.monotonic() - start < 5
+
+
+def test_an_index_of_too_many_frames_is_refused_however_large_the_file(tmp_path):
+    path = bomb(tmp_path / "clip.mp4", 5_000_000, filled=True)
+    with pytest.raises(MediaError, match="claims 5,000,000 frames, too many to read"):
+        load_video(path)
+
+
+def test_where_a_seek_would_take_minutes_none_is_tried(tmp_path, monkeypatch):
+    """Read what can be reached without seeking in an index of 200,000 frames with keyframes at its start."""
+    path = bomb(tmp_path / "clip.mp4", 200_000, filled=True)
+    start = time.process_time()
+    try:
+        load_video(path, 4, seconds=5)
+    except MediaError as error:
+        assert len(str(error)) < 200
+    assert time.process_time() - start < 12
+
+
+def test_a_run_of_frames_without_bytes_is_counted(tmp_path):
+    path = write(tmp_path / "clip.mp4", n=20)
+    run = struct.pack(">I4sII", 16, b"trun", 0, 2**31)
+    path.write_bytes(path.read_bytes() + struct.pack(">I4s", 8 + len(run), b"moof") + run)
     with pytest.raises(MediaError, match="claims more frames than it can hold"):
         load_video(path)
-    assert time.monotonic() - start < 5
 
 
 def test_where_seeking_is_slow_no_more_is_tried(tmp_path, monkeypatch):
@@ -268,3 +304,46 @@ def test_memory_is_that_of_a_few_canvases(tmp_path):
     root = Path(__file__).resolve().parents[3]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=True)
     assert int(done.stdout) < 700, "MB"
+
+
+def broken_jpeg(path, side, cut):
+    """A photo of noise whose last bytes are missing: the end marker alone, or pixels too."""
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, quality=90)
+    path.write_bytes(path.read_bytes()[:-cut])
+    return path
+
+
+def count_decodings(monkeypatch) -> list[str]:
+    """Count how often Pillow decodes a JPEG."""
+    begun = []
+    real = JpegImagePlugin.JpegImageFile.load_prepare
+
+    def load_prepare(image):
+        if image.tile:
+            begun.append(image.format)
+        return real(image)
+
+    monkeypatch.setattr(JpegImagePlugin.JpegImageFile, "load_prepare", load_prepare)
+    return begun
+
+
+def test_a_damaged_picture_that_took_long_is_not_decoded_again(tmp_path, monkeypatch):
+    path = broken_jpeg(tmp_path / "cut.jpg", 300, 2)
+    begun = count_decodings(monkeypatch)
+    assert load_image(path).notes == (WITHOUT_END,)
+    assert len(begun) > 5  # what finding out takes
+    begun.clear()
+    monkeypatch.setattr(ReadingLimit, "is_spent", lambda limit, share: share < 1)
+    with pytest.raises(MediaError, match="image file is truncated"):
+        load_image(path)
+    assert len(begun) == 1
+
+
+def test_the_end_of_a_large_photo_is_not_searched_for(tmp_path, monkeypatch):
+    path = broken_jpeg(tmp_path / "cut.jpg", 300, 2)
+    monkeypatch.setattr(picture_file, "MAX_RESTORED_PIXELS", 300 * 300 - 1)
+    begun = count_decodings(monkeypatch)
+    with pytest.raises(MediaError, match="image file is truncated"):
+        load_image(path)
+    assert len(begun) <= 2

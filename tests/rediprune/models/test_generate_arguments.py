@@ -1,6 +1,7 @@
 """Each argument and setting of generate is known, and what the table says of it is so."""
 
 import inspect
+import json
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from transformers import GenerationConfig, WatermarkingConfig
 from transformers.generation.configuration_utils import ALL_CACHE_IMPLEMENTATIONS
 from transformers.utils.generic import TransformersKwargs
 
+from rediprune import Explainer
 from rediprune.config import PruneConfig
 from rediprune.models import FAMILIES, ModelError, adapter_for
 from rediprune.models.generate_arguments import ARGUMENTS
@@ -201,3 +203,107 @@ def test_repetition_penalty_skips_the_padding_of_the_prompt_ids_and_no_more(mode
     for row, (ids, mask) in enumerate(zip(inputs["input_ids"], inputs["attention_mask"], strict=True)):
         penalised = ids[mask.bool()] if PENALTY_SKIPS_PADDING else ids
         assert set(changed[row * beams].nonzero().flatten().tolist()) == set(penalised.tolist())
+
+
+QUESTION = "What color is the star?"
+# What the folder of a model may turn on, in the words of its generation_config.json.
+OF_FOLDERS = [
+    {},
+    {"do_sample": True, "temperature": 0.3, "top_p": 0.5, "repetition_penalty": 1.05},  # as Qwen2.5-VL says
+    {"do_sample": True, "num_return_sequences": 3},
+    {"num_beams": 4, "num_return_sequences": 3, "early_stopping": True},
+    {"repetition_penalty": 3.0},
+    {"no_repeat_ngram_size": 1},
+    {"cache_implementation": "static"},
+    {"min_length": 100},
+    {"max_length": 60},
+    {"max_new_tokens": 1},
+    {"return_dict_in_generate": True, "output_scores": True, "output_attentions": True},
+    {"output_hidden_states": True, "output_logits": True},
+    {"guidance_scale": 1.5},
+    {"bad_words_ids": [[i] for i in range(10, 60)]},
+    {"sequence_bias": [[[20], 9.0]]},
+    {"begin_suppress_tokens": list(range(10, 80))},
+    {"exponential_decay_length_penalty": [2, 1.5]},
+    {"forced_bos_token_id": 5},
+    {"watermarking_config": {"bias": 5.0}},
+    {"num_assistant_tokens": 5},
+    {"use_cache": False},
+    {"eos_token_id": None, "pad_token_id": None},
+    {"nobody_knows_this": 3, "generation_mode": "contrastive_search"},
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tiny.save(tmp_path / "tiny")
+
+
+def set_in(folder, settings: dict) -> None:
+    file = folder / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+
+
+def asked(explainer):
+    encoding = explainer.look(tiny.image(1))
+    return encoding, explainer.ask(encoding, QUESTION)
+
+
+@pytest.mark.parametrize("settings", OF_FOLDERS, ids=lambda settings: ",".join(settings) or "none")
+def test_a_setting_of_a_folder_does_in_every_answer_what_it_does_in_generate(folder, settings):
+    set_in(folder, settings)
+    explainer = Explainer.from_pretrained(folder)
+    encoding, question = asked(explainer)
+    inputs = tiny.inputs((QUESTION, [tiny.image(1)]))
+    assert torch.equal(inputs["input_ids"], question.inputs["input_ids"])
+    length = inputs["input_ids"].shape[1]
+    greedily = {
+        "do_sample": False,
+        "num_beams": 1,
+        "num_return_sequences": 1,
+        "return_dict_in_generate": False,
+        "max_new_tokens": 6,
+    }
+    plain = explainer.model.generate(**inputs, **greedily)[0, length:].tolist()
+    assert list(explainer.answer(encoding, question, max_new_tokens=6).token_ids) == plain
+    kept = explainer.select(encoding, question, FEW).kept()
+    with prune(explainer.model, FEW):
+        few = explainer.model.generate(**inputs, **greedily)[0, length:].tolist()
+    assert list(explainer.answer(encoding, question, kept, max_new_tokens=6).token_ids) == few
+
+
+# transformers itself refuses the config of continuous batching in a folder, in words of its own.
+IN_FOLDERS = sorted(set(refused()) & set(vars(GenerationConfig())) - {"continuous_batching_config"})
+
+
+@pytest.mark.parametrize("name", IN_FOLDERS)
+def test_a_refused_setting_of_a_folder_is_named_when_it_is_opened(folder, name):
+    value = {"cache_implementation": "paged"}.get(name, 3)
+    set_in(folder, {name: value})
+    with pytest.raises(ModelError, match=rf"^generation_config.json of tiny: {name}[^\n]*$"):
+        Explainer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"cache_implementation": "nobody knows this"},
+        {"repetition_penalty": "high"},
+        {"eos_token_id": "end"},
+        {"bad_words_ids": [[10**9]]},
+        {"stop_strings": ["square"]},  # generate cannot look for them with a tokenizer of whole words
+        {"streamer": 1},
+        {"assistant_model": "owner/model"},
+        {"compile_config": {}},
+    ],
+    ids=str,
+)
+def test_a_value_that_generate_cannot_use_is_one_sentence(folder, settings):
+    set_in(folder, settings)
+
+    def answer():
+        explainer = Explainer.from_pretrained(folder)
+        explainer.answer(*asked(explainer))
+
+    with pytest.raises(ModelError, match=r"cannot be used: [^\n]*$"):
+        answer()

@@ -105,5 +105,5 @@ def test_our_own_calls_cause_no_warning_of_transformers(family, caplog, monkeypa
         prefill(adapter, prompt)
         next_token_log_probs(adapter, prompt, (5, 6))
         time_prompt(adapter, lambda: prompt, repeats=1)
-        generate_answer(adapter, tokenizer, lambda: prompt, 2)
+        generate_answer(adapter, tokenizer, lambda: prompt, torch.zeros(1, 3, dtype=torch.long), 2)
     assert [record.message for record in caplog.records if "deprecated" in record.message] == []

@@ -27,7 +27,10 @@ SLIDERS = {"keep": 0.25, "weight": 1 / 3}
 QUESTION = "what color is the star"
 LONGEST = 5.0  # seconds of computing for one file; the usual one takes a twentieth
 SENTENCES = (ValueError, OSError, ModelError)  # what a person is told
-FOUND = (5311,)  # a seed of 5,000 letters stood in the sentence
+FOUND = (
+    5311,  # a seed of 5,000 letters stood in the sentence
+    2582,  # an object of many members stood in the sentence
+)
 QUICK, SLOW = range(60), range(1000, 5000)
 
 NUMBERS = (0, 1, -1, 2, 3, 7, 2**31, 2**62, 2**63, -(2**63), 10**19, 10**25, 0.5, -0.0, 1e-320, 1e300, -1e300)
