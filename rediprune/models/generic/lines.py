@@ -33,7 +33,7 @@ _GLM = replace(_grid(_MERGER, mrope=True), shared_placeholder=True)
 # config.model_type -> line
 LINES: dict[str, Line] = {
     # The projector as it is: one row for each token.
-    "smolvlm": Line("model.connector.modality_projection", layout="splits"),
+    "smolvlm": Line("model.connector.modality_projection", layout="splits", since=(5, 24)),
     "idefics3": Line("model.connector.modality_projection", layout="splits"),
     "fast_vlm": Line(_PROJECTOR, layout="square"),
     "paligemma": Line(_PROJECTOR, layout="square", first_position=1, causal_type=1),
@@ -79,6 +79,7 @@ LINES: dict[str, Line] = {
         "model.vision_tower.patch_merger.mlp",
         behind=("model.vision_tower.patch_merger.after_rms",),
         mrope=True,
+        since=(5, 24),
     ),
     "hy_v4_vl": Line(
         "model.vision_tower.patch_merger.proj_out", channels_first=True, mrope=True, layout="grid"
@@ -86,18 +87,18 @@ LINES: dict[str, Line] = {
     "deepseek_vl_hybrid": Line("model.aligner", joined=True, layout="square"),
     # Several neighbouring rows for each token.
     "qwen2_vl": _qwen(),
-    "qwen3_5": _qwen(),
+    "qwen3_5": replace(_qwen(), since=(5, 24)),
     "qwen3_5_moe": _qwen(),
     "qwen4_exp": _qwen(),
-    "qwen2_5_omni_thinker": _qwen(),
+    "qwen2_5_omni_thinker": replace(_qwen(), since=(5, 24)),
     "qwen3_vl_moe": _qwen(deepstack=True),
-    "qwen3_omni_moe_thinker": _qwen(deepstack="model.visual.merger_list"),
+    "qwen3_omni_moe_thinker": replace(_qwen(deepstack="model.visual.merger_list"), since=(5, 24)),
     "cohere_compass": _qwen(deepstack=True),
     "cosmos3_omni": _qwen(deepstack=True),
     "cosmos3_edge": _grid("model.projector", group=4, mrope=True),
     "exaone4_5": _grid(_MERGER, group=4),
     "dots3_note": _grid("model.vision_tower.merger", group=4),
-    "minimax_m3_vl": _grid(_PROJECTOR, group=4),
+    "minimax_m3_vl": replace(_grid(_PROJECTOR, group=4), since=(5, 24)),
     "kimi_k25": Line("model.mm_projector", group=4, layout="grid"),
     "inkling2": Line("model.vision_tower.merger", layout="grid"),
     "inkling2_loop": Line("model.vision_tower.merger", layout="grid"),
