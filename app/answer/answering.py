@@ -40,7 +40,6 @@ from ..streaming import stream_reports
 from ..views import cards, explorer
 from ..views.cards import PageUpdate, notice
 from ..views.snippet import build_snippet
-from .random_answers import DRAWS, answer_from_random_tokens
 from .timing import answer_again, time_both_prompts
 
 QUICK_SECONDS = 2.0  # if both answers come within this, a released slider answers again by itself
@@ -59,7 +58,6 @@ class AnswerRequest:
         user_tokens: flat indices (t * N + n) of the tokens that the visitor chose, not yet checked; None for
             the tokens that the method selects.
         redraw: False if only the sliders moved, so that the picture already shows the selection.
-        draw_random: whether random tokens are tried even where that takes long or others wait.
         notes: sentences that the notice says before those about the run itself.
     """
 
@@ -67,7 +65,6 @@ class AnswerRequest:
     sliders: dict
     user_tokens: object = None
     redraw: bool = True
-    draw_random: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -83,7 +80,6 @@ class AnswerJob:
         cards: what the answer cards show now.
         full_key, pruned_key: where AppState.full and AppState.pruned remember the answers.
         full_is_earlier: whether the unpruned answer was remembered and not made now.
-        draw_random: whether the visitor asked for answers from random tokens.
     """
 
     explainer: Explainer
@@ -97,7 +93,6 @@ class AnswerJob:
     pruned_key: tuple
     full: Answer | None
     full_is_earlier: bool
-    draw_random: bool = False
     pruned: Answer | None = None
     agreement: Agreement | None = None
 
@@ -105,12 +100,6 @@ class AnswerJob:
     def user_tokens(self) -> Tensor | None:
         """Return the tokens that the visitor chose, or None."""
         return self.kept if self.by_hand else None
-
-    @property
-    def random_key(self) -> tuple:
-        """Return where AppState.random remembers the answers: they depend on the number of tokens alone."""
-        config = self.prepared.config
-        return (*self.full_key, self.kept.numel(), self.by_hand, config.budget)
 
     @property
     def is_quick(self) -> bool:
@@ -238,9 +227,7 @@ def _prepare(
         pruned_key=(*full_key, config, tuple(kept.tolist())),
         full=full,
         full_is_earlier=full is not None,
-        draw_random=request.draw_random,
     )
-    random = state.random.get(job.random_key)
     update = job.change_cards(
         busy=True,
         line="Answering.",
@@ -252,7 +239,6 @@ def _prepare(
         full=cards.answer_card(
             full, encoding.n_visual, state="wait" if full is None else "done", earlier=full is not None
         ),
-        random=cards.random_card(random, kept.numel(), full, DRAWS, "wait"),
     )
     message = _notice_about(explainer, run, (*request.notes, *question.notes, *selection_notes))
     yield replace(update, explorer=drawn, notice=message, budget=budget, run=run)
@@ -265,8 +251,7 @@ def _stream(job: AnswerJob, state: AppState, stop: threading.Event) -> Iterator[
     Where others wait, equal work is done once, and only complete cards are sent. A visitor who is alone gets
     new times at every request.
     """
-    may_repeat = state.is_crowded() or job.draw_random
-    if job.full is not None and may_repeat and (known := state.pruned.get(job.pruned_key)):
+    if job.full is not None and state.is_crowded() and (known := state.pruned.get(job.pruned_key)):
         job.pruned, job.agreement = known
         job.change_cards(pruned=cards.answer_card(job.pruned, job.kept.numel(), earlier=True))
     # One after the other, so that neither spoils the other's time; the pruned one is quick and comes first.
@@ -312,20 +297,9 @@ def _stream_one(
 
 
 def _finish(job: AnswerJob, state: AppState, stop: threading.Event) -> Iterator[PageUpdate]:
-    """Show how far the answers agree and what was saved.
-
-    Then come answers from random tokens and better times, if nobody waits for them.
-    """
+    """Show how far the answers agree and what was saved; then better times, if nobody waits for them."""
     full, pruned, quick = job.full, job.pruned, job.is_quick
-    random = state.random.get(job.random_key)
-    tries_random = job.draw_random or (quick and not state.is_crowded())
-    state_of_random = "wait" if tries_random else "offer"
-    update = job.change_cards(
-        busy=False,
-        quick=quick,
-        line=cards.agreement_line(job.agreement),
-        random=cards.random_card(random, job.kept.numel(), full, DRAWS, state_of_random, pruned.seconds),
-    )
+    update = job.change_cards(busy=False, quick=quick, line=cards.agreement_line(job.agreement))
     state.full.put(job.full_key, full)
     state.pruned.put(job.pruned_key, (pruned, job.agreement))
     yield update
@@ -337,8 +311,6 @@ def _finish(job: AnswerJob, state: AppState, stop: threading.Event) -> Iterator[
         job.explainer, job.prepared, job.selection, len(full.token_ids), once, job.user_tokens
     )
     yield PageUpdate(savings=saved)
-    if random is None and tries_random:
-        yield from _try_random_tokens(job, state, stop)
     if not quick or state.is_crowded():
         return
     timings, doubtful = time_both_prompts(
@@ -355,19 +327,6 @@ def _finish(job: AnswerJob, state: AppState, stop: threading.Event) -> Iterator[
         state.full.put(job.full_key, again[0])
     if again[1] is not None:
         state.pruned.put(job.pruned_key, (again[1], job.agreement))
-
-
-def _try_random_tokens(job: AnswerJob, state: AppState, stop: threading.Event) -> Iterator[PageUpdate]:
-    """Fill the card of random tokens, one draw after the other; remember them when all are made."""
-    count, found = job.kept.numel(), []
-    for made in answer_from_random_tokens(job.explainer, job.prepared, count, job.by_hand, stop):
-        found.append(made.text)
-        card_state = "tried" if len(found) == DRAWS else "wait"
-        yield job.change_cards(random=cards.random_card(found, count, job.full, DRAWS, card_state))
-    if len(found) == DRAWS:
-        state.random.put(job.random_key, found)
-    else:
-        yield job.change_cards(random=cards.random_card(None, count, job.full, DRAWS, "offer"))
 
 
 def record_settings(run: PageRun, config: PruneConfig, picture: str, user_tokens: Tensor | None) -> dict:
@@ -450,7 +409,7 @@ def _end_cards(shown: dict | None) -> dict:
     """Return the cards after an error: those of the failed run as far as they came, else the earlier ones."""
     if shown is None:
         return IDLE
-    ended = {side: {**shown[side], "state": "idle"} for side in ("full", "pruned", "random")}
+    ended = {side: {**shown[side], "state": "idle"} for side in ("full", "pruned")}
     return {**shown, **ended, "busy": False, "line": "Not answered: the message above says why."}
 
 

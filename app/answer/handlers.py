@@ -51,17 +51,6 @@ def answer_again(state: AppState, run: PageRun, sliders: dict, stop: threading.E
     yield from answer(state, AnswerRequest(run, sliders, redraw=False), stop)
 
 
-def answer_from_random(
-    state: AppState, tokens: object, run: PageRun, sliders: dict, stop: threading.Event
-) -> Iterator[PageUpdate]:
-    """Answer from random tokens too, where that is not done by itself; known answers are used again.
-
-    `tokens` are those that the visitor chose, None if the method chose them.
-    """
-    request = AnswerRequest(run, sliders, user_tokens=tokens, redraw=False, draw_random=True)
-    yield from answer(state, request, stop)
-
-
 def answer_with_user_tokens(
     state: AppState, tokens: object, run: PageRun, sliders: dict, stop: threading.Event
 ) -> Iterator[PageUpdate]:

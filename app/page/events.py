@@ -113,7 +113,6 @@ EVENTS = (
     ),
     Event("again", ("sliders.settle",), handlers.answer_again, ANSWERED),
     Event("again", ("answers.again",), handlers.answer_again, ANSWERED),
-    Event("random", ("answers.random",), handlers.answer_from_random, ANSWERED, sent=("tokens",)),
     Event("mine", ("explorer.mine",), handlers.answer_with_user_tokens, ANSWERED, sent=("tokens",)),
     Event("again", ("models.arrive",), handlers.answer_again, ANSWERED),
     Event(

@@ -23,7 +23,6 @@ from .fetching import bound_fetches
 from .hosts import HostCheck, HostRules
 from .refusals import FailedRequests, refuse_in_sentences
 from .sessions import bound_sessions
-from .streams import reply_after_closing
 from .uploads import RequestLimits
 from .waiting import PlaceRoute, answer_when_full
 
@@ -35,7 +34,6 @@ def protect(demo: gr.Blocks) -> gr.Blocks:
     bound_sessions(demo)
     refuse_in_sentences(demo)
     answer_when_full(demo)
-    reply_after_closing(demo)
     bound_fetches()
     return demo
 

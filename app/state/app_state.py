@@ -55,7 +55,6 @@ class AppState:
         models: work with the model inside `models.borrow()`; it may be exchanged at any other time.
         full: unpruned answers by (number of the model, look's key, question).
         pruned: pruned answers and how far they agree, by the key of `full`, the settings and the kept tokens.
-        random: texts of the answers from random tokens, by the key of `full`, their number and the budget.
         others_wait: returns whether a request waits in the page's queue now; then nothing is run that can be
             left out.
     """
@@ -70,7 +69,6 @@ class AppState:
         self.menu = ModelMenu(self.models, fixed)
         self.full: LruCache[Answer] = LruCache(remember)
         self.pruned: LruCache[tuple[Answer, Agreement]] = LruCache(remember)
-        self.random: LruCache[list[str]] = LruCache(remember)
         self.others_wait: Callable[[], bool] = lambda: False
         self._over: LruCache[int] = LruCache(VISITORS)  # the newest ticket that was stopped
         self._running: dict[str, tuple[int, threading.Event, threading.Event]] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -136,35 +135,6 @@ def answer_card(
         time = f"{format_seconds(made.seconds)} {when}, first word after {format_seconds(first)}"
         took = [made.seconds, first] if math.isfinite(made.seconds + first) else None
     return {"state": state, "text": made.text or "(no words)", "n": n, "time": time, "seconds": took}
-
-
-def random_card(
-    answers: list[str] | None, n: int, full: Answer | None, draws: int, state: str, seconds: float = math.nan
-) -> dict:
-    """Return what the card of random tokens shows.
-
-    Args:
-        answers: one text for each draw that has been made; None before the first.
-        n: number of tokens of a draw.
-        full: the unpruned answer, which the draws are compared with.
-        draws: how many draws there are in all.
-        state: "wait", "offer" (a button for who wants to wait) or "tried"; all draws made is "tried" anyhow.
-        seconds: of the pruned answer, from which the time of all draws is estimated.
-
-    Returns:
-        "answers" lists [text, how many draws gave it], the commonest first; "time" says how many agree.
-    """
-    counts = Counter(answers or ())
-    if full is None or not counts:
-        line = ""
-    else:
-        line = f"{counts[full.text]} of {counts.total()} draws agree"
-    if state == "offer" and not counts:
-        line = f"about {format_seconds(draws * seconds)} (estimate)"
-    if counts.total() == draws:
-        state = "tried"
-    listed = [[text or "(no words)", count] for text, count in counts.most_common()]
-    return {"state": state, "n": n, "answers": listed, "draws": draws, "time": line}
 
 
 def agreement_line(found: Agreement) -> str:

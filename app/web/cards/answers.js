@@ -98,6 +98,7 @@ async function fetchQueuePlace() {
     if (unknownChecks >= LOST_AFTER) {
       // Answered, but on a stream that Gradio's client had closed: nothing more will come.
       pageState.failed();
+      notifyPage("rp:lost");
       return;
     }
     const wait = Math.max(1, Math.round(seconds));
@@ -131,71 +132,13 @@ function drawCard(side, stale) {
   setText(part(".n"), own ? answer.n + " of " + value.full.n : String(answer.n ?? "–"));
   if (side === "pruned") {
     setText(part(".what"), own ? "Your own" : "Pruned to");
+    setText(part(".unit"), own ? "" : " tokens");
   }
-  setMarked(part(".text"), text, side === "pruned" ? value.full?.text : undefined);
+  setText(part(".text"), text);
   part(".text").classList.toggle("long", text.length > 40);
   setText(part(".time"), answer.time || "");
   part(".foreign").hidden = !(value.foreign || value.opened);
   setText(part(".foreign"), value.opened ? "from a file, not run here" : "unlike this model's training data");
-}
-
-// Answers of random tokens, the commonest first, with how many draws gave each.
-function drawRandomCard(stale) {
-  const card = find(".card.random");
-  const random = value.random || {};
-  const answers = random.answers || [];
-  card.hidden = !value.random;
-  card.dataset.state = stale ? "stale" : random.state || "idle";
-  setText(card.querySelector(".n"), String(random.n ?? "–"));
-  setText(card.querySelector(".time"), random.time || "");
-  const button = /** @type {HTMLButtonElement} */ (card.querySelector(".draw"));
-  button.hidden = random.state !== "offer" || stale || value.busy;
-  setText(button, "Try " + random.draws + " draws");
-  const drawn = JSON.stringify([answers, value.full?.text]);
-  const list = /** @type {HTMLElement} */ (card.querySelector(".draws"));
-  if (list.dataset.drawn === drawn) return;
-  list.dataset.drawn = drawn;
-  const rows = answers.map(([text, count]) => {
-    const row = make("li");
-    const words = make("span");
-    setMarked(words, text, value.full?.text);
-    row.append(words, make("span", " ×" + count, "count"));
-    return row;
-  });
-  list.replaceChildren(...rows);
-  list.classList.toggle("long", answers.some(([text]) => text.length > 40));
-}
-
-// A text in which the words that the reference has not, in this order, are marked; without reference none is.
-function setMarked(place, text, reference) {
-  const key = JSON.stringify([text, reference]);
-  if (place.dataset.marked === key) return;
-  place.dataset.marked = key;
-  const words = text.split(/(\s+)/);
-  const known = reference === undefined ? null : commonWords(words, reference.split(/(\s+)/));
-  place.replaceChildren(
-    ...words.map((word, i) => (!known || known.has(i) || !word.trim() ? word : make("mark", word))),
-  );
-}
-
-// Which of the words are part of the longest common subsequence with the others: a set of their places.
-function commonWords(words, others) {
-  const lengths = Array.from({ length: words.length + 1 }, () => new Uint16Array(others.length + 1));
-  for (let i = words.length - 1; i >= 0; i--) {
-    for (let j = others.length - 1; j >= 0; j--) {
-      const same = words[i] === others[j];
-      lengths[i][j] = same ? lengths[i + 1][j + 1] + 1 : Math.max(lengths[i + 1][j], lengths[i][j + 1]);
-    }
-  }
-  const found = new Set();
-  for (let i = 0, j = 0; i < words.length && j < others.length;) {
-    if (words[i] === others[j]) {
-      found.add(i++);
-      j++;
-    } else if (lengths[i + 1][j] >= lengths[i][j + 1]) i++;
-    else j++;
-  }
-  return found;
 }
 
 // In what the cards differ from the rest of the page: each a sentence, or "".
@@ -247,7 +190,6 @@ function draw() {
   const stale = differs.model || differs.question || differs.options || differs.selection;
   drawCard("full", value.waiting || (!value.busy && (differs.model || differs.question)));
   drawCard("pruned", value.waiting || (!value.busy && stale));
-  drawRandomCard(value.waiting || (!value.busy && stale));
   element.dataset.state = stale ? "stale" : "done";
   if (value.busy) element.dataset.state = "busy";
   setText(find(".question"), value.at ? value.at.question : "");
@@ -280,12 +222,7 @@ document.addEventListener("input", (event) => {
   if (/** @type {Element} */ (event.target).closest("#rp-ask")) draw();
 });
 focusWhileScrolling(find(".asked"), "The question that was asked");
-focusWhileScrolling(find(".draws"), "Answers from random tokens");
 find(".again").addEventListener("click", () => trigger("again"));
-find(".draw").addEventListener("click", () => {
-  const { own } = value.at || {};
-  trigger("random", { tokens: own ? own.split(",").map(Number) : null });
-});
 find(".stop").addEventListener("click", () => {
   trigger("stop", { ticket: pageState.ticket });
   if (value.waiting) show(settled);

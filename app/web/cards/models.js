@@ -6,12 +6,15 @@ const dialog = find("dialog");
 const nameBox = find(".which");
 const precision = find(".precision");
 const VERDICT_MARKS = { fits: "✓", tight: "~", no: "✗", unknown: "?" };
+const AFTER_STREAM_MS = 300;
 const POLL_MS = 2000;
+const ARRIVALS = 3; // requests for the new model's answers, where replies are lost
 /** @type {any} */
 let value = {}; // the menu's state (app/model/menu.py)
 let fits = null; // what the estimates say of every model
 let openedHere = false; // whether this visitor asked for the opening that runs
 let answerOnArrival = false;
+let arrivalsLeft = 0;
 let pollTimer = 0;
 let outcome = { said: "", failed: false }; // of this visitor's own last opening; the server tells it to nobody else
 
@@ -124,7 +127,17 @@ function answerWithNewModel() {
   if (!answerOnArrival || value.busy || !value.name || !answeredRun) return;
   answerOnArrival = false;
   if (answeredRun.model < 0 || answeredRun.model === value.number) return; // below 0: an opened trace's
-  setTimeout(() => trigger("arrive")); // Gradio drops an event that is sent while a part takes its new value
+  arrivalsLeft = ARRIVALS;
+  // Not at once: this runs in the last message of another request, whose stream is closing. A request that Gradio's
+  // client sends at that moment may be put on the closing stream, and its answer never arrives.
+  setTimeout(askForNewAnswers, AFTER_STREAM_MS);
+}
+
+function askForNewAnswers() {
+  const { answeredRun } = pageState;
+  if (arrivalsLeft <= 0 || !answeredRun || answeredRun.model === value.number) return;
+  arrivalsLeft--;
+  trigger("arrive");
 }
 
 function onValueChange() {
@@ -178,6 +191,7 @@ nameBox.addEventListener("input", renderVerdict);
 precision.addEventListener("input", renderVerdict);
 focusWhileScrolling(find(".list"));
 window.addEventListener("rp:state", answerWithNewModel);
+window.addEventListener("rp:lost", askForNewAnswers);
 window.addEventListener("focus", () => trigger("survey")); // another visitor may have changed the model meanwhile
 buildList();
 watch("value", onValueChange);

@@ -66,7 +66,7 @@ def choose_by_hand(page):
 def test_a_saved_run_opened_by_another_visitor_is_the_same_run(page, desk, address, tmp_path):
     slide(page, "#rp-keep", "40")
     let_go(page, "#rp-keep")
-    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.4)}")
+    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.4)} tokens")
     settled(page)
     said, path = texts(page), take(page, tmp_path / "run.json")
     choose_by_hand(page)
@@ -133,7 +133,7 @@ def test_the_link_brings_another_visitor_to_the_same_place(page, desk, address):
     slide(page, "#rp-keep", "30")
     slide(page, "#rp-weight", "12")
     let_go(page, "#rp-weight")
-    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.3)}")
+    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.3)} tokens")
     settled(page)
     along(page).locator(".link").focus()
     link, weight = (
@@ -143,7 +143,9 @@ def test_the_link_brings_another_visitor_to_the_same_place(page, desk, address):
     with visitor(desk, link) as other:
         expect(other.locator("#rp-answers .question")).to_have_text("Where is the <b>dog?")
         settled(other)
-        expect(card(other, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.3)}")
+        expect(card(other, "pruned").locator("h2")).to_have_text(
+            f"Pruned to {kept_count(tiny.N, 0.3)} tokens"
+        )
         expect(other.locator("#rp-knobs .keep-now")).to_have_text("30%")
         expect(other.locator("#rp-knobs .weight-now")).to_have_text(weight)
         expect(canvas(other)).to_have_attribute("data-view", "heat")
@@ -228,7 +230,7 @@ def test_the_address_says_where_the_page_stands_and_reload_and_back_lead_there(d
         slide(page, "#rp-keep", "30")
         slide(page, "#rp-weight", "12")
         let_go(page, "#rp-weight")
-        expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.3)}")
+        expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.3)} tokens")
         settled(page)
         page.get_by_role("button", name="Order", exact=True).click()
         page.wait_for_url("**view=order**")

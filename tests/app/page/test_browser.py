@@ -67,7 +67,7 @@ def test_the_keep_slider_repaints_without_the_server_and_the_answer_says_it_is_s
     assert pixels(page) != before
     assert page.requests[asked:] == []
     let_go(page, "#rp-keep")
-    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.5)}")
+    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.5)} tokens")
     settled(page)
     assert len(page.requests) > asked
 
@@ -286,7 +286,7 @@ def test_sliders_moved_during_an_answer_ask_once_at_its_end(page, explainer, mon
         slide(page, "#rp-keep", percent)
         let_go(page, "#rp-keep")
     gate.set()
-    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.5)}")
+    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.5)} tokens")
     settled(page)
     assert calls == [kept_count(tiny.N, 0.15), kept_count(tiny.N, 0.5)]
 

@@ -16,7 +16,6 @@ from gradio_client import Client, handle_file
 from app.answer import answering
 from app.server import waiting
 from app.server.refusals import INSIDE
-from app.server.streams import WAIT_SECONDS
 from app.state import sources
 from app.state.app_state import AppState, PageRun
 from app.state.sources import Source
@@ -24,7 +23,7 @@ from rediprune import Explainer
 from rediprune.explainer.model_card import Card
 from rediprune.explainer.model_holder import ModelHolder
 from rediprune.media.limits import ReadingStopped
-from tests.soak.client import PATIENCE, RULE, SLIDERS, HttpVisitor, PageSchema, RefusedError
+from tests.soak.client import PATIENCE, HttpVisitor, PageSchema, RefusedError
 from tests.support import tiny
 from tests.support.visitor import served
 
@@ -233,28 +232,6 @@ def test_a_visitor_who_waits_is_told_the_place_and_the_time(visit, demo, gate):
     assert {one["place"] for one in (*strange, after)} == {0}
     assert all(one["known"] for one in found), "two are being answered, three wait"
     assert not any(one["known"] for one in (*strange, after))
-
-
-def test_a_reply_waits_for_the_end_of_the_stream_that_closes(visit):
-    """Else Gradio's client puts the request on the closing stream, and its answer never arrives."""
-
-    async def doing(http, schema):
-        one = HttpVisitor(http, schema)
-
-        async def seconds_to_join():
-            data = ["Where is the dog?", None, {**SLIDERS, "ticket": 9}, *RULE]
-            body = {"data": data, "fn_index": schema.events["ask"], "session_hash": one.session}
-            began = time.perf_counter()
-            (await http.post("gradio_api/queue/join", json=body)).raise_for_status()
-            return time.perf_counter() - began
-
-        await one.ask("What color is the dog?")
-        soon = await seconds_to_join()
-        while_open = await seconds_to_join()
-        return soon, while_open
-
-    soon, while_open = visit(doing)
-    assert soon >= WAIT_SECONDS > while_open
 
 
 def test_the_expected_wait_is_that_of_those_before(monkeypatch):

@@ -98,7 +98,7 @@ def test_the_film_strip_counts_what_the_library_keeps_of_every_frame_for_both_bu
         assert counts(page) == expected
         assert sum(expected) == kept_count(T * tiny.N, percent / 100)
     let_go(page, "#rp-keep")
-    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {T * tiny.N}")
+    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {T * tiny.N} tokens")
     settled(page)
 
 

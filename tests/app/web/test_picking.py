@@ -247,7 +247,7 @@ def test_my_tokens_are_answered_as_the_library_answers_them_and_say_whose_choice
     expect(card(page, "pruned")).to_have_attribute("data-state", "stale")
     expect(page.locator("#rp-answers .line")).to_contain_text("the picture shows the method's choice")
     page.get_by_role("button", name="Answer again").click()
-    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {K}")
+    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {K} tokens")
     settled(page)
 
 
@@ -257,7 +257,7 @@ def test_a_moved_slider_goes_back_to_the_rule_and_undo_brings_the_choice_back(pa
     slide(page, "#rp-keep", "50")
     expect(canvas(page)).to_have_attribute("data-kept", str(kept_count(tiny.N, 0.5)))
     let_go(page, "#rp-keep")
-    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.5)}")
+    expect(card(page, "pruned").locator("h2")).to_have_text(f"Pruned to {kept_count(tiny.N, 0.5)} tokens")
     settled(page)
     button(page, "Undo").click()
     expect(canvas(page)).to_have_attribute("data-kept", str(K + 1))
